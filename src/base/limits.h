@@ -1,0 +1,33 @@
+#ifndef RESR_BASE_LIMITS_H
+#define RESR_BASE_LIMITS_H
+
+/* The unit ladder's sizes and the bounds on what is accepted, each with its reason. */
+
+/* Frames of a segment: one closed GOP with its own encoder. Two seconds at 24 frames/s: a player
+ * can seek in it, and an I-frame every 48 costs little. */
+#define RESR_SEGMENT_FRAMES 48
+
+/* Frames of a batch: what a GPU needs to fill its memory pipeline, and a divisor of a segment. */
+#define RESR_BATCH_FRAMES 8
+
+/* Side of a tile in input pixels, its context not counted: large enough that the context is cheap,
+ * small enough that one dense block's maps fit a GPU's L2 cache. */
+#define RESR_TILE_PX 256
+
+/* Context on each side of a tile in input pixels. Measured: bench/README.md. */
+#define RESR_TILE_PAD_PX 34
+
+/* Parts on their way to or on a rank: one computing, one received. */
+#define RESR_PARTS_IN_FLIGHT 2
+
+/* Largest accepted frame. 16K video is 15360 x 8640. */
+#define RESR_MAX_SIDE_PX 32768
+#define RESR_MAX_FRAME_PX (1 << 28)
+
+/* Ranks that a report and the coordinator's tables are made for. */
+#define RESR_MAX_RANKS 65536
+
+/* A message is sent in pieces of at most this many bytes, since an MPI count is an int. */
+#define RESR_MESSAGE_PIECE_BYTES (1 << 28)
+
+#endif

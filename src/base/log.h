@@ -1,0 +1,17 @@
+#ifndef RESR_BASE_LOG_H
+#define RESR_BASE_LOG_H
+
+/* Messages for people, on stderr; stdout is kept for results. Thread-safe: one write per line. */
+
+/* Rank shown before warnings ("realesrgan-mpi[3]: ..."); -1 (the default) shows none. */
+void resr_log_set_rank(int rank);
+
+/* Called before each line, so that a progress bar can be wiped first.
+ * Set before threads start; NULL for none. */
+void resr_log_set_hook(void (*before_line)(void));
+
+void resr_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void resr_log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void resr_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

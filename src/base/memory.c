@@ -1,0 +1,27 @@
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int resr_alloc_uninitialised(void *out, size_t count, size_t size)
+{
+    void **pointer = out;
+    size_t bytes;
+    *pointer = NULL;
+    if (!resr_checked_mul(&bytes, count, size) || bytes > SIZE_MAX / 2)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu x %zu bytes overflow", count, size);
+    bytes = resr_round_up(bytes ? bytes : 1, RESR_ALIGN_BYTES);
+    *pointer = aligned_alloc(RESR_ALIGN_BYTES, bytes);
+    if (!*pointer)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu bytes were refused", bytes);
+    return 0;
+}
+
+int resr_alloc(void *out, size_t count, size_t size)
+{
+    int ret = resr_alloc_uninitialised(out, count, size);
+    if (ret == 0)
+        memset(*(void **)out, 0, count * size);
+    return ret;
+}

@@ -1,0 +1,37 @@
+#ifndef RESR_BASE_MEMORY_H
+#define RESR_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* Alignment of every buffer that kernels, zimg or a device copy touch: one cache line, one zmm. */
+#define RESR_ALIGN_BYTES 64
+
+/* Allocates count * size zeroed bytes, aligned to RESR_ALIGN_BYTES, into *out; the caller frees
+ * with free(). RESR_ERR_INTERNAL (the message names the bytes) when the product overflows or
+ * memory is exhausted; *out is then NULL. */
+RESR_MUST_CHECK int resr_alloc(void *out, size_t count, size_t size);
+
+/* The same without zeroing, for buffers whose first touch belongs to another thread. */
+RESR_MUST_CHECK int resr_alloc_uninitialised(void *out, size_t count, size_t size);
+
+/* *out = a * b, or *out = a + b: true, or false where the result does not fit a size_t. */
+static inline bool resr_checked_mul(size_t *out, size_t a, size_t b)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+static inline bool resr_checked_add(size_t *out, size_t a, size_t b)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+/* Rounds up to a multiple of `step` (a power of two). */
+static inline size_t resr_round_up(size_t value, size_t step)
+{
+    return (value + step - 1) & ~(step - 1);
+}
+
+#endif

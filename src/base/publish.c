@@ -1,0 +1,124 @@
+#include "base/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Folder of `path` ("." if it has none) into `out`, which holds PATH_MAX bytes. */
+static int folder_of(char *out, const char *path)
+{
+    char copy[PATH_MAX];
+    if (strlen(path) >= sizeof copy)
+        return resr_fail(RESR_ERR_USAGE, "%.64s...: the path is longer than %d bytes", path,
+                         PATH_MAX - 1);
+    memcpy(copy, path, strlen(path) + 1);
+    const char *folder = dirname(copy);
+    memcpy(out, folder, strlen(folder) + 1);
+    return 0;
+}
+
+int resr_publish_temporary(char *out, size_t out_bytes, const char *path)
+{
+    char folder[PATH_MAX];
+    int ret = folder_of(folder, path);
+    if (ret < 0)
+        return ret;
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    const char *ending = strrchr(name, '.');
+    int used = snprintf(out, out_bytes, "%s/.%s.%ld.tmp%s", folder, name, (long)getpid(),
+                        ending && ending != name ? ending : "");
+    if (used < 0 || (size_t)used >= out_bytes)
+        return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", path);
+    return 0;
+}
+
+int resr_publish_check(const char *path, const char *input, bool overwrite)
+{
+    char folder[PATH_MAX];
+    struct stat in, out;
+    int ret = folder_of(folder, path);
+    if (ret < 0)
+        return ret;
+    bool exists = stat(path, &out) == 0;
+    if (exists && input && stat(input, &in) == 0 && in.st_dev == out.st_dev &&
+        in.st_ino == out.st_ino)
+        return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another", path);
+    if (exists && !overwrite)
+        return resr_fail(RESR_ERR_EXISTS, "%s: exists already; name another output or pass --overwrite",
+                         path);
+    struct stat parent;
+    if (stat(folder, &parent) != 0 || !S_ISDIR(parent.st_mode))
+        return resr_fail(RESR_ERR_EXISTS, "%s: the folder %s does not exist; create it first", path,
+                         folder);
+    if (access(folder, W_OK | X_OK) != 0)
+        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
+                         "%s: the folder %s cannot be written (%s); choose another or change its mode",
+                         path, folder, strerror(errno));
+    return 0;
+}
+
+static int sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    int ret = fsync(fd);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return ret;
+}
+
+int resr_publish(const char *temporary, const char *path, bool overwrite)
+{
+    char folder[PATH_MAX];
+    int ret = folder_of(folder, path);
+    if (ret < 0)
+        return ret;
+    if (sync_path(temporary, O_RDONLY) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", temporary, strerror(errno));
+    int renamed = overwrite ? rename(temporary, path)
+                            : renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
+    if (renamed != 0 && !overwrite && (errno == EINVAL || errno == ENOSYS)) {
+        /* A file system without NOREPLACE (some network ones): link() refuses as well. */
+        renamed = link(temporary, path);
+        if (renamed == 0)
+            unlink(temporary);
+    }
+    if (renamed != 0)
+        return resr_fail(errno == EEXIST ? RESR_ERR_EXISTS : RESR_ERR_IO,
+                         "%s: the finished file cannot be given this name: %s", path, strerror(errno));
+    if (sync_path(folder, O_RDONLY | O_DIRECTORY) != 0 && errno != EINVAL)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", folder, strerror(errno));
+    return 0;
+}
+
+int resr_publish_bytes(const char *path, const void *data, size_t bytes)
+{
+    char temporary[PATH_MAX];
+    int ret = resr_publish_temporary(temporary, sizeof temporary, path);
+    if (ret < 0)
+        return ret;
+    FILE *file = fopen(temporary, "wbe");
+    if (!file)
+        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS, "%s: cannot be created: %s",
+                         path, strerror(errno));
+    size_t written = fwrite(data, 1, bytes, file);
+    if (written != bytes || fflush(file) != 0) {
+        ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        fclose(file);
+    } else if (fclose(file) != 0) {
+        ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    } else {
+        ret = resr_publish(temporary, path, true);
+    }
+    if (ret < 0)
+        unlink(temporary);
+    return ret;
+}

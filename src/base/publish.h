@@ -1,0 +1,29 @@
+#ifndef RESR_BASE_PUBLISH_H
+#define RESR_BASE_PUBLISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* A file appears under its final name only when it is complete: it is written under a temporary
+ * name in the same folder, synced, renamed, and the folder is synced. */
+
+/* Writes the temporary name for `path` into `out`: same folder, same ending (muxers choose by it),
+ * the process id in between (".NAME.PID.tmp.EXT"). RESR_ERR_USAGE if it does not fit. */
+RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
+
+/* Refuses an output early: RESR_ERR_EXISTS if `path` exists and `overwrite` is false, or if its
+ * folder is missing; RESR_ERR_PERM if the folder may not be written; RESR_ERR_USAGE if `path` and
+ * `input` (may be NULL) are the same file. */
+RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
+
+/* Syncs `temporary` and renames it to `path`; without `overwrite` a file that appeared in the
+ * meantime is refused (renameat2 RENAME_NOREPLACE). On failure `temporary` is left for the caller
+ * to remove. RESR_ERR_EXISTS, RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_publish(const char *temporary, const char *path, bool overwrite);
+
+/* Publishes `bytes` of `data` as `path`, replacing what is there. RESR_ERR_EXISTS, RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int resr_placeholder;

@@ -1,0 +1,44 @@
+#ifndef RESR_MEDIA_DECODE_H
+#define RESR_MEDIA_DECODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "media/frame.h"
+
+/* What is known of the input before its first frame is handed out. */
+typedef struct ResrVideoInfo {
+    ResrFormat format;         /* of the frames that the decoder returns */
+    int32_t time_base_num, time_base_den;
+    int32_t frame_rate_num, frame_rate_den; /* average; 0/1 if unknown */
+    int32_t sar_num, sar_den;  /* sample aspect ratio; 0/1 if unknown */
+    int64_t frames_estimate;   /* 0 if unknown */
+    bool is_image;             /* one image or a sequence of images, not a video */
+    bool interlaced;
+    char codec[32], container[64];
+} ResrVideoInfo;
+
+/* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
+ * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
+ * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones. */
+typedef struct ResrDecoder ResrDecoder;
+
+/* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.
+ * RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video stream, size out of range,
+ * pixel format not supported). The message names the file. */
+RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, int threads);
+const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
+
+/* The next frame, owned by the caller, or NULL in *out at the regular end. `index` counts from 0,
+ * `pts` is strictly increasing (missing ones are filled in from the frame rate, with one warning).
+ * RESR_ERR_DATA with "input ended at frame n ..." when the input is truncated or damaged, or when
+ * the frame size changes. */
+RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
+
+/* Base name without folder and ending of the image that frame `index` came from, or NULL where the
+ * input is no list of images. Valid as long as the decoder. */
+const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+void resr_decoder_close(ResrDecoder *decoder);
+
+#endif

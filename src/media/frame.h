@@ -1,0 +1,68 @@
+#ifndef RESR_MEDIA_FRAME_H
+#define RESR_MEDIA_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Planes of a frame: Y U V [A], G B R [A], or Y [A]. */
+#define RESR_MAX_PLANES 4
+
+typedef enum ResrColourModel {
+    RESR_COLOUR_GREY,
+    RESR_COLOUR_YUV,
+    RESR_COLOUR_RGB, /* planes in FFmpeg's planar order: G, B, R */
+} ResrColourModel;
+
+/* How the pixels of every frame of a stream are stored and what they mean. Plain data: it is sent
+ * between ranks as it is. The code points are those of ITU-T H.273, which FFmpeg and zimg share;
+ * 2 means unspecified. */
+typedef struct ResrFormat {
+    int32_t width_px, height_px;
+    int32_t planes;
+    int32_t depth_bits;               /* 8..16; samples over 8 bits are native-endian uint16_t */
+    int32_t model;                    /* ResrColourModel */
+    int32_t has_alpha;                /* the last plane is opacity */
+    int32_t chroma_shift_x, chroma_shift_y; /* log2 of the chroma subsampling */
+    int32_t matrix, transfer, primaries;
+    int32_t full_range;               /* 0: limited, 1: full */
+    int32_t chroma_location;          /* AVChromaLocation: 0 unspecified, 1 left, 2 centre ... */
+    char pix_fmt[32];                 /* FFmpeg's name of the planar format */
+} ResrFormat;
+
+/* One plane inside a frame's buffer. Rows begin at multiples of RESR_ALIGN_BYTES. */
+typedef struct ResrPlane {
+    size_t offset_bytes, stride_bytes, row_bytes;
+    int32_t width_px, height_px;
+} ResrPlane;
+
+/* A frame: one buffer that holds all planes as resr_format_plane() lays them out. */
+typedef struct ResrFrame {
+    int64_t index;    /* place in the video, from 0 */
+    int64_t pts;      /* in the stream's time base */
+    int64_t duration; /* in the stream's time base; 0 if unknown */
+    size_t bytes;
+    uint8_t *data;
+} ResrFrame;
+
+/* Refuses sizes, depths and plane counts out of range (RESR_ERR_DATA): for formats that came from
+ * a file or a message. */
+RESR_MUST_CHECK int resr_format_check(const ResrFormat *format);
+
+int resr_format_sample_bytes(const ResrFormat *format);
+ResrPlane resr_format_plane(const ResrFormat *format, int plane);
+size_t resr_format_frame_bytes(const ResrFormat *format);
+
+/* Allocates a frame for `format`, its samples uninitialised but row padding zero; the caller frees
+ * it with resr_frame_free(). */
+RESR_MUST_CHECK int resr_frame_create(ResrFrame **out, const ResrFormat *format);
+void resr_frame_free(ResrFrame *frame); /* NULL is allowed */
+
+/* A frame's identity: XXH3-128 (canonical form, 32 hex digits and a zero) over the samples of all
+ * planes row by row, padding left out. */
+#define RESR_FRAME_HASH_BYTES 33
+void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
+                     const ResrFrame *frame);
+
+#endif

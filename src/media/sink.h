@@ -1,0 +1,56 @@
+#ifndef RESR_MEDIA_SINK_H
+#define RESR_MEDIA_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "media/decode.h"
+
+/* How the output is encoded: what the options --codec, --crf, --preset and --pix-fmt say. */
+typedef struct ResrEncodeOptions {
+    char codec[64];   /* FFmpeg encoder name; empty: libx264 for videos, by the ending for images */
+    char preset[32];  /* empty: the encoder's default ("medium" for libx264) */
+    char pix_fmt[32]; /* empty: the source's, or the nearest that the encoder takes */
+    double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */
+    int32_t threads;  /* encoder threads, pinned because x264's output depends on them; 0: default */
+    int32_t segment_frames; /* 0: one segment */
+} ResrEncodeOptions;
+
+/* Where upscaled frames go, in order: a video file (segments of closed GOPs, each with its own
+ * encoder, joined by packet copy, with the source's other streams), one image, or numbered images.
+ * One thread uses it. */
+typedef struct ResrSink ResrSink;
+
+/* Settles the output before any work: fills *format, the format in which the sink wants frames of
+ * width_px x height_px (pixel format the encoder takes; colour tags, range and chroma position as
+ * in the source), and refuses what cannot work: an unknown encoder or pixel format (RESR_ERR_USAGE),
+ * a size the pixel format or encoder cannot hold (odd size with 4:2:0: a 4:4:4 format is named as
+ * the way out, or chosen if --pix-fmt was not given and the encoder takes it), a container that
+ * cannot hold one of the source's streams (RESR_ERR_USAGE, naming the stream and a container that can),
+ * a video sent to a single image or an audio-bearing video sent to images is allowed with a warning. */
+RESR_MUST_CHECK int resr_sink_plan(ResrFormat *format, const char *output, const char *input,
+                                   const ResrVideoInfo *info, int width_px, int height_px,
+                                   const ResrEncodeOptions *options);
+
+/* Opens the output under a temporary name (see base/publish.h). `comment` goes into the metadata
+ * ("encoded by"), NULL for none. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_sink_open(ResrSink **out, const char *output, const char *input,
+                                   ResrDecoder *decoder, const ResrFormat *format,
+                                   const ResrEncodeOptions *options, bool overwrite,
+                                   const char *comment);
+
+/* Encodes the next frame; frames come in order of index without gaps. The frame stays the
+ * caller's. RESR_ERR_IO (disk full: the message says so), RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_sink_write(ResrSink *sink, const ResrFrame *frame);
+
+/* Ends the last segment, copies the rest of the other streams, checks the ledger (packets written
+ * = frames given) and publishes the file under its final name. */
+RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink);
+
+/* Name of the encoder in use ("libx264"). */
+const char *resr_sink_encoder(const ResrSink *sink);
+
+/* Frees everything; what was not finished is removed. NULL is allowed. */
+void resr_sink_close(ResrSink *sink);
+
+#endif

@@ -1,0 +1,93 @@
+#ifndef RESR_MODEL_MODEL_H
+#define RESR_MODEL_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef enum ResrArch {
+    RESR_ARCH_RRDB = 1,  /* RRDBNet: Wang et al., ESRGAN, arXiv 1809.00219 */
+    RESR_ARCH_SRVGG = 2, /* SRVGGNetCompact: Wang et al., Real-ESRGAN, arXiv 2107.10833, v0.3 */
+} ResrArch;
+
+/* A network's shape, read from its weights. Plain data: sent between ranks as it is. */
+typedef struct ResrNetSpec {
+    int32_t arch;       /* ResrArch */
+    int32_t scale;      /* output pixels per input pixel and side: 1, 2 or 4 (SRVGG: 1..8) */
+    int32_t unshuffle;  /* RRDB: pixel_unshuffle before conv_first: 4 / scale; SRVGG: 1 */
+    int32_t num_blocks; /* RRDB: residual-in-residual blocks; SRVGG: convolutions of the body */
+    int32_t nf;         /* feature maps of the trunk */
+    int32_t gc;         /* RRDB: growth channels of a dense block; SRVGG: 0 */
+    double resize;      /* factor on the network's output that the weight file asks for: 1, or
+                           0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
+} ResrNetSpec;
+
+/* One 3x3 convolution with bias, fp32, weights [cout][cin][3][3] (PyTorch's layout). */
+typedef struct ResrConv {
+    char name[48]; /* as in the official checkpoint: "body.0.rdb1.conv1", "conv_first", "body.2" */
+    int32_t cout, cin;
+    float *weight, *bias; /* inside the model's arena */
+    float *slope;         /* PReLU slopes [cout] after this convolution, or NULL */
+} ResrConv;
+
+/* A network with canonical weights. RRDB's convolutions in order: conv_first, then for each block
+ * rdb1..3 x conv1..5, conv_body, conv_up1, conv_up2, conv_hr, conv_last: 15 * num_blocks + 6.
+ * SRVGG's: the head, num_blocks of the body, the tail: num_blocks + 2. */
+typedef struct ResrModel {
+    ResrNetSpec spec;
+    char name[64];          /* "RealESRGAN_x4plus", or the file's name */
+    char path[1024];        /* the file it came from (the first, of a blend) */
+    char sha256[65];        /* of that file; empty for models made in memory */
+    int32_t n_convs;
+    ResrConv *convs;
+    float *arena;           /* all weights, biases and slopes in the order of convs */
+    size_t arena_floats;
+} ResrModel;
+
+/* Number of convolutions of a network, and names, shapes and order of all of them:
+ * `convs` (may be NULL to count only) receives pointers into `arena` (may be NULL). */
+int resr_spec_convs(const ResrNetSpec *spec);
+RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec); /* ranges; RESR_ERR_DATA */
+
+/* Multiply-accumulates of the network per input pixel, all layers. */
+double resr_spec_macs_per_px(const ResrNetSpec *spec);
+
+/* Radius of the receptive field in input pixels. */
+int resr_spec_radius_px(const ResrNetSpec *spec);
+
+/* A model with all arrays allocated and zero, names set. */
+RESR_MUST_CHECK int resr_model_create(ResrModel **out, const ResrNetSpec *spec);
+void resr_model_free(ResrModel *model); /* NULL is allowed */
+
+/* Reads a weight file; the format is told by its content: .pth (zip), .safetensors, ncnn .param
+ * with its .bin beside it (either name may be given). RESR_ERR_NOINPUT, RESR_ERR_DATA with the
+ * tensor, its shape and what was expected. */
+RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
+
+/* Finds a model by name or file. `where` is -m: a weight file, a folder, or NULL for
+ * $REALESRGAN_MODELS, then models/weights beside the working folder, then beside the program.
+ * `name` is -n ("RealESRGAN_x4plus", "realesrgan-x4plus", ...), or NULL for the default of `scale`
+ * (2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus). `denoise` in [0, 1] blends general-x4v3 with its
+ * wdn partner, params = denoise * general + (1 - denoise) * wdn in fp32; negative: 0.5 for
+ * general-x4v3, as official, ignored for others (a value given for others: RESR_ERR_USAGE).
+ * A missing file is RESR_ERR_NOINPUT with the command that fetches it. */
+RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const char *name, int scale,
+                                    double denoise);
+
+/* Known names, for --list-models: returns the i-th, or NULL past the end. */
+typedef struct ResrModelEntry {
+    const char *name;     /* official name */
+    const char *alias;    /* ncnn's name, or NULL */
+    const char *files[3]; /* candidates in a model folder, in order of preference, NULL-ended */
+    int scale;
+    const char *about;    /* a few words */
+} ResrModelEntry;
+const ResrModelEntry *resr_model_entry(int index);
+
+/* Path of the first of an entry's files that exists under `where` (as resr_model_find), written
+ * to `out`; 0 if found, RESR_ERR_NOINPUT if not (no message). */
+RESR_MUST_CHECK int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry,
+                                      const char *where);
+
+#endif

@@ -1,0 +1,29 @@
+#ifndef RESR_NET_NET_H
+#define RESR_NET_NET_H
+
+#include "net/ops.h"
+
+/* A network ready to run on one backend: packed weights and one run. One thread uses it; inside,
+ * the backend's own threads (OpenMP) work. */
+typedef struct ResrNet ResrNet;
+
+/* `tile_px`, `tile_pad_px`: as in resr_tile_plan(); they bound the workspace together with the
+ * frame's size. `threads` >= 1. The model is not needed afterwards. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model,
+                                    int frame_width_px, int frame_height_px, int tile_px,
+                                    int tile_pad_px, int threads);
+void resr_net_free(ResrNet *net);
+size_t resr_net_workspace_bytes(const ResrNet *net);
+
+/* Upscales one frame of planar float RGB (frame_width_px x frame_height_px as given above) by the
+ * network's scale, tile by tile: `out` planes of width*scale x height*scale. Odd sizes are extended
+ * by reflection to a multiple of the unshuffle factor and cropped again, as the official scripts
+ * do. `stop` (may be NULL) is polled between tiles: if it becomes non-zero, RESR_ERR_STOPPED. */
+RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride,
+                                     const float *const in[3], size_t in_stride,
+                                     const volatile int *stop);
+
+/* One evaluation of the network on a tile (sizes multiples of the unshuffle factor). */
+RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in);
+
+#endif

@@ -1,0 +1,61 @@
+#ifndef RESR_NET_OPS_H
+#define RESR_NET_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/model.h"
+
+/* A rectangle of planar float RGB in memory that belongs to somebody else: three planes, the
+ * stride in floats. Input tiles (context included) and output tiles are passed so. */
+typedef struct ResrTileIn {
+    const float *plane[3];
+    size_t stride;
+    int32_t width_px, height_px;
+} ResrTileIn;
+
+typedef struct ResrTileOut {
+    float *plane[3]; /* of the pixel (crop_x, crop_y) of the network's output */
+    size_t stride;
+    int32_t crop_x_px, crop_y_px, width_px, height_px; /* the part that is kept, in output pixels */
+} ResrTileOut;
+
+/* A backend: a table of stages that only enqueue work on `run`; results are there after wait().
+ * Packed weights are shared by runs; a run belongs to one thread at a time. The walk over the
+ * stages is in net/net.c and is the same for every backend. Stages return 0 or RESR_ERR_*.
+ *
+ * Numerics: inside a class every backend gives identical bits. Class `exact`: fp32; every
+ * convolution output starts from its bias and adds the products in order ky, kx, ci with one fused
+ * multiply-add each (zero padding adds +0 products: x = 0); see cpu/ops_c.c, which is the
+ * definition. */
+typedef struct ResrOps {
+    const char *name;  /* "c", "avx2", "avx512" */
+    const char *class; /* numerics class */
+
+    /* 1 if this machine can run it under `cpumask` (bits of cpu/dispatch.h). */
+    int (*available)(unsigned cpumask);
+
+    /* Packs the model's weights into the backend's layout; *packed is freed by release(). */
+    int (*prepare)(void **packed, const ResrModel *model);
+    void (*release)(void *packed);
+
+    /* Bytes a run needs for input tiles up to width_px x height_px (context included). */
+    size_t (*workspace_bytes)(const void *packed, int width_px, int height_px);
+    int (*run_create)(void **run, const void *packed, int width_px, int height_px, int threads);
+    void (*run_free)(void *run);
+
+    /* RRDB stages, in this order; SRVGG uses head, compact_body, tail. Tile sizes are multiples of
+     * the network's unshuffle factor. */
+    int (*head)(void *run, const ResrTileIn *in);  /* pixel unshuffle, conv_first */
+    int (*dense_block)(void *run, int block, int dense, int last_of_rrdb);
+    int (*body_end)(void *run);                    /* conv_body, plus the head's output */
+    int (*compact_body)(void *run);                /* SRVGG: the body's convolutions and PReLUs */
+    int (*upsample)(void *run, int step);          /* step 0, 1: nearest x2, conv_up, LeakyReLU */
+    int (*tail)(void *run, const ResrTileOut *out); /* RRDB: conv_hr, LeakyReLU, conv_last; SRVGG:
+                                                      last conv, pixel shuffle, plus nearest input;
+                                                      both: clamp to [0, 1], crop, planar RGB */
+    int (*submit)(void *run);
+    int (*wait)(void *run);
+} ResrOps;
+
+#endif
