@@ -1,1 +1,326 @@
-typedef int resr_placeholder;
+#include "cli.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <popt.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "cpu/dispatch.h"
+
+/* Values as popt leaves them: text, since a number's error message should show what was typed. */
+typedef struct Values {
+    char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
+        *memory, *backend, *precision, *cpumask, *threads, *task, *outscale, *denoise, *codec, *crf,
+        *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report, *framehash,
+        *progress;
+    int overwrite, dry_run, list_models, list_devices, version, help;
+} Values;
+
+#define STR(long_name, letter, field, text, value)                                                 \
+    {                                                                                              \
+        long_name, letter, POPT_ARG_STRING, &v->field, 0, text, value                              \
+    }
+#define FLAG(long_name, letter, field, text)                                                       \
+    {                                                                                              \
+        long_name, letter, POPT_ARG_NONE, &v->field, 0, text, NULL                                 \
+    }
+
+#define XSTR(x) #x
+#define STRING(x) XSTR(x)
+enum { N_OPTIONS = 35 };
+
+static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
+{
+    const struct poptOption options[] = {
+        STR("input", 'i', input, "video, image, folder of images or pattern (%05d.png)", "PATH"),
+        STR("output", 'o', output, "video, image, folder or pattern to write", "PATH"),
+        STR("scale", 's', scale, "2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus, unless -n says else",
+            "N"),
+        STR("model-name", 'n', model_name, "network, see --list-models", "NAME"),
+        STR("model", 'm', model_path, "weight file (.pth, .safetensors, .param) or folder of them",
+            "DIR|FILE"),
+        STR("task", 0, task, "SD2HD, HD24K (x2plus), SD24K (x4plus), 4K28K (x4plus at 2x)", "TASK"),
+        STR("outscale", 0, outscale, "resize the network's output to F times the input", "F"),
+        STR("denoise", 0, denoise, "0..1, realesr-general-x4v3 only [0.5]", "F"),
+        STR("tile", 't', tile,
+            "tile side in input pixels, 0: whole frame [" STRING(RESR_TILE_PX) "]", "PX"),
+        STR("tile-pad", 0, tile_pad, "context around a tile [" STRING(RESR_TILE_PAD_PX) "]", "PX"),
+        STR("batch", 0, batch, "frames handed to a rank at once [" STRING(RESR_BATCH_FRAMES) "]",
+            "N"),
+        STR("segment", 0, segment,
+            "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
+        STR("frames", 0, frames, "only the first N frames", "N"),
+        STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
+        STR("backend", 0, backend, "auto, c, avx2, avx512 [auto]", "NAME"),
+        STR("precision", 0, precision, "auto, exact (direct fp32, same bits on every CPU) [auto]",
+            "NAME"),
+        STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512", "SET"),
+        STR("threads", 0, threads, "threads of a rank [its share of its CPUs]", "N"),
+        STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
+        STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
+        STR("preset", 0, preset, "preset of the encoder", "NAME"),
+        STR("pix-fmt", 0, pix_fmt, "pixel format of the output [the input's]", "NAME"),
+        STR("encoder-threads", 0, encoder_threads, "threads of the encoder, part of its result [4]",
+            "N"),
+        STR("schedule", 0, schedule, "pull, or static: batch b on rank b mod N [pull]", "NAME"),
+        STR("root", 0, root, "compute, or dedicated: rank 0 only decodes and encodes [compute]",
+            "NAME"),
+        STR("report", 0, report, "write what happened as JSON", "FILE"),
+        STR("framehash", 0, framehash, "write index, pts and xxh128 of every output frame", "FILE"),
+        STR("progress", 0, progress, "auto, bar, plain, json, none [auto]", "NAME"),
+        FLAG("overwrite", 0, overwrite, "replace an existing output"),
+        FLAG("dry-run", 0, dry_run, "say what would be done and how long it takes"),
+        FLAG("list-models", 0, list_models, "known networks and where their weights are"),
+        FLAG("list-devices", 0, list_devices, "what this machine computes with"),
+        FLAG("version", 0, version, "versions and CPU features, for bug reports"),
+        FLAG("help", 'h', help, "this page"),
+        POPT_TABLEEND,
+    };
+    _Static_assert(sizeof options == N_OPTIONS * sizeof *options, "N_OPTIONS");
+    memcpy(table, options, sizeof options);
+}
+
+void resr_cli_print_help(void)
+{
+    struct poptOption table[N_OPTIONS];
+    Values values = {0};
+    fill_table(table, &values);
+    printf(
+        "usage: mpirun -n RANKS realesrgan-mpi -i INPUT -o OUTPUT [-s 2|4] [options]\n"
+        "Upscales a video or images with Real-ESRGAN networks, frames spread over MPI ranks.\n\n");
+    for (int i = 0; i < N_OPTIONS - 1; i++) {
+        char name[64];
+        int used = table[i].shortName ? snprintf(name, sizeof name, "-%c, ", table[i].shortName)
+                                      : snprintf(name, sizeof name, "    ");
+        snprintf(name + used, sizeof name - (size_t)used, "--%s %s", table[i].longName,
+                 table[i].argDescrip ? table[i].argDescrip : "");
+        printf("  %-27s %s\n", name, table[i].descrip);
+    }
+}
+
+static int copy_text(char *out, size_t out_bytes, const char *option, const char *text)
+{
+    if (!text)
+        return 0;
+    if (!*text)
+        return resr_fail(RESR_ERR_USAGE, "%s: an empty value was given", option);
+    if ((size_t)snprintf(out, out_bytes, "%s", text) >= out_bytes)
+        return resr_fail(RESR_ERR_USAGE, "%s: '%.40s...' is longer than %zu bytes", option, text,
+                         out_bytes - 1);
+    return 0;
+}
+
+static int parse_integer(int64_t *out, const char *option, const char *text, int64_t low,
+                         int64_t high)
+{
+    char *end;
+    if (!text)
+        return 0;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end || value < low || value > high)
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: '%s' was given, expected a whole number from %lld to %lld", option,
+                         text, (long long)low, (long long)high);
+    *out = value;
+    return 0;
+}
+
+static int parse_int32(int32_t *out, const char *option, const char *text, int64_t low,
+                       int64_t high)
+{
+    int64_t value = *out;
+    int ret = parse_integer(&value, option, text, low, high);
+    *out = (int32_t)value;
+    return ret;
+}
+
+static int parse_real(double *out, const char *option, const char *text, double low, double high)
+{
+    char *end;
+    if (!text)
+        return 0;
+    double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value) || value < low || value > high)
+        return resr_fail(RESR_ERR_USAGE, "%s: '%s' was given, expected a number from %g to %g",
+                         option, text, low, high);
+    *out = value;
+    return 0;
+}
+
+/* A number of bytes with an optional K, M, G or T. */
+static int parse_bytes(int64_t *out, const char *option, const char *text)
+{
+    static const char suffixes[] = "KMGT";
+    char *end;
+    if (!text)
+        return 0;
+    double value = strtod(text, &end);
+    const char *suffix = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    if (suffix) {
+        value = ldexp(value, 10 * (int)(suffix - suffixes + 1));
+        end++;
+    }
+    if (end == text || *end || !(value >= 1) || value > ldexp(1, 60))
+        return resr_fail(RESR_ERR_USAGE, "%s: '%s' was given, expected bytes such as 800M or 4G",
+                         option, text);
+    *out = (int64_t)value;
+    return 0;
+}
+
+/* Index of `text` in a NULL-ended list of names. */
+static int parse_name(int32_t *out, const char *option, const char *text, const char *const *names)
+{
+    char list[256] = "";
+    if (!text)
+        return 0;
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = i;
+            return 0;
+        }
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
+    }
+    return resr_fail(RESR_ERR_USAGE, "%s: '%s' was given, expected one of %s", option, text, list);
+}
+
+typedef struct Task {
+    const char *name, *model;
+    int scale;
+    double outscale;
+} Task;
+
+static const Task tasks[] = {
+    {"SD2HD", "RealESRGAN_x2plus", 2, 0},
+    {"HD24K", "RealESRGAN_x2plus", 2, 0},
+    {"SD24K", "RealESRGAN_x4plus", 4, 0},
+    {"4K28K", "RealESRGAN_x4plus", 0, 2}, /* the x4 network, delivered at twice the size */
+};
+
+/* A task is a preset: what was given explicitly stays. */
+static int apply_task(ResrOptions *options, const char *name)
+{
+    const size_t n = sizeof tasks / sizeof *tasks;
+    size_t i = 0;
+    while (i < n && strcmp(tasks[i].name, name) != 0)
+        i++;
+    if (i == n)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--task: '%s' was given, expected SD2HD, HD24K, SD24K or 4K28K", name);
+    if (!options->model_name[0])
+        snprintf(options->model_name, sizeof options->model_name, "%s", tasks[i].model);
+    if (options->scale == 0)
+        options->scale = tasks[i].scale;
+    if (options->outscale == 0)
+        options->outscale = tasks[i].outscale;
+    return 0;
+}
+
+static int convert_values(ResrOptions *o, const Values *v)
+{
+    static const char *const schedules[] = {"pull", "static", NULL};
+    static const char *const roots[] = {"compute", "dedicated", NULL};
+    static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
+    static const char *const precisions[] = {"auto", "exact", NULL};
+    int32_t root = 0, precision = 0;
+    int ret;
+    if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||
+        (ret = copy_text(o->output, sizeof o->output, "-o", v->output)) < 0 ||
+        (ret = copy_text(o->model_path, sizeof o->model_path, "-m", v->model_path)) < 0 ||
+        (ret = copy_text(o->model_name, sizeof o->model_name, "-n", v->model_name)) < 0 ||
+        (ret = copy_text(o->backend, sizeof o->backend, "--backend", v->backend)) < 0 ||
+        (ret = copy_text(o->encode.codec, sizeof o->encode.codec, "--codec", v->codec)) < 0 ||
+        (ret = copy_text(o->encode.preset, sizeof o->encode.preset, "--preset", v->preset)) < 0 ||
+        (ret = copy_text(o->encode.pix_fmt, sizeof o->encode.pix_fmt, "--pix-fmt", v->pix_fmt)) <
+            0 ||
+        (ret = copy_text(o->report, sizeof o->report, "--report", v->report)) < 0 ||
+        (ret = copy_text(o->framehash, sizeof o->framehash, "--framehash", v->framehash)) < 0 ||
+        (ret = parse_int32(&o->scale, "-s", v->scale, 1, 8)) < 0 ||
+        (ret = parse_real(&o->outscale, "--outscale", v->outscale, 0.05, 16)) < 0 ||
+        (ret = parse_real(&o->denoise, "--denoise", v->denoise, 0, 1)) < 0 ||
+        (ret = parse_int32(&o->tile_px, "-t", v->tile, 0, RESR_MAX_SIDE_PX)) < 0 ||
+        (ret = parse_int32(&o->tile_pad_px, "--tile-pad", v->tile_pad, 0, 4096)) < 0 ||
+        (ret = parse_int32(&o->batch_frames, "--batch", v->batch, 1, RESR_MAX_BATCH_FRAMES)) < 0 ||
+        (ret = parse_int32(&o->segment_frames, "--segment", v->segment, 0, INT_MAX)) < 0 ||
+        (ret = parse_integer(&o->max_frames, "--frames", v->frames, 1, INT64_MAX)) < 0 ||
+        (ret = parse_bytes(&o->memory_bytes, "--memory", v->memory)) < 0 ||
+        (ret = parse_name(&precision, "--precision", v->precision, precisions)) < 0 ||
+        (ret = v->cpumask ? resr_cpu_parse_mask(&o->cpumask, v->cpumask) : 0) < 0 ||
+        (ret = parse_int32(&o->threads, "--threads", v->threads, 1, 4096)) < 0 ||
+        (ret = parse_real(&o->encode.crf, "--crf", v->crf, 0, 255)) < 0 ||
+        (ret = parse_int32(&o->encode.threads, "--encoder-threads", v->encoder_threads, 1, 256)) <
+            0 ||
+        (ret = parse_name(&o->schedule, "--schedule", v->schedule, schedules)) < 0 ||
+        (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
+        (ret = parse_name(&o->progress, "--progress", v->progress, modes)) < 0)
+        return ret;
+    snprintf(o->precision, sizeof o->precision, "%s", precisions[precision]);
+    o->encode.segment_frames = o->segment_frames;
+    o->root_dedicated = root == 1;
+    o->overwrite = v->overwrite;
+    o->request = v->help           ? RESR_REQUEST_HELP
+                 : v->version      ? RESR_REQUEST_VERSION
+                 : v->list_models  ? RESR_REQUEST_LIST_MODELS
+                 : v->list_devices ? RESR_REQUEST_LIST_DEVICES
+                 : v->dry_run      ? RESR_REQUEST_DRY_RUN
+                                   : RESR_REQUEST_UPSCALE;
+    return v->task ? apply_task(o, v->task) : 0;
+}
+
+/* What must be there once everything is read. */
+static int check_complete(const ResrOptions *options)
+{
+    if (options->request != RESR_REQUEST_UPSCALE && options->request != RESR_REQUEST_DRY_RUN)
+        return 0;
+    if (!options->input[0])
+        return resr_fail(RESR_ERR_USAGE, "-i: no input was given; --help shows the options");
+    if (!options->output[0])
+        return resr_fail(RESR_ERR_USAGE, "-o: no output was given; --help shows the options");
+    return 0;
+}
+
+static void free_values(Values *v)
+{
+    char **strings = (char **)v;
+    for (size_t i = 0; i < offsetof(Values, overwrite) / sizeof *strings; i++)
+        free(strings[i]);
+}
+
+int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
+{
+    struct poptOption table[N_OPTIONS];
+    Values values = {0};
+    *options = (ResrOptions){
+        .denoise = -1,
+        .tile_px = RESR_TILE_PX,
+        .tile_pad_px = RESR_TILE_PAD_PX,
+        .batch_frames = RESR_BATCH_FRAMES,
+        .segment_frames = RESR_SEGMENT_FRAMES,
+        .backend = "auto",
+        .cpumask = ~0u,
+        .encode = {.crf = -1},
+    };
+    fill_table(table, &values);
+    poptContext context = poptGetContext("realesrgan-mpi", argc, (const char **)argv, table, 0);
+    int code = poptGetNextOpt(context), ret = 0;
+    if (code < -1)
+        ret = resr_fail(RESR_ERR_USAGE, "%s: %s; --help shows the options",
+                        poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code));
+    else if (poptPeekArg(context))
+        ret = resr_fail(RESR_ERR_USAGE,
+                        "'%s' was given without an option; inputs take -i, outputs -o",
+                        poptPeekArg(context));
+    if (ret == 0)
+        ret = convert_values(options, &values);
+    if (ret == 0)
+        ret = check_complete(options);
+    poptFreeContext(context);
+    free_values(&values);
+    return ret;
+}

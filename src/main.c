@@ -1,1 +1,90 @@
-int main(void) { return 0; }
+/* realesrgan-mpi: starts MPI, reads the command line, and is the only place that ends the program.
+ */
+
+#include <mpi.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli.h"
+#include "job/info.h"
+#include "mpi/launch.h"
+#include "mpi/session.h"
+
+static volatile int stop_signal;
+
+static void on_signal(int number)
+{
+    if (stop_signal)
+        _exit(128 + number); /* the second one ends at once */
+    stop_signal = number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void print_version(void)
+{
+    char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length;
+    MPI_Get_library_version(mpi, &length);
+    resr_info_print_version(mpi);
+}
+
+static int serve(ResrSession *session)
+{
+    switch (session->options.request) {
+    case RESR_REQUEST_DRY_RUN:
+        return resr_session_dry_run(session);
+    case RESR_REQUEST_LIST_DEVICES:
+        return resr_session_list_devices(session);
+    case RESR_REQUEST_UPSCALE:
+        return resr_session_run(session);
+    default:
+        break;
+    }
+    if (session->rank > 0)
+        return 0;
+    if (session->options.request == RESR_REQUEST_HELP)
+        resr_cli_print_help();
+    else if (session->options.request == RESR_REQUEST_VERSION)
+        print_version();
+    else
+        resr_info_print_models(session->options.model_path);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int provided, ret = 0;
+    static ResrSession session;
+    session.start_ns = resr_clock_ns();
+    session.stop_signal = &stop_signal;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);
+    if (session.rank > 0)
+        resr_log_set_rank(session.rank);
+    catch_signals();
+
+    if (session.rank == 0)
+        ret = resr_cli_parse(&session.options, argc, (const char *const *)argv);
+    ret = resr_launch_share_status(ret);
+    if (ret == 0) {
+        resr_launch_broadcast(&session.options, sizeof session.options);
+        ret = serve(&session);
+    }
+    if (ret < 0 && (session.rank == 0 || session.lost))
+        resr_log_error("%s", resr_error_text());
+    if (session.lost)
+        MPI_Abort(MPI_COMM_WORLD, resr_error_exit_status(ret));
+    MPI_Finalize();
+    return session.rank == 0 ? resr_error_exit_status(ret) : 0;
+}

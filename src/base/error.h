@@ -23,8 +23,9 @@ enum {
 /* Capacity of an error's text, terminating zero included. */
 #define RESR_ERROR_TEXT_BYTES 1024
 
-/* Records a message for the calling thread and returns `code`: `return resr_fail(RESR_ERR_IO, ...)`.
- * The text names the file or option, what was found and what to do. Later calls replace it. */
+/* Records a message for the calling thread and returns `code`: `return resr_fail(RESR_ERR_IO,
+ * ...)`. The text names the file or option, what was found and what to do. Later calls replace it.
+ */
 int resr_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts a prefix ("in.mp4: ") before the calling thread's message and returns `code`. */

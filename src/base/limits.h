@@ -10,6 +10,9 @@
 /* Frames of a batch: what a GPU needs to fill its memory pipeline, and a divisor of a segment. */
 #define RESR_BATCH_FRAMES 8
 
+/* Largest --batch: the frames that one message describes. */
+#define RESR_MAX_BATCH_FRAMES 64
+
 /* Side of a tile in input pixels, its context not counted: large enough that the context is cheap,
  * small enough that one dense block's maps fit a GPU's L2 cache. */
 #define RESR_TILE_PX 256

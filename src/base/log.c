@@ -21,8 +21,9 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *level, co
                                                            va_list args)
 {
     char line[2048];
-    int used = log_rank < 0 ? snprintf(line, sizeof line, "realesrgan-mpi: %s", level)
-                            : snprintf(line, sizeof line, "realesrgan-mpi[%d]: %s", log_rank, level);
+    int used = log_rank < 0
+                   ? snprintf(line, sizeof line, "realesrgan-mpi: %s", level)
+                   : snprintf(line, sizeof line, "realesrgan-mpi[%d]: %s", log_rank, level);
     int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, args);
     size_t length = (size_t)used + (more > 0 ? (size_t)more : 0);
     if (length > sizeof line - 2)

@@ -48,18 +48,20 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     bool exists = stat(path, &out) == 0;
     if (exists && input && stat(input, &in) == 0 && in.st_dev == out.st_dev &&
         in.st_ino == out.st_ino)
-        return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another", path);
-    if (exists && !overwrite)
-        return resr_fail(RESR_ERR_EXISTS, "%s: exists already; name another output or pass --overwrite",
+        return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another",
                          path);
+    if (exists && !overwrite)
+        return resr_fail(RESR_ERR_EXISTS,
+                         "%s: exists already; name another output or pass --overwrite", path);
     struct stat parent;
     if (stat(folder, &parent) != 0 || !S_ISDIR(parent.st_mode))
         return resr_fail(RESR_ERR_EXISTS, "%s: the folder %s does not exist; create it first", path,
                          folder);
     if (access(folder, W_OK | X_OK) != 0)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
-                         "%s: the folder %s cannot be written (%s); choose another or change its mode",
-                         path, folder, strerror(errno));
+        return resr_fail(
+            errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
+            "%s: the folder %s cannot be written (%s); choose another or change its mode", path,
+            folder, strerror(errno));
     return 0;
 }
 
@@ -82,7 +84,8 @@ int resr_publish(const char *temporary, const char *path, bool overwrite)
     if (ret < 0)
         return ret;
     if (sync_path(temporary, O_RDONLY) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", temporary, strerror(errno));
+        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", temporary,
+                         strerror(errno));
     int renamed = overwrite ? rename(temporary, path)
                             : renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
     if (renamed != 0 && !overwrite && (errno == EINVAL || errno == ENOSYS)) {
@@ -93,7 +96,8 @@ int resr_publish(const char *temporary, const char *path, bool overwrite)
     }
     if (renamed != 0)
         return resr_fail(errno == EEXIST ? RESR_ERR_EXISTS : RESR_ERR_IO,
-                         "%s: the finished file cannot be given this name: %s", path, strerror(errno));
+                         "%s: the finished file cannot be given this name: %s", path,
+                         strerror(errno));
     if (sync_path(folder, O_RDONLY | O_DIRECTORY) != 0 && errno != EINVAL)
         return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", folder, strerror(errno));
     return 0;
@@ -107,8 +111,8 @@ int resr_publish_bytes(const char *path, const void *data, size_t bytes)
         return ret;
     FILE *file = fopen(temporary, "wbe");
     if (!file)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS, "%s: cannot be created: %s",
-                         path, strerror(errno));
+        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
+                         "%s: cannot be created: %s", path, strerror(errno));
     size_t written = fwrite(data, 1, bytes, file);
     if (written != bytes || fflush(file) != 0) {
         ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));

@@ -37,6 +37,9 @@ typedef struct ResrPlane {
     int32_t width_px, height_px;
 } ResrPlane;
 
+/* Capacity of a frame's hash: 32 hex digits and a zero. */
+#define RESR_FRAME_HASH_BYTES 33
+
 /* A frame: one buffer that holds all planes as resr_format_plane() lays them out. */
 typedef struct ResrFrame {
     int64_t index;    /* place in the video, from 0 */
@@ -44,6 +47,7 @@ typedef struct ResrFrame {
     int64_t duration; /* in the stream's time base; 0 if unknown */
     size_t bytes;
     uint8_t *data;
+    char hash[RESR_FRAME_HASH_BYTES]; /* kept for whoever needs it next; empty: not computed */
 } ResrFrame;
 
 /* Refuses sizes, depths and plane counts out of range (RESR_ERR_DATA): for formats that came from
@@ -61,7 +65,6 @@ void resr_frame_free(ResrFrame *frame); /* NULL is allowed */
 
 /* A frame's identity: XXH3-128 (canonical form, 32 hex digits and a zero) over the samples of all
  * planes row by row, padding left out. */
-#define RESR_FRAME_HASH_BYTES 33
 void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
                      const ResrFrame *frame);
 

@@ -1,0 +1,67 @@
+#include "job/info.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#include "cpu/dispatch.h"
+#include "media/version.h"
+#include "version.h"
+
+static void print_cpu_features(void)
+{
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } features[] = {
+        {RESR_CPU_AVX2, "avx2+fma"},
+        {RESR_CPU_AVX512, "avx512"},
+        {RESR_CPU_AVX512_BF16, "avx512-bf16"},
+        {RESR_CPU_AMX_BF16, "amx-bf16"},
+    };
+    unsigned flags = resr_cpu_flags();
+    printf("%-12s %s:", "CPU", resr_cpu_brand());
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        printf(" %s%s", flags & features[i].flag ? "" : "no-", features[i].name);
+    printf("\n");
+}
+
+void resr_info_print_version(const char *mpi)
+{
+    struct utsname system;
+    printf("realesrgan-mpi %s\n", RESR_VERSION);
+    printf("%-12s %s, %s\n", "built with", RESR_COMPILER, RESR_BUILD_TYPE);
+    if (uname(&system) == 0)
+        printf("%-12s %s %s %s\n", "system", system.sysname, system.release, system.machine);
+    printf("%-12s %.*s\n", "MPI", 60, mpi);
+    resr_media_print_versions();
+    print_cpu_features();
+    printf("%-12s", "backends");
+    for (int i = 0; resr_cpu_ops(i); i++)
+        printf(" %s%s", resr_cpu_ops(i)->name,
+               resr_cpu_ops(i)->available(~0u) ? "" : " (not here)");
+    printf("\n");
+}
+
+void resr_info_print_models(const char *where)
+{
+    const ResrModelEntry *entry;
+    char path[RESR_PATH_BYTES];
+    for (int i = 0; (entry = resr_model_entry(i)); i++) {
+        int missing =
+            resr_model_locate(path, sizeof path, entry, where && where[0] ? where : NULL) < 0;
+        printf("%-32s %dx  %s\n", entry->name, entry->scale, entry->about);
+        if (entry->alias)
+            printf("%-32s     also %s\n", "", entry->alias);
+        if (missing)
+            printf("%-32s     not here: sh models/fetch.sh %s\n", "", entry->name);
+        else
+            printf("%-32s     %s\n", "", path);
+    }
+}
+
+void resr_info_print_devices(const ResrRankInfo *ranks, int n)
+{
+    for (int i = 0; i < n; i++)
+        printf("rank %-4d %s: %s, %d of its %d CPUs, backend %s\n", ranks[i].rank, ranks[i].host,
+               ranks[i].cpu, ranks[i].threads, ranks[i].cpus, ranks[i].backend);
+}

@@ -1,0 +1,58 @@
+#ifndef RESR_JOB_OPTIONS_H
+#define RESR_JOB_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "media/sink.h"
+
+#define RESR_PATH_BYTES 4096
+
+typedef enum ResrSchedule {
+    RESR_SCHEDULE_PULL,   /* whoever has room takes the next part */
+    RESR_SCHEDULE_STATIC, /* batch b goes to computing rank b mod N */
+} ResrSchedule;
+
+typedef enum ResrProgressMode {
+    RESR_PROGRESS_AUTO,
+    RESR_PROGRESS_BAR,
+    RESR_PROGRESS_PLAIN,
+    RESR_PROGRESS_JSON,
+    RESR_PROGRESS_NONE,
+} ResrProgressMode;
+
+typedef enum ResrRequest {
+    RESR_REQUEST_UPSCALE,
+    RESR_REQUEST_DRY_RUN,
+    RESR_REQUEST_LIST_MODELS,
+    RESR_REQUEST_LIST_DEVICES,
+    RESR_REQUEST_VERSION,
+    RESR_REQUEST_HELP,
+} ResrRequest;
+
+/* What the command line asks for, after checking and with the presets of --task applied. Empty
+ * strings, zeros and negative numbers stand for "not given" as noted. Plain data: rank 0 parses it
+ * and sends it to the others as it is. */
+typedef struct ResrOptions {
+    int32_t request; /* ResrRequest */
+    char input[RESR_PATH_BYTES], output[RESR_PATH_BYTES];
+    char model_path[RESR_PATH_BYTES];     /* -m: weight file or folder */
+    char model_name[64];                  /* -n */
+    int32_t scale;                        /* -s: 1, 2, 3, 4; 0: the network's own */
+    double outscale;                      /* factor of the delivered size; 0: the network's own */
+    double denoise;                       /* 0..1; negative: the model's default */
+    int32_t tile_px, tile_pad_px;         /* tile 0: the whole frame */
+    int32_t batch_frames, segment_frames; /* segment 0: one for the whole video */
+    int64_t max_frames;                   /* only the first so many; 0: all */
+    int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */
+    char backend[32], precision[16];      /* "auto" or a name */
+    uint32_t cpumask;
+    int32_t threads;            /* a rank; 0: the rank's share of its CPUs */
+    int32_t schedule, progress; /* ResrSchedule, ResrProgressMode */
+    bool root_dedicated;        /* rank 0 does not compute */
+    bool overwrite;
+    ResrEncodeOptions encode;
+    char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES];
+} ResrOptions;
+
+#endif

@@ -1,0 +1,162 @@
+#include "job/plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "net/tile.h"
+
+int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
+                          const ResrVideoInfo *info, const ResrNetSpec *spec)
+{
+    double factor = options->outscale > 0 ? options->outscale : spec->scale * spec->resize;
+    double width = floor(info->format.width_px * factor + 1e-9);
+    double height = floor(info->format.height_px * factor + 1e-9);
+    if (width < 1 || height < 1 || width > RESR_MAX_SIDE_PX || height > RESR_MAX_SIDE_PX ||
+        width * height > RESR_MAX_FRAME_PX)
+        return resr_fail(
+            RESR_ERR_USAGE,
+            "%s: %d x %d times %g is %.0f x %.0f, outside 1 .. %d a side and %d Mpx in "
+            "all; choose another -s or --outscale",
+            options->input, info->format.width_px, info->format.height_px, factor, width, height,
+            RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX >> 20);
+    *width_px = (int)width;
+    *height_px = (int)height;
+    return 0;
+}
+
+static int64_t default_memory_bytes(void)
+{
+    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 4;
+}
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
+                   const ResrFormat *output, const ResrModel *model, int ranks)
+{
+    ResrTilePlan tiles;
+    int unshuffle = model->spec.unshuffle;
+    int ret =
+        resr_tile_plan(&tiles, (int)resr_round_up((size_t)info->format.width_px, (size_t)unshuffle),
+                       (int)resr_round_up((size_t)info->format.height_px, (size_t)unshuffle),
+                       options->tile_px, options->tile_pad_px, unshuffle);
+    if (ret < 0)
+        return ret;
+    if (options->root_dedicated && ranks < 2)
+        return resr_fail(RESR_ERR_USAGE, "--root dedicated: rank 0 would leave no rank to compute; "
+                                         "start at least 2 (mpirun -n 2)");
+    memset(plan, 0, sizeof *plan);
+    plan->input = info->format;
+    plan->output = *output;
+    plan->spec = model->spec;
+    plan->units = (ResrUnits){options->segment_frames, options->batch_frames};
+    plan->tile_px = options->tile_px;
+    plan->tile_pad_px = options->tile_pad_px;
+    plan->ranks = ranks;
+    plan->computing_ranks = ranks - (options->root_dedicated ? 1 : 0);
+    plan->threads = options->threads;
+    plan->cpumask = options->cpumask;
+    snprintf(plan->backend, sizeof plan->backend, "%s", options->backend);
+    snprintf(plan->numerics_class, sizeof plan->numerics_class, "exact");
+
+    plan->frames_estimate = info->frames_estimate;
+    if (options->max_frames > 0 &&
+        (plan->frames_estimate == 0 || plan->frames_estimate > options->max_frames))
+        plan->frames_estimate = options->max_frames;
+
+    int64_t memory = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes();
+    int64_t frame_bytes =
+        (int64_t)(resr_format_frame_bytes(&plan->input) + resr_format_frame_bytes(&plan->output));
+    int64_t in_flight = (int64_t)plan->computing_ranks * RESR_PARTS_IN_FLIGHT;
+    int64_t segment = options->segment_frames ? options->segment_frames : RESR_SEGMENT_FRAMES;
+    plan->pool_frames = clamp(memory / frame_bytes, 1, in_flight * options->batch_frames + segment);
+    plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
+    return 0;
+}
+
+void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful)
+{
+    ResrTilePlan tiles;
+    size_t unshuffle = (size_t)plan->spec.unshuffle;
+    size_t width = resr_round_up((size_t)plan->input.width_px, unshuffle);
+    size_t height = resr_round_up((size_t)plan->input.height_px, unshuffle);
+    *useful = (double)width * (double)height * resr_spec_macs_per_px(&plan->spec);
+    *computed = *useful;
+    if (resr_tile_plan(&tiles, (int)width, (int)height, plan->tile_px, plan->tile_pad_px,
+                       plan->spec.unshuffle) == 0)
+        *computed *= resr_tile_overhead(&tiles);
+}
+
+static void print_bytes(const char *label, double bytes, const char *note)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    while (bytes >= 1024 && unit < 4) {
+        bytes /= 1024;
+        unit++;
+    }
+    printf("%-18s %.*f %s%s\n", label, unit ? 1 : 0, bytes, units[unit], note);
+}
+
+void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
+                     const ResrModel *model, size_t workspace_bytes, double flops)
+{
+    double computed, useful;
+    ResrTilePlan tiles;
+    resr_plan_frame_macs(plan, &computed, &useful);
+    double in_bytes = (double)resr_format_frame_bytes(&plan->input);
+    double out_bytes = (double)resr_format_frame_bytes(&plan->output);
+    double frames = (double)plan->frames_estimate;
+    size_t unshuffle = (size_t)plan->spec.unshuffle;
+
+    printf("%-18s %s: %d x %d %s, %s in %s\n", "input", options->input, plan->input.width_px,
+           plan->input.height_px, plan->input.pix_fmt, info->codec, info->container);
+    printf("%-18s %s: %d x %d %s\n", "output", options->output, plan->output.width_px,
+           plan->output.height_px, plan->output.pix_fmt);
+    printf("%-18s %s: %s, %d blocks, %d features, %dx\n", "model", model->name,
+           model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact",
+           model->spec.num_blocks, model->spec.nf, model->spec.scale);
+    if (plan->frames_estimate > 0)
+        printf("%-18s %" PRId64 ", in %" PRId64 " batches of %" PRId64 "\n", "frames",
+               plan->frames_estimate,
+               resr_units_batch_of(&plan->units, plan->frames_estimate - 1) + 1,
+               plan->units.batch_frames);
+    else
+        printf("%-18s unknown: the container does not say\n", "frames");
+    if (resr_tile_plan(&tiles, (int)resr_round_up((size_t)plan->input.width_px, unshuffle),
+                       (int)resr_round_up((size_t)plan->input.height_px, unshuffle), plan->tile_px,
+                       plan->tile_pad_px, plan->spec.unshuffle) == 0)
+        printf("%-18s %d x %d a frame, context of %d px: %.2f x the work\n", "tiles", tiles.columns,
+               tiles.rows, plan->tile_pad_px, resr_tile_overhead(&tiles));
+    printf("%-18s %.3f a frame computed (%.3f useful)", "TFLOP", computed * 2e-12, useful * 2e-12);
+    if (frames > 0)
+        printf(", %.1f in all", computed * 2e-12 * frames);
+    printf("\n");
+    printf("%-18s %d, %d of them computing\n", "ranks", plan->ranks, plan->computing_ranks);
+    double remote = plan->computing_ranks > 0 && plan->ranks > 1
+                        ? (double)(plan->ranks - 1) / plan->computing_ranks
+                        : 0;
+    if (frames > 0)
+        print_bytes("between ranks", frames * remote * (in_bytes + out_bytes), " in all");
+    print_bytes("memory, a rank",
+                (double)workspace_bytes + (double)model->arena_floats * 8 +
+                    (double)(RESR_PARTS_IN_FLIGHT * plan->part_frames) * (in_bytes + out_bytes),
+                " (workspace, weights, parts in flight)");
+    print_bytes("memory, rank 0", (double)plan->pool_frames * (in_bytes + out_bytes),
+                " more for the pool of frames");
+    print_bytes("disk, at most", frames * out_bytes,
+                " (uncompressed; the encoded file is smaller)");
+    if (flops > 0 && frames > 0) {
+        double rounds = ceil(frames / plan->computing_ranks);
+        printf("%-18s %.1f s at %.1f GFLOP/s a rank (probe on rank 0; decode and encode overlap)\n",
+               "estimated time", rounds * computed * 2 / flops, flops * 1e-9);
+    }
+}

@@ -1,0 +1,46 @@
+#ifndef RESR_JOB_PLAN_H
+#define RESR_JOB_PLAN_H
+
+#include "job/options.h"
+#include "job/units.h"
+#include "model/model.h"
+#include "net/ops.h"
+
+/* A job settled: everything a rank has to know to compute frames, and what rank 0 needs to bound
+ * memory. Plain data: sent to all ranks as it is. */
+typedef struct ResrPlan {
+    ResrFormat input, output;
+    ResrNetSpec spec;
+    ResrUnits units;
+    int32_t tile_px, tile_pad_px;
+    int32_t ranks, computing_ranks;
+    int32_t threads; /* asked for; 0: each rank finds its share */
+    char numerics_class[32];
+    char backend[32]; /* asked for; "auto": the fastest of the class on each rank */
+    uint32_t cpumask;
+    int64_t pool_frames;     /* frames between the decoder and the encoder at any time */
+    int64_t part_frames;     /* frames of a part before the end of the video */
+    int64_t frames_estimate; /* 0: unknown */
+} ResrPlan;
+
+/* Size of the delivered frames: the input's times --outscale, or times the network's scale and the
+ * factor in its file. RESR_ERR_USAGE when it is out of range. */
+RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
+                                          const ResrVideoInfo *info, const ResrNetSpec *spec);
+
+/* Fills the plan for a job whose output format is settled (resr_sink_plan). `ranks`: size of the
+ * MPI world. RESR_ERR_USAGE (the option is named) where the tile geometry cannot work. */
+RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
+                                   const ResrVideoInfo *info, const ResrFormat *output,
+                                   const ResrModel *model, int ranks);
+
+/* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
+void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);
+
+/* Prints the plan for --dry-run on stdout: frames, batches, tiles, TFLOP, bytes between ranks,
+ * memory of a rank, disk, and the time from a probe of this rank (`flops` per second; 0 leaves the
+ * time out). `workspace_bytes`: of one computing rank. */
+void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
+                     const ResrModel *model, size_t workspace_bytes, double flops);
+
+#endif

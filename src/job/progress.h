@@ -1,0 +1,25 @@
+#ifndef RESR_JOB_PROGRESS_H
+#define RESR_JOB_PROGRESS_H
+
+#include <stdint.h>
+
+#include "job/options.h"
+
+/* Progress on stderr, drawn by rank 0's main thread: a bar on a terminal, a line every few seconds
+ * elsewhere, or one JSON object a line for programs. */
+typedef struct ResrProgress {
+    int mode; /* ResrProgressMode, never AUTO once started */
+    int64_t start_ns, last_ns;
+    int64_t frames_total; /* 0: unknown */
+    int64_t frames_shown;
+} ResrProgress;
+
+void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total);
+
+/* Call as often as you like; draws when it is time. `frames`: encoded so far. */
+void resr_progress_update(ResrProgress *progress, int64_t frames);
+
+/* The last state, and a newline after a bar. */
+void resr_progress_end(ResrProgress *progress, int64_t frames);
+
+#endif

@@ -1,0 +1,145 @@
+#include "job/report.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/publish.h"
+#include "version.h"
+
+typedef struct PartRecord {
+    ResrPart part;
+    int rank;
+    double seconds;
+} PartRecord;
+
+struct ResrReport {
+    size_t length, capacity;
+    PartRecord *parts;
+};
+
+int resr_report_create(ResrReport **out)
+{
+    return resr_alloc(out, 1, sizeof **out);
+}
+
+void resr_report_free(ResrReport *report)
+{
+    if (!report)
+        return;
+    free(report->parts);
+    free(report);
+}
+
+int resr_report_part(ResrReport *report, const ResrPart *part, int rank, double seconds)
+{
+    if (report->length == report->capacity) {
+        size_t capacity = report->capacity ? 2 * report->capacity : 64;
+        PartRecord *parts = realloc(report->parts, capacity * sizeof *parts);
+        if (!parts)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the report of %zu parts", capacity);
+        report->parts = parts;
+        report->capacity = capacity;
+    }
+    report->parts[report->length++] = (PartRecord){*part, rank, seconds};
+    return 0;
+}
+
+static int by_first_frame(const void *a, const void *b)
+{
+    const PartRecord *left = a, *right = b;
+    return left->part.first < right->part.first ? -1 : left->part.first > right->part.first;
+}
+
+/* Batches in order, each with its parts. */
+static json_t *batches_json(const ResrReport *report)
+{
+    json_t *batches = json_array();
+    json_t *batch = NULL;
+    int64_t number = -1;
+    qsort(report->parts, report->length, sizeof *report->parts, by_first_frame);
+    for (size_t i = 0; i < report->length; i++) {
+        const PartRecord *record = &report->parts[i];
+        if (record->part.batch != number) {
+            number = record->part.batch;
+            batch = json_pack("{s:I, s:I, s:i, s:[]}", "batch", (json_int_t)number, "first",
+                              (json_int_t)record->part.first, "frames", 0, "parts");
+            json_array_append_new(batches, batch);
+        }
+        json_integer_set(json_object_get(batch, "frames"),
+                         json_integer_value(json_object_get(batch, "frames")) + record->part.count);
+        json_array_append_new(json_object_get(batch, "parts"),
+                              json_pack("{s:I, s:i, s:i, s:i, s:f}", "first",
+                                        (json_int_t)record->part.first, "frames",
+                                        record->part.count, "rank", record->rank, "attempt",
+                                        record->part.attempt, "seconds", record->seconds));
+    }
+    return batches;
+}
+
+static json_t *format_json(const char *path, const ResrFormat *format)
+{
+    return json_pack("{s:s, s:i, s:i, s:s}", "path", path, "width", format->width_px, "height",
+                     format->height_px, "pix_fmt", format->pix_fmt);
+}
+
+static json_t *ranks_json(const ResrRankInfo *ranks, int n)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(
+            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f}", "rank",
+                             ranks[i].rank, "host", ranks[i].host, "cpu", ranks[i].cpu, "backend",
+                             ranks[i].backend, "threads", ranks[i].threads, "cpus", ranks[i].cpus,
+                             "workspace_bytes", (json_int_t)ranks[i].workspace_bytes, "frames",
+                             (json_int_t)ranks[i].frames, "parts", (json_int_t)ranks[i].parts,
+                             "compute_seconds", ranks[i].compute_seconds));
+    return array;
+}
+
+static json_t *model_json(const ResrModel *model)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "name", model->name, "path", model->path,
+                     "sha256", model->sha256, "architecture",
+                     model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact", "blocks",
+                     model->spec.num_blocks, "scale", model->spec.scale);
+}
+
+int resr_report_write(const ResrReport *report, const char *path, const ResrOptions *options,
+                      const ResrPlan *plan, const ResrVideoInfo *info, const ResrModel *model,
+                      const char *encoder, const ResrRankInfo *ranks, int64_t frames_in,
+                      int64_t frames_out, const ResrTimes *times)
+{
+    double computed, useful;
+    resr_plan_frame_macs(plan, &computed, &useful);
+    json_t *input = format_json(options->input, &info->format);
+    json_object_set_new(input, "codec", json_string(info->codec));
+    json_object_set_new(input, "container", json_string(info->container));
+    json_t *output = format_json(options->output, &plan->output);
+    json_object_set_new(output, "encoder", json_string(encoder));
+    json_t *command = json_pack("{s:I, s:I, s:i, s:i, s:s, s:s}", "batch_frames",
+                                (json_int_t)plan->units.batch_frames, "segment_frames",
+                                (json_int_t)plan->units.segment_frames, "tile_px", plan->tile_px,
+                                "tile_pad_px", plan->tile_pad_px, "schedule",
+                                options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull",
+                                "root", options->root_dedicated ? "dedicated" : "computes");
+    json_t *seconds =
+        json_pack("{s:f, s:f, s:f, s:f, s:f}", "wall", times->wall, "start_up", times->start_up,
+                  "decode", times->decode, "compute", times->compute, "encode", times->encode);
+    json_t *root = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "version",
+        RESR_VERSION, "command", command, "input", input, "output", output, "model",
+        model_json(model), "numerics_class", plan->numerics_class, "ranks",
+        ranks_json(ranks, plan->ranks), "frames_in", (json_int_t)frames_in, "frames_out",
+        (json_int_t)frames_out, "pool_frames", (json_int_t)plan->pool_frames, "frames_per_second",
+        times->wall > 0 ? (double)frames_out / times->wall : 0.0, "tflop_computed",
+        computed * 2e-12 * (double)frames_out, "tflop_useful", useful * 2e-12 * (double)frames_out,
+        "seconds", seconds, "batches", batches_json(report));
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    int ret = text ? resr_publish_bytes(path, text, strlen(text))
+                   : resr_fail(RESR_ERR_INTERNAL, "%s: the report cannot be built", path);
+    free(text);
+    json_decref(root);
+    return ret;
+}

@@ -1,0 +1,40 @@
+#ifndef RESR_JOB_REPORT_H
+#define RESR_JOB_REPORT_H
+
+#include "job/plan.h"
+
+/* What the ranks are, for reports and logs. Plain data. */
+typedef struct ResrRankInfo {
+    char host[64];
+    char cpu[64];
+    char backend[32];
+    int32_t rank, threads, cpus; /* cpus: in the rank's affinity mask */
+    int64_t workspace_bytes;
+    int64_t frames, parts; /* done so far; filled in by rank 0 */
+    double compute_seconds;
+} ResrRankInfo;
+
+/* The record of a job: which rank computed which part, and where the time went. One thread (rank
+ * 0's main thread) uses it. */
+typedef struct ResrReport ResrReport;
+
+typedef struct ResrTimes {
+    double wall, start_up, decode, compute, encode; /* seconds; compute summed over the ranks */
+} ResrTimes;
+
+RESR_MUST_CHECK int resr_report_create(ResrReport **out);
+void resr_report_free(ResrReport *report);
+
+/* A part's result has arrived. */
+RESR_MUST_CHECK int resr_report_part(ResrReport *report, const ResrPart *part, int rank,
+                                     double seconds);
+
+/* Writes the report as one JSON object; see bench/README.md for its fields. RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_report_write(const ResrReport *report, const char *path,
+                                      const ResrOptions *options, const ResrPlan *plan,
+                                      const ResrVideoInfo *info, const ResrModel *model,
+                                      const char *encoder, const ResrRankInfo *ranks,
+                                      int64_t frames_in, int64_t frames_out,
+                                      const ResrTimes *times);
+
+#endif

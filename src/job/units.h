@@ -1,0 +1,46 @@
+#ifndef RESR_JOB_UNITS_H
+#define RESR_JOB_UNITS_H
+
+#include <stdint.h>
+
+/* The unit ladder between frames and the video: a segment is `segment_frames` frames (0: the whole
+ * video), a batch is `batch_frames` frames and never crosses a segment. */
+typedef struct ResrUnits {
+    int64_t segment_frames;
+    int64_t batch_frames;
+} ResrUnits;
+
+/* What is sent to a rank: frames first .. first + count - 1, all of one batch. */
+typedef struct ResrPart {
+    int64_t batch;
+    int64_t first;
+    int32_t count;
+    int32_t attempt;
+} ResrPart;
+
+static inline int64_t resr_units_batches_per_segment(const ResrUnits *units)
+{
+    return (units->segment_frames + units->batch_frames - 1) / units->batch_frames;
+}
+
+/* Number of the batch that frame `frame` belongs to, counted over the whole video. */
+static inline int64_t resr_units_batch_of(const ResrUnits *units, int64_t frame)
+{
+    if (units->segment_frames == 0)
+        return frame / units->batch_frames;
+    return frame / units->segment_frames * resr_units_batches_per_segment(units) +
+           frame % units->segment_frames / units->batch_frames;
+}
+
+/* First frame after the batch of `frame`, if the video does not end before. */
+static inline int64_t resr_units_batch_end(const ResrUnits *units, int64_t frame)
+{
+    if (units->segment_frames == 0)
+        return (frame / units->batch_frames + 1) * units->batch_frames;
+    int64_t segment = frame / units->segment_frames * units->segment_frames;
+    int64_t end = segment + ((frame - segment) / units->batch_frames + 1) * units->batch_frames;
+    int64_t segment_end = segment + units->segment_frames;
+    return end < segment_end ? end : segment_end;
+}
+
+#endif

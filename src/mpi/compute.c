@@ -1,0 +1,156 @@
+#include "mpi/compute.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/queue.h"
+#include "net/upscale.h"
+
+struct ResrCompute {
+    const ResrOps *ops;
+    const ResrModel *model;
+    const ResrPlan *plan;
+    int threads;
+    pthread_t thread;
+    bool started;
+    sem_t ready;
+    int status; /* of the start, valid once `ready` was posted */
+    char error[RESR_ERROR_TEXT_BYTES];
+    size_t workspace_bytes;
+    volatile int stop;
+    ResrQueue *work, *done;
+};
+
+/* Upscales the frames of a part; on success `message` holds the results. */
+static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
+{
+    for (int i = 0; i < message->header.part.count; i++) {
+        ResrFrame *in = message->frames[i], *out = NULL;
+        int ret = resr_frame_verify(in, &compute->plan->input);
+        if (ret == 0)
+            ret = resr_upscaler_run(upscaler, &out, in, &compute->stop);
+        if (ret < 0)
+            return ret;
+        resr_frame_hash(out->hash, &compute->plan->output, out);
+        resr_frame_free(in);
+        message->frames[i] = out;
+    }
+    return 0;
+}
+
+static void fail_part(ResrMessage *message, int code)
+{
+    for (int i = 0; i < RESR_MAX_BATCH_FRAMES; i++) {
+        resr_frame_free(message->frames[i]);
+        message->frames[i] = NULL;
+    }
+    message->header.kind = RESR_WIRE_FAILURE;
+    message->header.code = code;
+    message->header.part.count = 0;
+    snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
+}
+
+static void *compute_main(void *argument)
+{
+    ResrCompute *compute = argument;
+    const ResrPlan *plan = compute->plan;
+    ResrUpscaler *upscaler = NULL;
+    compute->status =
+        resr_upscaler_create(&upscaler, compute->ops, compute->model, &plan->input, &plan->output,
+                             plan->tile_px, plan->tile_pad_px, compute->threads);
+    if (compute->status < 0)
+        snprintf(compute->error, sizeof compute->error, "%s", resr_error_text());
+    else
+        compute->workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
+    int status = compute->status;
+    sem_post(&compute->ready);
+
+    ResrMessage *message;
+    while (status == 0 && (message = resr_queue_pop(compute->work))) {
+        int64_t start_ns = resr_clock_ns();
+        int ret = compute->stop ? RESR_ERR_STOPPED : run_part(compute, upscaler, message);
+        message->header.kind = RESR_WIRE_RESULT;
+        message->header.seconds = resr_clock_seconds_since(start_ns);
+        if (ret < 0)
+            fail_part(message, ret);
+        if (!resr_queue_push(compute->done, message))
+            resr_message_free(message);
+    }
+    resr_upscaler_free(upscaler);
+    return NULL;
+}
+
+int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *model,
+                       const ResrPlan *plan, int threads)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrCompute *compute = *out;
+    compute->ops = ops;
+    compute->model = model;
+    compute->plan = plan;
+    compute->threads = threads;
+    sem_init(&compute->ready, 0, 0);
+    ret = resr_queue_create(&compute->work, RESR_PARTS_IN_FLIGHT);
+    if (ret == 0)
+        ret = resr_queue_create(&compute->done, RESR_PARTS_IN_FLIGHT);
+    if (ret == 0 && pthread_create(&compute->thread, NULL, compute_main, compute) != 0)
+        ret = resr_fail(RESR_ERR_INTERNAL, "the compute thread cannot be started");
+    if (ret == 0) {
+        compute->started = true;
+        while (sem_wait(&compute->ready) != 0) {
+            /* interrupted by a signal */
+        }
+        if (compute->status < 0)
+            ret = resr_fail(compute->status, "%s", compute->error);
+    }
+    if (ret < 0) {
+        resr_compute_stop(compute);
+        *out = NULL;
+    }
+    return ret;
+}
+
+size_t resr_compute_workspace_bytes(const ResrCompute *compute)
+{
+    return compute->workspace_bytes;
+}
+
+void resr_compute_push(ResrCompute *compute, ResrMessage *work)
+{
+    if (!resr_queue_push(compute->work, work))
+        resr_message_free(work);
+}
+
+ResrMessage *resr_compute_poll(ResrCompute *compute)
+{
+    return resr_queue_try_pop(compute->done);
+}
+
+static void free_message(void *item)
+{
+    resr_message_free(item);
+}
+
+void resr_compute_stop(ResrCompute *compute)
+{
+    if (!compute)
+        return;
+    compute->stop = 1;
+    if (compute->work)
+        resr_queue_close(compute->work);
+    if (compute->done)
+        resr_queue_close(compute->done);
+    if (compute->started)
+        pthread_join(compute->thread, NULL);
+    resr_queue_destroy(compute->work, free_message);
+    resr_queue_destroy(compute->done, free_message);
+    sem_destroy(&compute->ready);
+    free(compute);
+}

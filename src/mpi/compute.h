@@ -1,0 +1,29 @@
+#ifndef RESR_MPI_COMPUTE_H
+#define RESR_MPI_COMPUTE_H
+
+#include "job/plan.h"
+#include "mpi/wire.h"
+
+/* A rank's compute thread: it owns the upscaler with its OpenMP team or GPU, turns WORK messages
+ * into RESULT messages (or FAILURE) in place, and never calls MPI. */
+typedef struct ResrCompute ResrCompute;
+
+/* Starts the thread and waits until its upscaler is ready (weights packed, memory touched by the
+ * thread that uses it). `ops`, `model` and `plan` must outlive it. Errors: resr_upscaler_create().
+ */
+RESR_MUST_CHECK int resr_compute_start(ResrCompute **out, const ResrOps *ops,
+                                       const ResrModel *model, const ResrPlan *plan, int threads);
+
+size_t resr_compute_workspace_bytes(const ResrCompute *compute);
+
+/* Hands over a WORK message; there is always room for RESR_PARTS_IN_FLIGHT. */
+void resr_compute_push(ResrCompute *compute, ResrMessage *work);
+
+/* A finished message (the caller's), or NULL at once. */
+ResrMessage *resr_compute_poll(ResrCompute *compute);
+
+/* Ends the thread after what it is doing, which stops at the next tile, and frees everything. NULL
+ * is allowed. */
+void resr_compute_stop(ResrCompute *compute);
+
+#endif

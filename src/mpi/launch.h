@@ -1,0 +1,31 @@
+#ifndef RESR_MPI_LAUNCH_H
+#define RESR_MPI_LAUNCH_H
+
+#include "job/report.h"
+
+/* What happens once, before frames move: ranks find out about each other and get what they need.
+ * Every function is collective and blocking; main threads only. */
+
+/* Rank 0's bytes to everyone; any size. */
+void resr_launch_broadcast(void *data, size_t bytes);
+
+/* Rank 0's status to everyone; the text of the error stays on rank 0. */
+int resr_launch_share_status(int status);
+
+/* The model of rank 0 to everyone: on other ranks *model is created (the caller's). One read of the
+ * file serves all nodes. Returns the same on every rank: RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model);
+
+/* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
+ * may run on the same ones; at least 1. Warns when a rank is held to one CPU of many idle ones,
+ * naming the option that mends it. *cpus: CPUs in the mask. */
+int resr_launch_threads(int *cpus);
+
+/* Collects every rank's information on rank 0, where `all` has room for all ranks. */
+void resr_launch_gather(ResrRankInfo *all, const ResrRankInfo *own);
+
+/* The status of all ranks on rank 0: `statuses` (one per rank) and `texts` (RESR_ERROR_TEXT_BYTES
+ * each) are filled there. */
+void resr_launch_gather_status(int *statuses, char *texts, int status);
+
+#endif

@@ -1,0 +1,271 @@
+#include "mpi/mail.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { TAG_HEADER = 1, TAG_PIECE = 2 };
+
+/* One message on its way, in or out, and the number of its requests that MPI has not completed. */
+typedef struct Transfer {
+    ResrMessage *message;
+    int rank;
+    int pending;
+    bool outgoing;
+    bool has_header; /* incoming: the header has arrived, the frames are on their way */
+    struct Transfer *next;
+} Transfer;
+
+struct ResrMail {
+    MPI_Comm comm;
+    ResrFormat format;
+    int sending;
+    bool moved;
+    int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
+    MPI_Request *requests;
+    Transfer **owners;
+    int *completed;
+    Transfer *first, *last; /* arrived, not yet handed out */
+};
+
+static int reserve(ResrMail *mail, int more)
+{
+    int capacity = mail->capacity ? mail->capacity : 64;
+    while (capacity < mail->length + more)
+        capacity *= 2;
+    if (capacity == mail->capacity)
+        return 0;
+    void *requests = realloc(mail->requests, (size_t)capacity * sizeof *mail->requests);
+    if (requests)
+        mail->requests = requests;
+    void *owners = realloc(mail->owners, (size_t)capacity * sizeof *mail->owners);
+    if (owners)
+        mail->owners = owners;
+    void *completed = realloc(mail->completed, (size_t)capacity * sizeof *mail->completed);
+    if (completed)
+        mail->completed = completed;
+    if (!requests || !owners || !completed)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %d requests", capacity);
+    mail->capacity = capacity;
+    return 0;
+}
+
+/* A new request slot of `transfer`; room was reserved. */
+static MPI_Request *add_request(ResrMail *mail, Transfer *transfer)
+{
+    mail->owners[mail->length] = transfer;
+    transfer->pending++;
+    return &mail->requests[mail->length++];
+}
+
+static size_t piece_count(const ResrWireHeader *header)
+{
+    if (header->kind > RESR_WIRE_RESULT)
+        return 0;
+    return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
+}
+
+/* Starts the transfer of all frames' pieces, in or out. */
+static int start_pieces(ResrMail *mail, Transfer *transfer)
+{
+    const ResrWireHeader *header = &transfer->message->header;
+    size_t pieces = piece_count(header);
+    int count = pieces ? header->part.count : 0;
+    int ret = reserve(mail, count * (int)pieces);
+    if (ret < 0)
+        return ret;
+    for (int i = 0; i < count; i++) {
+        uint8_t *data = transfer->message->frames[i]->data;
+        size_t left = header->frame_bytes;
+        while (left > 0) {
+            int bytes = (int)(left < RESR_MESSAGE_PIECE_BYTES ? left : RESR_MESSAGE_PIECE_BYTES);
+            MPI_Request *request = add_request(mail, transfer);
+            if (transfer->outgoing)
+                MPI_Isend(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, mail->comm, request);
+            else
+                MPI_Irecv(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, mail->comm, request);
+            data += bytes;
+            left -= (size_t)bytes;
+        }
+    }
+    return 0;
+}
+
+/* Waits (without blocking) for the next header from `rank`. */
+static int post_header(ResrMail *mail, int rank)
+{
+    Transfer *transfer = NULL;
+    int ret = resr_alloc(&transfer, 1, sizeof *transfer);
+    if (ret == 0)
+        ret = resr_message_create(&transfer->message, RESR_WIRE_BYE);
+    if (ret == 0)
+        ret = reserve(mail, 1);
+    if (ret < 0) {
+        if (transfer)
+            resr_message_free(transfer->message);
+        free(transfer);
+        return ret;
+    }
+    transfer->rank = rank;
+    MPI_Irecv(&transfer->message->header, sizeof(ResrWireHeader), MPI_BYTE, rank, TAG_HEADER,
+              mail->comm, add_request(mail, transfer));
+    return 0;
+}
+
+int resr_mail_create(ResrMail **out, int first_peer, int last_peer, const ResrFormat *format)
+{
+    int self;
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    (*out)->format = *format;
+    MPI_Comm_dup(MPI_COMM_WORLD, &(*out)->comm);
+    MPI_Comm_rank((*out)->comm, &self);
+    for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
+        if (rank != self)
+            ret = post_header(*out, rank);
+    return ret;
+}
+
+int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message)
+{
+    Transfer *transfer = NULL;
+    resr_message_seal(message);
+    int ret = resr_alloc(&transfer, 1, sizeof *transfer);
+    if (ret == 0)
+        ret = reserve(mail, 1);
+    if (ret < 0) {
+        free(transfer);
+        resr_message_free(message);
+        return ret;
+    }
+    *transfer = (Transfer){.message = message, .rank = rank, .outgoing = true};
+    mail->sending++;
+    MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, mail->comm,
+              add_request(mail, transfer));
+    return start_pieces(mail, transfer);
+}
+
+/* The header of an incoming message is here: make room for its frames and receive them. */
+static int receive_frames(ResrMail *mail, Transfer *transfer)
+{
+    ResrMessage *message = transfer->message;
+    int ret = resr_message_check(message, &mail->format);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "from rank %d: ", transfer->rank);
+    transfer->has_header = true;
+    if (message->header.kind > RESR_WIRE_RESULT)
+        return 0;
+    for (int i = 0; i < message->header.part.count; i++) {
+        const ResrWireFrame *wire = &message->header.frames[i];
+        ret = resr_frame_create(&message->frames[i], &mail->format);
+        if (ret < 0)
+            return ret;
+        message->frames[i]->index = wire->index;
+        message->frames[i]->pts = wire->pts;
+        message->frames[i]->duration = wire->duration;
+        memcpy(message->frames[i]->hash, wire->hash, sizeof wire->hash);
+    }
+    return start_pieces(mail, transfer);
+}
+
+/* All requests of a transfer are complete. */
+static int complete(ResrMail *mail, Transfer *transfer)
+{
+    if (transfer->outgoing) {
+        mail->sending--;
+        resr_message_free(transfer->message);
+        free(transfer);
+        return 0;
+    }
+    if (!transfer->has_header) {
+        int ret = receive_frames(mail, transfer);
+        if (ret < 0 || transfer->pending > 0)
+            return ret;
+    }
+    transfer->next = NULL;
+    if (mail->last)
+        mail->last->next = transfer;
+    else
+        mail->first = transfer;
+    mail->last = transfer;
+    int kind = transfer->message->header.kind;
+    return kind == RESR_WIRE_STOP || kind == RESR_WIRE_BYE ? 0 : post_header(mail, transfer->rank);
+}
+
+static int by_descending(const void *a, const void *b)
+{
+    return *(const int *)b - *(const int *)a;
+}
+
+int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank)
+{
+    int n = 0, ret = 0;
+    *out = NULL;
+    if (mail->length > 0)
+        MPI_Testsome(mail->length, mail->requests, &n, mail->completed, MPI_STATUSES_IGNORE);
+    if (n == MPI_UNDEFINED)
+        n = 0;
+    mail->moved = n > 0;
+    /* From the back, so that filling a hole with the last request never moves a completed one. New
+     * requests are added only after the holes are closed. */
+    qsort(mail->completed, (size_t)n, sizeof *mail->completed, by_descending);
+    Transfer *finished = NULL;
+    for (int i = 0; i < n; i++) {
+        int slot = mail->completed[i];
+        Transfer *owner = mail->owners[slot];
+        mail->length--;
+        mail->requests[slot] = mail->requests[mail->length];
+        mail->owners[slot] = mail->owners[mail->length];
+        if (--owner->pending == 0) {
+            owner->next = finished;
+            finished = owner;
+        }
+    }
+    while (finished) {
+        Transfer *next = finished->next;
+        int status = complete(mail, finished);
+        if (ret == 0)
+            ret = status;
+        finished = next;
+    }
+    if (ret == 0 && mail->first) {
+        Transfer *transfer = mail->first;
+        mail->first = transfer->next;
+        if (!mail->first)
+            mail->last = NULL;
+        *out = transfer->message;
+        *rank = transfer->rank;
+        free(transfer);
+    }
+    return ret;
+}
+
+bool resr_mail_active(const ResrMail *mail)
+{
+    return mail->moved || mail->first;
+}
+
+int resr_mail_sending(const ResrMail *mail)
+{
+    return mail->sending;
+}
+
+void resr_mail_free(ResrMail *mail)
+{
+    if (!mail)
+        return;
+    while (mail->first) {
+        Transfer *next = mail->first->next;
+        resr_message_free(mail->first->message);
+        free(mail->first);
+        mail->first = next;
+    }
+    MPI_Comm_free(&mail->comm);
+    free(mail->requests);
+    free(mail->owners);
+    free(mail->completed);
+    free(mail);
+}

@@ -1,0 +1,36 @@
+#ifndef RESR_MPI_MAIL_H
+#define RESR_MPI_MAIL_H
+
+#include <stdbool.h>
+
+#include "mpi/wire.h"
+
+/* Non-blocking exchange of messages with other ranks. Only the main thread uses it, as
+ * MPI_THREAD_FUNNELED demands; MPI moves data only while resr_mail_poll() is called. Messages of
+ * one peer arrive in the order in which they were sent. MPI's own errors abort the job
+ * (MPI_ERRORS_ARE_FATAL). */
+typedef struct ResrMail ResrMail;
+
+/* Opens the exchange with ranks first_peer .. last_peer (self left out), each of which must do the
+ * same. `format`: of the frames that will arrive. Collective. */
+RESR_MUST_CHECK int resr_mail_create(ResrMail **out, int first_peer, int last_peer,
+                                     const ResrFormat *format);
+
+/* Sends and frees `message` (sealed here), also on failure. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message);
+
+/* Moves things on. *out: a message that has arrived whole (the caller's), from *rank, or NULL.
+ * After STOP and BYE nothing more is received from that peer. RESR_ERR_DATA for damaged ones. */
+RESR_MUST_CHECK int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank);
+
+/* True while something was moved by the last poll or is queued for the caller. */
+bool resr_mail_active(const ResrMail *mail);
+
+/* Sends on their way. */
+int resr_mail_sending(const ResrMail *mail);
+
+/* Frees the exchange. All messages must have been sent and all peers have said STOP or BYE;
+ * collective. NULL is allowed. */
+void resr_mail_free(ResrMail *mail);
+
+#endif

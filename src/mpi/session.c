@@ -1,0 +1,266 @@
+#include "mpi/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/publish.h"
+#include "cpu/dispatch.h"
+#include "job/info.h"
+#include "mpi/coordinator.h"
+#include "mpi/launch.h"
+#include "mpi/worker.h"
+#include "net/probe.h"
+#include "net/upscale.h"
+
+/* What a job needs on a rank, in one place so that one function frees it. */
+typedef struct Job {
+    ResrSession *session;
+    ResrPlan plan;
+    ResrModel *model;
+    ResrCompute *compute;
+    /* rank 0 only */
+    ResrDecoder *decoder;
+    ResrSink *sink;
+    ResrPipeline *pipeline;
+    ResrReport *report;
+    ResrRankInfo *ranks;
+} Job;
+
+static void free_job(Job *job)
+{
+    resr_compute_stop(job->compute);
+    resr_pipeline_stop(job->pipeline);
+    resr_sink_close(job->sink);
+    resr_decoder_close(job->decoder);
+    resr_report_free(job->report);
+    resr_model_free(job->model);
+    free(job->ranks);
+}
+
+/* Rank 0: opens the input and the model, settles the output and the plan. Nothing is written. */
+static int plan_job(Job *job)
+{
+    ResrOptions *options = &job->session->options;
+    bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
+    ResrFormat output;
+    int width_px, height_px;
+    int ret = resr_decoder_open(&job->decoder, options->input, 0);
+    if (ret == 0 && !dry_run)
+        ret = resr_publish_check(options->output, options->input, options->overwrite);
+    if (ret == 0)
+        ret = resr_model_find(&job->model, options->model_path[0] ? options->model_path : NULL,
+                              options->model_name[0] ? options->model_name : NULL,
+                              options->scale == 2 ? 2 : 4, options->denoise);
+    if (ret < 0)
+        return ret;
+    /* -s is the delivered scale: the output of a network of another scale is resized to it. */
+    const ResrNetSpec *spec = &job->model->spec;
+    if (options->outscale == 0 && options->scale > 0 &&
+        options->scale != spec->scale * spec->resize)
+        options->outscale = options->scale;
+    const ResrVideoInfo *info = resr_decoder_info(job->decoder);
+    ret = resr_plan_output_size(&width_px, &height_px, options, info, spec);
+    if (ret == 0)
+        ret = resr_sink_plan(&output, options->output, options->input, info, width_px, height_px,
+                             &options->encode);
+    if (ret == 0)
+        ret = resr_plan_make(&job->plan, options, info, &output, job->model, job->session->ranks);
+    return ret;
+}
+
+static const ResrOps *select_ops(const ResrPlan *plan)
+{
+    const char *name = strcmp(plan->backend, "auto") == 0 ? NULL : plan->backend;
+    return resr_cpu_select(plan->numerics_class, name, plan->cpumask);
+}
+
+static void describe_rank(ResrRankInfo *info, int rank)
+{
+    *info = (ResrRankInfo){.rank = rank};
+    gethostname(info->host, sizeof info->host - 1);
+    snprintf(info->cpu, sizeof info->cpu, "%s", resr_cpu_brand());
+}
+
+/* Rank 0 judges what the ranks said: those that failed are left out with a warning. */
+static int judge_ranks(Job *job, const int *statuses, const char *texts)
+{
+    int computing = 0, first = 0;
+    for (int i = 0; i < job->plan.ranks; i++) {
+        computing += job->ranks[i].threads > 0;
+        if (statuses[i] < 0)
+            resr_log_warn("rank %d on %s is left out: %s", i, job->ranks[i].host,
+                          texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
+        if (first == 0)
+            first = statuses[i];
+    }
+    return computing > 0
+               ? 0
+               : resr_fail(first < 0 ? first : RESR_ERR_DEVICE, "no rank can run the job");
+}
+
+/* All ranks: starts the compute thread and tells rank 0 how that went. */
+static int start_ranks(Job *job)
+{
+    const ResrPlan *plan = &job->plan;
+    const ResrSession *session = job->session;
+    ResrRankInfo own;
+    int *statuses = NULL, status = 0, ret = 0;
+    char *texts = NULL;
+    describe_rank(&own, session->rank);
+    int threads = resr_launch_threads(&own.cpus);
+    if (plan->threads > 0)
+        threads = plan->threads;
+    if (session->rank > 0 || !session->options.root_dedicated) {
+        const ResrOps *ops = select_ops(plan);
+        status = ops ? resr_compute_start(&job->compute, ops, job->model, plan, threads)
+                     : RESR_ERR_DEVICE;
+        snprintf(own.backend, sizeof own.backend, "%s", ops ? ops->name : "none");
+    }
+    if (job->compute) {
+        own.threads = threads;
+        own.workspace_bytes = (int64_t)resr_compute_workspace_bytes(job->compute);
+    }
+    if (session->rank == 0) {
+        ret = resr_alloc(&job->ranks, (size_t)plan->ranks, sizeof *job->ranks);
+        if (ret == 0)
+            ret = resr_alloc(&statuses, (size_t)plan->ranks, sizeof *statuses);
+        if (ret == 0)
+            ret = resr_alloc(&texts, (size_t)plan->ranks, RESR_ERROR_TEXT_BYTES);
+    }
+    ret = resr_launch_share_status(ret);
+    if (ret == 0) {
+        resr_launch_gather(job->ranks, &own);
+        resr_launch_gather_status(statuses, texts, status);
+        ret = resr_launch_share_status(session->rank == 0 ? judge_ranks(job, statuses, texts) : 0);
+    }
+    free(statuses);
+    free(texts);
+    return ret;
+}
+
+/* Rank 0: opens the output and starts the threads at both ends. */
+static int open_ends(Job *job)
+{
+    const ResrOptions *options = &job->session->options;
+    int ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
+                             &job->plan.output, &options->encode, options->overwrite, NULL);
+    if (ret == 0)
+        ret = resr_report_create(&job->report);
+    if (ret == 0)
+        ret = resr_pipeline_start(&job->pipeline, job->decoder, job->sink, &job->plan,
+                                  options->max_frames, options->framehash);
+    return ret;
+}
+
+/* Rank 0: the job itself, then its report. */
+static int coordinate(Job *job)
+{
+    const ResrSession *session = job->session;
+    const ResrOptions *options = &session->options;
+    int64_t frames_in, frames_out;
+    ResrTimes times = {.start_up = resr_clock_seconds_since(session->start_ns)};
+    int ret = resr_coordinator_run(job->pipeline, job->compute, &job->plan, options, job->ranks,
+                                   job->report, session->stop_signal, &frames_in, &frames_out);
+    if (ret < 0)
+        return ret;
+    times.wall = resr_clock_seconds_since(session->start_ns);
+    resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
+    for (int i = 0; i < job->plan.ranks; i++)
+        times.compute += job->ranks[i].compute_seconds;
+    if (options->progress != RESR_PROGRESS_NONE && options->progress != RESR_PROGRESS_JSON)
+        resr_log_info("%s: %" PRId64 " frames in %.1f s, %.2f frames/s", options->output,
+                      frames_out, times.wall, (double)frames_out / times.wall);
+    if (!options->report[0])
+        return 0;
+    return resr_report_write(
+        job->report, options->report, options, &job->plan, resr_decoder_info(job->decoder),
+        job->model, resr_sink_encoder(job->sink), job->ranks, frames_in, frames_out, &times);
+}
+
+static int run_job(Job *job)
+{
+    bool root = job->session->rank == 0;
+    int ret = resr_launch_share_status(root ? plan_job(job) : 0);
+    if (ret < 0)
+        return ret;
+    resr_launch_broadcast(&job->plan, sizeof job->plan);
+    ret = resr_launch_broadcast_model(&job->model);
+    if (ret == 0)
+        ret = start_ranks(job);
+    if (ret == 0)
+        ret = resr_launch_share_status(root ? open_ends(job) : 0);
+    if (ret < 0)
+        return ret;
+    if (root)
+        return coordinate(job);
+    ret = resr_worker_run(job->compute, &job->plan);
+    job->session->lost = ret < 0;
+    return ret;
+}
+
+int resr_session_run(ResrSession *session)
+{
+    Job job = {.session = session};
+    int ret = run_job(&job);
+    free_job(&job);
+    return ret;
+}
+
+/* Rank 0's speed on a small tile, and what a computing rank's workspace takes. */
+static int probe(Job *job, int threads, size_t *workspace_bytes, double *flops)
+{
+    const ResrPlan *plan = &job->plan;
+    ResrUpscaler *upscaler;
+    const ResrOps *ops = select_ops(plan);
+    if (!ops)
+        return RESR_ERR_DEVICE;
+    if (plan->threads > 0)
+        threads = plan->threads;
+    int ret = resr_upscaler_create(&upscaler, ops, job->model, &plan->input, &plan->output,
+                                   plan->tile_px, plan->tile_pad_px, threads);
+    if (ret < 0)
+        return ret;
+    *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
+    resr_upscaler_free(upscaler);
+    return resr_probe_flops(flops, ops, job->model, threads);
+}
+
+int resr_session_dry_run(ResrSession *session)
+{
+    Job job = {.session = session};
+    size_t workspace_bytes;
+    double flops;
+    int cpus;
+    int threads = resr_launch_threads(&cpus);
+    int ret = session->rank == 0 ? plan_job(&job) : 0;
+    if (ret == 0 && session->rank == 0)
+        ret = probe(&job, threads, &workspace_bytes, &flops);
+    if (ret == 0 && session->rank == 0)
+        resr_plan_print(&job.plan, &session->options, resr_decoder_info(job.decoder), job.model,
+                        workspace_bytes, flops);
+    free_job(&job);
+    return resr_launch_share_status(ret);
+}
+
+int resr_session_list_devices(ResrSession *session)
+{
+    ResrRankInfo own, *all = NULL;
+    const ResrOps *ops = resr_cpu_select("exact", NULL, session->options.cpumask);
+    describe_rank(&own, session->rank);
+    own.threads = resr_launch_threads(&own.cpus);
+    snprintf(own.backend, sizeof own.backend, "%s", ops ? ops->name : "none");
+    int ret = session->rank == 0 ? resr_alloc(&all, (size_t)session->ranks, sizeof *all) : 0;
+    ret = resr_launch_share_status(ret);
+    if (ret == 0)
+        resr_launch_gather(all, &own);
+    if (ret == 0 && session->rank == 0)
+        resr_info_print_devices(all, session->ranks);
+    free(all);
+    return ret;
+}

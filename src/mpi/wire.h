@@ -1,0 +1,65 @@
+#ifndef RESR_MPI_WIRE_H
+#define RESR_MPI_WIRE_H
+
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "job/units.h"
+#include "media/frame.h"
+
+/* What travels between ranks: a header of fixed size, then the frames' buffers in pieces. Sender
+ * and receiver are the same program on the same kind of machine (checked at start-up by the
+ * version); the header's and the frames' hashes catch what the network or a memory fault changed.
+ */
+
+#define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
+#define RESR_WIRE_VERSION 1
+
+typedef enum ResrWireKind {
+    RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
+    RESR_WIRE_RESULT,   /* worker -> rank 0: the same part, in the output format */
+    RESR_WIRE_FAILURE,  /* worker -> rank 0: code and text */
+    RESR_WIRE_STOP,     /* rank 0 -> worker: nothing more will come */
+    RESR_WIRE_BYE,      /* worker -> rank 0: the last message */
+} ResrWireKind;
+
+typedef struct ResrWireFrame {
+    int64_t index, pts, duration;
+    char hash[RESR_FRAME_HASH_BYTES];
+} ResrWireFrame;
+
+typedef struct ResrWireHeader {
+    uint32_t magic;
+    uint16_t version, kind;
+    uint64_t hash; /* XXH3-64 of the header with this field zero */
+    ResrPart part;
+    double seconds;       /* RESULT: compute time */
+    int32_t code;         /* FAILURE: RESR_ERR_*; STOP: non-zero tells to drop what is unfinished */
+    uint64_t frame_bytes; /* WORK, RESULT: of each frame's buffer */
+    union {
+        ResrWireFrame frames[RESR_MAX_BATCH_FRAMES]; /* WORK, RESULT: part.count of them */
+        char text[RESR_ERROR_TEXT_BYTES];            /* FAILURE */
+    };
+} ResrWireHeader;
+
+/* A message in memory. It owns its frames. A WORK message becomes the RESULT message of the same
+ * part in the hands of the compute thread. */
+typedef struct ResrMessage {
+    ResrWireHeader header;
+    ResrFrame *frames[RESR_MAX_BATCH_FRAMES];
+} ResrMessage;
+
+RESR_MUST_CHECK int resr_message_create(ResrMessage **out, ResrWireKind kind);
+void resr_message_free(ResrMessage *message); /* frames included; NULL is allowed */
+
+/* Fills the header from the frames (WORK, RESULT) and seals it with its hash. */
+void resr_message_seal(ResrMessage *message);
+
+/* Checks a header that arrived: magic, version, hash, kind, counts, and that frames are of
+ * `format`. RESR_ERR_DATA. */
+RESR_MUST_CHECK int resr_message_check(const ResrMessage *message, const ResrFormat *format);
+
+/* Compares each frame's samples with the hash in the header. RESR_ERR_DATA names the frame. */
+RESR_MUST_CHECK int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format);
+
+#endif
