@@ -1,0 +1,56 @@
+# Sourced by the tests that run the whole program. $RESR: the program, $MAKE_MODEL: the writer of
+# random networks, both set by CTest. Each test works in a folder of its own, removed at the end.
+set -eu
+
+command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null && command -v jq >/dev/null || {
+    echo "skipped: ffmpeg, ffprobe and jq are needed"
+    exit 77
+}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/resr-test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+cd "$work"
+
+# Twelve ranks on two cores must not spin, and Open MPI refuses root and more ranks than cores
+# unless told.
+export OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+if [ "$(id -u)" = 0 ]; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# upscale RANKS OPTION...: runs the program, its messages in run.log.
+upscale() {
+    ranks=$1
+    shift
+    timeout 240 mpirun -n "$ranks" "$RESR" --progress none "$@" >run.out 2>run.log || {
+        code=$?
+        cat run.log >&2
+        return $code
+    }
+}
+
+# tiny_model: the smallest network with everything in it, 2x with pixel unshuffle.
+tiny_model() {
+    "$MAKE_MODEL" tiny.safetensors rrdb 2 1 8 4 7
+}
+
+# clip FILE FRAMES [FFMPEG OPTION...]: 64x36 test pattern.
+clip() {
+    file=$1
+    frames=$2
+    shift 2
+    ffmpeg -v error -y -f lavfi -i "testsrc2=size=64x36:rate=25" -frames:v "$frames" \
+        -pix_fmt yuv420p "$@" "$file"
+}
+
+count_frames() {
+    ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
+        -of csv=p=0 "$1" | tr -d ','
+}

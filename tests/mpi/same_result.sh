@@ -1,0 +1,38 @@
+#!/bin/sh
+# The frames do not depend on how they were computed: ranks, schedule, batches, threads, memory,
+# instruction set.
+. "$(dirname "$0")/lib.sh"
+tiny_model
+clip in.mp4 100
+
+run() {
+    name=$1
+    ranks=$2
+    shift 2
+    upscale "$ranks" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors --threads 1 \
+        --framehash "$name.hash" "$@" || fail "$name"
+    [ "$(wc -l <"$name.hash")" = 100 ] || fail "$name: $(wc -l <"$name.hash") frames"
+    cmp -s n1.hash "$name.hash" || fail "$name: other frames than with one rank"
+    echo "ok $name"
+}
+
+run n1 1
+run n2 2
+run n3 3
+run n5 5
+run n12 12
+run dedicated 13 --root dedicated
+run static 5 --schedule static
+run static12 12 --schedule static --segment 0
+run batch1 3 --batch 1
+run batch5 3 --batch 5
+run segment7 2 --segment 7
+run threads2 1 --threads 2
+run threads3 2 --threads 3
+run memory 2 --memory 60K
+run scalar 2 --cpumask c
+run avx2 2 --cpumask avx2
+"$RESR" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors --framehash alone.hash --progress none
+cmp -s n1.hash alone.hash || fail "without mpirun: other frames"
+echo "ok without mpirun"
+cut -d' ' -f3 n1.hash | sort | uniq | wc -l | grep -qx 100 || fail "frames repeat"

@@ -1,0 +1,86 @@
+/* The command line: defaults, presets, and refusals that name the option and what was found. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli.h"
+
+#define PARSE(options, ...)                                                                        \
+    resr_cli_parse(options, (int)(sizeof((const char *[]){"r", __VA_ARGS__}) / sizeof(char *)),    \
+                   (const char *[]){"r", __VA_ARGS__, NULL})
+
+static ResrOptions options;
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "in.mp4", "-o", "out.mp4", "-s", "2"), 0);
+    assert_string_equal(options.input, "in.mp4");
+    assert_string_equal(options.output, "out.mp4");
+    assert_int_equal(options.scale, 2);
+    assert_int_equal(options.batch_frames, 8);
+    assert_int_equal(options.segment_frames, 48);
+    assert_int_equal(options.tile_px, 256);
+    assert_true(options.denoise < 0);
+    assert_int_equal(options.request, RESR_REQUEST_UPSCALE);
+}
+
+static void test_tasks(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--task", "4K28K"), 0);
+    assert_string_equal(options.model_name, "RealESRGAN_x4plus");
+    assert_float_equal(options.outscale, 2, 0);
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--task=SD2HD", "-n", "mine"), 0);
+    assert_string_equal(options.model_name, "mine"); /* what is given explicitly stays */
+    assert_int_equal(options.scale, 2);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--memory", "1.5G"), 0);
+    assert_true(options.memory_bytes == 1610612736);
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--memory", "12Q"), RESR_ERR_USAGE);
+}
+
+static void expect_refusal(int code, const char *words)
+{
+    assert_int_equal(code, RESR_ERR_USAGE);
+    if (!strstr(resr_error_text(), words))
+        fail_msg("'%s' does not say '%s'", resr_error_text(), words);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    expect_refusal(PARSE(&options, "-i", "a"), "-o");
+    expect_refusal(PARSE(&options, "-o", "a"), "-i");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--no-such"), "--no-such");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "stray"), "stray");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "-s", "two"), "'two'");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "-s", "9"), "from 1 to 8");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--batch", "0"), "--batch");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "-t", "-1"), "-t");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--denoise", "nan"), "--denoise");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--schedule", "magic"), "pull, static");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--task", "HD"), "4K28K");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--cpumask", "mmx"), "--cpumask");
+    expect_refusal(PARSE(&options, "-i", "", "-o", "b"), "-i");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
