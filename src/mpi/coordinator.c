@@ -18,20 +18,23 @@ typedef struct Window {
     ResrFrame **done;    /* upscaled, waiting for their turn */
 } Window;
 
-typedef struct Coordinator {
+struct ResrCoordinator {
     ResrPipeline *pipeline;
     ResrCompute *compute;
     const ResrPlan *plan;
+    const ResrOptions *options;
     ResrRankInfo *ranks;
     ResrReport *report;
     ResrMail *mail; /* NULL when rank 0 is alone */
     ResrScheduler *scheduler;
     Window window;
     int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
+    int64_t encoded;
     int byes;
-} Coordinator;
+    int broken; /* the exchange's first error */
+};
 
-static int send_part(Coordinator *c, const ResrPart *part, int rank)
+static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
 {
     ResrMessage *message;
     int ret = resr_message_create(&message, RESR_WIRE_WORK);
@@ -51,7 +54,7 @@ static int send_part(Coordinator *c, const ResrPart *part, int rank)
 }
 
 /* Takes what the decoder has and sends what can be sent. */
-static int feed(Coordinator *c, bool *active)
+static int feed(ResrCoordinator *c, bool *active)
 {
     ResrFrame *frame;
     ResrPart part;
@@ -69,7 +72,7 @@ static int feed(Coordinator *c, bool *active)
     return ret;
 }
 
-static int take_result(Coordinator *c, ResrMessage *message, int rank)
+static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     const ResrPart *part = &message->header.part;
     resr_scheduler_done(c->scheduler, rank);
@@ -90,7 +93,7 @@ static int take_result(Coordinator *c, ResrMessage *message, int rank)
 }
 
 /* Handles a message from a worker, or from rank 0's own compute thread; frees it. */
-static int handle(Coordinator *c, ResrMessage *message, int rank)
+static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     int ret = 0;
     switch (message->header.kind) {
@@ -112,12 +115,12 @@ static int handle(Coordinator *c, ResrMessage *message, int rank)
     return ret;
 }
 
-static int collect(Coordinator *c, bool *active)
+static int collect(ResrCoordinator *c, bool *active)
 {
     ResrMessage *message = NULL;
     int rank = 0, ret = 0;
     if (c->mail)
-        ret = resr_mail_poll(c->mail, &message, &rank);
+        ret = c->broken = resr_mail_poll(c->mail, &message, &rank);
     if (c->mail && resr_mail_active(c->mail))
         *active = true;
     if (ret == 0 && message)
@@ -136,12 +139,88 @@ static int collect(Coordinator *c, bool *active)
     return ret;
 }
 
-/* Tells every worker to stop and waits for its goodbye; what still arrives is dropped. */
-static int dismiss_workers(Coordinator *c)
+static int run_loop(ResrCoordinator *c, const volatile int *stop_signal)
+{
+    ResrProgress progress;
+    ResrIdle idle = {0};
+    int ret = 0;
+    resr_progress_start(&progress, c->options->progress, c->plan->frames_estimate);
+    while (ret == 0) {
+        bool active = false;
+        ret = feed(c, &active);
+        if (ret == 0)
+            ret = collect(c, &active);
+        if (ret == 0)
+            ret = resr_pipeline_status(c->pipeline);
+        if (ret == 0 && *stop_signal)
+            ret = resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; no output was written",
+                            *stop_signal);
+        if (ret == 0 && resr_pipeline_at_end(c->pipeline) && c->delivered == c->decoded)
+            break;
+        resr_progress_update(&progress, resr_pipeline_encoded(c->pipeline));
+        resr_idle_turn(&idle, active);
+    }
+    if (ret == 0)
+        ret = resr_pipeline_finish(c->pipeline);
+    c->encoded = resr_pipeline_encoded(c->pipeline);
+    resr_progress_end(&progress, c->encoded);
+    return ret;
+}
+
+int resr_coordinator_create(ResrCoordinator **out, ResrCompute *compute, const ResrPlan *plan,
+                            const ResrOptions *options, ResrRankInfo *ranks, ResrReport *report)
+{
+    int *computing = NULL, n = 0;
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrCoordinator *c = *out;
+    c->compute = compute;
+    c->plan = plan;
+    c->options = options;
+    c->ranks = ranks;
+    c->report = report;
+    c->window.size = plan->pool_frames;
+    if (plan->ranks > 1)
+        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
+    if (ret == 0)
+        ret = resr_alloc(&computing, (size_t)plan->ranks, sizeof *computing);
+    for (int i = 0; ret == 0 && i < plan->ranks; i++)
+        if (ranks[i].threads > 0)
+            computing[n++] = i;
+    if (ret == 0)
+        ret = resr_scheduler_create(&c->scheduler, plan, options->schedule, computing, n);
+    free(computing);
+    if (ret == 0)
+        ret = resr_alloc(&c->window.waiting, (size_t)c->window.size, sizeof(ResrFrame *));
+    if (ret == 0)
+        ret = resr_alloc(&c->window.done, (size_t)c->window.size, sizeof(ResrFrame *));
+    return ret;
+}
+
+int resr_coordinator_run(ResrCoordinator *c, ResrPipeline *pipeline,
+                         const volatile int *stop_signal)
+{
+    c->pipeline = pipeline;
+    int ret = run_loop(c, stop_signal);
+    if (ret == 0 && c->decoded != c->encoded)
+        ret = resr_fail(RESR_ERR_INTERNAL,
+                        "%" PRId64 " frames were decoded but %" PRId64 " were delivered",
+                        c->decoded, c->encoded);
+    return ret;
+}
+
+void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out)
+{
+    *frames_in = c->decoded;
+    *frames_out = c->encoded;
+}
+
+static int dismiss_workers(ResrCoordinator *c)
 {
     ResrIdle idle = {0};
     ResrMessage *message;
-    int rank, ret = 0;
+    int rank, ret = c->broken;
     for (int i = 1; i < c->plan->ranks && ret == 0; i++) {
         ret = resr_message_create(&message, RESR_WIRE_STOP);
         if (ret == 0)
@@ -157,85 +236,23 @@ static int dismiss_workers(Coordinator *c)
     return ret;
 }
 
-static int run_loop(Coordinator *c, const ResrOptions *options, const volatile int *stop_requested)
+int resr_coordinator_dismiss(ResrCoordinator *c)
 {
-    ResrProgress progress;
-    ResrIdle idle = {0};
     int ret = 0;
-    resr_progress_start(&progress, options->progress, c->plan->frames_estimate);
-    while (ret == 0) {
-        bool active = false;
-        ret = feed(c, &active);
+    if (!c)
+        return 0;
+    if (c->mail) {
+        ret = dismiss_workers(c);
         if (ret == 0)
-            ret = collect(c, &active);
-        if (ret == 0)
-            ret = resr_pipeline_status(c->pipeline);
-        if (ret == 0 && *stop_requested)
-            ret = resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; the output was not written",
-                            *stop_requested);
-        if (ret == 0 && resr_pipeline_at_end(c->pipeline) && c->delivered == c->decoded)
-            break;
-        resr_progress_update(&progress, resr_pipeline_encoded(c->pipeline));
-        resr_idle_turn(&idle, active);
+            resr_mail_free(c->mail);
     }
-    if (ret == 0)
-        ret = resr_pipeline_finish(c->pipeline);
-    resr_progress_end(&progress, resr_pipeline_encoded(c->pipeline));
-    return ret;
-}
-
-static int prepare(Coordinator *c, const ResrOptions *options)
-{
-    int *computing = NULL, n = 0;
-    int ret = resr_alloc(&computing, (size_t)c->plan->ranks, sizeof *computing);
-    for (int i = 0; ret == 0 && i < c->plan->ranks; i++)
-        if (c->ranks[i].threads > 0)
-            computing[n++] = i;
-    if (ret == 0)
-        ret = resr_scheduler_create(&c->scheduler, c->plan, options->schedule, computing, n);
-    free(computing);
-    c->window.size = c->plan->pool_frames;
-    if (ret == 0)
-        ret = resr_alloc(&c->window.waiting, (size_t)c->window.size, sizeof(ResrFrame *));
-    if (ret == 0)
-        ret = resr_alloc(&c->window.done, (size_t)c->window.size, sizeof(ResrFrame *));
-    if (c->plan->ranks > 1) {
-        int status = resr_mail_create(&c->mail, 1, c->plan->ranks - 1, &c->plan->output);
-        ret = ret < 0 ? ret : status;
+    for (int64_t i = 0; i < c->window.size; i++) {
+        resr_frame_free(c->window.waiting ? c->window.waiting[i] : NULL);
+        resr_frame_free(c->window.done ? c->window.done[i] : NULL);
     }
-    return ret;
-}
-
-int resr_coordinator_run(ResrPipeline *pipeline, ResrCompute *compute, const ResrPlan *plan,
-                         const ResrOptions *options, ResrRankInfo *ranks, ResrReport *report,
-                         const volatile int *stop_requested, int64_t *frames_in,
-                         int64_t *frames_out)
-{
-    Coordinator c = {
-        .pipeline = pipeline, .compute = compute, .plan = plan, .ranks = ranks, .report = report};
-    int ret = prepare(&c, options);
-    if (ret == 0)
-        ret = run_loop(&c, options, stop_requested);
-    *frames_in = c.decoded;
-    *frames_out = resr_pipeline_encoded(pipeline);
-    if (ret == 0 && *frames_in != *frames_out)
-        ret = resr_fail(RESR_ERR_INTERNAL,
-                        "%" PRId64 " frames were decoded but %" PRId64 " were delivered",
-                        *frames_in, *frames_out);
-    if (c.mail) {
-        char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
-        snprintf(error, sizeof error, "%s", resr_error_text());
-        int status = dismiss_workers(&c);
-        if (status == 0)
-            resr_mail_free(c.mail);
-        ret = ret < 0 ? resr_fail(ret, "%s", error) : status;
-    }
-    for (int64_t i = 0; i < c.window.size; i++) {
-        resr_frame_free(c.window.waiting ? c.window.waiting[i] : NULL);
-        resr_frame_free(c.window.done ? c.window.done[i] : NULL);
-    }
-    free(c.window.waiting);
-    free(c.window.done);
-    resr_scheduler_free(c.scheduler);
+    free(c->window.waiting);
+    free(c->window.done);
+    resr_scheduler_free(c->scheduler);
+    free(c);
     return ret;
 }

@@ -20,7 +20,8 @@ RESR_MUST_CHECK int resr_mail_create(ResrMail **out, int first_peer, int last_pe
 RESR_MUST_CHECK int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message);
 
 /* Moves things on. *out: a message that has arrived whole (the caller's), from *rank, or NULL.
- * After STOP and BYE nothing more is received from that peer. RESR_ERR_DATA for damaged ones. */
+ * After STOP and BYE nothing more is received from that peer. RESR_ERR_DATA for a damaged message:
+ * the exchange is then of no use any more, since nobody knows what follows. */
 RESR_MUST_CHECK int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank);
 
 /* True while something was moved by the last poll or is queued for the caller. */

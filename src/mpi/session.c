@@ -28,19 +28,28 @@ typedef struct Job {
     ResrDecoder *decoder;
     ResrSink *sink;
     ResrPipeline *pipeline;
+    ResrCoordinator *coordinator;
     ResrReport *report;
     ResrRankInfo *ranks;
 } Job;
 
+/* The unfinished output goes first: after a signal there may be little time. The workers are told
+ * to stop before this rank waits for its own compute thread. */
 static void free_job(Job *job)
 {
-    resr_compute_stop(job->compute);
+    char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
+    snprintf(error, sizeof error, "%s", resr_error_text());
     resr_pipeline_stop(job->pipeline);
     resr_sink_close(job->sink);
+    if (resr_coordinator_dismiss(job->coordinator) < 0)
+        job->session->lost = true;
+    resr_compute_stop(job->compute);
     resr_decoder_close(job->decoder);
     resr_report_free(job->report);
     resr_model_free(job->model);
     free(job->ranks);
+    if (error[0])
+        resr_fail(0, "%s", error);
 }
 
 /* Rank 0: opens the input and the model, settles the output and the plan. Nothing is written. */
@@ -165,10 +174,13 @@ static int coordinate(Job *job)
     const ResrOptions *options = &session->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(session->start_ns)};
-    int ret = resr_coordinator_run(job->pipeline, job->compute, &job->plan, options, job->ranks,
-                                   job->report, session->stop_signal, &frames_in, &frames_out);
+    int ret = resr_coordinator_create(&job->coordinator, job->compute, &job->plan, options,
+                                      job->ranks, job->report);
+    if (ret == 0)
+        ret = resr_coordinator_run(job->coordinator, job->pipeline, session->stop_signal);
     if (ret < 0)
         return ret;
+    resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out);
     times.wall = resr_clock_seconds_since(session->start_ns);
     resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
     for (int i = 0; i < job->plan.ranks; i++)

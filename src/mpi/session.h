@@ -11,7 +11,7 @@ typedef struct ResrSession {
     int64_t start_ns;
     ResrOptions options;             /* the same on every rank */
     const volatile int *stop_signal; /* non-zero: a signal asked to stop */
-    bool lost; /* set on a worker that can no longer talk to rank 0: the job must be aborted */
+    bool lost; /* set when ranks can no longer talk to each other: the job must be aborted */
 } ResrSession;
 
 /* Collective, main threads. Every rank returns an error if rank 0 refuses the job; the message is

@@ -1,20 +1,7 @@
 #include "mpi/worker.h"
 
-#include <stdio.h>
-
 #include "mpi/idle.h"
 #include "mpi/mail.h"
-
-static int send_failure(ResrMail *mail, int code)
-{
-    ResrMessage *message;
-    int ret = resr_message_create(&message, RESR_WIRE_FAILURE);
-    if (ret < 0)
-        return ret;
-    message->header.code = code;
-    snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
-    return resr_mail_send(mail, 0, message);
-}
 
 int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
 {
@@ -27,32 +14,25 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
     if (ret < 0)
         return ret;
     while (!stopping || resr_mail_sending(mail) > 0) {
-        int status = resr_mail_poll(mail, &message, &rank);
-        if (status < 0)
-            ret = send_failure(mail, status);
+        ret = resr_mail_poll(mail, &message, &rank);
         bool active = resr_mail_active(mail) || message;
         if (message && message->header.kind == RESR_WIRE_STOP) {
-            resr_message_free(message);
+            message->header.kind = RESR_WIRE_BYE;
+            ret = resr_mail_send(mail, 0, message);
             stopping = true;
-            status = resr_message_create(&message, RESR_WIRE_BYE);
-            if (status == 0)
-                status = resr_mail_send(mail, 0, message);
-            if (status < 0)
-                ret = status;
         } else if (message && compute && message->header.kind == RESR_WIRE_WORK) {
             resr_compute_push(compute, message);
         } else {
             resr_message_free(message);
         }
-        if (!stopping && compute && (message = resr_compute_poll(compute))) {
+        if (ret == 0 && !stopping && compute && (message = resr_compute_poll(compute))) {
             active = true;
             ret = resr_mail_send(mail, 0, message);
         }
         if (ret < 0)
-            break; /* nothing can be said any more; rank 0 or mpirun ends the job */
+            return ret; /* the exchange stays as it is: there is no orderly way out */
         resr_idle_turn(&idle, active);
     }
-    if (ret == 0)
-        resr_mail_free(mail);
-    return ret;
+    resr_mail_free(mail);
+    return 0;
 }
