@@ -12,6 +12,9 @@ typedef struct ResrTileIn {
     const float *plane[3];
     size_t stride;
     int32_t width_px, height_px;
+    /* The part whose upscaled pixels are wanted, without the context; width 0: all of it. Outputs
+     * for other pixels need not be computed: that never changes the bits of those that are. */
+    int32_t keep_x_px, keep_y_px, keep_width_px, keep_height_px;
 } ResrTileIn;
 
 typedef struct ResrTileOut {
@@ -24,10 +27,13 @@ typedef struct ResrTileOut {
  * Packed weights are shared by runs; a run belongs to one thread at a time. The walk over the
  * stages is in net/net.c and is the same for every backend. Stages return 0 or RESR_ERR_*.
  *
- * Numerics: inside a class every backend gives identical bits. Class `exact`: fp32; every
- * convolution output starts from its bias and adds the products in order ky, kx, ci with one fused
- * multiply-add each (zero padding adds +0 products: x = 0); see cpu/ops_c.c, which is the
- * definition. */
+ * Numerics: inside a class every backend gives identical bits. Class `exact` is fp32 in these
+ * operations, each rounded once; cpu/ops_c.c is the definition:
+ *   convolution  acc = bias, then acc = fma(x, w, acc) in order ky, kx, ci; outside the tile x = +0
+ *   LeakyReLU    x > 0 ? x : 0.2f * x          PReLU    x > 0 ? x : slope * x
+ *   dense block  fma(0.2f, conv5, x)           last of an RRDB    fma(0.2f, that, RRDB's input)
+ *   body_end     conv_body + head              SRVGG's end        conv + input
+ *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0 */
 typedef struct ResrOps {
     const char *name;  /* "c", "avx2", "avx512" */
     const char *class; /* numerics class */

@@ -1,0 +1,9 @@
+#ifndef RESR_CPU_BACKENDS_H
+#define RESR_CPU_BACKENDS_H
+
+#include "net/ops.h"
+
+/* The CPU's tables of stages, for dispatch.c; others ask resr_cpu_select(). */
+extern const ResrOps resr_ops_c;
+
+#endif

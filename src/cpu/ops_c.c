@@ -1,0 +1,378 @@
+/* The scalar reference: the definition of the numerics class `exact`, one plain loop nest per
+ * operation. Frozen: the other backends are compared with it bit for bit, it is never made fast at
+ * the price of being obvious.
+ *
+ * A map is planar, [channel][row][column], with a border of one zero pixel around each plane, so
+ * that a convolution at the edge reads zeros. A dense block's maps are consecutive planes: a
+ * concatenation is a longer run of planes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cpu/backends.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/* fmaf() is a library call without FMA hardware and one instruction with it; the bits are equal. */
+#define WITH_FMA __attribute__((target_clones("fma", "default")))
+#else
+#define WITH_FMA
+#endif
+
+enum { N_MAPS = 7 };
+
+typedef struct Map {
+    float *data;
+    int width, height; /* without the border */
+} Map;
+
+typedef struct Run {
+    const ResrModel *model;
+    int threads;
+    ResrTileIn in;
+    int width, height;     /* of the body: the tile's, divided by the unshuffle factor */
+    Map pixels;            /* the head's input */
+    Map feat;              /* the head's output */
+    Map concat;            /* a dense block's input and its four growing outputs */
+    Map rrdb_in, conv_out; /* the RRDB's input; output of a body convolution */
+    Map wide, wide_out;    /* up to the full output size */
+    float *memory[N_MAPS];
+} Run;
+
+static size_t plane_floats(int width, int height)
+{
+    return (size_t)(width + 2) * (size_t)(height + 2);
+}
+
+/* Pixel (0, 0) of a channel; the border lies at -1. */
+static float *plane_of(const Map *map, int channel)
+{
+    size_t row = (size_t)map->width + 2;
+    return map->data + (size_t)channel * plane_floats(map->width, map->height) + row + 1;
+}
+
+static Map planes_from(const Map *map, int channel)
+{
+    Map part = *map;
+    part.data += (size_t)channel * plane_floats(map->width, map->height);
+    return part;
+}
+
+static void map_reset(Map *map, int channels, int width, int height)
+{
+    map->width = width;
+    map->height = height;
+    memset(map->data, 0, (size_t)channels * plane_floats(width, height) * sizeof(float));
+}
+
+/* One channel of a 3x3 convolution. Every output starts from the bias and adds its products in the
+ * order ky, kx, ci; the loop over x is innermost because the outputs do not depend on each other.
+ */
+WITH_FMA static void conv_plane(const Map *out, const Map *in, const ResrConv *conv, int co)
+{
+    const float *weight = conv->weight + (size_t)co * (size_t)conv->cin * 9;
+    ptrdiff_t stride = in->width + 2;
+    for (int y = 0; y < in->height; y++) {
+        float *restrict acc = plane_of(out, co) + y * stride;
+        for (int x = 0; x < in->width; x++)
+            acc[x] = conv->bias[co];
+        for (int ky = 0; ky < 3; ky++)
+            for (int kx = 0; kx < 3; kx++)
+                for (int ci = 0; ci < conv->cin; ci++) {
+                    const float *from = plane_of(in, ci) + (y + ky - 1) * stride + (kx - 1);
+                    float w = weight[ci * 9 + ky * 3 + kx];
+                    for (int x = 0; x < in->width; x++)
+                        acc[x] = fmaf(from[x], w, acc[x]);
+                }
+    }
+}
+
+static void conv3x3(const Run *run, const Map *out, const Map *in, const ResrConv *conv)
+{
+#pragma omp parallel for num_threads(run->threads) schedule(dynamic)
+    for (int co = 0; co < conv->cout; co++)
+        conv_plane(out, in, conv, co);
+}
+
+/* x > 0 ? x : slope * x, with a slope per channel, or 0.2 for all (LeakyReLU). */
+static void activate(const Map *map, int channels, const float *slope)
+{
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < map->height; y++) {
+            float *row = plane_of(map, c) + (ptrdiff_t)y * (map->width + 2);
+            for (int x = 0; x < map->width; x++)
+                row[x] = row[x] > 0.0f ? row[x] : (slope ? slope[c] : 0.2f) * row[x];
+        }
+}
+
+/* out = fma(factor, value, base). */
+WITH_FMA static void scaled_add(const Map *out, float factor, const Map *value, const Map *base,
+                                int channels)
+{
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < out->height; y++) {
+            ptrdiff_t row = (ptrdiff_t)y * (out->width + 2);
+            for (int x = 0; x < out->width; x++)
+                plane_of(out, c)[row + x] =
+                    fmaf(factor, plane_of(value, c)[row + x], plane_of(base, c)[row + x]);
+        }
+}
+
+static void copy(const Map *out, const Map *in, int channels)
+{
+    size_t floats = (size_t)channels * plane_floats(in->width, in->height);
+    memcpy(out->data, in->data, floats * sizeof(float));
+}
+
+static void nearest_x2(const Map *out, const Map *in, int channels)
+{
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < out->height; y++)
+            for (int x = 0; x < out->width; x++)
+                plane_of(out, c)[(ptrdiff_t)y * (out->width + 2) + x] =
+                    plane_of(in, c)[(ptrdiff_t)(y / 2) * (in->width + 2) + x / 2];
+}
+
+static float clamp01(float value)
+{
+    return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
+}
+
+static const ResrConv *conv_from_end(const Run *run, int index)
+{
+    return &run->model->convs[run->model->n_convs - 1 - index];
+}
+
+static int head(void *context, const ResrTileIn *in)
+{
+    Run *run = context;
+    const ResrNetSpec *spec = &run->model->spec;
+    int factor = spec->unshuffle;
+    run->in = *in;
+    run->width = in->width_px / factor;
+    run->height = in->height_px / factor;
+    map_reset(&run->pixels, 3 * factor * factor, run->width, run->height);
+    map_reset(&run->feat, spec->nf, run->width, run->height);
+    map_reset(&run->concat, spec->nf + 4 * spec->gc, run->width, run->height);
+    map_reset(&run->rrdb_in, spec->nf, run->width, run->height);
+    map_reset(&run->conv_out, spec->nf, run->width, run->height);
+
+    for (int c = 0; c < 3; c++)
+        for (int dy = 0; dy < factor; dy++)
+            for (int dx = 0; dx < factor; dx++) {
+                float *to = plane_of(&run->pixels, (c * factor + dy) * factor + dx);
+                for (int y = 0; y < run->height; y++)
+                    for (int x = 0; x < run->width; x++)
+                        to[(ptrdiff_t)y * (run->width + 2) + x] =
+                            in->plane[c][(size_t)(y * factor + dy) * in->stride +
+                                         (size_t)(x * factor + dx)];
+            }
+    const ResrConv *first = &run->model->convs[0];
+    conv3x3(run, &run->feat, &run->pixels, first);
+    if (spec->arch == RESR_ARCH_SRVGG)
+        activate(&run->feat, spec->nf, first->slope);
+    copy(&run->concat, &run->feat, spec->nf);
+    return 0;
+}
+
+static int dense_block(void *context, int block, int dense, int last_of_rrdb)
+{
+    Run *run = context;
+    const ResrNetSpec *spec = &run->model->spec;
+    const ResrConv *convs = &run->model->convs[1 + (block * 3 + dense) * 5];
+    if (dense == 0)
+        copy(&run->rrdb_in, &run->concat, spec->nf);
+    for (int k = 0; k < 4; k++) {
+        Map grown = planes_from(&run->concat, spec->nf + k * spec->gc);
+        conv3x3(run, &grown, &run->concat, &convs[k]);
+        activate(&grown, spec->gc, NULL);
+    }
+    conv3x3(run, &run->conv_out, &run->concat, &convs[4]);
+    scaled_add(&run->concat, 0.2f, &run->conv_out, &run->concat, spec->nf);
+    if (last_of_rrdb)
+        scaled_add(&run->concat, 0.2f, &run->concat, &run->rrdb_in, spec->nf);
+    return 0;
+}
+
+static int body_end(void *context)
+{
+    Run *run = context;
+    conv3x3(run, &run->conv_out, &run->concat, conv_from_end(run, 4));
+    scaled_add(&run->feat, 1.0f, &run->conv_out, &run->feat, run->model->spec.nf);
+    return 0;
+}
+
+static int compact_body(void *context)
+{
+    Run *run = context;
+    const ResrNetSpec *spec = &run->model->spec;
+    for (int i = 0; i < spec->num_blocks; i++) {
+        const ResrConv *conv = &run->model->convs[1 + i];
+        conv3x3(run, &run->conv_out, &run->concat, conv);
+        activate(&run->conv_out, spec->nf, conv->slope);
+        copy(&run->concat, &run->conv_out, spec->nf);
+    }
+    return 0;
+}
+
+static int upsample(void *context, int step)
+{
+    Run *run = context;
+    int nf = run->model->spec.nf;
+    const Map *in = step == 0 ? &run->feat : &run->wide_out;
+    map_reset(&run->wide, nf, in->width * 2, in->height * 2);
+    nearest_x2(&run->wide, in, nf);
+    map_reset(&run->wide_out, nf, run->wide.width, run->wide.height);
+    conv3x3(run, &run->wide_out, &run->wide, conv_from_end(run, 3 - step));
+    activate(&run->wide_out, nf, NULL);
+    return 0;
+}
+
+static int tail_rrdb(Run *run, const ResrTileOut *out)
+{
+    conv3x3(run, &run->wide, &run->wide_out, conv_from_end(run, 1));
+    activate(&run->wide, run->model->spec.nf, NULL);
+    conv3x3(run, &run->wide_out, &run->wide, conv_from_end(run, 0));
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < out->height_px; y++) {
+            const float *from = plane_of(&run->wide_out, c) + out->crop_x_px +
+                                (ptrdiff_t)(out->crop_y_px + y) * (run->wide_out.width + 2);
+            for (int x = 0; x < out->width_px; x++)
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(from[x]);
+        }
+    return 0;
+}
+
+/* The last convolution's channel (c * scale + dy) * scale + dx is output pixel (dy, dx) of the
+ * scale x scale pixels that stand for an input pixel; the input pixel itself is added to all. */
+static int tail_srvgg(Run *run, const ResrTileOut *out)
+{
+    int scale = run->model->spec.scale;
+    map_reset(&run->wide, 3 * scale * scale, run->width, run->height);
+    conv3x3(run, &run->wide, &run->concat, conv_from_end(run, 0));
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < out->height_px; y++)
+            for (int x = 0; x < out->width_px; x++) {
+                int from_y = out->crop_y_px + y, from_x = out->crop_x_px + x;
+                int channel = (c * scale + from_y % scale) * scale + from_x % scale;
+                int in_y = from_y / scale, in_x = from_x / scale;
+                float value =
+                    plane_of(&run->wide, channel)[(ptrdiff_t)in_y * (run->width + 2) + in_x];
+                float base = run->in.plane[c][(size_t)in_y * run->in.stride + (size_t)in_x];
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(value + base);
+            }
+    return 0;
+}
+
+static int tail(void *context, const ResrTileOut *out)
+{
+    Run *run = context;
+    return run->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(run, out) : tail_srvgg(run, out);
+}
+
+static int nothing_queued(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static int available(unsigned cpumask)
+{
+    (void)cpumask;
+    return 1;
+}
+
+/* The packed form is a copy of the model. */
+static int prepare(void **packed, const ResrModel *model)
+{
+    ResrModel *copied = NULL;
+    int ret = resr_model_create(&copied, &model->spec);
+    if (ret == 0)
+        memcpy(copied->arena, model->arena, model->arena_floats * sizeof(float));
+    *packed = copied;
+    return ret;
+}
+
+static void release(void *packed)
+{
+    resr_model_free(packed);
+}
+
+/* Floats of the maps in the order of run_create()'s table. */
+static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_px, int height_px)
+{
+    int factor = spec->unshuffle;
+    int width = width_px / factor, height = height_px / factor;
+    size_t plane = plane_floats(width, height), nf = (size_t)spec->nf;
+    size_t wide = 3 * (size_t)(spec->scale * spec->scale) * plane; /* SRVGG's last convolution */
+    if (spec->arch == RESR_ARCH_RRDB)
+        wide = (nf > 3 ? nf : 3) * plane_floats(width * 4, height * 4);
+    floats[0] = 3 * (size_t)(factor * factor) * plane;
+    floats[1] = floats[3] = floats[4] = nf * plane;
+    floats[2] = (nf + 4 * (size_t)spec->gc) * plane;
+    floats[5] = wide;
+    floats[6] = spec->arch == RESR_ARCH_RRDB ? wide : 0;
+}
+
+static size_t workspace_bytes(const void *packed, int width_px, int height_px)
+{
+    size_t floats[N_MAPS], sum = 0;
+    const ResrModel *model = packed;
+    map_sizes(floats, &model->spec, width_px, height_px);
+    for (int i = 0; i < N_MAPS; i++)
+        sum += floats[i];
+    return sum * sizeof(float);
+}
+
+static void run_free(void *context)
+{
+    Run *run = context;
+    for (int i = 0; run && i < N_MAPS; i++)
+        free(run->memory[i]);
+    free(run);
+}
+
+static int run_create(void **out, const void *packed, int width_px, int height_px, int threads)
+{
+    size_t floats[N_MAPS];
+    Run *run = NULL;
+    int ret = resr_alloc(&run, 1, sizeof *run);
+    if (ret < 0)
+        goto cleanup;
+    run->model = packed;
+    run->threads = threads;
+    map_sizes(floats, &run->model->spec, width_px, height_px);
+    for (int i = 0; i < N_MAPS; i++)
+        if ((ret = resr_alloc_uninitialised(&run->memory[i], floats[i], sizeof(float))) < 0)
+            goto cleanup;
+    Map *const maps[N_MAPS] = {&run->pixels,   &run->feat, &run->concat,  &run->rrdb_in,
+                               &run->conv_out, &run->wide, &run->wide_out};
+    for (int i = 0; i < N_MAPS; i++)
+        maps[i]->data = run->memory[i];
+cleanup:
+    if (ret < 0) {
+        run_free(run);
+        run = NULL;
+    }
+    *out = run;
+    return ret;
+}
+
+const ResrOps resr_ops_c = {
+    .name = "c",
+    .class = "exact",
+    .available = available,
+    .prepare = prepare,
+    .release = release,
+    .workspace_bytes = workspace_bytes,
+    .run_create = run_create,
+    .run_free = run_free,
+    .head = head,
+    .dense_block = dense_block,
+    .body_end = body_end,
+    .compact_body = compact_body,
+    .upsample = upsample,
+    .tail = tail,
+    .submit = nothing_queued,
+    .wait = nothing_queued,
+};

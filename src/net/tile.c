@@ -1,0 +1,100 @@
+#include "net/tile.h"
+
+static int check_multiple(const char *what, int value_px, int multiple)
+{
+    if (value_px % multiple == 0)
+        return 0;
+    return resr_fail(RESR_ERR_USAGE,
+                     "%s %d: this network works on groups of %d pixels; give a multiple of %d",
+                     what, value_px, multiple, multiple);
+}
+
+static int32_t at_most(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px, int tile_px,
+                   int tile_pad_px, int multiple)
+{
+    if (frame_width_px < 1 || frame_height_px < 1)
+        return resr_fail(RESR_ERR_USAGE, "frame of %d x %d pixels: nothing to upscale",
+                         frame_width_px, frame_height_px);
+    if (tile_px < 0)
+        return resr_fail(RESR_ERR_USAGE, "--tile %d: give 0 (whole frame) or more", tile_px);
+    if (tile_pad_px < 0)
+        return resr_fail(RESR_ERR_USAGE, "--tile-pad %d: give 0 or more", tile_pad_px);
+    int ret = check_multiple("frame width", frame_width_px, multiple);
+    if (ret == 0)
+        ret = check_multiple("frame height", frame_height_px, multiple);
+    if (ret == 0)
+        ret = check_multiple("--tile", tile_px, multiple);
+    if (ret == 0)
+        ret = check_multiple("--tile-pad", tile_pad_px, multiple);
+    if (ret < 0)
+        return ret;
+
+    *out = (ResrTilePlan){.columns = 1,
+                          .rows = 1,
+                          .tile_px = tile_px,
+                          .pad_px = tile_pad_px,
+                          .frame_width_px = frame_width_px,
+                          .frame_height_px = frame_height_px};
+    if (tile_px > 0) {
+        out->columns = (frame_width_px - 1) / tile_px + 1;
+        out->rows = (frame_height_px - 1) / tile_px + 1;
+    }
+    return 0;
+}
+
+/* One axis of a tile: the part kept and the part read, which is clipped at the frame's border. */
+static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int32_t *start,
+                 int32_t *length, int32_t *in_start, int32_t *in_length)
+{
+    int32_t tile_px = plan->tile_px > 0 ? plan->tile_px : frame_px;
+    *start = index * tile_px;
+    *length = at_most(tile_px, frame_px - *start);
+    int32_t before = at_most(plan->pad_px, *start);
+    int32_t after = at_most(plan->pad_px, frame_px - *start - *length);
+    *in_start = *start - before;
+    *in_length = before + *length + after;
+}
+
+ResrTile resr_tile_at(const ResrTilePlan *plan, int index)
+{
+    ResrTile tile;
+    axis(plan, index % plan->columns, plan->frame_width_px, &tile.x_px, &tile.width_px,
+         &tile.in_x_px, &tile.in_width_px);
+    axis(plan, index / plan->columns, plan->frame_height_px, &tile.y_px, &tile.height_px,
+         &tile.in_y_px, &tile.in_height_px);
+    return tile;
+}
+
+/* Which tile is widest is not obvious where the context is larger than a tile: all are asked. */
+static int32_t widest(const ResrTilePlan *plan, int32_t count, int32_t frame_px)
+{
+    int32_t widest_px = 0;
+    for (int32_t i = 0; i < count; i++) {
+        int32_t start, length, in_start, in_length;
+        axis(plan, i, frame_px, &start, &length, &in_start, &in_length);
+        if (in_length > widest_px)
+            widest_px = in_length;
+    }
+    return widest_px;
+}
+
+void resr_tile_bounds(const ResrTilePlan *plan, int *width_px, int *height_px)
+{
+    *width_px = widest(plan, plan->columns, plan->frame_width_px);
+    *height_px = widest(plan, plan->rows, plan->frame_height_px);
+}
+
+double resr_tile_overhead(const ResrTilePlan *plan)
+{
+    double read_px = 0;
+    for (int i = 0; i < plan->columns * plan->rows; i++) {
+        ResrTile tile = resr_tile_at(plan, i);
+        read_px += (double)tile.in_width_px * tile.in_height_px;
+    }
+    return read_px / ((double)plan->frame_width_px * plan->frame_height_px);
+}
