@@ -10,9 +10,9 @@
  * R, G, B of height_px rows, nominal range [0, 1], gamma-encoded as in the source. */
 typedef struct ResrRgb {
     float *plane[3];
-    size_t stride; /* in floats, a multiple of 16 */
+    size_t stride; /* in floats, a multiple of 16 and at least width_px + 3 */
     int32_t width_px, height_px;
-    float *data; /* what the planes point into; owned */
+    float *data; /* what the planes point into, with spare rows for odd sizes; owned */
 } ResrRgb;
 
 RESR_MUST_CHECK int resr_rgb_create(ResrRgb *out, int width_px, int height_px);
@@ -37,8 +37,9 @@ void resr_colour_free(ResrColour *colour);
 
 RESR_MUST_CHECK int resr_colour_to_rgb(ResrColour *colour, ResrRgb *out, const ResrFrame *in);
 
-/* `source` is the input frame, read for its alpha only. */
-RESR_MUST_CHECK int resr_colour_from_rgb(ResrColour *colour, ResrFrame *out, const ResrRgb *in,
+/* `in` has the size given at creation; what lies beyond its edges in its buffer is overwritten.
+ * `source` is the input frame, read for its alpha only. */
+RESR_MUST_CHECK int resr_colour_from_rgb(ResrColour *colour, ResrFrame *out, ResrRgb *in,
                                          const ResrFrame *source);
 
 #endif
