@@ -47,9 +47,10 @@ static int zimg_failure(const char *what, const ResrFormat *format)
 {
     char text[256] = "";
     zimg_get_last_error(text, sizeof text);
-    return resr_fail(RESR_ERR_DATA,
-                     "frames in %.31s (matrix %d, chroma position %d) cannot be converted %s RGB: %s",
-                     format->pix_fmt, format->matrix, format->chroma_location, what, text);
+    return resr_fail(
+        RESR_ERR_DATA,
+        "frames in %.31s (matrix %d, chroma position %d) cannot be converted %s RGB: %s",
+        format->pix_fmt, format->matrix, format->chroma_location, what, text);
 }
 
 /* An unspecified matrix is taken as players do: BT.709 for HD, BT.601 below. */
@@ -259,8 +260,8 @@ static zimg_image_buffer_const constant(const zimg_image_buffer *buffer)
     return out;
 }
 
-static int process(const ResrColour *c, const zimg_filter_graph *graph, const zimg_image_buffer *out,
-                   const zimg_image_buffer *in)
+static int process(const ResrColour *c, const zimg_filter_graph *graph,
+                   const zimg_image_buffer *out, const zimg_image_buffer *in)
 {
     char text[256] = "";
     zimg_image_buffer_const from = constant(in);
@@ -317,8 +318,7 @@ int resr_colour_to_rgb(ResrColour *c, ResrRgb *out, const ResrFrame *in)
     describe_rgb(&to, out, grey ? 1 : 3);
     int ret = process(c, c->to_rgb, &to, &from);
     for (int p = 1; ret == 0 && grey && p < 3; p++)
-        memcpy(out->plane[p], out->plane[0],
-               out->stride * (size_t)out->height_px * sizeof(float));
+        memcpy(out->plane[p], out->plane[0], out->stride * (size_t)out->height_px * sizeof(float));
     return ret;
 }
 

@@ -8,19 +8,20 @@
 
 /* What is known of the input before its first frame is handed out. */
 typedef struct ResrVideoInfo {
-    ResrFormat format;         /* of the frames that the decoder returns */
+    ResrFormat format; /* of the frames that the decoder returns */
     int32_t time_base_num, time_base_den;
     int32_t frame_rate_num, frame_rate_den; /* average; 0/1 if unknown */
-    int32_t sar_num, sar_den;  /* sample aspect ratio; 0/1 if unknown */
-    int64_t frames_estimate;   /* 0 if unknown */
-    bool is_image;             /* one image or a sequence of images, not a video */
+    int32_t sar_num, sar_den;               /* sample aspect ratio; 0/1 if unknown */
+    int64_t frames_estimate;                /* 0 if unknown */
+    bool is_image;                          /* one image or a sequence of images, not a video */
     bool interlaced;
     char codec[32], container[64];
 } ResrVideoInfo;
 
 /* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
  * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
- * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones. */
+ * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones.
+ */
 typedef struct ResrDecoder ResrDecoder;
 
 /* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.

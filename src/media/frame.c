@@ -15,14 +15,14 @@ int resr_format_check(const ResrFormat *format)
     if (format->width_px < 1 || format->height_px < 1 || format->width_px > RESR_MAX_SIDE_PX ||
         format->height_px > RESR_MAX_SIDE_PX ||
         (int64_t)format->width_px * format->height_px > RESR_MAX_FRAME_PX)
-        return resr_fail(RESR_ERR_DATA,
-                         "frames of %d x %d are outside 1 .. %d a side and %d Mpx in all",
-                         format->width_px, format->height_px, RESR_MAX_SIDE_PX,
-                         RESR_MAX_FRAME_PX >> 20);
+        return resr_fail(
+            RESR_ERR_DATA, "frames of %d x %d are outside 1 .. %d a side and %d Mpx in all",
+            format->width_px, format->height_px, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX >> 20);
     if (format->depth_bits < 8 || format->depth_bits > 16 || format->planes != expected ||
         format->chroma_shift_x < 0 || format->chroma_shift_x > 2 || format->chroma_shift_y < 0 ||
         format->chroma_shift_y > 2)
-        return resr_fail(RESR_ERR_DATA, "pixel format %.31s: %d planes of %d bits are not supported",
+        return resr_fail(RESR_ERR_DATA,
+                         "pixel format %.31s: %d planes of %d bits are not supported",
                          format->pix_fmt, format->planes, format->depth_bits);
     return 0;
 }

@@ -21,14 +21,14 @@ typedef enum ResrColourModel {
 typedef struct ResrFormat {
     int32_t width_px, height_px;
     int32_t planes;
-    int32_t depth_bits;               /* 8..16; samples over 8 bits are native-endian uint16_t */
-    int32_t model;                    /* ResrColourModel */
-    int32_t has_alpha;                /* the last plane is opacity */
+    int32_t depth_bits; /* 8..16; samples over 8 bits are native-endian uint16_t */
+    int32_t model;      /* ResrColourModel */
+    int32_t has_alpha;  /* the last plane is opacity */
     int32_t chroma_shift_x, chroma_shift_y; /* log2 of the chroma subsampling */
     int32_t matrix, transfer, primaries;
-    int32_t full_range;               /* 0: limited, 1: full */
-    int32_t chroma_location;          /* AVChromaLocation: 0 unspecified, 1 left, 2 centre ... */
-    char pix_fmt[32];                 /* FFmpeg's name of the planar format */
+    int32_t full_range;      /* 0: limited, 1: full */
+    int32_t chroma_location; /* AVChromaLocation: 0 unspecified, 1 left, 2 centre ... */
+    char pix_fmt[32];        /* FFmpeg's name of the planar format */
 } ResrFormat;
 
 /* One plane inside a frame's buffer. Rows begin at multiples of RESR_ALIGN_BYTES. */

@@ -12,7 +12,7 @@ typedef struct ResrEncodeOptions {
     char preset[32];  /* empty: the encoder's default ("medium" for libx264) */
     char pix_fmt[32]; /* empty: the source's, or the nearest that the encoder takes */
     double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */
-    int32_t threads;  /* encoder threads, pinned because x264's output depends on them; 0: default */
+    int32_t threads; /* encoder threads, pinned because x264's output depends on them; 0: default */
     int32_t segment_frames; /* 0: one segment */
 } ResrEncodeOptions;
 
@@ -23,11 +23,12 @@ typedef struct ResrSink ResrSink;
 
 /* Settles the output before any work: fills *format, the format in which the sink wants frames of
  * width_px x height_px (pixel format the encoder takes; colour tags, range and chroma position as
- * in the source), and refuses what cannot work: an unknown encoder or pixel format (RESR_ERR_USAGE),
- * a size the pixel format or encoder cannot hold (odd size with 4:2:0: a 4:4:4 format is named as
- * the way out, or chosen if --pix-fmt was not given and the encoder takes it), a container that
- * cannot hold one of the source's streams (RESR_ERR_USAGE, naming the stream and a container that can),
- * a video sent to a single image or an audio-bearing video sent to images is allowed with a warning. */
+ * in the source), and refuses what cannot work: an unknown encoder or pixel format
+ * (RESR_ERR_USAGE), a size the pixel format or encoder cannot hold (odd size with 4:2:0: a 4:4:4
+ * format is named as the way out, or chosen if --pix-fmt was not given and the encoder takes it), a
+ * container that cannot hold one of the source's streams (RESR_ERR_USAGE, naming the stream and a
+ * container that can), a video sent to a single image or an audio-bearing video sent to images is
+ * allowed with a warning. */
 RESR_MUST_CHECK int resr_sink_plan(ResrFormat *format, const char *output, const char *input,
                                    const ResrVideoInfo *info, int width_px, int height_px,
                                    const ResrEncodeOptions *options);

@@ -1,0 +1,380 @@
+#include "media/decode.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libavcodec/avcodec.h>
+#include <libavutil/pixdesc.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "media/images.h"
+#include "media/libav.h"
+#include "media/repack.h"
+
+struct ResrDecoder {
+    const char *path; /* of the file that is open: inside `images` */
+    ResrImages images;
+    int64_t image; /* index of the open one */
+    int threads;
+    AVFormatContext *input;
+    AVCodecContext *codec;
+    int stream;
+    AVPacket *packet;
+    AVFrame *frame, *first; /* `first`: decoded when opening, handed out as frame 0 */
+    bool first_pending, draining;
+    bool decoded_any; /* errors before the first frame are a cut recording, later ones damage */
+    ResrVideoInfo info;
+    ResrRepacker repacker;
+    int64_t next_index, last_pts, packets, declared_packets;
+    double declared_end_seconds; /* of the video stream, 0 if unknown */
+    bool warned_pts;
+};
+
+static int close_file(ResrDecoder *d, int ret)
+{
+    avcodec_free_context(&d->codec);
+    avformat_close_input(&d->input);
+    return ret;
+}
+
+static int open_codec(ResrDecoder *d)
+{
+    const AVStream *stream = d->input->streams[d->stream];
+    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    if (!codec)
+        return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", d->path,
+                         avcodec_get_name(stream->codecpar->codec_id));
+    d->codec = avcodec_alloc_context3(codec);
+    if (!d->codec || avcodec_parameters_to_context(d->codec, stream->codecpar) < 0)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", d->path);
+    d->codec->pkt_timebase = stream->time_base;
+    d->codec->thread_count = d->threads;
+    d->codec->err_recognition = AV_EF_CRCCHECK;
+    int averror = avcodec_open2(d->codec, codec, NULL);
+    return averror < 0
+               ? resr_av_fail(RESR_ERR_DATA, averror, d->path, "its decoder cannot be opened")
+               : 0;
+}
+
+static int open_file(ResrDecoder *d, const char *path)
+{
+    d->path = path;
+    d->draining = false;
+    int ret = resr_av_open_input(&d->input, path);
+    if (ret < 0)
+        return ret;
+    d->stream = resr_av_video_stream(d->input);
+    if (d->stream < 0)
+        return close_file(d, resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path));
+    for (unsigned i = 0; i < d->input->nb_streams; i++)
+        d->input->streams[i]->discard = (int)i == d->stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    ret = open_codec(d);
+    return ret < 0 ? close_file(d, ret) : 0;
+}
+
+static int damaged(const ResrDecoder *d, const char *what, int averror)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "", of[48] = "";
+    if (averror < 0)
+        av_strerror(averror, text, sizeof text);
+    if (d->info.frames_estimate > 0)
+        snprintf(of, sizeof of, " of about %" PRId64, d->info.frames_estimate);
+    return resr_fail(RESR_ERR_DATA, "%s: input ended at frame %" PRId64 "%s: %s%s%s", d->path,
+                     d->next_index, of, what, averror < 0 ? ": " : "", text);
+}
+
+/* A file that ends sooner than it says itself was cut off. */
+static int check_end(const ResrDecoder *d)
+{
+    if (d->declared_packets > 0 && d->packets < d->declared_packets)
+        return damaged(d, "the file is cut off", 0);
+    AVRational base = d->input->streams[d->stream]->time_base;
+    double frame =
+        d->info.frame_rate_num > 0 ? (double)d->info.frame_rate_den / d->info.frame_rate_num : 0.04;
+    double end = (double)d->last_pts * av_q2d(base) + frame;
+    if (d->declared_end_seconds > 0 && end < d->declared_end_seconds - 2.5 * frame)
+        return damaged(d, "the file is cut off", 0);
+    return 0;
+}
+
+/* Feeds the decoder one packet, or tells it that there are no more. */
+static int feed(ResrDecoder *d)
+{
+    int averror = av_read_frame(d->input, d->packet);
+    if (averror == AVERROR_EOF ||
+        (averror < 0 && avio_feof(d->input->pb) && !d->input->pb->error)) {
+        d->draining = true;
+        avcodec_send_packet(d->codec, NULL);
+        return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
+    }
+    if (averror < 0)
+        return damaged(d, "reading failed", averror);
+    if (d->packet->stream_index == d->stream) {
+        bool corrupt = d->packet->flags & AV_PKT_FLAG_CORRUPT;
+        d->packets++;
+        averror = avcodec_send_packet(d->codec, d->packet);
+        if ((averror < 0 || corrupt) && d->decoded_any) {
+            av_packet_unref(d->packet);
+            return damaged(d, "a packet is damaged", averror);
+        }
+    }
+    av_packet_unref(d->packet);
+    return 0;
+}
+
+/* The next decoded picture in d->frame; *end when there is none. */
+static int decode(ResrDecoder *d, bool *end)
+{
+    *end = false;
+    for (;;) {
+        int averror = avcodec_receive_frame(d->codec, d->frame);
+        if (averror == 0) {
+            bool corrupt = d->frame->flags & AV_FRAME_FLAG_CORRUPT || d->frame->decode_error_flags;
+            if (corrupt && d->decoded_any)
+                return damaged(d, "a picture is damaged", 0);
+            d->decoded_any = true;
+            return 0;
+        }
+        if (averror == AVERROR_EOF) {
+            *end = true;
+            return 0;
+        }
+        if (averror != AVERROR(EAGAIN) && d->decoded_any)
+            return damaged(d, "decoding failed", averror);
+        int ret = feed(d);
+        if (ret < 0)
+            return ret;
+    }
+}
+
+/* What the container says of the end of the video stream, to tell a cut file from a whole one. */
+static void read_declared_end(ResrDecoder *d)
+{
+    const AVStream *stream = d->input->streams[d->stream];
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "DURATION", NULL, 0);
+    int hours, minutes;
+    double seconds;
+    d->declared_packets = strstr(d->input->iformat->name, "mp4") ? stream->nb_frames : 0;
+    if (tag && sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3)
+        d->declared_end_seconds = hours * 3600.0 + minutes * 60.0 + seconds;
+}
+
+static int64_t estimate_frames(const ResrDecoder *d)
+{
+    const AVStream *stream = d->input->streams[d->stream];
+    double seconds =
+        stream->duration != AV_NOPTS_VALUE ? (double)stream->duration * av_q2d(stream->time_base)
+        : d->input->duration != AV_NOPTS_VALUE ? (double)d->input->duration / AV_TIME_BASE
+                                               : 0;
+    if (d->info.is_image)
+        return d->images.count;
+    if (stream->nb_frames > 0)
+        return stream->nb_frames;
+    return d->info.frame_rate_num > 0
+               ? llround(seconds * d->info.frame_rate_num / d->info.frame_rate_den)
+               : 0;
+}
+
+static void fill_info(ResrDecoder *d)
+{
+    const AVStream *stream = d->input->streams[d->stream];
+    AVRational rate =
+        stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : stream->r_frame_rate;
+    AVRational sar = av_guess_sample_aspect_ratio(d->input, d->input->streams[d->stream], d->first);
+    ResrVideoInfo *info = &d->info;
+    info->time_base_num = stream->time_base.num;
+    info->time_base_den = stream->time_base.den;
+    info->frame_rate_num = rate.den > 0 ? rate.num : 0;
+    info->frame_rate_den = rate.den > 0 ? rate.den : 1;
+    info->sar_num = sar.num;
+    info->sar_den = sar.num > 0 ? sar.den : 1;
+    info->is_image = d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
+                     strcmp(d->input->iformat->name, "image2") == 0;
+    if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
+        info->time_base_num = info->frame_rate_den = 1;
+        info->time_base_den = info->frame_rate_num = 25;
+    }
+#ifdef AV_FRAME_FLAG_INTERLACED
+    info->interlaced = (d->first->flags & AV_FRAME_FLAG_INTERLACED) != 0;
+#else
+    info->interlaced = d->first->interlaced_frame;
+#endif
+    snprintf(info->codec, sizeof info->codec, "%s", d->codec->codec->name);
+    snprintf(info->container, sizeof info->container, "%s", d->input->iformat->name);
+    read_declared_end(d);
+    info->frames_estimate = estimate_frames(d);
+}
+
+static int prepare(ResrDecoder *d, const char *path)
+{
+    bool end;
+    int ret = resr_images_find(&d->images, path);
+    if (ret < 0)
+        return ret;
+    d->packet = av_packet_alloc();
+    d->frame = av_frame_alloc();
+    d->first = av_frame_alloc();
+    if (!d->packet || !d->frame || !d->first)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", path);
+    ret = open_file(d, d->images.paths[0]);
+    if (ret == 0)
+        ret = decode(d, &end);
+    if (ret == 0 && end)
+        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+    if (ret < 0)
+        return ret;
+    av_frame_move_ref(d->first, d->frame);
+    d->first_pending = true;
+    ret = resr_format_of_frame(&d->info.format, d->first);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "%s: ", d->path);
+    fill_info(d);
+    if (d->info.interlaced)
+        resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
+                      "for a better result",
+                      d->path);
+    return 0;
+}
+
+int resr_decoder_open(ResrDecoder **out, const char *path, int threads)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    (*out)->threads = threads;
+    (*out)->last_pts = INT64_MIN;
+    ret = prepare(*out, path);
+    if (ret < 0) {
+        resr_decoder_close(*out);
+        *out = NULL;
+    }
+    return ret;
+}
+
+const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder)
+{
+    return &decoder->info;
+}
+
+const AVFrame *resr_decoder_first_frame(const ResrDecoder *decoder)
+{
+    return decoder->first;
+}
+
+const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index)
+{
+    return decoder->images.is_list && index < decoder->images.count ? decoder->images.names[index]
+                                                                    : NULL;
+}
+
+/* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
+static int64_t next_pts(ResrDecoder *d, const AVFrame *frame)
+{
+    int64_t pts = frame->best_effort_timestamp;
+    if (d->info.is_image)
+        return d->next_index;
+    if (pts == AV_NOPTS_VALUE || (d->last_pts != INT64_MIN && pts <= d->last_pts)) {
+        AVRational base = {d->info.time_base_num, d->info.time_base_den};
+        AVRational rate = {d->info.frame_rate_num, d->info.frame_rate_den};
+        int64_t step = rate.num > 0 ? av_rescale_q(1, av_inv_q(rate), base) : 1;
+        if (!d->warned_pts && d->next_index > 0)
+            resr_log_warn("%s: frame %" PRId64 " has %s timestamp; filled in from the frame rate",
+                          d->path, d->next_index, pts == AV_NOPTS_VALUE ? "no" : "a backward");
+        d->warned_pts = true;
+        pts = d->last_pts == INT64_MIN ? 0 : d->last_pts + (step > 0 ? step : 1);
+    }
+    return pts;
+}
+
+static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
+{
+    ResrFormat format;
+    int ret = resr_format_of_frame(&format, frame);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "%s: ", d->path);
+    if (format.width_px != d->info.format.width_px ||
+        format.height_px != d->info.format.height_px ||
+        strcmp(format.pix_fmt, d->info.format.pix_fmt) != 0)
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
+                         "upscale them as separate inputs",
+                         d->path, d->next_index, format.width_px, format.height_px, format.pix_fmt,
+                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt);
+    return 0;
+}
+
+/* The next picture of a list of images: each file is an input of its own. */
+static int next_image(ResrDecoder *d, bool *end)
+{
+    *end = d->image + 1 >= d->images.count;
+    if (*end)
+        return 0;
+    close_file(d, 0);
+    d->decoded_any = false;
+    int ret = open_file(d, d->images.paths[++d->image]);
+    if (ret == 0)
+        ret = decode(d, end);
+    if (ret == 0 && *end)
+        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+    return ret;
+}
+
+int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
+{
+    const AVFrame *frame = d->frame;
+    bool end = false;
+    int ret = 0;
+    *out = NULL;
+    if (d->first_pending) {
+        d->first_pending = false;
+        frame = d->first;
+    } else if (d->images.is_list) {
+        ret = next_image(d, &end);
+    } else {
+        ret = decode(d, &end);
+    }
+    if (ret < 0)
+        return ret;
+    if (end)
+        return d->info.is_image ? 0 : check_end(d);
+    ret = check_same_format(d, frame);
+    if (ret == 0)
+        ret = resr_frame_create(out, &d->info.format);
+    if (ret == 0)
+        ret = resr_repack(&d->repacker, *out, &d->info.format, frame);
+    if (ret < 0) {
+        resr_frame_free(*out);
+        *out = NULL;
+        return ret;
+    }
+    (*out)->index = d->next_index;
+    (*out)->pts = d->last_pts = next_pts(d, frame);
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
+    (*out)->duration = frame->duration;
+#else
+    (*out)->duration = frame->pkt_duration;
+#endif
+    if (d->info.is_image)
+        (*out)->duration = 1;
+    d->next_index++;
+    if (frame == d->frame)
+        av_frame_unref(d->frame);
+    return 0;
+}
+
+void resr_decoder_close(ResrDecoder *decoder)
+{
+    if (!decoder)
+        return;
+    close_file(decoder, 0);
+    av_packet_free(&decoder->packet);
+    av_frame_free(&decoder->frame);
+    av_frame_free(&decoder->first);
+    resr_repacker_close(&decoder->repacker);
+    resr_images_free(&decoder->images);
+    free(decoder);
+}

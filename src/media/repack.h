@@ -1,0 +1,26 @@
+#ifndef RESR_MEDIA_REPACK_H
+#define RESR_MEDIA_REPACK_H
+
+/* Pixel formats: which planar format holds a decoder's frames without loss, and the way there. Not
+ * for other folders. */
+
+#include <libavutil/frame.h>
+
+#include "media/frame.h"
+
+/* Describes `frame` as the planar format that resr_repack() makes of it. RESR_ERR_DATA where there
+ * is none (palettes of a moving picture, floating point, hardware surfaces). */
+RESR_MUST_CHECK int resr_format_of_frame(ResrFormat *out, const AVFrame *frame);
+
+/* Converts frames of one stream; keeps libswscale's context between calls. Zero-initialised. */
+typedef struct ResrRepacker {
+    struct SwsContext *sws;
+} ResrRepacker;
+
+/* Copies or unpacks the samples of `in` into `out`, which has the format found for it. No sample
+ * changes its value. RESR_ERR_DATA. */
+RESR_MUST_CHECK int resr_repack(ResrRepacker *repacker, ResrFrame *out, const ResrFormat *format,
+                                const AVFrame *in);
+void resr_repacker_close(ResrRepacker *repacker);
+
+#endif
