@@ -183,6 +183,10 @@ int resr_colour_create(ResrColour **out, const ResrFormat *input, const ResrForm
     ResrColour *c = *out;
     c->input = c->in_extended = *input;
     c->output = c->out_extended = *output;
+    /* The way back is the way there: an untagged output stays in the input's matrix, whatever its
+     * size would make a player guess. */
+    if (output->model == input->model && output->matrix == MATRIX_UNSPECIFIED)
+        c->output.matrix = c->out_extended.matrix = matrix_of(input);
     c->rgb_width_px = rgb_width_px;
     c->rgb_height_px = rgb_height_px;
     c->in_width_px = (int)resr_round_up((size_t)input->width_px, 1u << input->chroma_shift_x);

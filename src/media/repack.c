@@ -72,6 +72,30 @@ static bool is_full_range(const AVFrame *frame, const AVPixFmtDescriptor *desc)
     return desc->nb_components <= 2; /* untagged: grey is full, YUV limited */
 }
 
+void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat planar)
+{
+    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(planar);
+    out->planes = to->nb_components;
+    out->depth_bits = to->comp[0].depth;
+    out->model = to->flags & AV_PIX_FMT_FLAG_RGB ? RESR_COLOUR_RGB
+                 : to->nb_components >= 3        ? RESR_COLOUR_YUV
+                                                 : RESR_COLOUR_GREY;
+    out->has_alpha = (to->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
+    out->chroma_shift_x = to->log2_chroma_w;
+    out->chroma_shift_y = to->log2_chroma_h;
+    /* yuvj420p is yuv420p with the full range, which has its own field. */
+    if (strncmp(to->name, "yuvj", 4) == 0)
+        snprintf(out->pix_fmt, sizeof out->pix_fmt, "yuv%s", to->name + 4);
+    else
+        snprintf(out->pix_fmt, sizeof out->pix_fmt, "%s", to->name);
+}
+
+bool resr_is_plain_planar(enum AVPixelFormat format)
+{
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    return desc && is_plain_planar(desc, format);
+}
+
 int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(frame->format);
@@ -81,29 +105,16 @@ int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
                          "pixel format %s is not supported; convert the input with ffmpeg -pix_fmt "
                          "yuv420p or similar",
                          desc ? desc->name : "unknown");
-    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(planar);
     *out = (ResrFormat){
         .width_px = frame->width,
         .height_px = frame->height,
-        .planes = to->nb_components,
-        .depth_bits = to->comp[0].depth,
-        .model = to->flags & AV_PIX_FMT_FLAG_RGB ? RESR_COLOUR_RGB
-                 : to->nb_components >= 3        ? RESR_COLOUR_YUV
-                                                 : RESR_COLOUR_GREY,
-        .has_alpha = (to->flags & AV_PIX_FMT_FLAG_ALPHA) != 0,
-        .chroma_shift_x = to->log2_chroma_w,
-        .chroma_shift_y = to->log2_chroma_h,
         .matrix = (int32_t)frame->colorspace,
         .transfer = (int32_t)frame->color_trc,
         .primaries = (int32_t)frame->color_primaries,
         .full_range = is_full_range(frame, desc),
         .chroma_location = (int32_t)frame->chroma_location,
     };
-    /* yuvj420p is yuv420p with the full range, which has its own field. */
-    if (strncmp(to->name, "yuvj", 4) == 0)
-        snprintf(out->pix_fmt, sizeof out->pix_fmt, "yuv%s", to->name + 4);
-    else
-        snprintf(out->pix_fmt, sizeof out->pix_fmt, "%s", to->name);
+    resr_format_set_pixels(out, planar);
     return resr_format_check(out);
 }
 
@@ -130,40 +141,82 @@ static void unpack_grey_alpha(ResrFrame *out, const ResrFormat *format, const AV
     }
 }
 
-int resr_repack(ResrRepacker *repacker, ResrFrame *out, const ResrFormat *format, const AVFrame *in)
+/* Moves samples between two pixel formats of the same depth and range with libswscale. */
+static int move_samples(ResrRepacker *repacker, uint8_t *const data[4], const int strides[4],
+                        enum AVPixelFormat to, const uint8_t *const from_data[4],
+                        const int from_strides[4], enum AVPixelFormat from,
+                        const ResrFormat *format)
 {
-    uint8_t *data[4] = {NULL};
-    int strides[4] = {0};
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(in->format);
-    if (is_grey_alpha(in->format)) {
-        unpack_grey_alpha(out, format, in);
-        return 0;
-    }
-    for (int p = 0; p < format->planes; p++) {
-        ResrPlane plane = resr_format_plane(format, p);
-        data[p] = out->data + plane.offset_bytes;
-        strides[p] = (int)plane.stride_bytes;
-        if (is_plain_planar(desc, in->format))
-            av_image_copy_plane(data[p], strides[p], in->data[p], in->linesize[p],
-                                (int)plane.row_bytes, plane.height_px);
-    }
-    if (is_plain_planar(desc, in->format))
-        return 0;
-    repacker->sws = sws_getCachedContext(repacker->sws, in->width, in->height, in->format,
-                                         in->width, in->height, av_get_pix_fmt(format->pix_fmt),
+    int width = format->width_px, height = format->height_px;
+    repacker->sws = sws_getCachedContext(repacker->sws, width, height, from, width, height, to,
                                          SWS_POINT | SWS_ACCURATE_RND, NULL, NULL, NULL);
     if (!repacker->sws)
-        return resr_fail(RESR_ERR_DATA, "pixel format %s cannot be unpacked to %s", desc->name,
-                         format->pix_fmt);
+        return resr_fail(RESR_ERR_DATA, "pixel format %s cannot be repacked as %s",
+                         av_get_pix_fmt_name(from), av_get_pix_fmt_name(to));
     /* The same range on both sides: values are moved, not scaled. */
     const int *table = sws_getCoefficients(SWS_CS_DEFAULT);
     sws_setColorspaceDetails(repacker->sws, table, format->full_range, table, format->full_range, 0,
                              1 << 16, 1 << 16);
-    int rows = sws_scale(repacker->sws, (const uint8_t *const *)in->data, in->linesize, 0,
-                         in->height, data, strides);
-    return rows == in->height
-               ? 0
-               : resr_fail(RESR_ERR_DATA, "pixel format %s cannot be unpacked", desc->name);
+    int rows = sws_scale(repacker->sws, from_data, from_strides, 0, height, data, strides);
+    return rows == height ? 0
+                          : resr_fail(RESR_ERR_DATA, "pixel format %s cannot be repacked as %s",
+                                      av_get_pix_fmt_name(from), av_get_pix_fmt_name(to));
+}
+
+static void plane_pointers(uint8_t *data[4], int strides[4], const ResrFormat *format,
+                           const ResrFrame *frame)
+{
+    for (int p = 0; p < 4; p++) {
+        ResrPlane plane = resr_format_plane(format, p < format->planes ? p : 0);
+        data[p] = p < format->planes ? frame->data + plane.offset_bytes : NULL;
+        strides[p] = p < format->planes ? (int)plane.stride_bytes : 0;
+    }
+}
+
+/* yuvj420p, named as such by old encoders, holds the same samples as yuv420p. */
+static bool same_layout(enum AVPixelFormat format, const char *name)
+{
+    const char *own = av_get_pix_fmt_name(format);
+    return strcmp(own, name) == 0 ||
+           (strncmp(own, "yuvj", 4) == 0 && strcmp(own + 4, name + 3) == 0);
+}
+
+int resr_repack(ResrRepacker *repacker, ResrFrame *out, const ResrFormat *format, const AVFrame *in)
+{
+    uint8_t *data[4];
+    int strides[4];
+    if (is_grey_alpha(in->format)) {
+        unpack_grey_alpha(out, format, in);
+        return 0;
+    }
+    plane_pointers(data, strides, format, out);
+    if (!same_layout(in->format, format->pix_fmt))
+        return move_samples(repacker, data, strides, av_get_pix_fmt(format->pix_fmt),
+                            (const uint8_t *const *)in->data, in->linesize, in->format, format);
+    for (int p = 0; p < format->planes; p++) {
+        ResrPlane plane = resr_format_plane(format, p);
+        av_image_copy_plane(data[p], strides[p], in->data[p], in->linesize[p], (int)plane.row_bytes,
+                            plane.height_px);
+    }
+    return 0;
+}
+
+int resr_repack_for_encoder(ResrRepacker *repacker, AVFrame *out, const ResrFormat *format,
+                            const ResrFrame *in)
+{
+    uint8_t *data[4];
+    int strides[4];
+    plane_pointers(data, strides, format, in);
+    if (!same_layout(out->format, format->pix_fmt))
+        return move_samples(repacker, out->data, out->linesize, out->format,
+                            (const uint8_t *const *)data, strides, av_get_pix_fmt(format->pix_fmt),
+                            format);
+    for (int p = 0; p < format->planes; p++) {
+        ResrPlane plane = resr_format_plane(format, p);
+        av_image_copy_plane(out->data[p], out->linesize[p], data[p], strides[p],
+                            (int)plane.row_bytes, plane.height_px);
+    }
+    return 0;
 }
 
 void resr_repacker_close(ResrRepacker *repacker)

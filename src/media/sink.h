@@ -33,20 +33,21 @@ RESR_MUST_CHECK int resr_sink_plan(ResrFormat *format, const char *output, const
                                    const ResrVideoInfo *info, int width_px, int height_px,
                                    const ResrEncodeOptions *options);
 
-/* Opens the output under a temporary name (see base/publish.h). `comment` goes into the metadata
- * ("encoded by"), NULL for none. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO. */
+/* Opens the output under a temporary name (see base/publish.h), as planned. `decoder` is asked for
+ * its information and the names of images; it must outlive the sink. RESR_ERR_EXISTS,
+ * RESR_ERR_PERM, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_sink_open(ResrSink **out, const char *output, const char *input,
-                                   ResrDecoder *decoder, const ResrFormat *format,
-                                   const ResrEncodeOptions *options, bool overwrite,
-                                   const char *comment);
+                                   const ResrDecoder *decoder, const ResrFormat *format,
+                                   const ResrEncodeOptions *options, bool overwrite);
 
 /* Encodes the next frame; frames come in order of index without gaps. The frame stays the
  * caller's. RESR_ERR_IO (disk full: the message says so), RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_sink_write(ResrSink *sink, const ResrFrame *frame);
 
 /* Ends the last segment, copies the rest of the other streams, checks the ledger (packets written
- * = frames given) and publishes the file under its final name. */
-RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink);
+ * = frames given) and publishes the file under its final name. `whole`: the frames given are all of
+ * the input's; else the other streams end with the last frame. */
+RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink, bool whole);
 
 /* Name of the encoder in use ("libx264"). */
 const char *resr_sink_encoder(const ResrSink *sink);

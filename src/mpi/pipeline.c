@@ -25,6 +25,7 @@ struct ResrPipeline {
     ResrQueue *decoded, *encode;
     pthread_t decode_thread, encode_thread;
     bool decode_started, encode_started;
+    bool whole; /* the decoder came to the input's end */
     atomic_bool decode_ended, stop;
     atomic_llong encoded;
     atomic_llong decode_ns, encode_ns;
@@ -66,6 +67,7 @@ static void *decode_main(void *argument)
             break;
         }
     }
+    pipeline->whole = ret == 0 && pipeline->max_frames == 0;
     if (ret < 0)
         record_error(pipeline, ret);
     else
@@ -96,7 +98,7 @@ static int finish_output(ResrPipeline *pipeline)
             return resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", pipeline->framehash_path,
                              strerror(errno));
     }
-    return resr_sink_finish(pipeline->sink);
+    return resr_sink_finish(pipeline->sink, pipeline->whole);
 }
 
 static void *encode_main(void *argument)

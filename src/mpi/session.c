@@ -158,7 +158,7 @@ static int open_ends(Job *job)
 {
     const ResrOptions *options = &job->session->options;
     int ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
-                             &job->plan.output, &options->encode, options->overwrite, NULL);
+                             &job->plan.output, &options->encode, options->overwrite);
     if (ret == 0)
         ret = resr_report_create(&job->report);
     if (ret == 0)

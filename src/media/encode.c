@@ -1,0 +1,311 @@
+#include "media/encode.h"
+
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "media/libav.h"
+
+/* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
+#define DEFAULT_X264_CRF 17
+#define DEFAULT_X265_CRF 18
+
+/* Of encoders that know only a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31. */
+#define DEFAULT_QSCALE 2
+
+/* x264's and x265's output depends on the number of threads: the default is fixed, not the
+ * machine's. */
+#define DEFAULT_THREADS 4
+
+static const AVCodec *find_image_encoder(const char *output)
+{
+    static const struct {
+        const char *ending;
+        enum AVCodecID id;
+    } table[] = {
+        {"png", AV_CODEC_ID_PNG},   {"jpg", AV_CODEC_ID_MJPEG}, {"jpeg", AV_CODEC_ID_MJPEG},
+        {"webp", AV_CODEC_ID_WEBP}, {"bmp", AV_CODEC_ID_BMP},   {"tif", AV_CODEC_ID_TIFF},
+        {"tiff", AV_CODEC_ID_TIFF}, {"ppm", AV_CODEC_ID_PPM},   {"pgm", AV_CODEC_ID_PGM},
+    };
+    const char *ending = strrchr(output, '.');
+    for (size_t i = 0; ending && i < sizeof table / sizeof *table; i++)
+        if (strcasecmp(ending + 1, table[i].ending) == 0)
+            return avcodec_find_encoder(table[i].id);
+    return avcodec_find_encoder(AV_CODEC_ID_PNG);
+}
+
+static bool takes(const AVCodec *codec, enum AVPixelFormat format)
+{
+    for (const enum AVPixelFormat *p = codec->pix_fmts; p && *p != AV_PIX_FMT_NONE; p++)
+        if (*p == format)
+            return true;
+    return !codec->pix_fmts;
+}
+
+/* The planar RGB or grey format in which an image of the same content is kept. */
+static enum AVPixelFormat image_format(const ResrFormat *input)
+{
+    bool deep = input->depth_bits > 8;
+    if (input->model == RESR_COLOUR_GREY && !input->has_alpha)
+        return deep ? AV_PIX_FMT_GRAY16 : AV_PIX_FMT_GRAY8;
+    if (input->has_alpha)
+        return deep ? AV_PIX_FMT_GBRAP16 : AV_PIX_FMT_GBRAP;
+    return deep ? AV_PIX_FMT_GBRP16 : AV_PIX_FMT_GBRP;
+}
+
+static int plan_image(ResrEncoding *e, const ResrFormat *input)
+{
+    enum AVPixelFormat planar = image_format(input);
+    if (e->codec->id == AV_CODEC_ID_MJPEG) { /* JFIF: BT.601, full range, chroma in the centre */
+        planar = AV_PIX_FMT_YUV444P;
+        e->pix_fmt = AV_PIX_FMT_YUVJ444P;
+        e->format.matrix = AVCOL_SPC_SMPTE170M;
+        e->format.chroma_location = AVCHROMA_LOC_CENTER;
+    } else if (e->codec->id == AV_CODEC_ID_PGM) {
+        planar = e->pix_fmt = AV_PIX_FMT_GRAY8;
+    } else {
+        const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(planar);
+        e->pix_fmt = avcodec_find_best_pix_fmt_of_list(
+            e->codec->pix_fmts, planar, (desc->flags & AV_PIX_FMT_FLAG_ALPHA) != 0, NULL);
+        e->format.matrix = planar == AV_PIX_FMT_GRAY8 || planar == AV_PIX_FMT_GRAY16
+                               ? AVCOL_SPC_UNSPECIFIED
+                               : AVCOL_SPC_RGB;
+    }
+    /* An encoder without 16 bits gets what it can hold, rounded once. */
+    if (av_pix_fmt_desc_get(e->pix_fmt)->comp[0].depth == 8 &&
+        av_pix_fmt_desc_get(planar)->comp[0].depth > 8)
+        planar = planar == AV_PIX_FMT_GRAY16    ? AV_PIX_FMT_GRAY8
+                 : planar == AV_PIX_FMT_GBRAP16 ? AV_PIX_FMT_GBRAP
+                                                : AV_PIX_FMT_GBRP;
+    resr_format_set_pixels(&e->format, planar);
+    e->format.full_range = 1;
+    e->color_range = AVCOL_RANGE_JPEG;
+    return 0;
+}
+
+/* The nearest planar format that a video encoder takes. */
+static enum AVPixelFormat nearest(const AVCodec *codec, enum AVPixelFormat wanted,
+                                  bool no_subsampling)
+{
+    enum AVPixelFormat best = AV_PIX_FMT_NONE;
+    for (const enum AVPixelFormat *p = codec->pix_fmts; p && *p != AV_PIX_FMT_NONE; p++) {
+        const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(*p);
+        if (!resr_is_plain_planar(*p) || strncmp(desc->name, "yuvj", 4) == 0 ||
+            (no_subsampling && (desc->log2_chroma_w || desc->log2_chroma_h)))
+            continue;
+        best = best == AV_PIX_FMT_NONE ? *p : av_find_best_pix_fmt_of_2(best, *p, wanted, 0, NULL);
+    }
+    return best;
+}
+
+static int plan_video(ResrEncoding *e, const ResrFormat *input)
+{
+    const char *asked = e->options.pix_fmt;
+    enum AVPixelFormat format = av_get_pix_fmt(asked[0] ? asked : input->pix_fmt);
+    const AVCodec *codec = e->codec;
+    if (asked[0] && (format == AV_PIX_FMT_NONE || !resr_is_plain_planar(format)))
+        return resr_fail(RESR_ERR_USAGE,
+                         "--pix-fmt: '%s' is no planar pixel format of FFmpeg; "
+                         "yuv420p and yuv420p10le are common ones",
+                         asked);
+    if (asked[0] && !takes(codec, format))
+        return resr_fail(RESR_ERR_USAGE, "--pix-fmt: encoder %s does not take %s", codec->name,
+                         asked);
+    if (!takes(codec, format))
+        format = nearest(codec, format, false);
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    bool odd = desc && (e->format.width_px % (1 << desc->log2_chroma_w) ||
+                        e->format.height_px % (1 << desc->log2_chroma_h));
+    if (odd && !asked[0])
+        format = nearest(codec, av_get_pix_fmt(input->pix_fmt), true);
+    if (format == AV_PIX_FMT_NONE || (odd && asked[0]))
+        return resr_fail(
+            RESR_ERR_USAGE,
+            "encoder %s cannot hold %d x %d in %s; choose another --codec, --pix-fmt or "
+            "--outscale",
+            codec->name, e->format.width_px, e->format.height_px,
+            asked[0] ? asked : input->pix_fmt);
+    e->pix_fmt = format;
+    resr_format_set_pixels(&e->format, format);
+    if (e->format.model != input->model) { /* what was converted is tagged as what it became */
+        e->format.matrix = e->format.model == RESR_COLOUR_RGB ? AVCOL_SPC_RGB
+                           : e->format.height_px >= 720       ? AVCOL_SPC_BT709
+                                                              : AVCOL_SPC_SMPTE170M;
+        e->format.full_range = e->format.model == RESR_COLOUR_RGB;
+        e->color_range = e->format.full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+    }
+    return 0;
+}
+
+int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const ResrFormat *input,
+                       int width_px, int height_px, const ResrEncodeOptions *options)
+{
+    *out = (ResrEncoding){.options = *options, .format = *input};
+    out->format.width_px = width_px;
+    out->format.height_px = height_px;
+    out->color_range = input->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
+    if (image && !options->codec[0])
+        out->codec = find_image_encoder(output);
+    else
+        out->codec = avcodec_find_encoder_by_name(options->codec[0] ? options->codec : "libx264");
+    if (!out->codec)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
+                         "lists those it has",
+                         options->codec[0] ? options->codec
+                         : image           ? output
+                                           : "libx264");
+    if (out->codec->type != AVMEDIA_TYPE_VIDEO)
+        return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
+    return image && !options->codec[0] ? plan_image(out, input) : plan_video(out, input);
+}
+
+static bool has_option(const AVCodec *codec, const char *name)
+{
+    return codec->priv_class &&
+           av_opt_find((void *)&codec->priv_class, name, NULL, 0, AV_OPT_SEARCH_FAKE_OBJ) != NULL;
+}
+
+/* Quality: the encoder's own crf, cq or qp, else a fixed quantiser where it has one. */
+static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
+{
+    static const char *const names[] = {"crf", "cq", "qp", NULL};
+    const AVCodecDescriptor *desc = avcodec_descriptor_get(e->codec->id);
+    bool lossless =
+        desc && (desc->props & AV_CODEC_PROP_LOSSLESS) && !(desc->props & AV_CODEC_PROP_LOSSY);
+    double crf = e->options.crf;
+    char value[32];
+    if (crf < 0 && strcmp(e->codec->name, "libx264") == 0)
+        crf = DEFAULT_X264_CRF;
+    if (crf < 0 && strcmp(e->codec->name, "libx265") == 0)
+        crf = DEFAULT_X265_CRF;
+    for (int i = 0; names[i]; i++)
+        if (has_option(e->codec, names[i])) {
+            snprintf(value, sizeof value, "%g", crf);
+            if (crf >= 0)
+                av_dict_set(dictionary, names[i], value, 0);
+            return 0;
+        }
+    if (lossless) {
+        if (e->options.crf >= 0)
+            return resr_fail(RESR_ERR_USAGE,
+                             "--crf: encoder %s is lossless and has no quality to "
+                             "set",
+                             e->codec->name);
+        return 0;
+    }
+    context->flags |= AV_CODEC_FLAG_QSCALE;
+    context->global_quality = (int)((crf >= 0 ? crf : DEFAULT_QSCALE) * FF_QP2LAMBDA);
+    return 0;
+}
+
+/* What makes an encoder's segments independent, joinable and the same on every machine. */
+static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, int threads)
+{
+    char params[160];
+    if (strcmp(e->codec->name, "libx264") == 0) {
+        av_dict_set(dictionary, "x264-params", "stitchable=1:cpu-independent=1", 0);
+    } else if (strcmp(e->codec->name, "libx265") == 0) {
+        snprintf(params, sizeof params,
+                 "open-gop=0:frame-threads=1:pools=%d:info=0:log-level=error", threads);
+        av_dict_set(dictionary, "x265-params", params, 0);
+    }
+}
+
+static int configure(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
+{
+    int threads = e->options.threads > 0 ? e->options.threads : DEFAULT_THREADS;
+    context->width = e->format.width_px;
+    context->height = e->format.height_px;
+    context->pix_fmt = e->pix_fmt;
+    /* Frames are numbered; the container gets the true timestamps. */
+    context->framerate = e->frame_rate;
+    context->time_base = av_inv_q(e->frame_rate);
+    context->sample_aspect_ratio = e->sar;
+    context->color_range = (enum AVColorRange)e->color_range;
+    context->colorspace = (enum AVColorSpace)e->format.matrix;
+    context->color_primaries = (enum AVColorPrimaries)e->format.primaries;
+    context->color_trc = (enum AVColorTransferCharacteristic)e->format.transfer;
+    context->chroma_sample_location = (enum AVChromaLocation)e->format.chroma_location;
+    context->thread_count = threads;
+    if (e->options.segment_frames > 0)
+        context->gop_size = e->options.segment_frames;
+    context->flags |= AV_CODEC_FLAG_CLOSED_GOP;
+    if (e->global_header)
+        context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    if (e->options.preset[0])
+        av_dict_set(dictionary, "preset", e->options.preset, 0);
+    set_determinism(dictionary, e, threads);
+    return set_quality(context, dictionary, e);
+}
+
+int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
+{
+    AVDictionary *dictionary = NULL;
+    *encoder = (ResrEncoder){.context = avcodec_alloc_context3(e->codec),
+                             .frame = av_frame_alloc(),
+                             .packet = av_packet_alloc()};
+    if (!encoder->context || !encoder->frame || !encoder->packet)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: encoder %s", e->codec->name);
+    int ret = configure(encoder->context, &dictionary, e);
+    int averror = ret == 0 ? avcodec_open2(encoder->context, e->codec, &dictionary) : 0;
+    const AVDictionaryEntry *unknown = av_dict_get(dictionary, "", NULL, AV_DICT_IGNORE_SUFFIX);
+    if (averror < 0)
+        ret = resr_av_fail(RESR_ERR_USAGE, averror, e->codec->name,
+                           "the encoder refuses its options or the size (see --codec, --preset, "
+                           "--crf, --pix-fmt)");
+    else if (ret == 0 && unknown && strcmp(unknown->key, "preset") == 0)
+        ret = resr_fail(RESR_ERR_USAGE, "--preset: encoder %s has no presets", e->codec->name);
+    av_dict_free(&dictionary);
+    return ret;
+}
+
+static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *in)
+{
+    AVFrame *frame = encoder->frame;
+    av_frame_unref(frame);
+    frame->format = e->pix_fmt;
+    frame->width = e->format.width_px;
+    frame->height = e->format.height_px;
+    if (av_frame_get_buffer(frame, 0) < 0)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: a frame for encoder %s",
+                         e->codec->name);
+    frame->pts = encoder->frames++;
+    frame->color_range = encoder->context->color_range;
+    frame->colorspace = encoder->context->colorspace;
+    frame->color_primaries = encoder->context->color_primaries;
+    frame->color_trc = encoder->context->color_trc;
+    frame->chroma_location = encoder->context->chroma_sample_location;
+    frame->sample_aspect_ratio = e->sar;
+    frame->quality = encoder->context->global_quality;
+    return resr_repack_for_encoder(&encoder->repacker, frame, &e->format, in);
+}
+
+int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *frame,
+                       ResrPacketHandler handler, void *user)
+{
+    int ret = frame ? make_frame(encoder, e, frame) : 0;
+    if (ret < 0)
+        return ret;
+    int averror = avcodec_send_frame(encoder->context, frame ? encoder->frame : NULL);
+    while (averror >= 0 && ret == 0) {
+        averror = avcodec_receive_packet(encoder->context, encoder->packet);
+        if (averror == AVERROR(EAGAIN) || averror == AVERROR_EOF)
+            return 0;
+        if (averror >= 0)
+            ret = handler(user, encoder->packet);
+        av_packet_unref(encoder->packet);
+    }
+    return ret < 0 ? ret
+                   : resr_av_fail(RESR_ERR_INTERNAL, averror, e->codec->name, "encoding failed");
+}
+
+void resr_encoder_close(ResrEncoder *encoder)
+{
+    avcodec_free_context(&encoder->context);
+    av_frame_free(&encoder->frame);
+    av_packet_free(&encoder->packet);
+    resr_repacker_close(&encoder->repacker);
+}

@@ -1,0 +1,53 @@
+#ifndef RESR_MEDIA_ENCODE_H
+#define RESR_MEDIA_ENCODE_H
+
+/* Encoding of frames: what encoder and pixel format to use, and one encoder for each segment. Not
+ * for other folders. */
+
+#include <libavcodec/avcodec.h>
+
+#include "media/repack.h"
+#include "media/sink.h"
+
+/* How a job's frames are encoded, the same for all of its segments. */
+typedef struct ResrEncoding {
+    const AVCodec *codec;
+    enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format may be its planar
+                                   equivalent */
+    ResrFormat format;          /* of the frames */
+    ResrEncodeOptions options;
+    AVRational frame_rate, sar;
+    int color_range;    /* AVCOL_RANGE_*: the source's tag */
+    bool global_header; /* the container keeps the encoder's headers */
+} ResrEncoding;
+
+/* Chooses encoder and pixel format for frames of width_px x height_px made from `input`. `image`:
+ * the output is images with the ending of `output`. RESR_ERR_USAGE. */
+RESR_MUST_CHECK int resr_encoding_plan(ResrEncoding *out, const char *output, bool image,
+                                       const ResrFormat *input, int width_px, int height_px,
+                                       const ResrEncodeOptions *options);
+
+/* One segment's encoder. Frames are numbered from 0 within the segment; packets come back with that
+ * number as pts. */
+typedef struct ResrEncoder {
+    AVCodecContext *context;
+    AVFrame *frame;
+    AVPacket *packet;
+    ResrRepacker repacker;
+    int64_t frames;
+} ResrEncoder;
+
+/* Called for each packet, in decoding order; the packet stays the encoder's. */
+typedef int (*ResrPacketHandler)(void *user, AVPacket *packet);
+
+/* RESR_ERR_USAGE with the encoder's own complaint when it refuses its options. */
+RESR_MUST_CHECK int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *encoding);
+
+/* Encodes a frame, or with NULL what the encoder still holds. RESR_ERR_INTERNAL, or what the
+ * handler returned. */
+RESR_MUST_CHECK int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *encoding,
+                                       const ResrFrame *frame, ResrPacketHandler handler,
+                                       void *user);
+void resr_encoder_close(ResrEncoder *encoder);
+
+#endif
