@@ -4,6 +4,7 @@
 /* The output container: the upscaled video stream, and by packet copy everything else that the
  * source holds. Not for other folders. */
 
+#include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
 #include "media/decode.h"
