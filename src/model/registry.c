@@ -1,0 +1,171 @@
+/* Names of networks, where their files are looked for, and the denoise blend. */
+
+#include <libgen.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model/model.h"
+
+/* The official strength of realesr-general-x4v3 when none is given. */
+#define DEFAULT_DENOISE 0.5
+
+#define GENERAL "realesr-general-x4v3"
+#define GENERAL_WDN "realesr-general-wdn-x4v3"
+
+static const ResrModelEntry entries[] = {
+    {"RealESRGAN_x4plus", "realesrgan-x4plus",
+     {"RealESRGAN_x4plus.pth", "realesrgan-x4plus.param"}, 4, "RRDBNet, photographs and film"},
+    {"RealESRGAN_x2plus", "realesrgan-x2plus",
+     {"RealESRGAN_x2plus.pth", "realesrgan-x2plus.param"}, 2, "RRDBNet, a quarter of the work"},
+    {"RealESRNet_x4plus", "realesrnet-x4plus",
+     {"RealESRNet_x4plus.pth", "realesrnet-x4plus.param"}, 4, "RRDBNet, smoother, no GAN"},
+    {"RealESRGAN_x4plus_anime_6B", "realesrgan-x4plus-anime",
+     {"RealESRGAN_x4plus_anime_6B.pth", "realesrgan-x4plus-anime.param"}, 4, "RRDBNet, drawings"},
+    {"realesr-animevideov3", "realesr-animevideov3-x4",
+     {"realesr-animevideov3.pth", "realesr-animevideov3-x4.param"}, 4, "compact, animation"},
+    {"realesr-animevideov3-x3", NULL, {"realesr-animevideov3-x3.param"}, 3,
+     "compact, animation, the 4x network resized"},
+    {"realesr-animevideov3-x2", NULL, {"realesr-animevideov3-x2.param"}, 2,
+     "compact, animation, the 4x network resized"},
+    {GENERAL, NULL, {GENERAL ".pth"}, 4, "compact, photographs, --denoise"},
+    {GENERAL_WDN, NULL, {GENERAL_WDN ".pth"}, 4, "compact, photographs, keeps noise"},
+};
+
+const ResrModelEntry *resr_model_entry(int index)
+{
+    return index >= 0 && (size_t)index < sizeof entries / sizeof *entries ? &entries[index] : NULL;
+}
+
+static const ResrModelEntry *find_entry(const char *name)
+{
+    const ResrModelEntry *entry;
+    for (int i = 0; (entry = resr_model_entry(i)); i++)
+        if (strcmp(entry->name, name) == 0 || (entry->alias && strcmp(entry->alias, name) == 0))
+            return entry;
+    return NULL;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The i-th folder in which weights are looked for; false past the last. */
+static bool search_folder(char out[PATH_MAX], const char *where, int i)
+{
+    char program[PATH_MAX];
+    const char *variable = getenv("REALESRGAN_MODELS");
+    if (where)
+        return i == 0 && snprintf(out, PATH_MAX, "%s", where) < PATH_MAX;
+    if (variable && variable[0])
+        return i == 0 && snprintf(out, PATH_MAX, "%s", variable) < PATH_MAX;
+    if (i == 0)
+        return snprintf(out, PATH_MAX, "models/weights") < PATH_MAX;
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (i > 2 || length < 0)
+        return false;
+    program[length] = 0;
+    return snprintf(out, PATH_MAX, "%s/%smodels/weights", dirname(program), i == 1 ? "../" : "") <
+           PATH_MAX;
+}
+
+static bool find_file(char *out, size_t out_bytes, const char *file, const char *where)
+{
+    char folder[PATH_MAX];
+    for (int i = 0; search_folder(folder, where, i); i++)
+        if ((size_t)snprintf(out, out_bytes, "%s/%s", folder, file) < out_bytes &&
+            access(out, F_OK) == 0)
+            return true;
+    return false;
+}
+
+int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry, const char *where)
+{
+    for (size_t i = 0; i < sizeof entry->files / sizeof *entry->files && entry->files[i]; i++)
+        if (find_file(out, out_bytes, entry->files[i], where))
+            return 0;
+    return RESR_ERR_NOINPUT;
+}
+
+static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *where)
+{
+    char path[PATH_MAX], folder[PATH_MAX];
+    if (resr_model_locate(path, sizeof path, entry, where) < 0) {
+        bool named = search_folder(folder, where, 0);
+        return resr_fail(RESR_ERR_NOINPUT,
+                         "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh %s",
+                         entry->name, entry->files[0], named ? folder : "models/weights",
+                         entry->name);
+    }
+    int ret = resr_model_load(out, path);
+    if (ret == 0)
+        snprintf((*out)->name, sizeof(*out)->name, "%s", entry->name);
+    return ret;
+}
+
+/* Weights of the user's own in the folder: NAME with one of the known endings. */
+static int load_unknown(ResrModel **out, const char *name, const char *where)
+{
+    static const char *const endings[] = {"", ".pth", ".safetensors", ".param"};
+    char path[PATH_MAX], file[PATH_MAX];
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (snprintf(file, sizeof file, "%s%s", name, endings[i]) < (int)sizeof file &&
+            find_file(path, sizeof path, file, where))
+            return resr_model_load(out, path);
+    return resr_fail(RESR_ERR_NOINPUT,
+                     "-n: '%s' is no known network (see --list-models) and no weight file of that name "
+                     "is in %s",
+                     name, where ? where : "models/weights");
+}
+
+/* params = strength * model + (1 - strength) * wdn, in fp32, as the official scripts blend. */
+static int blend(ResrModel *model, double denoise, const char *where)
+{
+    ResrModel *wdn = NULL;
+    float strength = (float)(denoise < 0 ? DEFAULT_DENOISE : denoise);
+    if (strength == 1)
+        return 0;
+    int ret = load_entry(&wdn, find_entry(GENERAL_WDN), where);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "--denoise %g needs a second network: ", (double)strength);
+    if (wdn->arena_floats != model->arena_floats)
+        ret = resr_fail(RESR_ERR_DATA, "%s: not of the shape of %s", wdn->path, model->path);
+    for (size_t i = 0; ret == 0 && i < model->arena_floats; i++)
+        model->arena[i] = strength * model->arena[i] + (1 - strength) * wdn->arena[i];
+    resr_model_free(wdn);
+    return ret;
+}
+
+int resr_model_find(ResrModel **out, const char *where, const char *name, int scale, double denoise)
+{
+    int ret;
+    *out = NULL;
+    if (where && !is_folder(where)) {
+        ret = resr_model_load(out, where);
+    } else {
+        if (!name)
+            name = scale == 2 ? "RealESRGAN_x2plus" : "RealESRGAN_x4plus";
+        const ResrModelEntry *entry = find_entry(name);
+        ret = entry ? load_entry(out, entry, where) : load_unknown(out, name, where);
+    }
+    if (ret < 0)
+        return ret;
+    bool is_general = strcmp((*out)->name, GENERAL) == 0;
+    if (is_general)
+        ret = blend(*out, denoise, where);
+    else if (denoise >= 0)
+        ret = resr_fail(RESR_ERR_USAGE, "--denoise: %s has no second network to blend with; only " GENERAL
+                                        " has",
+                        (*out)->name);
+    if (ret < 0) {
+        resr_model_free(*out);
+        *out = NULL;
+    }
+    return ret;
+}
