@@ -5,5 +5,9 @@
 
 /* The CPU's tables of stages, for dispatch.c; others ask resr_cpu_select(). */
 extern const ResrOps resr_ops_c;
+#if defined(__x86_64__)
+extern const ResrOps resr_ops_avx2;
+extern const ResrOps resr_ops_avx512;
+#endif
 
 #endif

@@ -123,6 +123,10 @@ const ResrOps *resr_cpu_ops(int index)
 {
     static const ResrOps *const backends[] = {
         &resr_ops_c,
+#if defined(__x86_64__)
+        &resr_ops_avx2,
+        &resr_ops_avx512,
+#endif
     };
     int count = (int)(sizeof backends / sizeof backends[0]);
     return index >= 0 && index < count ? backends[index] : NULL;

@@ -5,8 +5,8 @@
 
 /* What this CPU (and the kernel's saved register state) offers, as bits; --cpumask clears some. */
 enum {
-    RESR_CPU_AVX2 = 1 << 0,        /* AVX2, FMA, F16C */
-    RESR_CPU_AVX512 = 1 << 1,      /* F, BW, DQ, VL */
+    RESR_CPU_AVX2 = 1 << 0,   /* AVX2, FMA, F16C */
+    RESR_CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL */
     RESR_CPU_AVX512_BF16 = 1 << 2,
     RESR_CPU_AMX_BF16 = 1 << 3,
 };

@@ -1,0 +1,67 @@
+#include "cpu/pixels.h"
+
+static float clamp01(float value)
+{
+    return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
+}
+
+void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y)
+{
+    for (int c = 0; c < 3; c++)
+        for (int dy = 0; dy < factor; dy++) {
+            const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
+            for (int dx = 0; dx < factor; dx++) {
+                int channel = (c * factor + dy) * factor + dx;
+                float *row =
+                    resr_map_row(to, y, channel / RESR_BLOCK_LANES) + channel % RESR_BLOCK_LANES;
+                for (int x = 0; x < to->width; x++)
+                    row[x * RESR_BLOCK_LANES] = from[x * factor + dx];
+            }
+        }
+}
+
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int x1)
+{
+    const ResrPixelsSink *sink = context;
+    const ResrTileOut *out = sink->out;
+    for (int c = 0; c < 3; c++) {
+        const float *from = resr_map_row(layer->out, y, 0) + c;
+        float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
+        for (int x = x0; x < x1; x++)
+            to[x - out->crop_x_px] = clamp01(from[x * RESR_BLOCK_LANES]);
+    }
+}
+
+void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, int x0, int x1)
+{
+    const ResrPixelsSink *sink = context;
+    const ResrTileOut *out = sink->out;
+    int scale = sink->scale;
+    int first_y = max_int(y * scale, out->crop_y_px);
+    int last_y = min_int((y + 1) * scale, out->crop_y_px + out->height_px);
+    int first_x = max_int(x0 * scale, out->crop_x_px);
+    int last_x = min_int(x1 * scale, out->crop_x_px + out->width_px);
+    for (int c = 0; c < 3; c++) {
+        const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
+        for (int out_y = first_y; out_y < last_y; out_y++) {
+            float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride;
+            for (int out_x = first_x; out_x < last_x; out_x++) {
+                int x = out_x / scale;
+                int channel = (c * scale + out_y % scale) * scale + out_x % scale;
+                const float *from = resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES);
+                float value = from[x * RESR_BLOCK_LANES + channel % RESR_BLOCK_LANES];
+                to[out_x - out->crop_x_px] = clamp01(value + in[x]);
+            }
+        }
+    }
+}

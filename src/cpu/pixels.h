@@ -1,0 +1,26 @@
+#ifndef RESR_CPU_PIXELS_H
+#define RESR_CPU_PIXELS_H
+
+#include "cpu/layers.h"
+#include "net/ops.h"
+
+/* Both ends of a network: planar RGB to the head's map, and the last map to planar RGB. */
+
+/* Row y of the head's map, with pixel unshuffle by `factor`: channel (c * factor + dy) * factor +
+ * dx is input pixel (y * factor + dy, x * factor + dx) of plane c. */
+void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y);
+
+/* What the last layer's `finish` needs. */
+typedef struct ResrPixelsSink {
+    const ResrTileIn *in;
+    const ResrTileOut *out;
+    int scale; /* of the pixel shuffle */
+} ResrPixelsSink;
+
+/* RRDB: three channels, clamped. */
+void resr_pixels_store(void *sink, const ResrLayer *layer, int y, int x0, int x1);
+
+/* SRVGG: pixel shuffle, plus the input pixel, clamped. */
+void resr_pixels_store_shuffled(void *sink, const ResrLayer *layer, int y, int x0, int x1);
+
+#endif
