@@ -41,13 +41,14 @@ tiny_model() {
     "$MAKE_MODEL" tiny.safetensors rrdb 2 1 8 4 7
 }
 
-# clip FILE FRAMES [FFMPEG OPTION...]: 64x36 test pattern.
+# clip FILE FRAMES [FFMPEG OPTION...]: 64x36 test pattern with noise, so that no two frames are equal.
 clip() {
     file=$1
     frames=$2
     shift 2
-    ffmpeg -v error -y -f lavfi -i "testsrc2=size=64x36:rate=25" -frames:v "$frames" \
-        -pix_fmt yuv420p "$@" "$file"
+    ffmpeg -v error -y -f lavfi \
+        -i "testsrc2=size=64x36:rate=25,noise=alls=24:allf=t:all_seed=7,trim=end_frame=$frames" "$@" \
+        -pix_fmt yuv420p "$file"
 }
 
 count_frames() {
