@@ -1,7 +1,7 @@
 #ifndef RESR_CPU_PIXELS_H
 #define RESR_CPU_PIXELS_H
 
-#include "cpu/layers.h"
+#include "cpu/layer.h"
 #include "net/ops.h"
 
 /* Both ends of a network: planar RGB to the head's map, and the last map to planar RGB. */

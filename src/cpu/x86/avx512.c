@@ -79,9 +79,17 @@ static int available(unsigned cpumask)
 
 static int prepare(void **packed, const ResrModel *model)
 {
-    return resr_direct_prepare(packed, model, &kernels);
+    ResrPackedNet *net;
+    int ret = resr_packed_net_create(&net, model, &kernels);
+    *packed = net;
+    return ret;
 }
 
-const ResrOps resr_ops_avx512 = RESR_DIRECT_OPS("avx512", available, prepare);
+static void release(void *packed)
+{
+    resr_packed_net_free(packed);
+}
+
+const ResrOps resr_ops_avx512 = RESR_DIRECT_OPS("avx512", available, prepare, release);
 
 #endif

@@ -1,5 +1,5 @@
-#ifndef RESR_CPU_LAYERS_H
-#define RESR_CPU_LAYERS_H
+#ifndef RESR_CPU_LAYER_H
+#define RESR_CPU_LAYER_H
 
 #include "cpu/conv.h"
 
@@ -25,20 +25,13 @@ struct ResrLayer {
     void *context;
 };
 
-/* Runs layers of which each reads what the one before wrote, as a wave over rows: in a step, layer
- * k works `rows` rows, two steps behind layer k - 1, so that all that it reads was written in
- * earlier steps; the layers of a step are then independent, and the threads share its work evenly,
- * whatever it is made of. Threads meet between steps. `rows` >= the height is layer after layer.
- *
- * A map between two layers of a wave may be a ring of resr_layers_ring_rows(rows) rows. */
-void resr_layers_run(const ResrLayer *layers, int count, int rows, int threads);
+/* Computes output pixels [x0, x1) of row y, all channels. */
+void resr_layer_row(const ResrLayer *layer, int y, int x0, int x1);
 
-static inline int resr_layers_ring_rows(int rows)
+/* Relative cost of a pixel, to share work by. */
+static inline int64_t resr_layer_pixel_cost(const ResrLayer *layer)
 {
-    return 4 * rows;
+    return (int64_t)layer->conv->cin * layer->conv->out_vectors;
 }
-
-/* Rows a step: enough pieces of work for the threads, no more than that, to stay in cache. */
-int resr_layers_rows(const ResrConvKernels *kernels, int width, int threads);
 
 #endif

@@ -1,0 +1,67 @@
+#include "cpu/packed_net.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+static int is_rrdb(const ResrPackedNet *net)
+{
+    return net->spec.arch == RESR_ARCH_RRDB;
+}
+
+/* Input channels of a convolution as groups that begin a block: a dense block's k-th reads the
+ * trunk and k outputs before it. */
+static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv *conv, int index)
+{
+    const ResrNetSpec *spec = &net->spec;
+    int in_body = is_rrdb(net) && index > 0 && index <= 15 * spec->num_blocks;
+    int grown = in_body ? (index - 1) % 5 : 0;
+    groups[0] = in_body ? spec->nf : conv->cin;
+    for (int i = 1; i <= grown; i++)
+        groups[i] = spec->gc;
+    groups[grown + 1] = 0;
+}
+
+static int leaky_follows(const ResrPackedNet *net, int index)
+{
+    int from_end = net->n_convs - 1 - index;
+    if (!is_rrdb(net) || index == 0 || from_end == 0 || from_end == 4)
+        return 0;
+    return from_end < 4 || (index - 1) % 5 < 4;
+}
+
+void resr_packed_net_free(ResrPackedNet *net)
+{
+    if (!net)
+        return;
+    for (int i = 0; net->convs && i < net->n_convs; i++)
+        resr_conv_release(&net->convs[i]);
+    free(net->convs);
+    free(net);
+}
+
+int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+                           const ResrConvKernels *kernels)
+{
+    ResrPackedNet *net = NULL;
+    int ret = resr_alloc(&net, 1, sizeof *net);
+    if (ret < 0)
+        goto cleanup;
+    net->spec = model->spec;
+    net->kernels = kernels;
+    net->n_convs = model->n_convs;
+    ret = resr_alloc(&net->convs, (size_t)model->n_convs, sizeof *net->convs);
+    for (int i = 0; ret == 0 && i < model->n_convs; i++) {
+        int groups[6];
+        input_groups(groups, net, &model->convs[i], i);
+        ret = resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i),
+                             kernels->vector_lanes);
+    }
+cleanup:
+    if (ret < 0) {
+        resr_packed_net_free(net);
+        net = NULL;
+    }
+    *out = net;
+    return ret;
+}

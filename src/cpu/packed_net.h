@@ -1,0 +1,19 @@
+#ifndef RESR_CPU_PACKED_NET_H
+#define RESR_CPU_PACKED_NET_H
+
+#include "cpu/conv.h"
+
+/* All convolutions of a model, packed for one set of kernels; shared by runs. */
+typedef struct ResrPackedNet {
+    ResrNetSpec spec;
+    const ResrConvKernels *kernels;
+    int32_t n_convs;
+    ResrPackedConv *convs; /* in the model's order */
+} ResrPackedNet;
+
+/* RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+                                           const ResrConvKernels *kernels);
+void resr_packed_net_free(ResrPackedNet *net);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef RESR_CPU_WAVE_H
+#define RESR_CPU_WAVE_H
+
+#include "cpu/layer.h"
+
+/* Layers of which each reads what the one before wrote, run together as a wave over rows: in a
+ * step, layer k works `rows` rows, two steps behind layer k - 1, so that all that it reads was
+ * written in earlier steps. The layers of a step are then independent, and the threads share its
+ * work evenly, whatever it is made of; they meet between steps. What a layer wrote is read again
+ * while it is in cache. `rows` >= the height means layer after layer.
+ *
+ * A map between two layers of a wave may be a ring of resr_wave_ring_rows(rows) rows. */
+#define RESR_WAVE_LAYERS 5
+
+typedef struct ResrWave {
+    ResrLayer layers[RESR_WAVE_LAYERS];
+    int count, rows;
+} ResrWave;
+
+/* Runs waves one after the other on `threads` threads (OpenMP). Results do not depend on them. */
+void resr_waves_run(const ResrWave *waves, int count, int threads);
+
+/* Rows a step: so many that a step takes every thread some tenths of a millisecond, against which
+ * meeting is cheap, and no more than that, to stay in cache. */
+int resr_wave_rows(int width, int threads);
+
+static inline int resr_wave_ring_rows(int rows)
+{
+    return 4 * rows;
+}
+
+#endif
