@@ -1,0 +1,143 @@
+"""RRDBNet and SRVGGNetCompact in PyTorch, their weights, and the official tile geometry: the oracle
+that tests/reference/data is made with. Facts from arXiv 1809.00219 and 2107.10833."""
+
+import math
+import struct
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def conv_shapes(spec):
+    """(cout, cin, has_slope) of every convolution in the program's order."""
+    nf, gc, blocks, scale = spec["nf"], spec["gc"], spec["blocks"], spec["scale"]
+    if spec["arch"] == "srvgg":
+        return ([(nf, 3, True)] + [(nf, nf, True)] * blocks + [(3 * scale * scale, nf, False)])
+    unshuffle = 4 // scale
+    dense = [(gc if i < 4 else nf, nf + i * gc, False) for i in range(5)]
+    tail = [(nf, nf, False)] * 4 + [(3, nf, False)]
+    return [(nf, 3 * unshuffle**2, False)] + dense * 3 * blocks + tail
+
+
+class SplitMix:
+    """The generator of tests/support/random_model.h, bit for bit."""
+
+    def __init__(self, seed):
+        self.state = np.uint64(seed)
+
+    def unit(self, n):
+        with np.errstate(over="ignore"):
+            states = self.state + np.uint64(0x9E3779B97F4A7C15) * np.arange(1, n + 1, dtype=np.uint64)
+            self.state = states[-1]
+            z = states
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z = z ^ (z >> np.uint64(31))
+        return (z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+
+    def uniform(self, n, a):
+        return (np.float32(2) * self.unit(n) - np.float32(1)) * np.float32(a)
+
+
+def random_weights(spec, seed, gain):
+    """[(weight, bias, slope or None)] in the program's order. RRDB's last bias is raised by 0.5, so
+    that most of the output lies between black and white."""
+    generator, out = SplitMix(seed), []
+    for cout, cin, has_slope in conv_shapes(spec):
+        weight = generator.uniform(cout * cin * 9, math.sqrt(3.0 / (9.0 * cin)) * gain)
+        bias = generator.uniform(cout, 0.1)
+        slope = np.float32(0.05) + np.float32(0.4) * generator.unit(cout) if has_slope else None
+        out.append((weight.reshape(cout, cin, 3, 3), bias, slope))
+    if spec["arch"] == "rrdb":
+        weight, bias, slope = out[-1]
+        out[-1] = (weight, bias + np.float32(0.5), slope)
+    return out
+
+
+def ncnn_weights(path, spec):
+    """The same list from ncnn's .bin: per convolution a tag, fp16 (or fp32) weights padded to 4
+    bytes, fp32 biases, and fp32 slopes where a PReLU follows."""
+    data, at, out = open(path, "rb").read(), 0, []
+    for cout, cin, has_slope in conv_shapes(spec):
+        n = cout * cin * 9
+        (tag,) = struct.unpack_from("<I", data, at)
+        at += 4
+        kind = {0x01306B47: np.float16, 0: np.float32}[tag]
+        weight = np.frombuffer(data, kind, n, at).astype(np.float32).reshape(cout, cin, 3, 3)
+        at += (n * kind().itemsize + 3) // 4 * 4
+        bias = np.frombuffer(data, np.float32, cout, at)
+        at += 4 * cout
+        slope = None
+        if has_slope:
+            slope = np.frombuffer(data, np.float32, cout, at)
+            at += 4 * cout
+        out.append((weight, bias, slope))
+    assert at == len(data), "the file goes on"
+    return out
+
+
+class Network:
+    def __init__(self, spec, weights):
+        self.spec = spec
+        self.weights = [tuple(None if a is None else torch.tensor(np.array(a)) for a in w) for w in weights]
+
+    def conv(self, i, x):
+        weight, bias, _ = self.weights[i]
+        return F.conv2d(x, weight, bias, padding=1)
+
+    def __call__(self, x):
+        """float NCHW in [0, 1] -> float NCHW, not clamped."""
+        with torch.inference_mode():
+            return self.srvgg(x) if self.spec["arch"] == "srvgg" else self.rrdb(x)
+
+    def srvgg(self, x):
+        out, last = x, len(self.weights) - 1
+        for i in range(last):
+            out = F.prelu(self.conv(i, out), self.weights[i][2])
+        out = F.pixel_shuffle(self.conv(last, out), self.spec["scale"])
+        return out + F.interpolate(x, scale_factor=self.spec["scale"], mode="nearest")
+
+    def rrdb(self, x):
+        lrelu = lambda v: F.leaky_relu(v, 0.2)
+        unshuffle, i = 4 // self.spec["scale"], 1
+        if unshuffle > 1:
+            x = F.pixel_unshuffle(x, unshuffle)
+        feat = body = self.conv(0, x)
+        for _ in range(self.spec["blocks"]):
+            block = body
+            for _ in range(3):
+                maps = [body]
+                for k in range(4):
+                    maps.append(lrelu(self.conv(i + k, torch.cat(maps, 1))))
+                body = body + 0.2 * self.conv(i + 4, torch.cat(maps, 1))
+                i += 5
+            body = block + 0.2 * body
+        feat = feat + self.conv(i, body)
+        for k in (1, 2):
+            feat = lrelu(self.conv(i + k, F.interpolate(feat, scale_factor=2, mode="nearest")))
+        return self.conv(i + 4, lrelu(self.conv(i + 3, feat)))
+
+
+def upscale(network, image, tile, pad):
+    """uint8 HWC -> float HWC in [0, 1]: the official geometry. Reflection to a multiple of the
+    unshuffle factor on the right and bottom, tiles from (0, 0), context clipped at the border, the
+    centres put together."""
+    spec = network.spec
+    scale, unshuffle = spec["scale"], 4 // spec["scale"] if spec["arch"] == "rrdb" else 1
+    x = torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32) / np.float32(255))[None]
+    height, width = x.shape[2:]
+    x = F.pad(x, (0, -width % unshuffle, 0, -height % unshuffle), "reflect")
+    rows, columns = x.shape[2:]
+    tile_y, tile_x = (tile, tile) if tile else (rows, columns)
+    out = torch.empty(1, 3, rows * scale, columns * scale)
+    for y in range(0, rows, tile_y):
+        for left in range(0, columns, tile_x):
+            bottom, right = min(y + tile_y, rows), min(left + tile_x, columns)
+            y0, x0 = max(y - pad, 0), max(left - pad, 0)
+            part = network(x[:, :, y0 : min(bottom + pad, rows), x0 : min(right + pad, columns)])
+            out[:, :, y * scale : bottom * scale, left * scale : right * scale] = part[
+                :, :, (y - y0) * scale : (bottom - y0) * scale, (left - x0) * scale : (right - x0) * scale
+            ]
+    out = out[0, :, : height * scale, : width * scale].clamp(0, 1)
+    return out.numpy().transpose(1, 2, 0)

@@ -1,0 +1,185 @@
+/* test_reference random|x4plus|anime_6B|animevideov3: every case of data/cases.json of that group,
+ * on every CPU backend that this machine can run, against PyTorch's fp32: at least 99.9 % of the
+ * 8-bit values equal, none off by more than 1. Exit 77 when the weights are not there. */
+
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cpu/dispatch.h"
+#include "media/decode.h"
+#include "net/net.h"
+#include "random_model.h"
+
+#define MIN_EQUAL 0.999
+#define MAX_DIFFERENCE 1
+
+#define CHECK(call)                                                                                \
+    do {                                                                                           \
+        if ((call) != 0) {                                                                         \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, resr_error_text());      \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* An 8-bit RGB image, planes R, G, B. */
+typedef struct Image {
+    int width_px, height_px;
+    uint8_t *plane[3];
+} Image;
+
+static Image read_png(const char *name)
+{
+    char path[1024];
+    ResrDecoder *decoder;
+    ResrFrame *frame;
+    snprintf(path, sizeof path, "%s/%s", TEST_DATA, name);
+    CHECK(resr_decoder_open(&decoder, path, 1));
+    const ResrFormat *format = &resr_decoder_info(decoder)->format;
+    CHECK(strcmp(format->pix_fmt, "gbrp"));
+    CHECK(resr_decoder_read(decoder, &frame));
+    Image image = {format->width_px, format->height_px, {NULL}};
+    for (int p = 0; p < 3; p++) {
+        ResrPlane plane = resr_format_plane(format, (p + 2) % 3); /* G, B, R in the frame */
+        CHECK(resr_alloc(&image.plane[p], plane.row_bytes, (size_t)plane.height_px));
+        for (int y = 0; y < plane.height_px; y++)
+            memcpy(image.plane[p] + (size_t)y * plane.row_bytes,
+                   frame->data + plane.offset_bytes + (size_t)y * plane.stride_bytes,
+                   plane.row_bytes);
+    }
+    resr_frame_free(frame);
+    resr_decoder_close(decoder);
+    return image;
+}
+
+static void free_image(Image *image)
+{
+    for (int p = 0; p < 3; p++)
+        free(image->plane[p]);
+}
+
+static int spec_int(const json_t *spec, const char *key)
+{
+    return (int)json_integer_value(json_object_get(spec, key));
+}
+
+/* The case's network; NULL if its weights are not there. */
+static ResrModel *make_model(const json_t *test)
+{
+    const json_t *json = json_object_get(test, "spec");
+    const char *weights = json_string_value(json_object_get(test, "weights"));
+    ResrModel *model;
+    if (weights) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s.param", TEST_WEIGHTS, weights);
+        if (access(path, R_OK) != 0) {
+            printf("%s is not there\n", path);
+            return NULL;
+        }
+        CHECK(resr_model_load(&model, path));
+        return model;
+    }
+    bool rrdb = strcmp(json_string_value(json_object_get(json, "arch")), "rrdb") == 0;
+    ResrNetSpec spec = {.arch = rrdb ? RESR_ARCH_RRDB : RESR_ARCH_SRVGG,
+                        .scale = spec_int(json, "scale"),
+                        .unshuffle = rrdb ? 4 / spec_int(json, "scale") : 1,
+                        .num_blocks = spec_int(json, "blocks"),
+                        .nf = spec_int(json, "nf"),
+                        .gc = spec_int(json, "gc"),
+                        .resize = 1};
+    CHECK(resr_random_model(&model, &spec, (uint64_t)spec_int(test, "seed"),
+                            json_number_value(json_object_get(test, "gain"))));
+    for (int i = 0; rrdb && i < 3; i++) /* as networks.py: most of the output between the limits */
+        model->convs[model->n_convs - 1].bias[i] += 0.5f;
+    return model;
+}
+
+/* Runs one case on one backend; true if it is within the bound. */
+static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *ops,
+                     const Image *input, const Image *expected)
+{
+    ResrNet *net;
+    size_t in_px = (size_t)input->width_px * (size_t)input->height_px;
+    int scale = model->spec.scale, width = input->width_px * scale;
+    size_t out_px = in_px * (size_t)(scale * scale), equal = 0;
+    float *in, *out;
+    int worst = 0;
+    CHECK(width != expected->width_px || input->height_px * scale != expected->height_px);
+    CHECK(resr_alloc(&in, in_px, 3 * sizeof *in));
+    CHECK(resr_alloc(&out, out_px, 3 * sizeof *out));
+    for (int p = 0; p < 3; p++)
+        for (size_t i = 0; i < in_px; i++)
+            in[(size_t)p * in_px + i] = (float)input->plane[p][i] / 255.0f;
+    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[3] = {out, out + out_px, out + 2 * out_px};
+    CHECK(resr_net_create(&net, ops, model, input->width_px, input->height_px,
+                          spec_int(test, "tile"), spec_int(test, "pad"), 2));
+    CHECK(
+        resr_net_upscale(net, out_planes, (size_t)width, in_planes, (size_t)input->width_px, NULL));
+    for (int p = 0; p < 3; p++)
+        for (size_t i = 0; i < out_px; i++) {
+            int difference = abs((int)lrintf(out_planes[p][i] * 255.0f) - expected->plane[p][i]);
+            equal += difference == 0;
+            worst = difference > worst ? difference : worst;
+        }
+    resr_net_free(net);
+    free(in);
+    free(out);
+    double share = (double)equal / (double)(3 * out_px);
+    bool good = share >= MIN_EQUAL && worst <= MAX_DIFFERENCE;
+    printf("%-8s %-32s %9.5f %% equal, at most %d off%s\n", ops->name,
+           json_string_value(json_object_get(test, "expected")), 100 * share, worst,
+           good ? "" : "  FAILED");
+    return good;
+}
+
+/* The scalar reference takes minutes for a real network; two blocks show that it is right. */
+static bool is_affordable(const ResrOps *ops, const ResrModel *model)
+{
+    return strcmp(ops->name, "c") != 0 || model->spec.num_blocks <= 2;
+}
+
+int main(int argc, char **argv)
+{
+    json_error_t error;
+    json_t *cases = json_load_file(TEST_DATA "/cases.json", 0, &error), *test;
+    int ran = 0, failed = 0;
+    size_t i;
+    if (argc != 2 || !cases) {
+        fprintf(stderr, "usage: test_reference GROUP (%s)\n", error.text);
+        return 64;
+    }
+    json_array_foreach(cases, i, test)
+    {
+        char input_name[128];
+        const char *name = json_string_value(json_object_get(test, "name"));
+        bool is_random = !json_object_get(test, "weights");
+        if (strcmp(argv[1], is_random ? "random" : name) != 0)
+            continue;
+        ResrModel *model = make_model(test);
+        if (!model)
+            return 77;
+        snprintf(input_name, sizeof input_name, "%s.png",
+                 json_string_value(json_object_get(test, "input")));
+        Image input = read_png(input_name);
+        Image expected = read_png(json_string_value(json_object_get(test, "expected")));
+        for (int k = 0; resr_cpu_ops(k); k++) {
+            const ResrOps *ops = resr_cpu_ops(k);
+            if (!ops->available(~0u) || !is_affordable(ops, model))
+                continue;
+            failed += !run_case(test, model, ops, &input, &expected);
+            ran++;
+        }
+        free_image(&input);
+        free_image(&expected);
+        resr_model_free(model);
+    }
+    json_decref(cases);
+    printf("%d comparisons, %d failed\n", ran, failed);
+    return failed || ran == 0;
+}
