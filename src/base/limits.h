@@ -17,8 +17,10 @@
  * small enough that one dense block's maps fit a GPU's L2 cache. */
 #define RESR_TILE_PX 256
 
-/* Context on each side of a tile in input pixels. Measured: bench/README.md. */
-#define RESR_TILE_PAD_PX 34
+/* Context on each side of a tile in input pixels: at least the 34 px that make the compact networks
+ * exactly independent of tiling, and a multiple of 4 for networks with pixel_unshuffle(4). What it
+ * leaves of seams with RRDBNet is measured in bench/README.md. */
+#define RESR_TILE_PAD_PX 36
 
 /* Parts on their way to or on a rank: one computing, one received. */
 #define RESR_PARTS_IN_FLIGHT 2

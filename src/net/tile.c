@@ -21,15 +21,15 @@ int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px, i
         return resr_fail(RESR_ERR_USAGE, "frame of %d x %d pixels: nothing to upscale",
                          frame_width_px, frame_height_px);
     if (tile_px < 0)
-        return resr_fail(RESR_ERR_USAGE, "--tile %d: give 0 (whole frame) or more", tile_px);
+        return resr_fail(RESR_ERR_USAGE, "-t %d: give 0 (whole frame) or more", tile_px);
     if (tile_pad_px < 0)
         return resr_fail(RESR_ERR_USAGE, "--tile-pad %d: give 0 or more", tile_pad_px);
     int ret = check_multiple("frame width", frame_width_px, multiple);
     if (ret == 0)
         ret = check_multiple("frame height", frame_height_px, multiple);
     if (ret == 0)
-        ret = check_multiple("--tile", tile_px, multiple);
-    if (ret == 0)
+        ret = check_multiple("-t", tile_px, multiple);
+    if (ret == 0 && tile_px > 0) /* one tile has no context */
         ret = check_multiple("--tile-pad", tile_pad_px, multiple);
     if (ret < 0)
         return ret;
