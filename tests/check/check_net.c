@@ -1,0 +1,149 @@
+#include "check_net.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/dispatch.h"
+
+/* Floats before, between and after rows; odd, so that rows are not aligned. */
+enum { GUARD = 5 };
+
+static float guard_value(void)
+{
+    return NAN;
+}
+
+CheckImage check_image(int width_px, int height_px)
+{
+    CheckImage image = {.width_px = width_px, .height_px = height_px};
+    image.stride = (size_t)width_px + GUARD;
+    size_t plane = image.stride * (size_t)height_px + GUARD;
+    image.floats = 3 * plane + GUARD;
+    image.memory = malloc(image.floats * sizeof(float));
+    assert_non_null(image.memory);
+    for (size_t i = 0; i < image.floats; i++)
+        image.memory[i] = guard_value();
+    for (size_t c = 0; c < 3; c++)
+        image.plane[c] = image.memory + c * plane + GUARD;
+    return image;
+}
+
+void check_image_free(CheckImage *image)
+{
+    free(image->memory);
+    image->memory = NULL;
+}
+
+void check_image_random(CheckImage *image, uint64_t seed)
+{
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < image->height_px; y++)
+            resr_random_fill(image->plane[c] + (size_t)y * image->stride, (size_t)image->width_px,
+                             seed + (uint64_t)(c * image->height_px + y));
+}
+
+static int is_pixel(const CheckImage *image, size_t index)
+{
+    for (int c = 0; c < 3; c++) {
+        size_t first = (size_t)(image->plane[c] - image->memory);
+        size_t size = image->stride * (size_t)image->height_px;
+        if (index >= first && index < first + size)
+            return (index - first) % image->stride < (size_t)image->width_px;
+    }
+    return 0;
+}
+
+void check_guards(const CheckImage *image)
+{
+    float guard = guard_value();
+    for (size_t i = 0; i < image->floats; i++)
+        if (!is_pixel(image, i) && memcmp(&image->memory[i], &guard, sizeof guard) != 0)
+            fail_msg("float %zu beside the image's pixels was written", i);
+}
+
+void check_equal(const CheckImage *got, const CheckImage *expected, const char *what)
+{
+    assert_int_equal(got->width_px, expected->width_px);
+    assert_int_equal(got->height_px, expected->height_px);
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < got->height_px; y++)
+            for (int x = 0; x < got->width_px; x++) {
+                float a = got->plane[c][(size_t)y * got->stride + (size_t)x];
+                float b = expected->plane[c][(size_t)y * expected->stride + (size_t)x];
+                if (memcmp(&a, &b, sizeof a) != 0)
+                    fail_msg("%s: plane %d, x %d, y %d: %.9g instead of %.9g", what, c, x, y,
+                             (double)a, (double)b);
+            }
+}
+
+double check_inside(const CheckImage *image)
+{
+    size_t inside = 0;
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < image->height_px; y++)
+            for (int x = 0; x < image->width_px; x++) {
+                float value = image->plane[c][(size_t)y * image->stride + (size_t)x];
+                inside += value > 0.0f && value < 1.0f;
+            }
+    return (double)inside / (3.0 * image->width_px * image->height_px);
+}
+
+ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
+{
+    return (ResrNetSpec){.arch = RESR_ARCH_RRDB,
+                         .scale = scale,
+                         .unshuffle = 4 / scale,
+                         .num_blocks = num_blocks,
+                         .nf = nf,
+                         .gc = gc,
+                         .resize = 1.0};
+}
+
+ResrNetSpec check_srvgg(int scale, int num_blocks, int nf)
+{
+    return (ResrNetSpec){.arch = RESR_ARCH_SRVGG,
+                         .scale = scale,
+                         .unshuffle = 1,
+                         .num_blocks = num_blocks,
+                         .nf = nf,
+                         .resize = 1.0};
+}
+
+CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const CheckImage *in)
+{
+    ResrNet *net;
+    const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
+    CheckImage out =
+        check_image(in->width_px * model->spec.scale, in->height_px * model->spec.scale);
+    assert_int_equal(resr_net_create(&net, run->ops, model, in->width_px, in->height_px,
+                                     run->tile_px, run->tile_pad_px, run->threads),
+                     0);
+    assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL), 0);
+    resr_net_free(net);
+    check_guards(in);
+    check_guards(&out);
+    return out;
+}
+
+ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, &spec, seed, 1.4), 0);
+    ResrConv *last = &model->convs[model->n_convs - 1];
+    for (int i = 0; i < last->cout; i++)
+        last->bias[i] = spec.arch == RESR_ARCH_RRDB ? 0.5f : 0.0f;
+
+    CheckRun run = {resr_cpu_ops(0), 0, 0, 1};
+    CheckImage in = check_image(8, 8);
+    check_image_random(&in, seed);
+    for (double inside = 0; inside < 0.7;) {
+        CheckImage out = check_upscale(&run, model, &in);
+        inside = check_inside(&out);
+        check_image_free(&out);
+        for (int i = 0; inside < 0.7 && i < last->cout * last->cin * 9; i++)
+            last->weight[i] *= 0.5f;
+    }
+    check_image_free(&in);
+    return model;
+}

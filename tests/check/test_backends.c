@@ -1,0 +1,162 @@
+/* Every backend of class `exact` that this machine can run, against the scalar reference: the same
+ * bits for all shapes of network, sizes, thread counts and inputs. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check_net.h"
+#include "cpu/dispatch.h"
+
+/* What each backend and thread count must agree on. */
+static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int tile_pad_px,
+                    double least_inside)
+{
+    ResrModel *model = check_model(spec, 7);
+    CheckRun run = {resr_cpu_ops(0), tile_px, tile_pad_px, 2};
+    CheckImage expected = check_upscale(&run, model, in);
+    double inside = check_inside(&expected);
+    if (inside < least_inside)
+        fail_msg("only %.0f %% of the reference's values are not clamped", inside * 100);
+    for (int i = 1; resr_cpu_ops(i); i++) {
+        run.ops = resr_cpu_ops(i);
+        if (strcmp(run.ops->class, "exact") != 0 || !run.ops->available(~0u))
+            continue;
+        for (run.threads = 1; run.threads <= 3; run.threads++) {
+            char what[160];
+            snprintf(what, sizeof what,
+                     "%s, %d threads, arch %d, scale %d, blocks %d, nf %d, gc %d, %d x %d, tile %d",
+                     run.ops->name, run.threads, spec.arch, spec.scale, spec.num_blocks, spec.nf,
+                     spec.gc, in->width_px, in->height_px, tile_px);
+            CheckImage got = check_upscale(&run, model, in);
+            check_equal(&got, &expected, what);
+            check_image_free(&got);
+        }
+    }
+    check_image_free(&expected);
+    resr_model_free(model);
+}
+
+static void compare_random(ResrNetSpec spec, int width_px, int height_px, int tile_px,
+                           int tile_pad_px)
+{
+    CheckImage in = check_image(width_px, height_px);
+    check_image_random(&in, 3);
+    compare(spec, &in, tile_px, tile_pad_px, 0.5);
+    check_image_free(&in);
+}
+
+/* Widths 1..40, each with some height of 1..40. */
+static void all_sizes(ResrNetSpec spec, int step)
+{
+    for (int width = 1; width <= 40; width += step)
+        compare_random(spec, width, width * 7 % 41 + (width * 7 % 41 == 0), 0, 0);
+}
+
+static void rrdb_sizes(void **state)
+{
+    (void)state;
+    all_sizes(check_rrdb(4, 1, 8, 4), 1);
+}
+
+static void rrdb_unshuffle_2_sizes(void **state)
+{
+    (void)state;
+    all_sizes(check_rrdb(2, 1, 16, 8), 1);
+}
+
+static void rrdb_unshuffle_4_sizes(void **state)
+{
+    (void)state;
+    all_sizes(check_rrdb(1, 1, 8, 4), 1);
+}
+
+static void srvgg_sizes(void **state)
+{
+    (void)state;
+    for (int scale = 1; scale <= 4; scale++)
+        all_sizes(check_srvgg(scale, 2, 16), 1);
+}
+
+/* Channel counts that fill vectors and blocks in part. */
+static void channel_counts(void **state)
+{
+    (void)state;
+    for (int nf = 1; nf <= 50; nf += nf < 20 ? 1 : 5) {
+        compare_random(check_srvgg(1 + nf % 4, 1, nf), 17, 5, 0, 0);
+        compare_random(check_rrdb(4, 1, nf, 1 + nf * 5 % 33), 15, 6, 0, 0);
+    }
+}
+
+static void real_channel_counts(void **state)
+{
+    (void)state;
+    compare_random(check_rrdb(4, 1, 64, 32), 31, 23, 0, 0);
+    compare_random(check_rrdb(4, 2, 64, 32), 16, 40, 0, 0);
+    compare_random(check_rrdb(2, 1, 64, 32), 29, 30, 0, 0);
+    for (int scale = 1; scale <= 5; scale++) {
+        compare_random(check_srvgg(scale, 3, 64), 33, 21, 0, 0);
+        compare_random(check_srvgg(scale, 0, 64), 14, 3, 0, 0);
+    }
+}
+
+static void tiles(void **state)
+{
+    (void)state;
+    compare_random(check_rrdb(4, 1, 16, 8), 41, 37, 16, 3);
+    compare_random(check_rrdb(4, 3, 8, 4), 61, 20, 16, 7);
+    compare_random(check_rrdb(2, 1, 16, 8), 45, 31, 16, 6);
+    compare_random(check_rrdb(1, 1, 16, 8), 45, 31, 16, 4);
+    compare_random(check_srvgg(4, 4, 16), 41, 37, 16, 10);
+    compare_random(check_srvgg(3, 2, 16), 25, 52, 9, 1);
+    compare_random(check_srvgg(2, 2, 16), 20, 20, 6, 30);
+}
+
+static void extreme_input(void **state)
+{
+    (void)state;
+    const float extreme[] = {INFINITY, -INFINITY, NAN,   3e38f,  -3e38f, 1e-45f,
+                             -1e-45f,  0.0f,      -0.0f, 1e-38f, 1.0f,   1e20f};
+    const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
+                                 check_srvgg(4, 2, 16)};
+    for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++)
+        for (size_t i = 0; i < sizeof extreme / sizeof extreme[0]; i++) {
+            CheckImage in = check_image(30, 14);
+            check_image_random(&in, i);
+            in.plane[i % 3][(i % 14) * in.stride + i * 2] = extreme[i];
+            compare(specs[s], &in, 0, 0, 0.0);
+            check_image_free(&in);
+        }
+}
+
+/* A whole frame of nothing but one value, where every sum is the same or overflows. */
+static void constant_input(void **state)
+{
+    (void)state;
+    const float values[] = {0.0f, -0.0f, 1.0f, 3e38f, -INFINITY, NAN, 1e-42f};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        CheckImage in = check_image(19, 9);
+        for (int c = 0; c < 3; c++)
+            for (int y = 0; y < 9; y++)
+                for (int x = 0; x < 19; x++)
+                    in.plane[c][(size_t)y * in.stride + (size_t)x] = values[i];
+        compare(check_rrdb(4, 1, 8, 4), &in, 0, 0, 0.0);
+        compare(check_srvgg(2, 2, 16), &in, 0, 0, 0.0);
+        check_image_free(&in);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rrdb_sizes),
+        cmocka_unit_test(rrdb_unshuffle_2_sizes),
+        cmocka_unit_test(rrdb_unshuffle_4_sizes),
+        cmocka_unit_test(srvgg_sizes),
+        cmocka_unit_test(channel_counts),
+        cmocka_unit_test(real_channel_counts),
+        cmocka_unit_test(tiles),
+        cmocka_unit_test(extreme_input),
+        cmocka_unit_test(constant_input),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+/* The walk over a frame and what surrounds a backend: reflection, tiling that cannot be seen, the
+ * part that is kept, stopping, sizes of memory. */
+#include <stdlib.h>
+
+#include "check_net.h"
+#include "cpu/dispatch.h"
+
+static const ResrOps *best(void)
+{
+    return resr_cpu_select("exact", NULL, ~0u);
+}
+
+/* With context as wide as the receptive field, tiles give the bits of the whole frame. */
+static void tiles_do_not_show(void **state)
+{
+    (void)state;
+    ResrModel *model = check_model(check_srvgg(2, 3, 16), 1);
+    int radius = resr_spec_radius_px(&model->spec);
+    CheckImage in = check_image(37, 26);
+    check_image_random(&in, 5);
+    CheckRun run = {best(), 0, 0, 1};
+    CheckImage whole = check_upscale(&run, model, &in);
+    run.tile_px = 8;
+    run.tile_pad_px = radius;
+    CheckImage tiled = check_upscale(&run, model, &in);
+    check_equal(&tiled, &whole, "context of the receptive field");
+    check_image_free(&tiled);
+
+    run.tile_pad_px = radius - 2;
+    tiled = check_upscale(&run, model, &in);
+    int different = 0;
+    for (size_t i = 0; i < tiled.stride * (size_t)tiled.height_px; i++)
+        different += tiled.plane[0][i] != whole.plane[0][i] && tiled.plane[0][i] >= 0;
+    assert_true(different > 0);
+    check_image_free(&tiled);
+    check_image_free(&whole);
+    check_image_free(&in);
+    resr_model_free(model);
+}
+
+/* An odd frame through a network with unshuffle is that frame extended by reflection. */
+static void reflects_odd_frames(void **state)
+{
+    (void)state;
+    for (int scale = 1; scale <= 2; scale++) {
+        int multiple = 4 / scale;
+        ResrModel *model = check_model(check_rrdb(scale, 1, 8, 4), 1);
+        CheckImage in = check_image(13, 7), extended = check_image(16, 8);
+        check_image_random(&in, 5);
+        extended.width_px = (13 + multiple - 1) / multiple * multiple;
+        for (int c = 0; c < 3; c++)
+            for (int y = 0; y < 8; y++)
+                for (int x = 0; x < extended.width_px; x++) {
+                    int from_x = x < 13 ? x : 24 - x, from_y = y < 7 ? y : 12 - y;
+                    extended.plane[c][(size_t)y * extended.stride + (size_t)x] =
+                        in.plane[c][(size_t)from_y * in.stride + (size_t)from_x];
+                }
+        CheckImage copy = check_image(extended.width_px, 8);
+        for (int c = 0; c < 3; c++)
+            for (int y = 0; y < 8; y++)
+                for (int x = 0; x < extended.width_px; x++)
+                    copy.plane[c][(size_t)y * copy.stride + (size_t)x] =
+                        extended.plane[c][(size_t)y * extended.stride + (size_t)x];
+        CheckRun run = {best(), 0, 0, 1};
+        CheckImage expected = check_upscale(&run, model, &copy);
+        CheckImage got = check_upscale(&run, model, &in);
+        expected.width_px = got.width_px;
+        expected.height_px = got.height_px;
+        check_equal(&got, &expected, "reflected");
+        check_image_free(&expected);
+        check_image_free(&got);
+        check_image_free(&copy);
+        check_image_free(&extended);
+        check_image_free(&in);
+        resr_model_free(model);
+    }
+}
+
+static void run_tile(ResrNet *net, const CheckImage *in, ResrTileIn tile, CheckImage *out,
+                     int crop_x, int crop_y)
+{
+    ResrTileOut tile_out = {.stride = out->stride,
+                            .crop_x_px = crop_x,
+                            .crop_y_px = crop_y,
+                            .width_px = out->width_px,
+                            .height_px = out->height_px};
+    tile.stride = in->stride;
+    tile.width_px = in->width_px;
+    tile.height_px = in->height_px;
+    for (int c = 0; c < 3; c++) {
+        tile.plane[c] = in->plane[c];
+        tile_out.plane[c] = out->plane[c];
+    }
+    assert_int_equal(resr_net_run(net, &tile_out, &tile), 0);
+    check_guards(out);
+}
+
+/* Saying which part is kept saves work and changes no bit of it. */
+static void keep_changes_nothing(void **state)
+{
+    (void)state;
+    const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_srvgg(4, 5, 16),
+                                 check_rrdb(2, 1, 8, 4)};
+    for (size_t s = 0; s < 3; s++) {
+        int scale = specs[s].scale;
+        ResrModel *model = check_model(specs[s], 1);
+        CheckImage in = check_image(46, 38);
+        check_image_random(&in, 9);
+        ResrNet *net;
+        assert_int_equal(resr_net_create(&net, best(), model, 46, 38, 0, 0, 2), 0);
+        CheckImage whole = check_image(20 * scale, 12 * scale);
+        CheckImage kept = check_image(20 * scale, 12 * scale);
+        run_tile(net, &in, (ResrTileIn){0}, &whole, 14 * scale, 16 * scale);
+        ResrTileIn keep = {
+            .keep_x_px = 14, .keep_y_px = 16, .keep_width_px = 20, .keep_height_px = 12};
+        run_tile(net, &in, keep, &kept, 14 * scale, 16 * scale);
+        check_equal(&kept, &whole, "keep");
+        check_image_free(&whole);
+        check_image_free(&kept);
+        check_image_free(&in);
+        resr_net_free(net);
+        resr_model_free(model);
+    }
+}
+
+static void stops_between_tiles(void **state)
+{
+    (void)state;
+    volatile int stop = 1;
+    ResrNet *net;
+    ResrModel *model = check_model(check_srvgg(2, 1, 8), 1);
+    CheckImage in = check_image(12, 12), out = check_image(24, 24);
+    check_image_random(&in, 5);
+    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
+    assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
+                     RESR_ERR_STOPPED);
+    stop = 0;
+    assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop), 0);
+    resr_net_free(net);
+    check_image_free(&in);
+    check_image_free(&out);
+    resr_model_free(model);
+}
+
+static void refuses_sizes(void **state)
+{
+    (void)state;
+    ResrNet *net;
+    ResrModel *model = check_model(check_rrdb(2, 1, 8, 4), 1);
+    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 5, 2, 1), RESR_ERR_USAGE);
+    assert_null(net);
+    assert_int_equal(resr_net_create(&net, best(), model, 0, 12, 4, 2, 1), RESR_ERR_USAGE);
+    assert_null(net);
+    resr_net_free(NULL);
+    resr_model_free(model);
+}
+
+/* A default tile with its context fits the memory that a rank is given. */
+static void workspace_is_bounded(void **state)
+{
+    (void)state;
+    ResrModel *model = check_model(check_rrdb(4, 1, 64, 32), 1);
+    for (int i = 1; resr_cpu_ops(i); i++) {
+        const ResrOps *ops = resr_cpu_ops(i);
+        void *packed;
+        assert_int_equal(ops->prepare(&packed, model), 0);
+        assert_true(ops->workspace_bytes(packed, 324, 324) < (size_t)1 << 29);
+        ops->release(packed);
+    }
+    resr_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiles_do_not_show),    cmocka_unit_test(reflects_odd_frames),
+        cmocka_unit_test(keep_changes_nothing), cmocka_unit_test(stops_between_tiles),
+        cmocka_unit_test(refuses_sizes),        cmocka_unit_test(workspace_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
