@@ -1,0 +1,196 @@
+/* Speed of whole networks with random weights on one tile, per CPU backend and number of threads,
+ * as GFLOP/s of direct convolution and as a share of the machine's fp32 peak, measured in the same
+ * run. Each backend is first compared with the scalar reference: no figure without its verdict.
+ * JSON on stdout. Exit status 1 if a result is wrong. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "cpu/dispatch.h"
+#include "net/net.h"
+#include "peak.h"
+#include "random_model.h"
+
+typedef struct Network {
+    const char *name;
+    ResrNetSpec spec;
+} Network;
+
+static const Network networks[] = {
+    {"x4plus", {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 1.0}},
+    {"x2plus", {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 1.0}},
+    {"x4plus-anime", {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 1.0}},
+    {"animevideov3", {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 1.0}},
+    {"general-x4v3", {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 1.0}},
+};
+
+typedef struct Options {
+    const char *network, *backend;
+    int width_px, height_px, max_threads, runs;
+} Options;
+
+/* The tile that verdicts are made on: the reference is slow. */
+enum { VERDICT_WIDTH_PX = 34, VERDICT_HEIGHT_PX = 10 };
+
+/* Upscales seeded pixels `runs` times; *out (the caller's, may be NULL) is the result, *seconds
+ * (may be NULL) the best time. */
+static int upscale(float **out, double *seconds, const ResrOps *ops, const ResrModel *model,
+                   int width_px, int height_px, int threads, int runs)
+{
+    ResrNet *net = NULL;
+    float *in = NULL, *result = NULL;
+    size_t scale = (size_t)model->spec.scale;
+    size_t in_px = (size_t)width_px * (size_t)height_px, out_px = in_px * scale * scale;
+    double best = 1e30;
+    int ret = resr_alloc(&in, 3 * in_px, sizeof *in);
+    if (ret == 0)
+        ret = resr_alloc(&result, 3 * out_px, sizeof *result);
+    if (ret == 0)
+        ret = resr_net_create(&net, ops, model, width_px, height_px, 0, 0, threads);
+    if (ret < 0)
+        goto cleanup;
+    resr_random_fill(in, 3 * in_px, 1);
+    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[3] = {result, result + out_px, result + 2 * out_px};
+    for (int i = 0; ret == 0 && i < runs; i++) {
+        int64_t start_ns = resr_clock_ns();
+        ret = resr_net_upscale(net, out_planes, (size_t)width_px * scale, in_planes,
+                               (size_t)width_px, NULL);
+        double run_seconds = resr_clock_seconds_since(start_ns);
+        best = run_seconds < best ? run_seconds : best;
+    }
+cleanup:
+    if (seconds)
+        *seconds = best;
+    if (out)
+        *out = result;
+    else
+        free(result);
+    resr_net_free(net);
+    free(in);
+    return ret;
+}
+
+/* 1: the same bits as the reference's, 0: not, negative: an error. */
+static int verdict(const float *expected, const ResrOps *ops, const ResrModel *model, int threads)
+{
+    float *got = NULL;
+    int ret = upscale(&got, NULL, ops, model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, threads, 1);
+    size_t values = (size_t)(3 * VERDICT_WIDTH_PX * VERDICT_HEIGHT_PX) *
+                    (size_t)(model->spec.scale * model->spec.scale);
+    if (ret == 0)
+        ret = memcmp(got, expected, values * sizeof *got) == 0;
+    free(got);
+    return ret;
+}
+
+static int measure(const Network *network, const ResrOps *ops, const ResrModel *model,
+                   const float *expected, int threads, const Options *options, int *printed)
+{
+    double seconds;
+    int correct = verdict(expected, ops, model, threads);
+    if (correct < 0)
+        return correct;
+    int ret = upscale(NULL, &seconds, ops, model, options->width_px, options->height_px, threads,
+                      options->runs);
+    if (ret < 0)
+        return ret;
+    double flops = 2.0 * options->width_px * options->height_px *
+                   resr_spec_macs_per_px(&model->spec) / seconds;
+    double peak = bench_peak_flops(ops->name, threads);
+    printf("%s\n  {\"verdict\": \"%s\", \"network\": \"%s\", \"backend\": \"%s\", "
+           "\"class\": \"%s\", \"threads\": %d, \"width_px\": %d, \"height_px\": %d, "
+           "\"seconds\": %.4f, \"gflops\": %.1f, \"peak_gflops\": %.1f, \"share_of_peak\": %.3f}",
+           *printed ? "," : "", correct ? "same bits as c" : "WRONG", network->name, ops->name,
+           ops->class, threads, options->width_px, options->height_px, seconds, flops * 1e-9,
+           peak * 1e-9, peak > 0 ? flops / peak : 0.0);
+    *printed = 1;
+    fflush(stdout);
+    return correct ? 0 : RESR_ERR_INTERNAL;
+}
+
+static int measure_network(const Network *network, const Options *options, int *printed)
+{
+    ResrModel *model = NULL;
+    float *expected = NULL;
+    int wrong = 0;
+    int ret = resr_random_model(&model, &network->spec, 1, 1.4);
+    if (ret == 0)
+        ret = upscale(&expected, NULL, resr_cpu_ops(0), model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX,
+                      options->max_threads, 1);
+    for (int i = 1; ret == 0 && resr_cpu_ops(i); i++) {
+        const ResrOps *ops = resr_cpu_ops(i);
+        if (strcmp(ops->class, "exact") != 0 || !ops->available(~0u) ||
+            (options->backend && strcmp(options->backend, ops->name) != 0))
+            continue;
+        for (int threads = 1; threads <= options->max_threads; threads *= 2)
+            wrong |= measure(network, ops, model, expected, threads, options, printed) < 0;
+    }
+    free(expected);
+    resr_model_free(model);
+    return ret < 0 || wrong ? RESR_ERR_INTERNAL : 0;
+}
+
+static int parse(Options *options, int argc, char **argv)
+{
+    static const struct option table[] = {
+        {"network", required_argument, NULL, 'n'},
+        {"backend", required_argument, NULL, 'b'},
+        {"width", required_argument, NULL, 'w'},
+        {"height", required_argument, NULL, 'h'},
+        {"threads", required_argument, NULL, 't'},
+        {"runs", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
+    };
+    *options = (Options){NULL, NULL, 128, 128, 2, 3};
+    for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;)
+        switch (letter) {
+        case 'n':
+            options->network = optarg;
+            break;
+        case 'b':
+            options->backend = optarg;
+            break;
+        case 'w':
+            options->width_px = atoi(optarg);
+            break;
+        case 'h':
+            options->height_px = atoi(optarg);
+            break;
+        case 't':
+            options->max_threads = atoi(optarg);
+            break;
+        case 'r':
+            options->runs = atoi(optarg);
+            break;
+        default:
+            return RESR_ERR_USAGE;
+        }
+    return options->width_px > 0 && options->height_px > 0 && options->max_threads > 0 &&
+                   options->runs > 0 && optind == argc
+               ? 0
+               : RESR_ERR_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    Options options;
+    int printed = 0, failed = 0;
+    if (parse(&options, argc, argv) < 0) {
+        fprintf(stderr, "usage: bench_kernels [--network NAME] [--backend NAME] [--width PX] "
+                        "[--height PX] [--threads MAX] [--runs N]\n");
+        return 64;
+    }
+    printf("{\"cpu\": \"%s\", \"results\": [", resr_cpu_brand());
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++)
+        if (!options.network || strcmp(options.network, networks[i].name) == 0)
+            failed |= measure_network(&networks[i], &options, &printed) < 0;
+    printf("\n]}\n");
+    if (failed || !printed)
+        fprintf(stderr, "bench_kernels: %s\n",
+                failed ? "a result is wrong or an error occurred" : "nothing was measured");
+    return failed || !printed;
+}
