@@ -290,6 +290,7 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
     if (ret < 0)
         return ret;
     int averror = avcodec_send_frame(encoder->context, frame ? encoder->frame : NULL);
+    encoder->ended = !frame;
     while (averror >= 0 && ret == 0) {
         averror = avcodec_receive_packet(encoder->context, encoder->packet);
         if (averror == AVERROR(EAGAIN) || averror == AVERROR_EOF)
@@ -302,8 +303,35 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
                    : resr_av_fail(RESR_ERR_INTERNAL, averror, e->codec->name, "encoding failed");
 }
 
+/* libsvtav1 (seen with 1.4) waits for ever when it is closed before it was given a frame and told
+ * that there are no more. What it returns is dropped. */
+static void end_svtav1(ResrEncoder *encoder)
+{
+    AVCodecContext *context = encoder->context;
+    if (encoder->ended || !avcodec_is_open(context))
+        return;
+    if (encoder->frames == 0) {
+        AVFrame *frame = encoder->frame;
+        frame->format = context->pix_fmt;
+        frame->width = context->width;
+        frame->height = context->height;
+        frame->pts = 0;
+        if (av_frame_get_buffer(frame, 0) < 0)
+            return;
+        for (int p = 0; p < AV_NUM_DATA_POINTERS && frame->buf[p]; p++)
+            memset(frame->buf[p]->data, 0, (size_t)frame->buf[p]->size);
+        avcodec_send_frame(context, frame);
+    }
+    avcodec_send_frame(context, NULL);
+    while (avcodec_receive_packet(context, encoder->packet) >= 0)
+        av_packet_unref(encoder->packet);
+}
+
 void resr_encoder_close(ResrEncoder *encoder)
 {
+    if (encoder->context && encoder->context->codec &&
+        strcmp(encoder->context->codec->name, "libsvtav1") == 0)
+        end_svtav1(encoder);
     avcodec_free_context(&encoder->context);
     av_frame_free(&encoder->frame);
     av_packet_free(&encoder->packet);

@@ -35,6 +35,7 @@ typedef struct ResrEncoder {
     AVPacket *packet;
     ResrRepacker repacker;
     int64_t frames;
+    bool ended; /* told that there are no more frames */
 } ResrEncoder;
 
 /* Called for each packet, in decoding order; the packet stays the encoder's. */

@@ -139,6 +139,9 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
 static int write_packet(void *user, AVPacket *packet)
 {
     ResrSink *sink = user;
+    /* Not every encoder says how far it reorders; the first packet's dts does. */
+    if (sink->packets == 0 && packet->dts != AV_NOPTS_VALUE && -packet->dts > sink->reorder)
+        sink->reorder = (int)-packet->dts;
     int64_t index = sink->segment_first + packet->pts;
     int64_t behind = sink->packets - sink->reorder;
     int64_t step = sink->durations[0] > 0 ? sink->durations[0] : 1;

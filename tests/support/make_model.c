@@ -1,5 +1,6 @@
 /* make_model OUT.safetensors rrdb|srvgg SCALE BLOCKS NF GC SEED: writes a seeded random network, so
- * that tests of the whole program need no real weights. */
+ * that tests of the whole program need no real weights. SEED 0: all weights are zero, so that an
+ * srvgg is the nearest-neighbour enlargement of its input. */
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -72,8 +73,12 @@ int main(int argc, char **argv)
                         .gc = rrdb ? atoi(argv[6]) : 0,
                         .resize = 1};
     spec.unshuffle = rrdb ? 4 / spec.scale : 1;
-    int failed = resr_random_model(&model, &spec, strtoull(argv[7], NULL, 10), 1.5) < 0 ||
-                 write_model(argv[1], model);
+    uint64_t seed = strtoull(argv[7], NULL, 10);
+    int failed = resr_random_model(&model, &spec, seed, 1.5) < 0;
+    if (!failed && seed == 0)
+        memset(model->arena, 0, model->arena_floats * sizeof *model->arena);
+    if (!failed)
+        failed = write_model(argv[1], model);
     if (failed)
         fprintf(stderr, "%s: cannot be written: %s\n", argv[1], resr_error_text());
     resr_model_free(model);
