@@ -236,6 +236,8 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     if (e->options.segment_frames > 0)
         context->gop_size = e->options.segment_frames;
     context->flags |= AV_CODEC_FLAG_CLOSED_GOP;
+    if (has_option(e->codec, "sc_threshold")) /* mpeg4 and kin: no scene cuts in a closed GOP */
+        av_dict_set(dictionary, "sc_threshold", "1000000000", 0);
     if (e->global_header)
         context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     if (e->options.preset[0])
