@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libavformat-dev
-libavcodec-dev libavutil-dev libswscale-dev libzimg-dev libpopt-dev libjansson-dev libzip-dev
+libavcodec-dev libavutil-dev libzimg-dev libpopt-dev libjansson-dev libzip-dev
 libxxhash-dev ffmpeg python3-venv ca-certificates curl"
 test="libcmocka-dev jq valgrind clang-format shellcheck git"
 

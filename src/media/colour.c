@@ -19,7 +19,10 @@ struct ResrColour {
     int rgb_width_px, rgb_height_px;
     int in_width_px, in_height_px;   /* input, extended */
     int out_width_px, out_height_px; /* output, extended */
-    zimg_filter_graph *to_rgb, *from_rgb, *alpha;
+    zimg_filter_graph *to_rgb, *from_rgb;
+    zimg_filter_graph *alpha_in,
+        *alpha_out; /* by way of float: zimg resizes 8 bits with less care */
+    ResrRgb alpha;  /* input's size, first plane only */
     ResrFormat in_extended, out_extended;
     ResrFrame *in_scratch, *out_scratch; /* NULL where nothing has to be extended */
     void *work;
@@ -147,16 +150,21 @@ static int build_graphs(ResrColour *c)
     plane.depth_bits = out->depth_bits;
     to = zimg_format_of(&plane, out->width_px, out->height_px);
     from.matrix_coefficients = to.matrix_coefficients = ZIMG_MATRIX_UNSPECIFIED;
-    return (c->alpha = build(&from, &to, false)) ? 0 : zimg_failure("from", out);
+    zimg_image_format between = zimg_float_of(in->width_px, in->height_px, true);
+    c->alpha_in = build(&from, &between, false);
+    c->alpha_out = build(&between, &to, false);
+    if (!c->alpha_in || !c->alpha_out)
+        return zimg_failure("from", out);
+    return resr_rgb_create(&c->alpha, in->width_px, in->height_px);
 }
 
 /* Memory for what zimg needs while it works and for extended frames. */
 static int create_scratch(ResrColour *c)
 {
-    const zimg_filter_graph *graphs[] = {c->to_rgb, c->from_rgb, c->alpha};
+    const zimg_filter_graph *graphs[] = {c->to_rgb, c->from_rgb, c->alpha_in, c->alpha_out};
     size_t largest = 0;
     int ret = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         size_t bytes = 0;
         if (graphs[i] && zimg_filter_graph_get_tmp_size(graphs[i], &bytes) != ZIMG_ERROR_SUCCESS)
             return zimg_failure("to", &c->input);
@@ -213,7 +221,9 @@ void resr_colour_free(ResrColour *colour)
         return;
     zimg_filter_graph_free(colour->to_rgb);
     zimg_filter_graph_free(colour->from_rgb);
-    zimg_filter_graph_free(colour->alpha);
+    zimg_filter_graph_free(colour->alpha_in);
+    zimg_filter_graph_free(colour->alpha_out);
+    resr_rgb_free(&colour->alpha);
     resr_frame_free(colour->in_scratch);
     resr_frame_free(colour->out_scratch);
     free(colour->work);
@@ -361,9 +371,12 @@ int resr_colour_from_rgb(ResrColour *c, ResrFrame *out, ResrRgb *in, const ResrF
         copy_extended(out, &c->output, c->out_scratch, &c->out_extended);
     if (ret == 0 && c->alpha_is_opaque)
         fill_opaque(out, &c->output);
-    if (ret < 0 || !c->alpha)
+    if (ret < 0 || !c->alpha_in)
         return ret;
+    zimg_image_buffer between;
     describe_alpha(&from, &c->input, source);
+    describe_rgb(&between, &c->alpha, 1);
     describe_alpha(&to, &c->output, out);
-    return process(c, c->alpha, &to, &from);
+    ret = process(c, c->alpha_in, &between, &from);
+    return ret < 0 ? ret : process(c, c->alpha_out, &to, &between);
 }

@@ -28,7 +28,6 @@ struct ResrDecoder {
     bool first_pending, draining;
     bool decoded_any; /* errors before the first frame are a cut recording, later ones damage */
     ResrVideoInfo info;
-    ResrRepacker repacker;
     int64_t next_index, last_pts, packets, declared_packets;
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
@@ -345,7 +344,7 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
     if (ret == 0)
         ret = resr_frame_create(out, &d->info.format);
     if (ret == 0)
-        ret = resr_repack(&d->repacker, *out, &d->info.format, frame);
+        ret = resr_repack(*out, &d->info.format, frame);
     if (ret < 0) {
         resr_frame_free(*out);
         *out = NULL;
@@ -374,7 +373,6 @@ void resr_decoder_close(ResrDecoder *decoder)
     av_packet_free(&decoder->packet);
     av_frame_free(&decoder->frame);
     av_frame_free(&decoder->first);
-    resr_repacker_close(&decoder->repacker);
     resr_images_free(&decoder->images);
     free(decoder);
 }

@@ -285,7 +285,7 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
     frame->chroma_location = encoder->context->chroma_sample_location;
     frame->sample_aspect_ratio = e->sar;
     frame->quality = encoder->context->global_quality;
-    return resr_repack_for_encoder(&encoder->repacker, frame, &e->format, in);
+    return resr_repack_for_encoder(frame, &e->format, in);
 }
 
 int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *frame,
@@ -340,5 +340,4 @@ void resr_encoder_close(ResrEncoder *encoder)
     avcodec_free_context(&encoder->context);
     av_frame_free(&encoder->frame);
     av_packet_free(&encoder->packet);
-    resr_repacker_close(&encoder->repacker);
 }

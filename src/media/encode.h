@@ -33,7 +33,6 @@ typedef struct ResrEncoder {
     AVCodecContext *context;
     AVFrame *frame;
     AVPacket *packet;
-    ResrRepacker repacker;
     int64_t frames;
     bool ended; /* told that there are no more frames */
 } ResrEncoder;

@@ -2,10 +2,12 @@
 
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* True for formats that a ResrFrame holds as they are. */
 static bool is_plain_planar(const AVPixFmtDescriptor *desc, enum AVPixelFormat format)
@@ -118,62 +120,19 @@ int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
     return resr_format_check(out);
 }
 
-/* Grey with alpha has no planar format in FFmpeg: it becomes R = G = B with alpha. */
-static void unpack_grey_alpha(ResrFrame *out, const ResrFormat *format, const AVFrame *in)
+/* Which component of a packed format, and of its palette entries (RGB32, a native-endian word),
+ * becomes component `c` (R, G, B, A or Y, U, V, A) of the planar one. */
+static int source_component(const AVPixFmtDescriptor *from, enum AVPixelFormat format, int c)
 {
-    bool deep = format->depth_bits > 8, swap = in->format == AV_PIX_FMT_YA16BE;
-    for (int p = 0; p < format->planes; p++) {
-        ResrPlane plane = resr_format_plane(format, p);
-        int component = p == format->planes - 1;
-        for (int y = 0; y < plane.height_px; y++) {
-            const uint8_t *from = in->data[0] + (ptrdiff_t)y * in->linesize[0];
-            uint8_t *to = out->data + plane.offset_bytes + (size_t)y * plane.stride_bytes;
-            for (int x = 0; x < plane.width_px; x++) {
-                if (!deep) {
-                    to[x] = from[2 * x + component];
-                } else {
-                    const uint8_t *sample = from + 4 * x + 2 * component;
-                    to[2 * x] = sample[swap];
-                    to[2 * x + 1] = sample[!swap];
-                }
-            }
-        }
-    }
+    static const int of_palette[] = {2, 1, 0, 3};
+    if (from->flags & AV_PIX_FMT_FLAG_PAL)
+        return of_palette[c];
+    if (is_grey_alpha(format))
+        return c == 3;
+    return c;
 }
 
-/* Moves samples between two pixel formats of the same depth and range with libswscale. */
-static int move_samples(ResrRepacker *repacker, uint8_t *const data[4], const int strides[4],
-                        enum AVPixelFormat to, const uint8_t *const from_data[4],
-                        const int from_strides[4], enum AVPixelFormat from,
-                        const ResrFormat *format)
-{
-    int width = format->width_px, height = format->height_px;
-    repacker->sws = sws_getCachedContext(repacker->sws, width, height, from, width, height, to,
-                                         SWS_POINT | SWS_ACCURATE_RND, NULL, NULL, NULL);
-    if (!repacker->sws)
-        return resr_fail(RESR_ERR_DATA, "pixel format %s cannot be repacked as %s",
-                         av_get_pix_fmt_name(from), av_get_pix_fmt_name(to));
-    /* The same range on both sides: values are moved, not scaled. */
-    const int *table = sws_getCoefficients(SWS_CS_DEFAULT);
-    sws_setColorspaceDetails(repacker->sws, table, format->full_range, table, format->full_range, 0,
-                             1 << 16, 1 << 16);
-    int rows = sws_scale(repacker->sws, from_data, from_strides, 0, height, data, strides);
-    return rows == height ? 0
-                          : resr_fail(RESR_ERR_DATA, "pixel format %s cannot be repacked as %s",
-                                      av_get_pix_fmt_name(from), av_get_pix_fmt_name(to));
-}
-
-static void plane_pointers(uint8_t *data[4], int strides[4], const ResrFormat *format,
-                           const ResrFrame *frame)
-{
-    for (int p = 0; p < 4; p++) {
-        ResrPlane plane = resr_format_plane(format, p < format->planes ? p : 0);
-        data[p] = p < format->planes ? frame->data + plane.offset_bytes : NULL;
-        strides[p] = p < format->planes ? (int)plane.stride_bytes : 0;
-    }
-}
-
-/* yuvj420p, named as such by old encoders, holds the same samples as yuv420p. */
+/* yuvj420p, named as such by old codecs, holds the same samples as yuv420p. */
 static bool same_layout(enum AVPixelFormat format, const char *name)
 {
     const char *own = av_get_pix_fmt_name(format);
@@ -181,46 +140,83 @@ static bool same_layout(enum AVPixelFormat format, const char *name)
            (strncmp(own, "yuvj", 4) == 0 && strcmp(own + 4, name + 3) == 0);
 }
 
-int resr_repack(ResrRepacker *repacker, ResrFrame *out, const ResrFormat *format, const AVFrame *in)
+static void store_row(uint8_t *out, const uint16_t *values, int n, bool deep)
 {
-    uint8_t *data[4];
-    int strides[4];
-    if (is_grey_alpha(in->format)) {
-        unpack_grey_alpha(out, format, in);
-        return 0;
-    }
-    plane_pointers(data, strides, format, out);
-    if (!same_layout(in->format, format->pix_fmt))
-        return move_samples(repacker, data, strides, av_get_pix_fmt(format->pix_fmt),
-                            (const uint8_t *const *)in->data, in->linesize, in->format, format);
-    for (int p = 0; p < format->planes; p++) {
-        ResrPlane plane = resr_format_plane(format, p);
-        av_image_copy_plane(data[p], strides[p], in->data[p], in->linesize[p], (int)plane.row_bytes,
-                            plane.height_px);
-    }
-    return 0;
+    for (int x = 0; x < n && deep; x++)
+        memcpy(out + 2 * x, &values[x], 2);
+    for (int x = 0; x < n && !deep; x++)
+        out[x] = (uint8_t)values[x];
 }
 
-int resr_repack_for_encoder(ResrRepacker *repacker, AVFrame *out, const ResrFormat *format,
-                            const ResrFrame *in)
+int resr_repack(ResrFrame *out, const ResrFormat *format, const AVFrame *in)
 {
-    uint8_t *data[4];
-    int strides[4];
-    plane_pointers(data, strides, format, in);
-    if (!same_layout(out->format, format->pix_fmt))
-        return move_samples(repacker, out->data, out->linesize, out->format,
-                            (const uint8_t *const *)data, strides, av_get_pix_fmt(format->pix_fmt),
-                            format);
-    for (int p = 0; p < format->planes; p++) {
+    const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
+    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(av_get_pix_fmt(format->pix_fmt));
+    bool plain = same_layout(in->format, format->pix_fmt);
+    bool palette = from->flags & AV_PIX_FMT_FLAG_PAL;
+    uint16_t *values = NULL;
+    int ret = resr_alloc(&values, (size_t)format->width_px, sizeof *values);
+    for (int c = 0; ret == 0 && c < format->planes; c++) {
+        int p = to->comp[c].plane, component = source_component(from, in->format, c);
+        int depth = palette ? 8 : from->comp[component].depth;
         ResrPlane plane = resr_format_plane(format, p);
-        av_image_copy_plane(out->data[p], out->linesize[p], data[p], strides[p],
-                            (int)plane.row_bytes, plane.height_px);
+        uint8_t *data = out->data + plane.offset_bytes;
+        if (plain) {
+            av_image_copy_plane(data, (int)plane.stride_bytes, in->data[p], in->linesize[p],
+                                (int)plane.row_bytes, plane.height_px);
+            continue;
+        }
+        for (int y = 0; y < plane.height_px; y++) {
+            av_read_image_line2(values, (const uint8_t **)in->data, in->linesize, from, 0, y,
+                                component, plane.width_px, palette, 2);
+            if (in->format == AV_PIX_FMT_MONOWHITE)
+                for (int x = 0; x < plane.width_px; x++)
+                    values[x] = !values[x];
+            if (depth < 8) /* a few bits: stretched to all of them */
+                for (int x = 0; x < plane.width_px; x++)
+                    values[x] = (uint16_t)(values[x] * 255 / ((1 << depth) - 1));
+            store_row(data + (size_t)y * plane.stride_bytes, values, plane.width_px,
+                      format->depth_bits > 8);
+        }
     }
-    return 0;
+    free(values);
+    return ret;
 }
 
-void resr_repacker_close(ResrRepacker *repacker)
+int resr_repack_for_encoder(AVFrame *out, const ResrFormat *format, const ResrFrame *in)
 {
-    sws_freeContext(repacker->sws);
-    repacker->sws = NULL;
+    const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(av_get_pix_fmt(format->pix_fmt));
+    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(out->format);
+    bool plain = same_layout(out->format, format->pix_fmt), deep = format->depth_bits > 8;
+    uint16_t *values = NULL;
+    int ret = resr_alloc(&values, (size_t)format->width_px, sizeof *values);
+    if (ret == 0 && !plain && !(to->flags & AV_PIX_FMT_FLAG_BITSTREAM))
+        for (int y = 0; y < out->height; y++) /* components are or-ed in */
+            memset(out->data[0] + (ptrdiff_t)y * out->linesize[0], 0,
+                   (size_t)av_image_get_linesize(out->format, out->width, 0));
+    for (int c = 0; ret == 0 && c < to->nb_components; c++) {
+        /* An opaque picture in a format with alpha gets its last component in full. */
+        bool opaque = c >= format->planes;
+        int p = opaque ? 0 : from->comp[c].plane;
+        ResrPlane plane = resr_format_plane(format, p);
+        const uint8_t *data = in->data + plane.offset_bytes;
+        if (plain) {
+            av_image_copy_plane(out->data[p], out->linesize[p], data, (int)plane.stride_bytes,
+                                (int)plane.row_bytes, plane.height_px);
+            continue;
+        }
+        for (int y = 0; y < plane.height_px; y++) {
+            const uint8_t *row = data + (size_t)y * plane.stride_bytes;
+            for (int x = 0; x < plane.width_px; x++)
+                if (opaque)
+                    values[x] = (uint16_t)((1u << to->comp[c].depth) - 1);
+                else if (deep)
+                    memcpy(&values[x], row + 2 * x, 2);
+                else
+                    values[x] = row[x];
+            av_write_image_line2(values, out->data, out->linesize, to, 0, y, c, plane.width_px, 2);
+        }
+    }
+    free(values);
+    return ret;
 }

@@ -19,19 +19,13 @@ void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat planar);
 /* True for formats that a ResrFrame holds as they are. */
 bool resr_is_plain_planar(enum AVPixelFormat format);
 
-/* Converts frames of one stream; keeps libswscale's context between calls. Zero-initialised. */
-typedef struct ResrRepacker {
-    struct SwsContext *sws;
-} ResrRepacker;
-
 /* Copies or unpacks the samples of `in` into `out`, which has the format found for it. No sample
- * changes its value. RESR_ERR_DATA. */
-RESR_MUST_CHECK int resr_repack(ResrRepacker *repacker, ResrFrame *out, const ResrFormat *format,
-                                const AVFrame *in);
+ * changes its value. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_repack(ResrFrame *out, const ResrFormat *format, const AVFrame *in);
 
-/* The other way: copies or packs `in` into `out`, whose format, size and buffers are set. */
-RESR_MUST_CHECK int resr_repack_for_encoder(ResrRepacker *repacker, AVFrame *out,
-                                            const ResrFormat *format, const ResrFrame *in);
-void resr_repacker_close(ResrRepacker *repacker);
+/* The other way: copies or packs `in` into `out`, whose format, size and buffers are set and whose
+ * depth is that of `format`. */
+RESR_MUST_CHECK int resr_repack_for_encoder(AVFrame *out, const ResrFormat *format,
+                                            const ResrFrame *in);
 
 #endif
