@@ -143,11 +143,13 @@ static int load(ResrModel **out, const char *path)
     else if (file.data[8] == '{')
         ret = resr_model_read_safetensors(out, &file);
     else if (file.data[0] == 0x80)
-        ret = resr_fail(RESR_ERR_DATA, "is a PyTorch file of the old kind; load and save it once with "
-                                       "PyTorch 1.6 or later");
+        ret = resr_fail(RESR_ERR_DATA,
+                        "is a PyTorch file of the old kind; load and save it once with "
+                        "PyTorch 1.6 or later");
     else
-        ret = resr_fail(RESR_ERR_DATA, "is no weight file: expected PyTorch .pth, .safetensors or ncnn "
-                                       ".param with its .bin");
+        ret = resr_fail(RESR_ERR_DATA,
+                        "is no weight file: expected PyTorch .pth, .safetensors or ncnn "
+                        ".param with its .bin");
     free(file.data);
     return ret;
 }

@@ -36,12 +36,12 @@ typedef struct ResrConv {
  * SRVGG's: the head, num_blocks of the body, the tail: num_blocks + 2. */
 typedef struct ResrModel {
     ResrNetSpec spec;
-    char name[64];          /* "RealESRGAN_x4plus", or the file's name */
-    char path[1024];        /* the file it came from (the first, of a blend) */
-    char sha256[65];        /* of that file; empty for models made in memory */
+    char name[64];   /* "RealESRGAN_x4plus", or the file's name */
+    char path[1024]; /* the file it came from (the first, of a blend) */
+    char sha256[65]; /* of that file; empty for models made in memory */
     int32_t n_convs;
     ResrConv *convs;
-    float *arena;           /* all weights, biases and slopes in the order of convs */
+    float *arena; /* all weights, biases and slopes in the order of convs */
     size_t arena_floats;
 } ResrModel;
 
@@ -81,7 +81,7 @@ typedef struct ResrModelEntry {
     const char *alias;    /* ncnn's name, or NULL */
     const char *files[3]; /* candidates in a model folder, in order of preference, NULL-ended */
     int scale;
-    const char *about;    /* a few words */
+    const char *about; /* a few words */
 } ResrModelEntry;
 const ResrModelEntry *resr_model_entry(int index);
 

@@ -51,7 +51,17 @@ typedef struct Layer {
     } params[MAX_PARAMS];
 } Layer;
 
-enum { OP_INPUT = 1, OP_CONV, OP_LRELU, OP_PRELU, OP_CONCAT, OP_SCALE, OP_ADD, OP_NEAREST, OP_SHUFFLE };
+enum {
+    OP_INPUT = 1,
+    OP_CONV,
+    OP_LRELU,
+    OP_PRELU,
+    OP_CONCAT,
+    OP_SCALE,
+    OP_ADD,
+    OP_NEAREST,
+    OP_SHUFFLE
+};
 
 static Value mix(Value a, Value b)
 {
@@ -146,8 +156,8 @@ static int read_layer(Layer *layer, char *line)
     layer->n_out = atoi(words[3]);
     if (layer->n_in < 0 || layer->n_in > MAX_BLOBS_OF_LAYER || layer->n_out < 1 ||
         layer->n_out > MAX_BLOBS_OF_LAYER)
-        return resr_fail(RESR_ERR_DATA, "layer %s has %s inputs and %s outputs", layer->name, words[2],
-                         words[3]);
+        return resr_fail(RESR_ERR_DATA, "layer %s has %s inputs and %s outputs", layer->name,
+                         words[2], words[3]);
     for (int i = 0; i < layer->n_in + layer->n_out; i++) {
         char *blob = strtok_r(NULL, " \t\r", &state);
         if (!blob || strlen(blob) >= sizeof((Blob *)0)->name)
@@ -172,8 +182,9 @@ static int convolution(Graph *graph, const Layer *layer, Value in, Value *out)
     if (int_param(layer, 1, 0) != 3 || int_param(layer, 2, 1) != 1 || int_param(layer, 3, 1) != 1 ||
         int_param(layer, 4, 0) != 1 || int_param(layer, 5, 0) != 1 || int_param(layer, 8, 0) != 0 ||
         conv->cout < 1 || conv->weights < 9)
-        return resr_fail(RESR_ERR_DATA, "layer %s: expected a 3x3 convolution with stride 1, padding 1 "
-                                        "and bias, not quantised",
+        return resr_fail(RESR_ERR_DATA,
+                         "layer %s: expected a 3x3 convolution with stride 1, padding 1 "
+                         "and bias, not quantised",
                          layer->name);
     *out = apply(OP_CONV, graph->n_convs++, in);
     if (activation == 2)
@@ -253,7 +264,8 @@ static int evaluate(Graph *graph, const Layer *layer, const Value *in, Value *ou
         *out = sum(in[0], in[1]);
         return 0;
     }
-    if (strcmp(type, "BinaryOp") == 0 && int_param(layer, 0, 0) == 2 && int_param(layer, 1, 0) == 1) {
+    if (strcmp(type, "BinaryOp") == 0 && int_param(layer, 0, 0) == 2 &&
+        int_param(layer, 1, 0) == 1) {
         *out = scaled(in[0], param(layer, 2, 1));
         return 0;
     }
@@ -272,8 +284,9 @@ static int add_layer(Graph *graph, const Layer *layer)
     for (int i = 0; i < layer->n_in; i++) {
         const Blob *blob = find_blob(graph, layer->in[i]);
         if (!blob)
-            return resr_fail(RESR_ERR_DATA, "layer %s reads blob %s, which nothing before it writes",
-                             layer->name, layer->in[i]);
+            return resr_fail(RESR_ERR_DATA,
+                             "layer %s reads blob %s, which nothing before it writes", layer->name,
+                             layer->in[i]);
         in[i] = blob->value;
     }
     int ret = evaluate(graph, layer, in, &out);
@@ -297,8 +310,8 @@ static int read_graph(Graph *graph, char *text)
     const char *counts = strtok_r(NULL, "\n", &state);
     if (!counts || sscanf(counts, "%d %d", &layers, &blobs) != 2 || layers < 2 ||
         layers > MAX_LAYERS || blobs < 2 || blobs > MAX_LAYERS)
-        return resr_fail(RESR_ERR_DATA, "the second line has no counts of layers and blobs up to %d",
-                         MAX_LAYERS);
+        return resr_fail(RESR_ERR_DATA,
+                         "the second line has no counts of layers and blobs up to %d", MAX_LAYERS);
     graph->max_blobs = blobs;
     graph->resize = 1;
     int ret = resr_alloc(&graph->blobs, (size_t)blobs, sizeof *graph->blobs);
@@ -401,16 +414,18 @@ static int read_conv(Reader *reader, const ResrConv *conv, const ConvLayer *laye
     size_t weights = (size_t)conv->cout * (size_t)conv->cin * 9, outputs = (size_t)conv->cout;
     if (layer->cout != conv->cout || (size_t)layer->weights != weights ||
         layer->prelu != (conv->slope ? conv->cout : 0))
-        return resr_fail(RESR_ERR_DATA,
-                         "convolution %s has %d outputs, %d weights and %d slopes, expected %d, %zu "
-                         "and %d",
-                         conv->name, layer->cout, layer->weights, layer->prelu, conv->cout, weights,
-                         conv->slope ? conv->cout : 0);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "convolution %s has %d outputs, %d weights and %d slopes, expected %d, %zu "
+            "and %d",
+            conv->name, layer->cout, layer->weights, layer->prelu, conv->cout, weights,
+            conv->slope ? conv->cout : 0);
     const uint8_t *tag = take_bytes(reader, 4);
     uint32_t kind = tag ? tag[0] | tag[1] << 8 | tag[2] << 16 | (uint32_t)tag[3] << 24 : TAG_FP32;
     if (kind != TAG_FP32 && kind != TAG_FP16)
-        return resr_fail(RESR_ERR_DATA, "convolution %s: weights of kind %08x; fp32 and fp16 are read",
-                         conv->name, (unsigned)kind);
+        return resr_fail(RESR_ERR_DATA,
+                         "convolution %s: weights of kind %08x; fp32 and fp16 are read", conv->name,
+                         (unsigned)kind);
     ResrDtype dtype = kind == TAG_FP16 ? RESR_DTYPE_F16 : RESR_DTYPE_F32;
     const uint8_t *values = take_bytes(reader, resr_round_up(weights * resr_dtype_bytes(dtype), 4));
     const uint8_t *bias = take_bytes(reader, outputs * 4);
@@ -429,7 +444,8 @@ static int read_bin(ResrModel *model, const Graph *graph, const char *param_path
 {
     char path[sizeof model->path];
     size_t length = strlen(param_path);
-    size_t stem = length > 6 && strcmp(param_path + length - 6, ".param") == 0 ? length - 6 : length;
+    size_t stem =
+        length > 6 && strcmp(param_path + length - 6, ".param") == 0 ? length - 6 : length;
     snprintf(path, sizeof path, "%.*s.bin", (int)stem, param_path);
     FILE *file = fopen(path, "rbe");
     if (!file)

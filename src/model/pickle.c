@@ -39,8 +39,12 @@ typedef enum Global {
 } Global;
 
 static const char *const global_names[] = {
-    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
-    "torch FloatStorage",      "torch HalfStorage",               "torch BFloat16Storage",
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch FloatStorage",
+    "torch HalfStorage",
+    "torch BFloat16Storage",
 };
 
 typedef struct Value Value;
@@ -52,7 +56,7 @@ struct Value {
     size_t count;     /* items of SEQUENCE; key-value pairs of DICT, two items each */
     Value **items;    /* SEQUENCE, DICT */
     size_t capacity;
-    int64_t numel;    /* STORAGE */
+    int64_t numel;        /* STORAGE */
     const Value *storage; /* TENSOR */
     int64_t offset;
     int rank;
@@ -76,7 +80,8 @@ typedef struct Machine {
 
 static int refuse(const Machine *m, const char *what)
 {
-    return resr_fail(RESR_ERR_DATA, "pickle: opcode 0x%02x at offset %zu: %s", m->op, m->op_at, what);
+    return resr_fail(RESR_ERR_DATA, "pickle: opcode 0x%02x at offset %zu: %s", m->op, m->op_at,
+                     what);
 }
 
 static Value *create(Machine *m, Kind kind)
@@ -118,7 +123,8 @@ static int append(Machine *m, Value *list, Value *item)
 {
     if (list->count * (list->kind == KIND_DICT ? 2 : 1) + 2 > list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 8;
-        Value **items = capacity <= 2 * MAX_ITEMS ? realloc(list->items, capacity * sizeof *items) : NULL;
+        Value **items =
+            capacity <= 2 * MAX_ITEMS ? realloc(list->items, capacity * sizeof *items) : NULL;
         if (!items)
             return refuse(m, "too many items");
         list->items = items;
@@ -134,7 +140,8 @@ static int set_item(Machine *m, Value *dict, Value *key, Value *value)
         return refuse(m, "sets an item of something that is no dictionary");
     if (2 * dict->count + 2 > dict->capacity) {
         size_t capacity = dict->capacity ? 2 * dict->capacity : 16;
-        Value **items = capacity <= 2 * MAX_ITEMS ? realloc(dict->items, capacity * sizeof *items) : NULL;
+        Value **items =
+            capacity <= 2 * MAX_ITEMS ? realloc(dict->items, capacity * sizeof *items) : NULL;
         if (!items)
             return refuse(m, "too many items");
         dict->items = items;
@@ -191,10 +198,11 @@ static int op_global(Machine *m)
                 value->number = (int64_t)i;
             return push(m, value);
         }
-    return resr_fail(RESR_ERR_DATA,
-                     "pickle: offset %zu: the global '%s' is not allowed; only tensors in dictionaries "
-                     "are read",
-                     m->op_at, name);
+    return resr_fail(
+        RESR_ERR_DATA,
+        "pickle: offset %zu: the global '%s' is not allowed; only tensors in dictionaries "
+        "are read",
+        m->op_at, name);
 }
 
 static int op_text(Machine *m)
@@ -219,8 +227,8 @@ static int op_persistent_id(Machine *m)
         !is_text(tuple->items[0], "storage"))
         return refuse(m, "a persistent id is no storage");
     const Value *type = tuple->items[1], *key = tuple->items[2], *numel = tuple->items[4];
-    if (type->kind != KIND_GLOBAL || type->number < GLOBAL_FLOAT_STORAGE || key->kind != KIND_TEXT ||
-        numel->kind != KIND_INT || numel->number < 0)
+    if (type->kind != KIND_GLOBAL || type->number < GLOBAL_FLOAT_STORAGE ||
+        key->kind != KIND_TEXT || numel->kind != KIND_INT || numel->number < 0)
         return refuse(m, "a storage is not of float, half or bfloat16 with a key and a size");
     Value *storage = create(m, KIND_STORAGE);
     if (storage) {
@@ -407,6 +415,7 @@ static int op_skip(Machine *m, int bytes, Kind kind)
 /* The opcodes of a state dict (Python's pickletools names); all others are refused. */
 static int step(Machine *m)
 {
+    /* clang-format off */
     uint64_t version;
     switch (m->op) {
     case 0x80: /* PROTO */
@@ -444,6 +453,7 @@ static int step(Machine *m)
     case 'e': return op_fill(m, false);        /* APPENDS */
     default: return refuse(m, "is not allowed: a state dict needs no such thing");
     }
+    /* clang-format on */
 }
 
 static int run(Machine *m)
@@ -496,9 +506,10 @@ static int emit(ResrTensor *tensor, const Value *key, const Value *value,
         return ret;
     if (!resr_checked_mul(&expected, (size_t)storage->numel, resr_dtype_bytes(tensor->dtype)) ||
         expected != bytes)
-        return resr_fail(RESR_ERR_DATA,
-                         "%s: its storage is said to hold %lld elements, but record %s has %zu bytes",
-                         tensor->name, (long long)storage->numel, record, bytes);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "%s: its storage is said to hold %lld elements, but record %s has %zu bytes",
+            tensor->name, (long long)storage->numel, record, bytes);
     tensor->data += (size_t)value->offset * resr_dtype_bytes(tensor->dtype);
     return 0;
 }

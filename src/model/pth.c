@@ -1,5 +1,5 @@
-/* PyTorch's checkpoint: a zip archive of stored entries under one top folder: data.pkl, data/KEY for
- * each storage, version, byteorder. libzip reads the container; the rules on top are ours. */
+/* PyTorch's checkpoint: a zip archive of stored entries under one top folder: data.pkl, data/KEY
+ * for each storage, version, byteorder. libzip reads the container; the rules on top are ours. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +31,13 @@ static int check_entries(Archive *a)
             return resr_fail(RESR_ERR_DATA, "zip: entry %lld cannot be described", (long long)i);
         if (status.comp_method != ZIP_CM_STORE || status.encryption_method != ZIP_EM_NONE ||
             status.comp_size != status.size)
-            return resr_fail(RESR_ERR_DATA, "zip: entry %s is compressed or encrypted; PyTorch stores",
+            return resr_fail(RESR_ERR_DATA,
+                             "zip: entry %s is compressed or encrypted; PyTorch stores",
                              status.name);
         if (!resr_checked_add(&total, total, (size_t)status.size) || total > a->file_bytes)
-            return resr_fail(RESR_ERR_DATA, "zip: the entries overlap: together they are larger than "
-                                            "the file");
+            return resr_fail(RESR_ERR_DATA,
+                             "zip: the entries overlap: together they are larger than "
+                             "the file");
         const char *slash = strchr(status.name, '/');
         if (i == 0 && slash) {
             folder_length = (size_t)(slash - status.name) + 1;
@@ -44,7 +46,8 @@ static int check_entries(Archive *a)
             memcpy(a->folder, status.name, folder_length);
         }
         if (folder_length == 0 || strncmp(status.name, a->folder, folder_length) != 0)
-            return resr_fail(RESR_ERR_DATA, "zip: entry %s is not in the one top folder", status.name);
+            return resr_fail(RESR_ERR_DATA, "zip: entry %s is not in the one top folder",
+                             status.name);
         if (zip_name_locate(a->zip, status.name, 0) != i)
             return resr_fail(RESR_ERR_DATA, "zip: entry %s is there twice", status.name);
     }
@@ -115,8 +118,8 @@ static int open_archive(Archive *a, const ResrBytes *file)
     zip_error_fini(&error);
     a->entries = zip_get_num_entries(a->zip, 0);
     if (a->entries < 1 || a->entries > MAX_ENTRIES)
-        return resr_fail(RESR_ERR_DATA, "zip: %lld entries; 1 to %d are read", (long long)a->entries,
-                         MAX_ENTRIES);
+        return resr_fail(RESR_ERR_DATA, "zip: %lld entries; 1 to %d are read",
+                         (long long)a->entries, MAX_ENTRIES);
     int ret = resr_alloc(&a->records, (size_t)a->entries, sizeof *a->records);
     return ret < 0 ? ret : check_entries(a);
 }

@@ -36,9 +36,9 @@ typedef struct ResrTensor {
     bool used;
 } ResrTensor;
 
-/* Builds a model from a state dict in the official naming: the network's kind and sizes are read from
- * names and shapes; every tensor must fit, none may be missing or left over. RESR_ERR_DATA with the
- * tensor, its shape and what was expected. */
+/* Builds a model from a state dict in the official naming: the network's kind and sizes are read
+ * from names and shapes; every tensor must fit, none may be missing or left over. RESR_ERR_DATA
+ * with the tensor, its shape and what was expected. */
 RESR_MUST_CHECK int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n);
 
 /* PyTorch's zip container with a pickle, read by a machine that knows tensors in dictionaries and

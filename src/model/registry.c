@@ -18,19 +18,40 @@
 #define GENERAL_WDN "realesr-general-wdn-x4v3"
 
 static const ResrModelEntry entries[] = {
-    {"RealESRGAN_x4plus", "realesrgan-x4plus",
-     {"RealESRGAN_x4plus.pth", "realesrgan-x4plus.param"}, 4, "RRDBNet, photographs and film"},
-    {"RealESRGAN_x2plus", "realesrgan-x2plus",
-     {"RealESRGAN_x2plus.pth", "realesrgan-x2plus.param"}, 2, "RRDBNet, a quarter of the work"},
-    {"RealESRNet_x4plus", "realesrnet-x4plus",
-     {"RealESRNet_x4plus.pth", "realesrnet-x4plus.param"}, 4, "RRDBNet, smoother, no GAN"},
-    {"RealESRGAN_x4plus_anime_6B", "realesrgan-x4plus-anime",
-     {"RealESRGAN_x4plus_anime_6B.pth", "realesrgan-x4plus-anime.param"}, 4, "RRDBNet, drawings"},
-    {"realesr-animevideov3", "realesr-animevideov3-x4",
-     {"realesr-animevideov3.pth", "realesr-animevideov3-x4.param"}, 4, "compact, animation"},
-    {"realesr-animevideov3-x3", NULL, {"realesr-animevideov3-x3.param"}, 3,
+    {"RealESRGAN_x4plus",
+     "realesrgan-x4plus",
+     {"RealESRGAN_x4plus.pth", "realesrgan-x4plus.param"},
+     4,
+     "RRDBNet, photographs and film"},
+    {"RealESRGAN_x2plus",
+     "realesrgan-x2plus",
+     {"RealESRGAN_x2plus.pth", "realesrgan-x2plus.param"},
+     2,
+     "RRDBNet, a quarter of the work"},
+    {"RealESRNet_x4plus",
+     "realesrnet-x4plus",
+     {"RealESRNet_x4plus.pth", "realesrnet-x4plus.param"},
+     4,
+     "RRDBNet, smoother, no GAN"},
+    {"RealESRGAN_x4plus_anime_6B",
+     "realesrgan-x4plus-anime",
+     {"RealESRGAN_x4plus_anime_6B.pth", "realesrgan-x4plus-anime.param"},
+     4,
+     "RRDBNet, drawings"},
+    {"realesr-animevideov3",
+     "realesr-animevideov3-x4",
+     {"realesr-animevideov3.pth", "realesr-animevideov3-x4.param"},
+     4,
+     "compact, animation"},
+    {"realesr-animevideov3-x3",
+     NULL,
+     {"realesr-animevideov3-x3.param"},
+     3,
      "compact, animation, the 4x network resized"},
-    {"realesr-animevideov3-x2", NULL, {"realesr-animevideov3-x2.param"}, 2,
+    {"realesr-animevideov3-x2",
+     NULL,
+     {"realesr-animevideov3-x2.param"},
+     2,
      "compact, animation, the 4x network resized"},
     {GENERAL, NULL, {GENERAL ".pth"}, 4, "compact, photographs, --denoise"},
     {GENERAL_WDN, NULL, {GENERAL_WDN ".pth"}, 4, "compact, photographs, keeps noise"},
@@ -98,10 +119,10 @@ static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *
     char path[PATH_MAX], folder[PATH_MAX];
     if (resr_model_locate(path, sizeof path, entry, where) < 0) {
         bool named = search_folder(folder, where, 0);
-        return resr_fail(RESR_ERR_NOINPUT,
-                         "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh %s",
-                         entry->name, entry->files[0], named ? folder : "models/weights",
-                         entry->name);
+        return resr_fail(
+            RESR_ERR_NOINPUT,
+            "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh %s",
+            entry->name, entry->files[0], named ? folder : "models/weights", entry->name);
     }
     int ret = resr_model_load(out, path);
     if (ret == 0)
@@ -118,10 +139,11 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
         if (snprintf(file, sizeof file, "%s%s", name, endings[i]) < (int)sizeof file &&
             find_file(path, sizeof path, file, where))
             return resr_model_load(out, path);
-    return resr_fail(RESR_ERR_NOINPUT,
-                     "-n: '%s' is no known network (see --list-models) and no weight file of that name "
-                     "is in %s",
-                     name, where ? where : "models/weights");
+    return resr_fail(
+        RESR_ERR_NOINPUT,
+        "-n: '%s' is no known network (see --list-models) and no weight file of that name "
+        "is in %s",
+        name, where ? where : "models/weights");
 }
 
 /* params = strength * model + (1 - strength) * wdn, in fp32, as the official scripts blend. */
@@ -160,8 +182,8 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     if (is_general)
         ret = blend(*out, denoise, where);
     else if (denoise >= 0)
-        ret = resr_fail(RESR_ERR_USAGE, "--denoise: %s has no second network to blend with; only " GENERAL
-                                        " has",
+        ret = resr_fail(RESR_ERR_USAGE,
+                        "--denoise: %s has no second network to blend with; only " GENERAL " has",
                         (*out)->name);
     if (ret < 0) {
         resr_model_free(*out);

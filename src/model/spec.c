@@ -21,16 +21,18 @@ int resr_spec_check(const ResrNetSpec *spec)
     if (spec->num_blocks < (rrdb ? 1 : 0) || spec->num_blocks > MAX_BLOCKS || spec->nf < 1 ||
         spec->nf > MAX_FEATURES || spec->scale < 1 || spec->scale > MAX_SCALE ||
         spec->gc < (rrdb ? 1 : 0) || spec->gc > MAX_FEATURES)
-        return resr_fail(RESR_ERR_DATA,
-                         "a network of %d blocks, %d features, %d growth channels and scale %d is not "
-                         "supported (at most %d blocks, %d features, scale %d)",
-                         spec->num_blocks, spec->nf, spec->gc, spec->scale, MAX_BLOCKS, MAX_FEATURES,
-                         MAX_SCALE);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "a network of %d blocks, %d features, %d growth channels and scale %d is not "
+            "supported (at most %d blocks, %d features, scale %d)",
+            spec->num_blocks, spec->nf, spec->gc, spec->scale, MAX_BLOCKS, MAX_FEATURES, MAX_SCALE);
     if (rrdb ? spec->scale * spec->unshuffle != 4 : spec->unshuffle != 1)
-        return resr_fail(RESR_ERR_DATA, "scale %d with pixel_unshuffle(%d) is no network of this kind",
+        return resr_fail(RESR_ERR_DATA,
+                         "scale %d with pixel_unshuffle(%d) is no network of this kind",
                          spec->scale, spec->unshuffle);
     if (!(spec->resize > 0 && spec->resize <= MAX_SCALE))
-        return resr_fail(RESR_ERR_DATA, "a resize of the output by %g is not supported", spec->resize);
+        return resr_fail(RESR_ERR_DATA, "a resize of the output by %g is not supported",
+                         spec->resize);
     return 0;
 }
 
@@ -42,9 +44,10 @@ double resr_spec_macs_per_px(const ResrNetSpec *spec)
     double dense = 0;
     for (int i = 0; i < DENSE_CONVS; i++)
         dense += 9 * (nf + i * gc) * (i < DENSE_CONVS - 1 ? gc : nf);
-    macs = 9 * nf * 3 * spec->unshuffle * spec->unshuffle;   /* conv_first */
+    macs = 9 * nf * 3 * spec->unshuffle * spec->unshuffle;         /* conv_first */
     macs += DENSE_BLOCKS * spec->num_blocks * dense + 9 * nf * nf; /* body, conv_body */
-    macs += 9 * nf * nf * (4 + 16 + 16) + 9 * nf * 3 * 16;   /* conv_up1, conv_up2, conv_hr, conv_last */
+    macs +=
+        9 * nf * nf * (4 + 16 + 16) + 9 * nf * 3 * 16; /* conv_up1, conv_up2, conv_hr, conv_last */
     return macs / (spec->unshuffle * spec->unshuffle);
 }
 

@@ -45,8 +45,9 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
                 memcpy(&out[i], &bits, 4);
         }
         if (!(fabsf(out[i]) <= MAX_WEIGHT))
-            return resr_fail(RESR_ERR_DATA, "%s: value %zu is %g; weights are finite and at most %g",
-                             what, i, (double)out[i], (double)MAX_WEIGHT);
+            return resr_fail(RESR_ERR_DATA,
+                             "%s: value %zu is %g; weights are finite and at most %g", what, i,
+                             (double)out[i], (double)MAX_WEIGHT);
     }
     return 0;
 }
@@ -63,7 +64,8 @@ static void shape_text(char out[96], const int64_t *shape, int rank)
 {
     int used = snprintf(out, 96, "[");
     for (int i = 0; i < rank; i++)
-        used += snprintf(out + used, 96 - (size_t)used, "%s%lld", i ? ", " : "", (long long)shape[i]);
+        used +=
+            snprintf(out + used, 96 - (size_t)used, "%s%lld", i ? ", " : "", (long long)shape[i]);
     snprintf(out + used, 96 - (size_t)used, "]");
 }
 
@@ -84,7 +86,8 @@ static int take(float *out, ResrTensor *tensors, size_t n, const char *name, int
     }
     shape_text(found, tensor->shape, tensor->rank);
     if (!same)
-        return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", name, found, expected);
+        return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", name, found,
+                         expected);
     tensor->used = true;
     return resr_weights_convert(out, tensor->data, tensor->dtype, count, name);
 }
@@ -125,10 +128,11 @@ static int infer_rrdb(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
                       : first->shape[1] == 48 ? 4
                                               : 0;
     if (first->rank != 4 || growth->rank != 4 || spec->unshuffle == 0)
-        return resr_fail(RESR_ERR_DATA,
-                         "conv_first.weight takes %lld channels; RRDBNet takes 3 (4x), 12 (2x) or 48 "
-                         "(1x)",
-                         (long long)first->shape[1]);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "conv_first.weight takes %lld channels; RRDBNet takes 3 (4x), 12 (2x) or 48 "
+            "(1x)",
+            (long long)first->shape[1]);
     spec->scale = 4 / spec->unshuffle;
     do
         snprintf(name, sizeof name, "body.%d.rdb1.conv1.weight", ++spec->num_blocks);
@@ -151,8 +155,9 @@ static int infer_srvgg(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
     while (spec->scale < 16 && 3 * spec->scale * spec->scale < last->shape[0])
         spec->scale++;
     if (first->rank != 4 || convs < 2 || 3 * spec->scale * spec->scale != last->shape[0])
-        return resr_fail(RESR_ERR_DATA, "body.%d.weight, the last convolution, gives %lld channels; "
-                                        "SRVGGNetCompact gives 3 * scale * scale",
+        return resr_fail(RESR_ERR_DATA,
+                         "body.%d.weight, the last convolution, gives %lld channels; "
+                         "SRVGGNetCompact gives 3 * scale * scale",
                          2 * (convs - 1), (long long)last->shape[0]);
     return 0;
 }
@@ -167,17 +172,19 @@ int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
     else if (find(tensors, n, "body.0.weight"))
         ret = infer_srvgg(&spec, tensors, n);
     else
-        ret = resr_fail(RESR_ERR_DATA,
-                        "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) is "
-                        "there%s%s; the network must be named as in the official checkpoints",
-                        n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
+        ret =
+            resr_fail(RESR_ERR_DATA,
+                      "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) is "
+                      "there%s%s; the network must be named as in the official checkpoints",
+                      n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
     if (ret == 0)
         ret = resr_model_create(out, &spec);
     for (int i = 0; ret == 0 && i < (*out)->n_convs; i++)
         ret = take_conv(tensors, n, &(*out)->convs[i], i);
     for (size_t i = 0; ret == 0 && i < n; i++)
         if (!tensors[i].used)
-            ret = resr_fail(RESR_ERR_DATA, "tensor %s is not part of the network that the others form",
+            ret = resr_fail(RESR_ERR_DATA,
+                            "tensor %s is not part of the network that the others form",
                             tensors[i].name);
     if (ret < 0) {
         resr_model_free(*out);

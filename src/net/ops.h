@@ -52,11 +52,11 @@ typedef struct ResrOps {
 
     /* RRDB stages, in this order; SRVGG uses head, compact_body, tail. Tile sizes are multiples of
      * the network's unshuffle factor. */
-    int (*head)(void *run, const ResrTileIn *in);  /* pixel unshuffle, conv_first */
+    int (*head)(void *run, const ResrTileIn *in); /* pixel unshuffle, conv_first */
     int (*dense_block)(void *run, int block, int dense, int last_of_rrdb);
-    int (*body_end)(void *run);                    /* conv_body, plus the head's output */
-    int (*compact_body)(void *run);                /* SRVGG: the body's convolutions and PReLUs */
-    int (*upsample)(void *run, int step);          /* step 0, 1: nearest x2, conv_up, LeakyReLU */
+    int (*body_end)(void *run);                     /* conv_body, plus the head's output */
+    int (*compact_body)(void *run);                 /* SRVGG: the body's convolutions and PReLUs */
+    int (*upsample)(void *run, int step);           /* step 0, 1: nearest x2, conv_up, LeakyReLU */
     int (*tail)(void *run, const ResrTileOut *out); /* RRDB: conv_hr, LeakyReLU, conv_last; SRVGG:
                                                       last conv, pixel shuffle, plus nearest input;
                                                       both: clamp to [0, 1], crop, planar RGB */

@@ -7,10 +7,11 @@
 
 /* One tile of a frame, in input pixels: the part that is kept, and the part that is read, which
  * is larger by the context where the frame does not end (the convolutions' own zero padding acts
- * at the frame's border). Geometry of the official inference scripts (RealESRGANer.tile_process). */
+ * at the frame's border). Geometry of the official inference scripts (RealESRGANer.tile_process).
+ */
 typedef struct ResrTile {
-    int32_t x_px, y_px, width_px, height_px;                 /* kept */
-    int32_t in_x_px, in_y_px, in_width_px, in_height_px;     /* read */
+    int32_t x_px, y_px, width_px, height_px;             /* kept */
+    int32_t in_x_px, in_y_px, in_width_px, in_height_px; /* read */
 } ResrTile;
 
 /* The frame's grid: tiles from (0, 0), the last of a row or column short. `tile_px` 0: the whole

@@ -37,6 +37,7 @@ clip full.mkv 17 -f lavfi -i sine=440:duration=0.7 -f lavfi -i sine=880:duration
     -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu -metadata:s:s:0 language=fra \
     -disposition:a:1 default -attach font.ttf -metadata:s:t mimetype=application/x-truetype-font
 up -i full.mkv -o full_x2.mkv
+# shellcheck disable=SC2042 # the commas are ffprobe's
 for entries in stream=codec_type,codec_name:stream_tags=language:stream_disposition=default; do
     same "streams, languages, dispositions" \
         "$(ffprobe -v error -show_entries $entries -of compact full.mkv)" \

@@ -1,0 +1,78 @@
+#!/bin/sh
+# lint.sh format|includes|sizes|paths|shell: rules of CONTRIBUTING.md that a script can check.
+set -eu
+cd "$(dirname "$0")/../.."
+failed=0
+complain() {
+    echo "$*"
+    failed=1
+}
+sources=$(find src bench tests -name '*.[ch]' | sort)
+
+case $1 in
+format)
+    # Versions format differently; the one of Debian 12 is the reference.
+    case $(clang-format --version 2>/dev/null) in
+    *"version 14."*) ;;
+    *)
+        echo "skipped: clang-format 14 is not here"
+        exit 77
+        ;;
+    esac
+    for file in $sources; do
+        clang-format --dry-run -Werror "$file" 2>/dev/null || complain "$file: run clang-format -i"
+    done
+    ;;
+includes)
+    # One way only: main -> mpi -> job -> net -> cpu, media, model -> base.
+    forbid() {
+        grep -nE "#include \"($2)/" "src/$1"/*.[ch] "src/$1"/*/*.[ch] 2>/dev/null && complain "src/$1 may not include $2"
+        return 0
+    }
+    forbid base "media|model|net|cpu|job|mpi"
+    forbid media "model|net|cpu|job|mpi"
+    forbid model "media|net|cpu|job|mpi"
+    forbid cpu "media|job|mpi"
+    forbid net "job|mpi"
+    forbid job "mpi"
+    grep -nE '#include "media/(decode|sink|encode|mux)' src/net/*.[ch] src/cpu/*.[ch] && complain "net and cpu know no decoder and no sink"
+    only() {
+        grep -lE "#include <($1)" $sources | grep -vE "^($2)" && complain "<$1> belongs into $2"
+        return 0
+    }
+    only 'libav|libsw|zimg' 'src/media/|tests/media/'
+    only 'mpi\.h' 'src/mpi/|src/main\.c|tests/mpi/'
+    only 'zip\.h' 'src/model/|tests/unit/'
+    only 'jansson' 'src/model/|src/job/|tests/|bench/'
+    only 'popt' 'src/cli\.c'
+    for header in $(git ls-files 'src/*.h' | grep -v '^src/media/'); do
+        grep -nE '#include <(libav|zimg|mpi|zip|jansson|popt|xxhash|hdf5)' "$header" && complain "$header includes a library's header"
+    done
+    grep -nE '\b(_?exit|abort|MPI_Abort)\(' src/*/*.c && complain "only main.c ends the program"
+    ;;
+sizes)
+    for file in $sources; do
+        lines=$(wc -l <"$file")
+        [ "$lines" -le 600 ] || complain "$file: $lines lines, more than 600"
+        awk -v file="$file" '/^[a-zA-Z].*\)$/ { start = NR } /^}/ { if (start && NR - start > 80) {
+            print file ":" start ": a function of " NR - start " lines, more than 80"; bad = 1 } start = 0 }
+            END { exit bad }' "$file" || failed=1
+    done
+    ;;
+paths)
+    git grep -nIE '(/work/|/root/|/home/[a-z])' -- . ':!tests/lint' 2>/dev/null && complain "paths of one machine"
+    git grep -nIE '\b(TODO|FIXME|XXX)\b' -- src bench jobs models tests ':!tests/lint' 2>/dev/null && complain "marks of unfinished work"
+    ;;
+shell)
+    command -v shellcheck >/dev/null || {
+        echo "skipped: shellcheck is not here"
+        exit 77
+    }
+    shellcheck -S warning -s sh -x jobs/*.sh models/*.sh tests/*.sh tests/*/*.sh || failed=1
+    ;;
+*)
+    echo "lint.sh: '$1' is no rule" >&2
+    exit 64
+    ;;
+esac
+exit $failed
