@@ -280,7 +280,7 @@ static int evaluate(Graph *graph, const Layer *layer, const Value *in, Value *ou
 
 static int add_layer(Graph *graph, const Layer *layer)
 {
-    Value in[MAX_BLOBS_OF_LAYER], out;
+    Value in[MAX_BLOBS_OF_LAYER], out = 0;
     for (int i = 0; i < layer->n_in; i++) {
         const Blob *blob = find_blob(graph, layer->in[i]);
         if (!blob)
