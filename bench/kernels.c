@@ -1,7 +1,9 @@
 /* Speed of whole networks with random weights on one tile, per CPU backend and number of threads,
  * as GFLOP/s of direct convolution and as a share of the machine's fp32 peak, measured in the same
- * run. Each backend is first compared with the scalar reference: no figure without its verdict.
- * JSON on stdout. Exit status 1 if a result is wrong. */
+ * run, before and after. Each backend is first compared with the scalar reference: no figure
+ * without its verdict. "disturbed": the two peaks differ by more than a twentieth or are exceeded,
+ * so other programs had the cores and the row is no result. JSON on stdout. Exit status 1 if a
+ * result is wrong. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,19 +96,23 @@ static int measure(const Network *network, const ResrOps *ops, const ResrModel *
     int correct = verdict(expected, ops, model, threads);
     if (correct < 0)
         return correct;
+    double before = bench_peak_flops(ops->name, threads);
     int ret = upscale(NULL, &seconds, ops, model, options->width_px, options->height_px, threads,
                       options->runs);
     if (ret < 0)
         return ret;
     double flops = 2.0 * options->width_px * options->height_px *
                    resr_spec_macs_per_px(&model->spec) / seconds;
-    double peak = bench_peak_flops(ops->name, threads);
+    double after = bench_peak_flops(ops->name, threads);
+    double peak = before > after ? before : after, least = before > after ? after : before;
+    int disturbed = least < 0.95 * peak || (peak > 0 && flops > peak);
     printf("%s\n  {\"verdict\": \"%s\", \"network\": \"%s\", \"backend\": \"%s\", "
            "\"class\": \"%s\", \"threads\": %d, \"width_px\": %d, \"height_px\": %d, "
-           "\"seconds\": %.4f, \"gflops\": %.1f, \"peak_gflops\": %.1f, \"share_of_peak\": %.3f}",
+           "\"seconds\": %.4f, \"gflops\": %.1f, \"peak_gflops\": %.1f, \"share_of_peak\": %.3f, "
+           "\"disturbed\": %s}",
            *printed ? "," : "", correct ? "same bits as c" : "WRONG", network->name, ops->name,
            ops->class, threads, options->width_px, options->height_px, seconds, flops * 1e-9,
-           peak * 1e-9, peak > 0 ? flops / peak : 0.0);
+           peak * 1e-9, peak > 0 ? flops / peak : 0.0, disturbed ? "true" : "false");
     *printed = 1;
     fflush(stdout);
     return correct ? 0 : RESR_ERR_INTERNAL;

@@ -17,6 +17,12 @@ enum {
     XCR0_AMX = 0x60000,
 };
 
+/* CPUID leaf 7: names that not every compiler's cpuid.h has. */
+enum {
+    LEAF7_EDX_AMX = 1 << 22 | 1 << 24, /* AMX-BF16, AMX-TILE */
+    LEAF7_1_EAX_AVX512_BF16 = 1 << 5,
+};
+
 static unsigned read_xcr0(void)
 {
     unsigned low, high;
@@ -47,10 +53,9 @@ unsigned resr_cpu_flags(void)
 
     unsigned amx = d, extended = 0;
     __get_cpuid_count(7, 1, &extended, &b, &c, &d);
-    if (has(extended, bit_AVX512BF16))
+    if (has(extended, LEAF7_1_EAX_AVX512_BF16))
         flags |= RESR_CPU_AVX512_BF16;
-    if (has(flags, RESR_CPU_AVX512_BF16) && has(xcr0, XCR0_AMX) &&
-        has(amx, bit_AMX_TILE | bit_AMX_BF16))
+    if (has(flags, RESR_CPU_AVX512_BF16) && has(xcr0, XCR0_AMX) && has(amx, LEAF7_EDX_AMX))
         flags |= RESR_CPU_AMX_BF16;
     return flags;
 }

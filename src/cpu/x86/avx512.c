@@ -1,5 +1,7 @@
 /* AVX-512 backend of class `exact`: 14 pixels x 2 vectors = 28 accumulators, 2 weight vectors and a
- * broadcast in 31 of 32 registers. */
+ * broadcast in 31 of 32 registers. Share of a Zen 5's fp32 peak, by bench_kernels on a machine that
+ * other programs used too: x4plus 86 to 98 % on one core, 90 to 93 % on two; animevideov3 85 to
+ * 91 %. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)
