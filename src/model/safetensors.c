@@ -24,8 +24,8 @@ static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
 
 /* One header entry; its data must begin at `offset`, which is moved behind it: the format leaves no
  * holes and no overlaps. */
-static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry, const uint8_t *data,
-                      size_t data_bytes)
+static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry,
+                      const uint8_t *data, size_t data_bytes)
 {
     const json_t *shape = json_object_get(entry, "shape");
     const json_t *offsets = json_object_get(entry, "data_offsets");
@@ -37,8 +37,9 @@ static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry,
                          RESR_TENSOR_NAME_BYTES - 1);
     if (json_object_size(entry) != 3 || json_array_size(offsets) != 2 || !json_is_array(shape) ||
         json_array_size(shape) > RESR_TENSOR_MAX_RANK)
-        return resr_fail(RESR_ERR_DATA, "tensor %s: expected dtype, shape (at most %d sizes) and two "
-                                        "data_offsets",
+        return resr_fail(RESR_ERR_DATA,
+                         "tensor %s: expected dtype, shape (at most %d sizes) and two "
+                         "data_offsets",
                          name, RESR_TENSOR_MAX_RANK);
     memcpy(tensor->name, name, strlen(name) + 1);
     tensor->rank = (int)json_array_size(shape);
@@ -48,15 +49,18 @@ static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry,
         tensor->shape[i] = json_integer_value(size);
         if (!json_is_integer(size) || tensor->shape[i] < 1 ||
             !resr_checked_mul(&bytes, bytes, (size_t)tensor->shape[i]))
-            return resr_fail(RESR_ERR_DATA, "tensor %s: size %d of its shape is out of range", name, i);
+            return resr_fail(RESR_ERR_DATA, "tensor %s: size %d of its shape is out of range", name,
+                             i);
     }
     json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     json_int_t end = json_integer_value(json_array_get(offsets, 1));
-    if (begin < 0 || end < begin || (size_t)end > data_bytes || (size_t)(end - begin) != bytes)
-        return resr_fail(RESR_ERR_DATA,
-                         "tensor %s: data_offsets [%lld, %lld] do not hold the %zu bytes of its shape "
-                         "within %zu",
-                         name, (long long)begin, (long long)end, bytes, data_bytes);
+    if (!json_is_integer(json_array_get(offsets, 0)) || begin < 0 || end < begin ||
+        (size_t)end > data_bytes || (size_t)(end - begin) != bytes)
+        return resr_fail(
+            RESR_ERR_DATA,
+            "tensor %s: data_offsets [%lld, %lld] do not hold the %zu bytes of its shape "
+            "within %zu",
+            name, (long long)begin, (long long)end, bytes, data_bytes);
     tensor->data = data + begin;
     return 0;
 }
@@ -65,14 +69,6 @@ static int by_data(const void *a, const void *b)
 {
     const ResrTensor *left = a, *right = b;
     return left->data < right->data ? -1 : left->data > right->data;
-}
-
-static size_t tensor_bytes(const ResrTensor *tensor)
-{
-    size_t bytes = resr_dtype_bytes(tensor->dtype);
-    for (int i = 0; i < tensor->rank; i++)
-        bytes *= (size_t)tensor->shape[i];
-    return bytes;
 }
 
 /* The data section is filled by the tensors exactly. */
@@ -84,7 +80,7 @@ static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size
         if (tensors[i].data != expected)
             return resr_fail(RESR_ERR_DATA, "tensor %s overlaps another or leaves a hole before it",
                              tensors[i].name);
-        expected += tensor_bytes(&tensors[i]);
+        expected += resr_tensor_bytes(&tensors[i]);
     }
     if (expected != data + data_bytes)
         return resr_fail(RESR_ERR_DATA, "%zu bytes after the last tensor belong to none",
@@ -95,14 +91,14 @@ static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size
 static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes)
 {
     uint64_t length = 0;
-    json_error_t error;
+    json_error_t error = {0};
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)file->data[i] << (8 * i);
     if (length < 2 || length > MAX_HEADER_BYTES || length > file->bytes - 8)
-        return resr_fail(RESR_ERR_DATA, "the header is said to take %llu bytes; expected at most %zu",
-                         (unsigned long long)length,
-                         file->bytes - 8 < MAX_HEADER_BYTES ? file->bytes - 8
-                                                            : (size_t)MAX_HEADER_BYTES);
+        return resr_fail(
+            RESR_ERR_DATA, "the header is said to take %llu bytes; expected at most %zu",
+            (unsigned long long)length,
+            file->bytes - 8 < MAX_HEADER_BYTES ? file->bytes - 8 : (size_t)MAX_HEADER_BYTES);
     *out = json_loadb((const char *)file->data + 8, length, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(*out))
         return resr_fail(RESR_ERR_DATA, "the header is no JSON object: %s", error.text);
@@ -110,13 +106,18 @@ static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes
     return 0;
 }
 
-static int check_metadata(const json_t *metadata)
+static int check_metadata(json_t *metadata)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)metadata, key, value) if (!json_is_string(value)) return resr_fail(
-        RESR_ERR_DATA, "__metadata__ holds %s, which is no text", key);
-    return json_is_object(metadata) ? 0 : resr_fail(RESR_ERR_DATA, "__metadata__ is no object");
+    if (!json_is_object(metadata))
+        return resr_fail(RESR_ERR_DATA, "__metadata__ is no object");
+    json_object_foreach(metadata, key, value)
+    {
+        if (!json_is_string(value))
+            return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is no text", key);
+    }
+    return 0;
 }
 
 int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
