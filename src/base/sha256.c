@@ -1,6 +1,5 @@
 #include "base/sha256.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,15 +31,19 @@ static void compress(uint32_t state[8], const uint8_t block[64])
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
     memcpy(v, state, sizeof v);
+    /* The eight working variables stay where they are and change roles instead: unrolled by eight,
+     * the indices are constants and v lives in registers. */
+#pragma GCC unroll 8
     for (int i = 0; i < 64; i++) {
-        uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choice + round_constants[i] + w[i];
-        uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+        uint32_t a = v[-i & 7], b = v[(1 - i) & 7], c = v[(2 - i) & 7];
+        uint32_t e = v[(4 - i) & 7], f = v[(5 - i) & 7], g = v[(6 - i) & 7];
+        uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+        uint32_t choice = (e & f) ^ (~e & g);
+        uint32_t t1 = v[(7 - i) & 7] + s1 + choice + round_constants[i] + w[i];
+        uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+        uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+        v[(3 - i) & 7] += t1;
+        v[(7 - i) & 7] = t1 + s0 + majority;
     }
     for (int i = 0; i < 8; i++)
         state[i] += v[i];
@@ -80,23 +83,4 @@ void resr_sha256_finish(ResrSha256 *sha, char hex[65])
     resr_sha256_update(sha, length, sizeof length);
     for (int i = 0; i < 8; i++)
         snprintf(hex + 8 * i, 9, "%08x", (unsigned)sha->state[i]);
-}
-
-int resr_sha256_file(char hex[65], const char *path)
-{
-    static _Thread_local uint8_t buffer[1 << 16];
-    ResrSha256 sha;
-    size_t bytes;
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return resr_fail(RESR_ERR_NOINPUT, "%s: %s", path, strerror(errno));
-    resr_sha256_start(&sha);
-    while ((bytes = fread(buffer, 1, sizeof buffer, file)) > 0)
-        resr_sha256_update(&sha, buffer, bytes);
-    int failed = ferror(file);
-    fclose(file);
-    if (failed)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    resr_sha256_finish(&sha, hex);
-    return 0;
 }

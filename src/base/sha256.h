@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
-
 /* SHA-256 (FIPS 180-4): names weight files in reports the way their publishers do. */
 typedef struct ResrSha256 {
     uint32_t state[8];
@@ -16,8 +14,5 @@ typedef struct ResrSha256 {
 void resr_sha256_start(ResrSha256 *sha);
 void resr_sha256_update(ResrSha256 *sha, const void *data, size_t bytes);
 void resr_sha256_finish(ResrSha256 *sha, char hex[65]);
-
-/* Of a whole file. RESR_ERR_NOINPUT, RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_sha256_file(char hex[65], const char *path);
 
 #endif

@@ -38,22 +38,22 @@ typedef struct ResrModel {
     ResrNetSpec spec;
     char name[64];   /* "RealESRGAN_x4plus", or the file's name */
     char path[1024]; /* the file it came from (the first, of a blend) */
-    char sha256[65]; /* of that file; empty for models made in memory */
+    char sha256[65]; /* of that file (ncnn: of the .bin); empty for models made in memory */
     int32_t n_convs;
     ResrConv *convs;
     float *arena; /* all weights, biases and slopes in the order of convs */
     size_t arena_floats;
 } ResrModel;
 
-/* Number of convolutions of a network, and names, shapes and order of all of them:
- * `convs` (may be NULL to count only) receives pointers into `arena` (may be NULL). */
+/* Number of convolutions of a network. */
 int resr_spec_convs(const ResrNetSpec *spec);
 RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec); /* ranges; RESR_ERR_DATA */
 
 /* Multiply-accumulates of the network per input pixel, all layers. */
 double resr_spec_macs_per_px(const ResrNetSpec *spec);
 
-/* Radius of the receptive field in input pixels. */
+/* Radius of the receptive field in input pixels: an output pixel depends on no input farther away.
+ */
 int resr_spec_radius_px(const ResrNetSpec *spec);
 
 /* A model with all arrays allocated and zero, names set. */

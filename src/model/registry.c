@@ -25,7 +25,7 @@ static const ResrModelEntry entries[] = {
      "RRDBNet, photographs and film"},
     {"RealESRGAN_x2plus",
      "realesrgan-x2plus",
-     {"RealESRGAN_x2plus.pth", "realesrgan-x2plus.param"},
+     {"RealESRGAN_x2plus.pth"},
      2,
      "RRDBNet, a quarter of the work"},
     {"RealESRNet_x4plus",
@@ -45,12 +45,12 @@ static const ResrModelEntry entries[] = {
      "compact, animation"},
     {"realesr-animevideov3-x3",
      NULL,
-     {"realesr-animevideov3-x3.param"},
+     {"realesr-animevideov3-x3.param", "realesr-animevideov3.pth"},
      3,
      "compact, animation, the 4x network resized"},
     {"realesr-animevideov3-x2",
      NULL,
-     {"realesr-animevideov3-x2.param"},
+     {"realesr-animevideov3-x2.param", "realesr-animevideov3.pth"},
      2,
      "compact, animation, the 4x network resized"},
     {GENERAL, NULL, {GENERAL ".pth"}, 4, "compact, photographs, --denoise"},
@@ -77,30 +77,36 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The i-th folder in which weights are looked for; false past the last. */
+/* The i-th folder in which weights are looked for: `where` alone, if it is given. False past the
+ * last; an empty text for one that does not exist here. */
 static bool search_folder(char out[PATH_MAX], const char *where, int i)
 {
     char program[PATH_MAX];
     const char *variable = getenv("REALESRGAN_MODELS");
-    if (where)
-        return i == 0 && snprintf(out, PATH_MAX, "%s", where) < PATH_MAX;
-    if (variable && variable[0])
-        return i == 0 && snprintf(out, PATH_MAX, "%s", variable) < PATH_MAX;
-    if (i == 0)
-        return snprintf(out, PATH_MAX, "models/weights") < PATH_MAX;
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (i > 2 || length < 0)
-        return false;
-    program[length] = 0;
-    return snprintf(out, PATH_MAX, "%s/%smodels/weights", dirname(program), i == 1 ? "../" : "") <
-           PATH_MAX;
+    out[0] = 0;
+    if (where) {
+        snprintf(out, PATH_MAX, "%s", where);
+        return i == 0;
+    }
+    if (i == 0 && variable) {
+        snprintf(out, PATH_MAX, "%s", variable);
+    } else if (i == 1) {
+        snprintf(out, PATH_MAX, "models/weights");
+    } else if (i > 1) {
+        ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+        program[length > 0 ? length : 0] = 0;
+        const char *up = i == 2 ? "../" : "";
+        if (length > 0 && length < PATH_MAX - 32) /* dirname only shortens it */
+            snprintf(out, PATH_MAX, "%.*s/%smodels/weights", PATH_MAX - 32, dirname(program), up);
+    }
+    return i < 4;
 }
 
 static bool find_file(char *out, size_t out_bytes, const char *file, const char *where)
 {
     char folder[PATH_MAX];
     for (int i = 0; search_folder(folder, where, i); i++)
-        if ((size_t)snprintf(out, out_bytes, "%s/%s", folder, file) < out_bytes &&
+        if (folder[0] && (size_t)snprintf(out, out_bytes, "%s/%s", folder, file) < out_bytes &&
             access(out, F_OK) == 0)
             return true;
     return false;
@@ -114,20 +120,30 @@ int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry, 
     return RESR_ERR_NOINPUT;
 }
 
+static const char *describe_search(const char *where)
+{
+    return where ? where : "$REALESRGAN_MODELS, models/weights or beside the program";
+}
+
 static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *where)
 {
-    char path[PATH_MAX], folder[PATH_MAX];
-    if (resr_model_locate(path, sizeof path, entry, where) < 0) {
-        bool named = search_folder(folder, where, 0);
+    char path[PATH_MAX];
+    if (resr_model_locate(path, sizeof path, entry, where) < 0)
         return resr_fail(
             RESR_ERR_NOINPUT,
-            "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh %s",
-            entry->name, entry->files[0], named ? folder : "models/weights", entry->name);
-    }
+            "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh "
+            "%s%s%s",
+            entry->name, entry->files[0], describe_search(where), entry->name, where ? " -m " : "",
+            where ? where : "");
     int ret = resr_model_load(out, path);
-    if (ret == 0)
-        snprintf((*out)->name, sizeof(*out)->name, "%s", entry->name);
-    return ret;
+    if (ret < 0)
+        return ret;
+    snprintf((*out)->name, sizeof(*out)->name, "%s", entry->name);
+    /* animevideov3-x2 and -x3 are the 4x network, resized: ncnn's graphs say so, the .pth cannot.
+     */
+    if (entry->scale < (*out)->spec.scale)
+        (*out)->spec.resize = (double)entry->scale / (*out)->spec.scale;
+    return 0;
 }
 
 /* Weights of the user's own in the folder: NAME with one of the known endings. */
@@ -143,23 +159,26 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
         RESR_ERR_NOINPUT,
         "-n: '%s' is no known network (see --list-models) and no weight file of that name "
         "is in %s",
-        name, where ? where : "models/weights");
+        name, describe_search(where));
 }
 
-/* params = strength * model + (1 - strength) * wdn, in fp32, as the official scripts blend. */
+/* params = denoise * model + (1 - denoise) * wdn, each factor and operation rounded to fp32 as in
+ * the official scripts. */
 static int blend(ResrModel *model, double denoise, const char *where)
 {
     ResrModel *wdn = NULL;
-    float strength = (float)(denoise < 0 ? DEFAULT_DENOISE : denoise);
-    if (strength == 1)
+    float own = (float)denoise, other = (float)(1 - denoise);
+    if (denoise == 1)
         return 0;
     int ret = load_entry(&wdn, find_entry(GENERAL_WDN), where);
     if (ret < 0)
-        return resr_fail_prefix(ret, "--denoise %g needs a second network: ", (double)strength);
-    if (wdn->arena_floats != model->arena_floats)
+        return resr_fail_prefix(ret, "--denoise %g needs a second network: ", denoise);
+    if (memcmp(&wdn->spec, &model->spec, sizeof wdn->spec) != 0)
         ret = resr_fail(RESR_ERR_DATA, "%s: not of the shape of %s", wdn->path, model->path);
-    for (size_t i = 0; ret == 0 && i < model->arena_floats; i++)
-        model->arena[i] = strength * model->arena[i] + (1 - strength) * wdn->arena[i];
+    for (size_t i = 0; ret == 0 && i < model->arena_floats; i++) {
+        float a = own * model->arena[i], b = other * wdn->arena[i];
+        model->arena[i] = a + b;
+    }
     resr_model_free(wdn);
     return ret;
 }
@@ -169,7 +188,9 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     int ret;
     *out = NULL;
     if (where && !is_folder(where)) {
-        ret = resr_model_load(out, where);
+        ret = name ? resr_fail(RESR_ERR_USAGE,
+                               "-n %s: -m %s names a file already; give one of both", name, where)
+                   : resr_model_load(out, where);
     } else {
         if (!name)
             name = scale == 2 ? "RealESRGAN_x2plus" : "RealESRGAN_x4plus";
@@ -180,7 +201,7 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
         return ret;
     bool is_general = strcmp((*out)->name, GENERAL) == 0;
     if (is_general)
-        ret = blend(*out, denoise, where);
+        ret = blend(*out, denoise < 0 ? DEFAULT_DENOISE : denoise, where);
     else if (denoise >= 0)
         ret = resr_fail(RESR_ERR_USAGE,
                         "--denoise: %s has no second network to blend with; only " GENERAL " has",

@@ -54,7 +54,8 @@ static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry,
     }
     json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     json_int_t end = json_integer_value(json_array_get(offsets, 1));
-    if (begin < 0 || end < begin || (size_t)end > data_bytes || (size_t)(end - begin) != bytes)
+    if (!json_is_integer(json_array_get(offsets, 0)) || begin < 0 || end < begin ||
+        (size_t)end > data_bytes || (size_t)(end - begin) != bytes)
         return resr_fail(
             RESR_ERR_DATA,
             "tensor %s: data_offsets [%lld, %lld] do not hold the %zu bytes of its shape "
@@ -70,14 +71,6 @@ static int by_data(const void *a, const void *b)
     return left->data < right->data ? -1 : left->data > right->data;
 }
 
-static size_t tensor_bytes(const ResrTensor *tensor)
-{
-    size_t bytes = resr_dtype_bytes(tensor->dtype);
-    for (int i = 0; i < tensor->rank; i++)
-        bytes *= (size_t)tensor->shape[i];
-    return bytes;
-}
-
 /* The data section is filled by the tensors exactly. */
 static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size_t data_bytes)
 {
@@ -87,7 +80,7 @@ static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size
         if (tensors[i].data != expected)
             return resr_fail(RESR_ERR_DATA, "tensor %s overlaps another or leaves a hole before it",
                              tensors[i].name);
-        expected += tensor_bytes(&tensors[i]);
+        expected += resr_tensor_bytes(&tensors[i]);
     }
     if (expected != data + data_bytes)
         return resr_fail(RESR_ERR_DATA, "%zu bytes after the last tensor belong to none",
@@ -98,7 +91,7 @@ static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size
 static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes)
 {
     uint64_t length = 0;
-    json_error_t error;
+    json_error_t error = {0};
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)file->data[i] << (8 * i);
     if (length < 2 || length > MAX_HEADER_BYTES || length > file->bytes - 8)
@@ -113,14 +106,18 @@ static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes
     return 0;
 }
 
-static int check_metadata(const json_t *metadata)
+static int check_metadata(json_t *metadata)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)metadata, key, value) if (
-        !json_is_string(value)) return resr_fail(RESR_ERR_DATA,
-                                                 "__metadata__ holds %s, which is no text", key);
-    return json_is_object(metadata) ? 0 : resr_fail(RESR_ERR_DATA, "__metadata__ is no object");
+    if (!json_is_object(metadata))
+        return resr_fail(RESR_ERR_DATA, "__metadata__ is no object");
+    json_object_foreach(metadata, key, value)
+    {
+        if (!json_is_string(value))
+            return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is no text", key);
+    }
+    return 0;
 }
 
 int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)

@@ -1,16 +1,60 @@
-#include <stdbool.h>
+#include <stdio.h>
 
-#include "model/model.h"
+#include "base/memory.h"
+#include "model/readers.h"
 
-/* Bounds on what a weight file may ask for: far above any published network, far below what would
- * overflow or exhaust memory. */
-enum { MAX_BLOCKS = 128, MAX_FEATURES = 512, MAX_SCALE = 8 };
+/* Bounds on what a weight file may ask for: far above any published network (16.7 million weights),
+ * far below what would overflow or exhaust memory. */
+enum { MAX_BLOCKS = 128, MAX_FEATURES = 512, MAX_SCALE = 8, MAX_FLOATS = 1 << 27 };
 
 enum { DENSE_BLOCKS = 3, DENSE_CONVS = 5, RRDB_CONVS = DENSE_BLOCKS * DENSE_CONVS };
 
 int resr_spec_convs(const ResrNetSpec *spec)
 {
     return spec->arch == RESR_ARCH_RRDB ? RRDB_CONVS * spec->num_blocks + 6 : spec->num_blocks + 2;
+}
+
+static ResrConvShape srvgg_conv(const ResrNetSpec *spec, int index)
+{
+    bool last = index == spec->num_blocks + 1;
+    ResrConvShape conv = {.cout = last ? 3 * spec->scale * spec->scale : spec->nf,
+                          .cin = index == 0 ? 3 : spec->nf,
+                          .has_slope = !last};
+    snprintf(conv.name, sizeof conv.name, "body.%d", 2 * index);
+    return conv;
+}
+
+ResrConvShape resr_spec_conv(const ResrNetSpec *spec, int index)
+{
+    static const char *const tail[] = {"conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"};
+    if (spec->arch == RESR_ARCH_SRVGG)
+        return srvgg_conv(spec, index);
+    ResrConvShape conv = {.cout = spec->nf, .cin = spec->nf};
+    int in_body = index - 1, behind = in_body - RRDB_CONVS * spec->num_blocks;
+    if (index == 0) {
+        conv.cin = 3 * spec->unshuffle * spec->unshuffle;
+        snprintf(conv.name, sizeof conv.name, "conv_first");
+    } else if (behind >= 0) {
+        conv.cout = behind == 4 ? 3 : spec->nf;
+        snprintf(conv.name, sizeof conv.name, "%s", tail[behind]);
+    } else {
+        int dense = in_body / DENSE_CONVS, i = in_body % DENSE_CONVS;
+        conv.cout = i < DENSE_CONVS - 1 ? spec->gc : spec->nf;
+        conv.cin = spec->nf + i * spec->gc;
+        snprintf(conv.name, sizeof conv.name, "body.%d.rdb%d.conv%d", dense / DENSE_BLOCKS,
+                 dense % DENSE_BLOCKS + 1, i + 1);
+    }
+    return conv;
+}
+
+size_t resr_spec_floats(const ResrNetSpec *spec)
+{
+    size_t floats = 0;
+    for (int i = 0; i < resr_spec_convs(spec); i++) {
+        ResrConvShape conv = resr_spec_conv(spec, i);
+        floats += (size_t)conv.cout * ((size_t)conv.cin * 9 + 1 + conv.has_slope);
+    }
+    return floats;
 }
 
 int resr_spec_check(const ResrNetSpec *spec)
@@ -20,12 +64,12 @@ int resr_spec_check(const ResrNetSpec *spec)
         return resr_fail(RESR_ERR_DATA, "architecture %d is unknown", spec->arch);
     if (spec->num_blocks < (rrdb ? 1 : 0) || spec->num_blocks > MAX_BLOCKS || spec->nf < 1 ||
         spec->nf > MAX_FEATURES || spec->scale < 1 || spec->scale > MAX_SCALE ||
-        spec->gc < (rrdb ? 1 : 0) || spec->gc > MAX_FEATURES)
-        return resr_fail(
-            RESR_ERR_DATA,
-            "a network of %d blocks, %d features, %d growth channels and scale %d is not "
-            "supported (at most %d blocks, %d features, scale %d)",
-            spec->num_blocks, spec->nf, spec->gc, spec->scale, MAX_BLOCKS, MAX_FEATURES, MAX_SCALE);
+        spec->gc < (rrdb ? 1 : 0) || spec->gc > (rrdb ? MAX_FEATURES : 0))
+        return resr_fail(RESR_ERR_DATA,
+                         "a network of %d blocks, %d features, %d growth channels and scale %d is "
+                         "not supported (at most %d blocks, %d features, scale %d)",
+                         spec->num_blocks, spec->nf, spec->gc, spec->scale, MAX_BLOCKS,
+                         MAX_FEATURES, MAX_SCALE);
     if (rrdb ? spec->scale * spec->unshuffle != 4 : spec->unshuffle != 1)
         return resr_fail(RESR_ERR_DATA,
                          "scale %d with pixel_unshuffle(%d) is no network of this kind",
@@ -33,30 +77,34 @@ int resr_spec_check(const ResrNetSpec *spec)
     if (!(spec->resize > 0 && spec->resize <= MAX_SCALE))
         return resr_fail(RESR_ERR_DATA, "a resize of the output by %g is not supported",
                          spec->resize);
+    if (resr_spec_floats(spec) > MAX_FLOATS)
+        return resr_fail(RESR_ERR_DATA, "a network of %zu weights is not supported; at most %d are",
+                         resr_spec_floats(spec), MAX_FLOATS);
     return 0;
 }
 
 double resr_spec_macs_per_px(const ResrNetSpec *spec)
 {
-    double nf = spec->nf, gc = spec->gc, macs;
-    if (spec->arch == RESR_ARCH_SRVGG)
-        return 9 * nf * (3 + spec->num_blocks * nf + 3.0 * spec->scale * spec->scale);
-    double dense = 0;
-    for (int i = 0; i < DENSE_CONVS; i++)
-        dense += 9 * (nf + i * gc) * (i < DENSE_CONVS - 1 ? gc : nf);
-    macs = 9 * nf * 3 * spec->unshuffle * spec->unshuffle;         /* conv_first */
-    macs += DENSE_BLOCKS * spec->num_blocks * dense + 9 * nf * nf; /* body, conv_body */
-    macs +=
-        9 * nf * nf * (4 + 16 + 16) + 9 * nf * 3 * 16; /* conv_up1, conv_up2, conv_hr, conv_last */
+    /* Those behind conv_body run at 2x (conv_up1) and 4x of the body's grid. */
+    static const int area[] = {1, 4, 16, 16, 16};
+    int n = resr_spec_convs(spec);
+    double macs = 0;
+    for (int i = 0; i < n; i++) {
+        ResrConvShape conv = resr_spec_conv(spec, i);
+        int behind = spec->arch == RESR_ARCH_RRDB ? i - (n - 5) : 0;
+        macs += 9.0 * conv.cin * conv.cout * (behind > 0 ? area[behind] : 1);
+    }
     return macs / (spec->unshuffle * spec->unshuffle);
 }
 
 int resr_spec_radius_px(const ResrNetSpec *spec)
 {
     if (spec->arch == RESR_ARCH_SRVGG)
-        return spec->num_blocks + 2;
-    /* conv_first, the body and conv_body on the body's grid; conv_up1 at 2x; conv_up2, conv_hr and
-     * conv_last at 4x: 1/2 + 3/4 of a body pixel, rounded up. */
-    int body = 2 + RRDB_CONVS * spec->num_blocks + 2;
-    return body * spec->unshuffle;
+        return resr_spec_convs(spec);
+    /* On the body's grid: conv_first, the dense blocks, conv_body, and 2 for what follows:
+     * conv_up2, conv_hr and conv_last reach 3 pixels at 4x, which is 2 at 2x; with conv_up1 3
+     * there, which is
+     * 2. With pixel_unshuffle a pixel of the body's grid is a square of pixels. */
+    int body_px = 1 + RRDB_CONVS * spec->num_blocks + 1 + 2;
+    return body_px * spec->unshuffle + spec->unshuffle - 1;
 }

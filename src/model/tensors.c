@@ -13,6 +13,14 @@ size_t resr_dtype_bytes(ResrDtype dtype)
     return dtype == RESR_DTYPE_F32 ? 4 : 2;
 }
 
+size_t resr_tensor_bytes(const ResrTensor *tensor)
+{
+    size_t bytes = resr_dtype_bytes(tensor->dtype);
+    for (int i = 0; i < tensor->rank; i++)
+        bytes *= (size_t)tensor->shape[i];
+    return bytes;
+}
+
 /* IEEE 754 binary16 to binary32, exact. */
 static float half_to_float(uint16_t half)
 {
@@ -52,11 +60,20 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
     return 0;
 }
 
+/* In tensors that are sorted by name. */
 static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(tensors[i].name, name) == 0)
-            return &tensors[i];
+    size_t first = 0, end = n;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        int order = strcmp(tensors[middle].name, name);
+        if (order == 0)
+            return &tensors[middle];
+        if (order < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
     return NULL;
 }
 
@@ -69,9 +86,12 @@ static void shape_text(char out[96], const int64_t *shape, int rank)
     snprintf(out + used, 96 - (size_t)used, "]");
 }
 
-/* Fills `out` from the tensor of this name, which must have exactly this shape. */
-static int take(float *out, ResrTensor *tensors, size_t n, const char *name, int rank,
-                const int64_t *shape)
+/* What is to be done with a tensor that the network has: first all shapes are checked, then, with
+ * the memory for them at hand, the values are read. */
+typedef enum Pass { PASS_CHECK, PASS_READ } Pass;
+
+static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, const int64_t *shape,
+                 Pass pass, float *out)
 {
     char expected[96], found[96];
     size_t count = 1;
@@ -89,21 +109,25 @@ static int take(float *out, ResrTensor *tensors, size_t n, const char *name, int
         return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", name, found,
                          expected);
     tensor->used = true;
-    return resr_weights_convert(out, tensor->data, tensor->dtype, count, name);
+    return pass == PASS_CHECK ? 0
+                              : resr_weights_convert(out, tensor->data, tensor->dtype, count, name);
 }
 
-static int take_conv(ResrTensor *tensors, size_t n, const ResrConv *conv, int index)
+/* `conv`: where the values go, NULL in the first pass. */
+static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape, int index,
+                      const ResrConv *conv)
 {
     char name[RESR_TENSOR_NAME_BYTES];
-    const int64_t shape[] = {conv->cout, conv->cin, 3, 3};
-    snprintf(name, sizeof name, "%s.weight", conv->name);
-    int ret = take(conv->weight, tensors, n, name, 4, shape);
-    snprintf(name, sizeof name, "%s.bias", conv->name);
+    const int64_t sizes[] = {shape->cout, shape->cin, 3, 3};
+    Pass pass = conv ? PASS_READ : PASS_CHECK;
+    snprintf(name, sizeof name, "%s.weight", shape->name);
+    int ret = visit(tensors, n, name, 4, sizes, pass, conv ? conv->weight : NULL);
+    snprintf(name, sizeof name, "%s.bias", shape->name);
     if (ret == 0)
-        ret = take(conv->bias, tensors, n, name, 1, shape);
+        ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->bias : NULL);
     snprintf(name, sizeof name, "body.%d.weight", 2 * index + 1); /* the PReLU behind it */
-    if (ret == 0 && conv->slope)
-        ret = take(conv->slope, tensors, n, name, 1, shape);
+    if (ret == 0 && shape->has_slope)
+        ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->slope : NULL);
     return ret;
 }
 
@@ -162,30 +186,61 @@ static int infer_srvgg(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
     return 0;
 }
 
-int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
+static int by_name(const void *a, const void *b)
 {
-    ResrNetSpec spec;
+    return strcmp(((const ResrTensor *)a)->name, ((const ResrTensor *)b)->name);
+}
+
+/* Sorts by name, for find(). */
+static int sort(ResrTensor *tensors, size_t n)
+{
+    if (n > RESR_MAX_TENSORS)
+        return resr_fail(RESR_ERR_DATA, "%zu tensors; at most %d are read", n, RESR_MAX_TENSORS);
+    qsort(tensors, n, sizeof *tensors, by_name);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(tensors[i - 1].name, tensors[i].name) == 0)
+            return resr_fail(RESR_ERR_DATA, "tensor %s is there twice", tensors[i].name);
+    return 0;
+}
+
+static int infer(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
+{
     int ret;
-    *out = NULL;
     if (find(tensors, n, "conv_first.weight"))
-        ret = infer_rrdb(&spec, tensors, n);
+        ret = infer_rrdb(spec, tensors, n);
     else if (find(tensors, n, "body.0.weight"))
-        ret = infer_srvgg(&spec, tensors, n);
+        ret = infer_srvgg(spec, tensors, n);
     else
         ret =
             resr_fail(RESR_ERR_DATA,
                       "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) is "
                       "there%s%s; the network must be named as in the official checkpoints",
                       n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
+    return ret < 0 ? ret : resr_spec_check(spec);
+}
+
+int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
+{
+    ResrNetSpec spec;
+    *out = NULL;
+    int ret = sort(tensors, n);
     if (ret == 0)
-        ret = resr_model_create(out, &spec);
-    for (int i = 0; ret == 0 && i < (*out)->n_convs; i++)
-        ret = take_conv(tensors, n, &(*out)->convs[i], i);
+        ret = infer(&spec, tensors, n);
+    for (int i = 0; ret == 0 && i < resr_spec_convs(&spec); i++) {
+        ResrConvShape shape = resr_spec_conv(&spec, i);
+        ret = visit_conv(tensors, n, &shape, i, NULL);
+    }
     for (size_t i = 0; ret == 0 && i < n; i++)
         if (!tensors[i].used)
             ret = resr_fail(RESR_ERR_DATA,
                             "tensor %s is not part of the network that the others form",
                             tensors[i].name);
+    if (ret == 0)
+        ret = resr_model_create(out, &spec);
+    for (int i = 0; ret == 0 && i < (*out)->n_convs; i++) {
+        ResrConvShape shape = resr_spec_conv(&spec, i);
+        ret = visit_conv(tensors, n, &shape, i, &(*out)->convs[i]);
+    }
     if (ret < 0) {
         resr_model_free(*out);
         *out = NULL;

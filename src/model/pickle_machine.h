@@ -1,0 +1,108 @@
+#ifndef RESR_MODEL_PICKLE_MACHINE_H
+#define RESR_MODEL_PICKLE_MACHINE_H
+
+/* What pickle.c (the opcodes) and pickle_tensors.c (what a state dict is made of) share: values,
+ * and the stack machine that holds them. */
+
+#include "model/pickle.h"
+
+/* A checkpoint of 702 tensors has a pickle of 80 KB, 15,000 values, a stack of tens and a memo of
+ * thousands. */
+enum {
+    RESR_PICKLE_MAX_BYTES = 4 << 20,
+    RESR_PICKLE_MAX_STACK = 4096,
+    RESR_PICKLE_MAX_MEMO = 100000,
+    RESR_PICKLE_MAX_VALUES = 200000,
+    RESR_PICKLE_MAX_ITEMS = 1 << 20, /* of all sequences and dictionaries together */
+};
+
+typedef enum ResrPickleKind {
+    RESR_PICKLE_NONE,
+    RESR_PICKLE_BOOL,
+    RESR_PICKLE_INT,
+    RESR_PICKLE_FLOAT,
+    RESR_PICKLE_TEXT,
+    RESR_PICKLE_TUPLE,
+    RESR_PICKLE_LIST,
+    RESR_PICKLE_DICT,
+    RESR_PICKLE_GLOBAL,
+    RESR_PICKLE_STORAGE,
+    RESR_PICKLE_TENSOR,
+} ResrPickleKind;
+
+/* The globals that are known, as tokens. The storages come in the order of ResrDtype. */
+typedef enum ResrPickleGlobal {
+    RESR_PICKLE_ORDERED_DICT,
+    RESR_PICKLE_REBUILD_TENSOR,
+    RESR_PICKLE_REBUILD_PARAMETER,
+    RESR_PICKLE_FLOAT_STORAGE,
+    RESR_PICKLE_HALF_STORAGE,
+    RESR_PICKLE_BFLOAT16_STORAGE,
+} ResrPickleGlobal;
+
+typedef struct ResrPickleValue ResrPickleValue;
+
+struct ResrPickleValue {
+    ResrPickleKind kind;
+    int64_t number;   /* BOOL, INT; GLOBAL: which; STORAGE: ResrDtype; DICT: 1 if it is ordered */
+    const char *text; /* TEXT, STORAGE (its key): `count` bytes inside the pickle */
+    size_t count;     /* bytes of TEXT; items of TUPLE, LIST and DICT (key, value, key, ...) */
+    ResrPickleValue **items;
+    size_t capacity;
+    int64_t numel;                  /* STORAGE */
+    const ResrPickleValue *storage; /* TENSOR, as what follows */
+    int64_t offset;
+    int rank;
+    int64_t shape[RESR_TENSOR_MAX_RANK];
+    ResrPickleValue *next; /* all values, for freeing */
+};
+
+typedef struct ResrPickle {
+    const uint8_t *data;
+    size_t bytes, at;
+    size_t op_at; /* offset of the opcode at work */
+    uint8_t op;
+    ResrPickleValue *stack[RESR_PICKLE_MAX_STACK];
+    int depth;
+    int marks[RESR_PICKLE_MAX_STACK];
+    int n_marks;
+    ResrPickleValue **memo;
+    ResrPickleValue *all;
+    int n_values;
+    size_t n_items;
+} ResrPickle;
+
+/* RESR_ERR_DATA with the opcode at work and its offset. */
+int resr_pickle_refuse(const ResrPickle *p, const char *what);
+
+/* A new value, owned by the machine; NULL past the limit, which resr_pickle_push() reports. */
+ResrPickleValue *resr_pickle_create(ResrPickle *p, ResrPickleKind kind);
+
+RESR_MUST_CHECK int resr_pickle_push(ResrPickle *p, ResrPickleValue *value);
+
+/* The value on top (removed, or not); NULL if there is none above the last mark. */
+ResrPickleValue *resr_pickle_pop(ResrPickle *p);
+ResrPickleValue *resr_pickle_top(const ResrPickle *p);
+
+/* Adds an item to a tuple, list or dictionary. */
+RESR_MUST_CHECK int resr_pickle_append(ResrPickle *p, ResrPickleValue *to, ResrPickleValue *item);
+
+bool resr_pickle_is_text(const ResrPickleValue *value, const char *text);
+
+void resr_pickle_free(ResrPickle *p);
+
+/* GLOBAL: two lines, module and name, which must be one of the known pairs. */
+RESR_MUST_CHECK int resr_pickle_global(ResrPickle *p);
+
+/* BINPERSID: ('storage', type, key, device, number of elements). */
+RESR_MUST_CHECK int resr_pickle_persistent_id(ResrPickle *p);
+
+/* REDUCE would call a function; here it recognises the three calls of a state dict. */
+RESR_MUST_CHECK int resr_pickle_reduce(ResrPickle *p);
+
+/* The tensors of a state dict, see resr_pickle_read(). */
+RESR_MUST_CHECK int resr_pickle_collect(ResrTensor **tensors, size_t *n,
+                                        const ResrPickleValue *root, ResrRecordReader read_record,
+                                        void *user);
+
+#endif
