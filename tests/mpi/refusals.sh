@@ -69,6 +69,7 @@ refuse 66 "models/fetch.sh RealESRGAN_x2plus" -i good.mp4 -o out.mp4 -s 2 -m mod
 refuse 66 "no_such.pth" -i good.mp4 -o out.mp4 -m no_such.pth
 refuse 69 "avx512" -i good.mp4 -o out.mp4 $m --backend avx512 --cpumask c
 refuse 73 "exists.mp4" -i good.mp4 -o exists.mp4 $m
+refuse 73 "cannot be created" -i good.mp4 -o /proc/out.mp4 $m
 refuse 73 "nowhere" -i good.mp4 -o nowhere/out.mp4 $m
 cmp -s good.mp4 exists.mp4 || { echo "FAILED: an existing output was touched"; failures=$((failures + 1)); }
 if [ "$(id -u)" != 0 ]; then
