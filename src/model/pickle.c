@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "model/pickle_machine.h"
 
+enum { OP_PROTO = 0x80, OP_STOP = '.' };
+
 typedef ResrPickle Machine;
 typedef ResrPickleValue Value;
 
@@ -202,7 +204,7 @@ static const struct Opcode {
     int (*handle)(Machine *p, int argument);
     int argument;
 } opcodes[] = {
-    {0x80, op_proto, 2},                  /* PROTO */
+    {OP_PROTO, op_proto, 2},              /* PROTO */
     {'c', op_global, 0},                  /* GLOBAL */
     {')', op_empty, RESR_PICKLE_TUPLE},   /* EMPTY_TUPLE */
     {0x85, op_tuple, 1},                  /* TUPLE1 */
@@ -248,7 +250,9 @@ static int run(Machine *p)
     while (p->at < p->bytes) {
         p->op_at = p->at;
         p->op = p->data[p->at++];
-        if (p->op == '.') { /* STOP */
+        if (p->op_at == 0 && p->op != OP_PROTO)
+            return resr_pickle_refuse(p, "a pickle begins with the number of its protocol");
+        if (p->op == OP_STOP) {
             if (p->depth != 1 || p->n_marks > 0 || p->stack[0]->kind != RESR_PICKLE_DICT)
                 return resr_pickle_refuse(p, "the result is no dictionary");
             return p->at == p->bytes ? 0 : resr_pickle_refuse(p, "something follows the end");

@@ -1,0 +1,72 @@
+#ifndef RESR_TESTS_MODEL_FILES_H
+#define RESR_TESTS_MODEL_FILES_H
+
+/* Weight files made in memory, whole ones and, through what the caller changes before or after,
+ * broken ones. Everything aborts the test on failure. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/readers.h"
+
+/* Bytes that grow; freed with free(data). */
+typedef struct TestBuffer {
+    uint8_t *data;
+    size_t bytes, capacity;
+} TestBuffer;
+
+void test_add(TestBuffer *buffer, const void *data, size_t bytes);
+void test_add_text(TestBuffer *buffer, const char *text);
+void test_add_number(TestBuffer *buffer, uint64_t value, int bytes); /* little-endian */
+
+/* Replaces the only occurrence of `old` (counted from the `skip`-th) in a buffer of text. */
+void test_replace(TestBuffer *buffer, const char *old, const char *replacement, int skip);
+
+/* Writes a file into `folder` and its path into `path` (PATH_MAX bytes). */
+void test_write(char *path, const char *folder, const char *name, const TestBuffer *buffer);
+
+/* A folder of this test's own, and its removal with everything in it. */
+void test_folder(char *path);
+void test_remove_folder(const char *path);
+
+/* A tensor as files know it: one per weight, bias and slope of a model. */
+typedef struct TestTensor {
+    char name[64];
+    int rank;
+    int shape[4];
+    const float *values;
+    size_t count;
+} TestTensor;
+
+/* Tensors of a model in order; returns their number. */
+int test_tensors(TestTensor *tensors, int max, const ResrModel *model);
+
+TestBuffer test_safetensors(const ResrModel *model);
+
+/* The header alone may be replaced: length, header, data. */
+TestBuffer test_safetensors_raw(const char *header, const void *data, size_t bytes);
+
+/* The pickle of {"params_ema": OrderedDict of the model's tensors}; wrapped: false leaves the outer
+ * dictionary out. */
+TestBuffer test_pickle(const ResrModel *model, bool wrapped);
+
+/* An entry of a zip, and how it lies. */
+typedef struct TestZipEntry {
+    const char *name;
+    const void *data;
+    size_t bytes;
+    size_t local, central; /* filled in: offsets of the entry's headers */
+} TestZipEntry;
+
+/* A zip as torch.save writes it: stored, aligned to 64 bytes, data descriptors, zip64 end records;
+ * plain: no descriptors and no zip64. */
+TestBuffer test_zip(TestZipEntry *entries, int n, bool plain);
+
+/* data.pkl, byteorder, version and data/I for each tensor under "archive/". */
+TestBuffer test_pth(const ResrModel *model, const TestBuffer *pickle, bool plain);
+
+TestBuffer test_ncnn_param(const ResrModel *model);
+TestBuffer test_ncnn_bin(const ResrModel *model);
+
+#endif

@@ -1,0 +1,186 @@
+/* Networks' shapes, sizes and reach, and the conversion of weights, against published figures and
+ * definitions. */
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/sha256.h"
+#include "model/readers.h"
+
+static const ResrNetSpec x4plus = {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 1};
+static const ResrNetSpec x2plus = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 1};
+static const ResrNetSpec anime_6b = {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 1};
+static const ResrNetSpec animevideov3 = {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 1};
+static const ResrNetSpec general = {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 1};
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    const struct {
+        const ResrNetSpec *spec;
+        size_t floats;
+        int convs, radius_px;
+        double mflop_per_px; /* 2 * MAC */
+    } networks[] = {
+        {&x4plus, 16697987, 351, 349, 35.85}, {&x2plus, 16703171, 351, 699, 8.97},
+        {&anime_6b, 4467779, 96, 94, 11.41},  {&animevideov3, 621424, 18, 18, 1.238},
+        {&general, 1213296, 34, 34, 2.418},
+    };
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        const ResrNetSpec *spec = networks[i].spec;
+        ResrModel *model;
+        assert_int_equal(resr_model_create(&model, spec), 0);
+        assert_int_equal(model->arena_floats, networks[i].floats);
+        assert_int_equal(model->n_convs, networks[i].convs);
+        const ResrConv *last = &model->convs[model->n_convs - 1];
+        const float *end = last->slope ? last->slope + last->cout : last->bias + last->cout;
+        assert_ptr_equal(end, model->arena + model->arena_floats);
+        resr_model_free(model);
+        assert_int_equal(resr_spec_radius_px(spec), networks[i].radius_px);
+        double mflop = 2e-6 * resr_spec_macs_per_px(spec);
+        assert_true(fabs(mflop - networks[i].mflop_per_px) < 0.005);
+    }
+}
+
+static void assert_conv(const ResrNetSpec *spec, int index, const char *name, int cout, int cin,
+                        bool has_slope)
+{
+    ResrConvShape conv = resr_spec_conv(spec, index);
+    assert_string_equal(conv.name, name);
+    assert_int_equal(conv.cout, cout);
+    assert_int_equal(conv.cin, cin);
+    assert_int_equal(conv.has_slope, has_slope);
+}
+
+static void test_names_and_order(void **state)
+{
+    (void)state;
+    assert_conv(&x4plus, 0, "conv_first", 64, 3, false);
+    assert_conv(&x2plus, 0, "conv_first", 64, 12, false);
+    assert_conv(&x4plus, 1, "body.0.rdb1.conv1", 32, 64, false);
+    assert_conv(&x4plus, 5, "body.0.rdb1.conv5", 64, 192, false);
+    assert_conv(&x4plus, 345, "body.22.rdb3.conv5", 64, 192, false);
+    assert_conv(&x4plus, 346, "conv_body", 64, 64, false);
+    assert_conv(&x4plus, 349, "conv_hr", 64, 64, false);
+    assert_conv(&x4plus, 350, "conv_last", 3, 64, false);
+    assert_conv(&animevideov3, 0, "body.0", 64, 3, true);
+    assert_conv(&animevideov3, 16, "body.32", 64, 64, true);
+    assert_conv(&animevideov3, 17, "body.34", 48, 64, false);
+}
+
+static void test_impossible_networks(void **state)
+{
+    (void)state;
+    const struct {
+        ResrNetSpec spec;
+        const char *words;
+    } refused[] = {
+        {{3, 4, 1, 23, 64, 32, 1}, "architecture 3"},
+        {{RESR_ARCH_RRDB, 4, 1, 0, 64, 32, 1}, "0 blocks"},
+        {{RESR_ARCH_RRDB, 4, 1, 129, 64, 32, 1}, "129 blocks"},
+        {{RESR_ARCH_RRDB, 4, 1, 23, 0, 32, 1}, "0 features"},
+        {{RESR_ARCH_RRDB, 4, 1, 23, 64, 0, 1}, "0 growth"},
+        {{RESR_ARCH_RRDB, 4, 2, 23, 64, 32, 1}, "pixel_unshuffle(2)"},
+        {{RESR_ARCH_RRDB, 4, 1, 128, 512, 512, 1}, "weights is not supported"},
+        {{RESR_ARCH_SRVGG, 9, 1, 16, 64, 0, 1}, "scale 9"},
+        {{RESR_ARCH_SRVGG, 4, 2, 16, 64, 0, 1}, "pixel_unshuffle(2)"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 8, 1}, "8 growth"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 0}, "resize of the output by 0"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, NAN}, "nan"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        ResrModel *model = (ResrModel *)1;
+        assert_int_equal(resr_model_create(&model, &refused[i].spec), RESR_ERR_DATA);
+        assert_null(model);
+        assert_non_null(strstr(resr_error_text(), refused[i].words));
+    }
+}
+
+/* Every binary16 and bfloat16 number becomes the same number, by their definitions. */
+static void test_every_half(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 65536; bits++) {
+        uint8_t bytes[2] = {(uint8_t)bits, (uint8_t)(bits >> 8)};
+        unsigned exponent = bits >> 10 & 31, mantissa = bits & 1023;
+        double expected =
+            exponent ? ldexp(1024 + mantissa, (int)exponent - 25) : ldexp(mantissa, -24);
+        float value = 0;
+        int ret = resr_weights_convert(&value, bytes, RESR_DTYPE_F16, 1, "w");
+        if (exponent == 31 || expected > 1e4) {
+            assert_int_equal(ret, RESR_ERR_DATA);
+        } else {
+            assert_int_equal(ret, 0);
+            assert_true(fabs((double)value) == expected);
+            assert_int_equal(signbit(value) != 0, bits >> 15);
+        }
+        exponent = bits >> 7 & 255, mantissa = bits & 127;
+        expected = exponent ? ldexp(128 + mantissa, (int)exponent - 134) : ldexp(mantissa, -133);
+        ret = resr_weights_convert(&value, bytes, RESR_DTYPE_BF16, 1, "w");
+        if (exponent == 255 || expected > 1e4) {
+            assert_int_equal(ret, RESR_ERR_DATA);
+        } else {
+            assert_int_equal(ret, 0);
+            assert_true(fabs((double)value) == expected);
+            assert_int_equal(signbit(value) != 0, bits >> 15);
+        }
+    }
+}
+
+static void test_weights_are_finite(void **state)
+{
+    (void)state;
+    const float refused[] = {NAN, INFINITY, -INFINITY, 1.0001e4f, -3e38f};
+    float out[3], values[3] = {1, -1e4f, 0};
+    assert_int_equal(resr_weights_convert(out, (uint8_t *)values, RESR_DTYPE_F32, 3, "w"), 0);
+    assert_memory_equal(out, values, sizeof out);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        values[2] = refused[i];
+        assert_int_equal(resr_weights_convert(out, (uint8_t *)values, RESR_DTYPE_F32, 3, "w"),
+                         RESR_ERR_DATA);
+        assert_non_null(strstr(resr_error_text(), "w: value 2"));
+    }
+}
+
+/* FIPS 180-4 examples: NIST's "SHA256.pdf" (one block, two blocks) and a million times 'a'. */
+static void test_sha256(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        int repeats;
+        const char *hex;
+    } examples[] = {
+        {"", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1,
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+        {"aaaaaaaaaa", 100000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
+    };
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        ResrSha256 sha;
+        char hex[65];
+        resr_sha256_start(&sha);
+        for (int k = 0; k < examples[i].repeats; k++)
+            resr_sha256_update(&sha, examples[i].text, strlen(examples[i].text));
+        resr_sha256_finish(&sha, hex);
+        assert_string_equal(hex, examples[i].hex);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parameters),          cmocka_unit_test(test_names_and_order),
+        cmocka_unit_test(test_impossible_networks), cmocka_unit_test(test_every_half),
+        cmocka_unit_test(test_weights_are_finite),  cmocka_unit_test(test_sha256),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
