@@ -60,7 +60,7 @@ sizes)
     done
     ;;
 paths)
-    git grep -nIE '(/work/|/root/|/home/[a-z])' -- . ':!tests/lint' 2>/dev/null && complain "paths of one machine"
+    git grep -nIE '/(wor[k]|roo[t]|home/[a-z]+)/' -- . ':!tests/lint' 2>/dev/null && complain "paths of one machine"
     git grep -nIE '\b(TODO|FIXME|XXX)\b' -- src bench jobs models tests ':!tests/lint' 2>/dev/null && complain "marks of unfinished work"
     ;;
 shell)
