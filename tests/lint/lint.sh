@@ -54,6 +54,7 @@ sizes)
     for file in $sources; do
         lines=$(wc -l <"$file")
         [ "$lines" -le 600 ] || complain "$file: $lines lines, more than 600"
+        case $file in tests/*) continue ;; esac # a table of cases is as long as there are cases
         awk -v file="$file" '/^[a-zA-Z].*\)$/ { start = NR } /^}/ { if (start && NR - start > 80) {
             print file ":" start ": a function of " NR - start " lines, more than 80"; bad = 1 } start = 0 }
             END { exit bad }' "$file" || failed=1

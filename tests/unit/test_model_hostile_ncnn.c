@@ -1,0 +1,310 @@
+/* ncnn models whose graph or weights break one rule each. */
+
+#include <limits.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model_files.h"
+#include "random_model.h"
+
+static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 1};
+static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 1};
+
+static char folder[PATH_MAX];
+
+static ResrModel *make_model(const ResrNetSpec *spec)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, spec, 5, 1.0), 0);
+    return model;
+}
+
+static int read_model(ResrModel **out, const TestBuffer *param)
+{
+    char path[PATH_MAX];
+    ResrBytes bytes = {malloc(param->bytes), param->bytes};
+    assert_non_null(bytes.data);
+    memcpy(bytes.data, param->data, param->bytes);
+    *out = NULL;
+    snprintf(path, sizeof path, "%.4000s/m.param", folder);
+    int ret = resr_model_read_ncnn(out, &bytes, path);
+    free(bytes.data);
+    return ret;
+}
+
+static void refuse(const TestBuffer *param, const char *words)
+{
+    ResrModel *model;
+    int ret = read_model(&model, param);
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    assert_null(model);
+}
+
+/* Puts the model's .bin in the folder and returns its .param. */
+static TestBuffer prepare(const ResrNetSpec *spec)
+{
+    char path[PATH_MAX];
+    ResrModel *model = make_model(spec);
+    TestBuffer param = test_ncnn_param(model), bin = test_ncnn_bin(model);
+    test_write(path, folder, "m.bin", &bin);
+    free(bin.data);
+    resr_model_free(model);
+    return param;
+}
+
+#define NOT_RRDB "is not that of RRDBNet"
+#define NOT_SRVGG "is not that of SRVGGNetCompact"
+
+/* A piece of the .param replaced by another (its `skip`-th occurrence). */
+static void test_graphs(void **state)
+{
+    (void)state;
+    static const struct {
+        const ResrNetSpec *spec;
+        const char *old, *replacement;
+        int skip;
+        const char *words;
+    } cases[] = {
+        /* counts and lines */
+        {&srvgg, "\n10 11\n", "\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\nten eleven\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\n10\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\n-10 11\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\n10001 11\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\n10 10001\n", 0, "the second line has no counts"},
+        {&srvgg, "\n10 11\n", "\n11 11\n", 0, "11 layers were announced, 10 are there"},
+        {&srvgg, "\n10 11\n", "\n9 11\n", 0, "more than the 9 layers"},
+        {&srvgg, "\n10 11\n", "\n10 10\n", 0, "only 10 blobs were announced"},
+        {&srvgg, "\n10 11\n", "\n10 12\n", 0, "12 blobs were announced, 11 are there"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU", 0, "lacks its type, name or counts"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1", 0,
+         "layer prelu0 has 1 inputs and c0 outputs"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 x 1", 0, "layer prelu0 has x inputs"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 -1 1", 0, "layer prelu0 has -1 inputs"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1 65", 0, "and 65 outputs"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1 0", 0, "and 0 outputs"},
+        {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1 99999999999999999999", 0, "outputs"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0", 0,
+         "lacks the name of a blob"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 nowhere p0", 0, "reads blob nowhere"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 p0 p0", 0, "reads blob p0"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 c0 c0", 0, "writes blob c0"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 0 1 p0", 0, "layer prelu0 has no input"},
+        {&srvgg, "PReLU prelu0",
+         "PReLU "
+         "a_name_that_is_longer_than_any_layer_of_any_network_should_ever_need_to_have",
+         0, "lacks its type, name or counts"},
+        /* parameters */
+        {&srvgg, " 0=4 1=3", " 0=4 =3", 0, "'=3' is no parameter"},
+        {&srvgg, " 0=4 1=3", " 0=4 13", 0, "'13' is no parameter"},
+        {&srvgg, " 0=4 1=3", " 0=4 1=", 0, "'1=' is not of 1 numbers"},
+        {&srvgg, " 0=4 1=3", " 0=4 1=3x", 0, "'1=3x' is not of 1 numbers"},
+        {&srvgg, " 0=4 1=3", " 0=4 0=4 1=3", 0, "parameter 0 is there twice"},
+        {&srvgg, " 0=4 1=3", " 0=4 99999999999=3", 0, "is no parameter"},
+        {&rrdb, "-23310=1,", "-23310=2,", 0, "is not of 2 numbers"},
+        {&rrdb, "-23310=1,", "-23310=5,", 0, "is no array of 1 to 4 numbers"},
+        {&rrdb, "-23310=1,", "-23310=", 0, "is no array of 1 to 4 numbers"},
+        {&rrdb, "-23310=1,", "-23309=1,", 0, "parameter 9 is there twice"},
+        /* convolutions */
+        {&srvgg, " 1=3 4=1", " 1=1 4=1", 0, "layer body.0: expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 11=1 4=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 2=2 4=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 3=2 4=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 4=0", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 4=1 15=0", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 4=1 18=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 4=1 8=2", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1", " 1=3 4=1 19=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 1=3 4=1 5=1", " 1=3 4=1", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 0=4 1=3", " 0=0 1=3", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 0=4 1=3", " 0=4.5 1=3", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 0=4 1=3", " 0=nan 1=3", 0, "expected a 3x3 convolution"},
+        {&srvgg, " 0=4 1=3", " 0=5 1=3", 0, "convolution body.0 has 5 outputs, 108 weights"},
+        {&srvgg, " 0=4 1=3", " 0=513 1=3", 0, "513 features"},
+        {&srvgg, " 6=108", " 6=107", 0, "convolution body.0 has 4 outputs, 107 weights"},
+        {&srvgg, " 6=144", " 6=999999999", 0, "convolution body.2 has"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0 p0 0=5", 0, "and 5 slopes"},
+        {&srvgg, " 6=108", " 6=108 9=2 -23310=1,0.2", 0, NOT_SRVGG},
+        {&srvgg, " 6=108", " 6=108 9=1", 0, "layer body.0: activation 1"},
+        /* SRVGGNetCompact's graph */
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "ReLU prelu0 1 1 c0 p0 0=0.2", 0, NOT_SRVGG},
+        {&srvgg, "Convolution body.2 1 1 p0", "Convolution body.2 1 1 c0", 0, NOT_SRVGG},
+        {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=3", 0, NOT_SRVGG},
+        {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=2 1=1", 0,
+         "of type PixelShuffle is no part"},
+        {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=-2", 0, "scale -2"},
+        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=4", 0, "expected one factor"},
+        {&srvgg, "nearest 1 1 d1 n 0=1 1=2.0", "nearest 1 1 d1 n 0=1 1=3.0", 0,
+         "expected one factor"},
+        {&srvgg, "1=2.0 2=2.0", "1=3.0 2=3.0", 0, NOT_SRVGG},
+        {&srvgg, "1=2.0 2=2.0", "1=2.0 2=2.0 3=64 4=64", 0, "no fixed size"},
+        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=3", 0, "comes after the final resize"},
+        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s s", 0, NOT_SRVGG},
+        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s d1", 0, NOT_SRVGG},
+        {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 2 1 s n output 0=1", 0,
+         "layer add: expected"},
+        {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 1 1 s output", 0,
+         "layer add: expected"},
+        {&srvgg, "BinaryOp add", "Permute add", 0, "layer add of type Permute is no part"},
+        {&srvgg, "Split split", "Noop split", 0, "layer split of type Noop is no part"},
+        {&srvgg, "Convolution body.2", "ConvolutionDepthWise body.2", 0, "is no part of RRDBNet"},
+        {&srvgg, "Convolution body.2", "InnerProduct body.2", 0, "is no part of RRDBNet"},
+        /* RRDBNet's graph */
+        {&rrdb, " first b0_0_1 b0_0_1_in", " b0_0_1 first b0_0_1_in", 0, NOT_RRDB},
+        {&rrdb, " first b0_0_1 b0_0_2 b0_0_2_in", " first b0_0_2 b0_0_1 b0_0_2_in", 0, NOT_RRDB},
+        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1 -23301=2,0.1,1.0", 0, NOT_RRDB},
+        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1 -23301=2,1.0,0.2", 0, NOT_RRDB},
+        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1", 0, NOT_RRDB},
+        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=0 -23301=2,0.2,1.0", 0, "expected a sum of two"},
+        {&rrdb, "2=0.2", "2=0.25", 0, NOT_RRDB},
+        {&rrdb, "2=0.2", "2=inf", 0, NOT_RRDB},
+        {&rrdb, "BinaryOp sum0 2 1 m0 first x0", "BinaryOp sum0 2 1 m0 m0 x0", 0, NOT_RRDB},
+        {&rrdb, "BinaryOp feat 2 1 first body", "BinaryOp feat 2 1 x0 body", 0, NOT_RRDB},
+        {&rrdb, "2.000000e-01", "1.000000e-01", 3, NOT_RRDB},
+        {&rrdb, "ReLU relu 1 1 u2 r2 0=0.2", "ReLU relu 1 1 u2 r2", 0, NOT_RRDB},
+        {&rrdb, "up2 1 1 u1 n2 0=1 1=2.0 2=2.0", "up2 1 1 u1 n2 0=1 1=4.0 2=4.0", 0, NOT_RRDB},
+        {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, "comes after the final resize"},
+        {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0, NOT_RRDB},
+        {&rrdb, "Concat cat_b0_0_1 2 1", "Concat cat_b0_0_1 3 1 first", 0, NOT_RRDB},
+        {&rrdb, "b0_0_1_in\n", "b0_0_1_in 0=1\n", 0, "of type Concat is no part"},
+        {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "convolution conv_last has 4 outputs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestBuffer param = prepare(cases[i].spec);
+        test_replace(&param, cases[i].old, cases[i].replacement, cases[i].skip);
+        refuse(&param, cases[i].words);
+        free(param.data);
+    }
+}
+
+/* More layers that no path to the output needs. */
+static void test_dead_layers(void **state)
+{
+    (void)state;
+    TestBuffer param = prepare(&srvgg);
+    test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
+    test_replace(&param, "PixelShuffle",
+                 "Convolution dead 1 1 p0 dead 0=4 1=3 4=1 5=1 6=144\nPixelShuffle", 0);
+    refuse(&param, NOT_SRVGG);
+    free(param.data);
+    param = prepare(&srvgg);
+    test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
+    test_replace(&param, "PReLU prelu0", "Interp r 1 1 c0 r 0=2 1=1.5 2=1.5\nPReLU prelu0", 0);
+    refuse(&param, "layer prelu0 comes after the final resize");
+    free(param.data);
+    param = prepare(&srvgg);
+    test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
+    test_add_text(&param, "Interp last 1 1 output r 0=3 1=9 2=9\n");
+    refuse(&param, "a resize of the output by 9");
+    free(param.data);
+    param = prepare(&srvgg);
+    param.bytes = 1 << 23;
+    param.data = realloc(param.data, param.bytes);
+    assert_non_null(param.data);
+    memset(param.data + 9, ' ', param.bytes - 9);
+    refuse(&param, "8388608 bytes; at most 4194304");
+    free(param.data);
+}
+
+/* The .bin: too short, too long, of unknown kinds, with impossible values. */
+static void test_bin(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t offset; /* of four bytes that are replaced */
+        uint32_t value;
+        const char *words;
+    } changes[] = {
+        {0, 0x000D4B38, "convolution body.0: weights of kind 000d4b38"},
+        {0, 0x0002C056, "convolution body.0: weights of kind 0002c056"},
+        {0, 0x01306B48, "weights of kind 01306b48"},
+        {0, 1, "weights of kind 00000001"},
+        {0, 0x01306B47, "body.0: value"}, /* the fp32 weights read as fp16 */
+        {4, 0x7fc00000, "body.0: value 0 is nan"},
+        {4, 0x7f800000, "body.0: value 0 is inf"},
+        {4 + 4 * 108, 0x7f7fffff, "body.0: value 0 is"},      /* a bias */
+        {4 + 4 * 113, 0xff800000, "body.0: value 1 is -inf"}, /* a slope */
+    };
+    char path[PATH_MAX];
+    ResrModel *model = make_model(&srvgg), *read;
+    TestBuffer param = prepare(&srvgg), bin = test_ncnn_bin(model);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        uint8_t saved[4];
+        memcpy(saved, bin.data + changes[i].offset, 4);
+        memcpy(bin.data + changes[i].offset, &changes[i].value, 4);
+        test_write(path, folder, "m.bin", &bin);
+        refuse(&param, changes[i].words);
+        memcpy(bin.data + changes[i].offset, saved, 4);
+    }
+    size_t whole = bin.bytes;
+    for (bin.bytes = 16; bin.bytes < whole; bin.bytes++) {
+        test_write(path, folder, "m.bin", &bin);
+        refuse(&param, "ends");
+    }
+    test_add_number(&bin, 0, 1);
+    test_write(path, folder, "m.bin", &bin);
+    refuse(&param, "goes on for 1 bytes after the last layer");
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(read_model(&read, &param), RESR_ERR_NOINPUT);
+    assert_non_null(strstr(resr_error_text(), "m.param needs its .bin"));
+    free(bin.data);
+    free(param.data);
+    resr_model_free(model);
+}
+
+/* A changed character gives the same network or an error; a cut text an error. */
+static void test_every_character(void **state)
+{
+    (void)state;
+    ResrModel *expected = make_model(&srvgg), *model;
+    TestBuffer param = prepare(&srvgg);
+    for (size_t i = 0; i < param.bytes; i++)
+        for (int change = 1; change < 256; change *= 2) {
+            param.data[i] ^= (uint8_t)change;
+            int ret = read_model(&model, &param);
+            assert_true(ret == 0 || ret == RESR_ERR_DATA);
+            if (ret == 0)
+                assert_memory_equal(model->arena, expected->arena, expected->arena_floats * 4);
+            resr_model_free(model);
+            param.data[i] ^= (uint8_t)change;
+        }
+    size_t last_line = param.bytes - strlen("output\n");
+    for (param.bytes = 1; param.bytes <= last_line; param.bytes++)
+        assert_int_equal(read_model(&model, &param), RESR_ERR_DATA);
+    free(param.data);
+    resr_model_free(expected);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    test_folder(folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    test_remove_folder(folder);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_dead_layers),
+        cmocka_unit_test(test_bin),
+        cmocka_unit_test(test_every_character),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

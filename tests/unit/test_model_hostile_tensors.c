@@ -1,0 +1,321 @@
+/* State dicts that are no network, and .safetensors files that break one rule each. */
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model_files.h"
+#include "random_model.h"
+
+enum { MAX_TENSORS = 64 };
+
+static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 1};
+static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 1};
+
+static ResrModel *make_model(const ResrNetSpec *spec)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, spec, 5, 1.0), 0);
+    return model;
+}
+
+/* The model's state dict, in an order that is not the network's. */
+static size_t state_dict(ResrTensor out[MAX_TENSORS], const ResrModel *model)
+{
+    TestTensor tensors[MAX_TENSORS];
+    int n = test_tensors(tensors, MAX_TENSORS, model);
+    for (int i = 0; i < n; i++) {
+        const TestTensor *from = &tensors[n - 1 - i];
+        out[i] = (ResrTensor){.rank = from->rank, .data = (const uint8_t *)from->values};
+        memcpy(out[i].name, from->name, sizeof from->name);
+        for (int k = 0; k < from->rank; k++)
+            out[i].shape[k] = from->shape[k];
+    }
+    return (size_t)n;
+}
+
+static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(tensors[i].name, name) == 0)
+            return &tensors[i];
+    fail_msg("%s", name);
+    return NULL;
+}
+
+static void refuse(ResrTensor *tensors, size_t n, const char *words)
+{
+    ResrModel *model;
+    int ret = resr_model_from_tensors(&model, tensors, n);
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    assert_null(model);
+}
+
+/* One tensor renamed (to nothing: left out) or of another shape. */
+static void test_one_tensor(void **state)
+{
+    (void)state;
+    static const struct {
+        const ResrNetSpec *spec;
+        const char *tensor, *renamed;
+        int rank;
+        int64_t shape[4];
+        const char *words;
+    } cases[] = {
+        {&rrdb, "conv_hr.bias", "", 0, {0}, "tensor conv_hr.bias of shape [4] is missing"},
+        {&rrdb,
+         "conv_hr.weight",
+         "",
+         0,
+         {0},
+         "tensor conv_hr.weight of shape [4, 4, 3, 3] is missing"},
+        {&rrdb,
+         "body.0.rdb3.conv5.weight",
+         "",
+         0,
+         {0},
+         "conv5.weight of shape [4, 12, 3, 3] is missing"},
+        {&rrdb, "body.0.rdb1.conv1.weight", "", 0, {0}, "body.0.rdb1.conv1.weight is missing"},
+        {&rrdb, "conv_first.weight", "", 0, {0}, "neither conv_first.weight (RRDBNet) nor"},
+        {&rrdb, "conv_first.weight", "body.0.weight", 0, {0}, "3 * scale * scale"},
+        {&rrdb,
+         "conv_hr.bias",
+         "conv_hx.bias",
+         0,
+         {0},
+         "tensor conv_hr.bias of shape [4] is missing"},
+        {&rrdb, "conv_hr.bias", "conv_last.bias", 0, {0}, "tensor conv_last.bias is there twice"},
+        {&rrdb, "conv_hr.bias", NULL, 1, {5}, "tensor conv_hr.bias has shape [5], expected [4]"},
+        {&rrdb, "conv_hr.bias", NULL, 2, {4, 1}, "has shape [4, 1], expected [4]"},
+        {&rrdb, "conv_hr.bias", NULL, 0, {0}, "has shape [], expected [4]"},
+        {&rrdb, "conv_hr.weight", NULL, 4, {4, 4, 1, 9}, "has shape [4, 4, 1, 9], expected"},
+        {&rrdb, "conv_first.weight", NULL, 4, {4, 5, 3, 3}, "conv_first.weight takes 5 channels"},
+        {&rrdb, "conv_first.weight", NULL, 1, {4}, "conv_first.weight takes"},
+        {&rrdb, "conv_first.weight", NULL, 4, {INT64_MAX, 12, 3, 3}, "0 features"},
+        {&rrdb, "conv_first.weight", NULL, 4, {513, 12, 3, 3}, "513 features"},
+        {&rrdb, "body.0.rdb1.conv1.weight", NULL, 4, {513, 4, 3, 3}, "513 growth"},
+        {&rrdb, "body.0.rdb1.conv1.weight", NULL, 4, {3, 4, 3, 3}, "expected [3]"},
+        {&srvgg, "body.0.weight", "", 0, {0}, "neither conv_first.weight"},
+        {&srvgg, "body.1.weight", "", 0, {0}, "tensor body.1.weight of shape [4] is missing"},
+        {&srvgg, "body.4.weight", "", 0, {0}, "gives 4 channels"},
+        {&srvgg,
+         "body.2.weight",
+         "",
+         0,
+         {0},
+         "body.0.weight, the last convolution, gives 4 channels"},
+        {&srvgg,
+         "body.4.weight",
+         NULL,
+         4,
+         {13, 4, 3, 3},
+         "body.4.weight, the last convolution, gives 13"},
+        {&srvgg, "body.4.weight", NULL, 4, {0, 4, 3, 3}, "scale 0"},
+        {&srvgg, "body.4.weight", NULL, 4, {243, 4, 3, 3}, "scale 9"},
+        {&srvgg, "body.3.weight", "body.5.weight", 0, {0}, "body.3.weight of shape [4] is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrTensor tensors[MAX_TENSORS];
+        ResrModel *model = make_model(cases[i].spec);
+        size_t n = state_dict(tensors, model);
+        ResrTensor *tensor = find(tensors, n, cases[i].tensor);
+        if (!cases[i].renamed) {
+            tensor->rank = cases[i].rank;
+            memcpy(tensor->shape, cases[i].shape, sizeof tensor->shape);
+        } else if (cases[i].renamed[0]) {
+            snprintf(tensor->name, sizeof tensor->name, "%s", cases[i].renamed);
+        } else {
+            *tensor = tensors[--n];
+        }
+        refuse(tensors, n, cases[i].words);
+        resr_model_free(model);
+    }
+}
+
+static void test_more_tensors(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"extra.weight", "body.1.rdb1.conv2.weight",
+                                        "body.0.weight"};
+    ResrTensor tensors[MAX_TENSORS];
+    ResrModel *model = make_model(&rrdb);
+    size_t n = state_dict(tensors, model);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        tensors[n] = *find(tensors, n, "conv_hr.weight");
+        snprintf(tensors[n].name, sizeof tensors[n].name, "%s", names[i]);
+        ResrTensor copy[MAX_TENSORS];
+        memcpy(copy, tensors, sizeof copy);
+        refuse(copy, n + 1, names[i]);
+        assert_non_null(strstr(resr_error_text(), "is not part of the network"));
+    }
+    snprintf(tensors[n].name, sizeof tensors[n].name, "body.1.rdb1.conv1.weight");
+    refuse(tensors, n + 1,
+           "body.1.rdb1.conv1.weight has shape [4, 4, 3, 3], expected [2, 4, 3, 3]");
+    refuse(tensors, 0, "neither conv_first.weight");
+    refuse(NULL, RESR_MAX_TENSORS + 1, "5001 tensors; at most 5000");
+    resr_model_free(model);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    const float refused[] = {NAN, INFINITY, -INFINITY, 10001};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        ResrTensor tensors[MAX_TENSORS];
+        ResrModel *model = make_model(&srvgg);
+        model->convs[1].slope[2] = refused[i];
+        size_t n = state_dict(tensors, model);
+        refuse(tensors, n, "body.3.weight: value 2 is");
+        resr_model_free(model);
+    }
+}
+
+static int read_safetensors(const TestBuffer *file, ResrModel **model)
+{
+    ResrBytes bytes = {malloc(file->bytes), file->bytes};
+    assert_non_null(bytes.data);
+    memcpy(bytes.data, file->data, file->bytes);
+    *model = NULL;
+    int ret = resr_model_read_safetensors(model, &bytes);
+    free(bytes.data);
+    return ret;
+}
+
+static void refuse_file(TestBuffer file, const char *words)
+{
+    ResrModel *model;
+    int ret = read_safetensors(&file, &model);
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    assert_null(model);
+    free(file.data);
+}
+
+#define ENTRY(dtype, shape, offsets)                                                               \
+    "{\"w\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+
+/* Headers before 16 bytes of data. */
+static void test_headers(void **state)
+{
+    (void)state;
+    static const float data[4] = {1, 2, 3, 4};
+    static const char *const cases[][2] = {
+        {"{ ", "is no JSON object"},
+        {"{}{}", "is no JSON object"},
+        {"{\"w\":1,}", "is no JSON object"},
+        {"{\"\xff\":1}", "is no JSON object"},
+        {"{\"w\\u0000\":1}", "is no JSON object"},
+        {"{\"w\":{},\"w\":{}}", "is no JSON object"},
+        {"{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", "is no JSON object"},
+        {"{\"w\":1e999}", "is no JSON object"},
+        {"{\"__metadata__\":1}", "__metadata__ is no object"},
+        {"{\"__metadata__\":{\"a\":1}}", "the value of a is no text"},
+        {"{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "the value of a is no text"},
+        {"{}", "16 bytes after the last tensor belong to none"},
+        {"{\"w\":1}", "tensor w has dtype (none)"},
+        {"{\"w\":[]}", "tensor w has dtype (none)"},
+        {ENTRY("32", "[4]", "[0,16]"), "tensor w has dtype (none)"},
+        {ENTRY("\"F64\"", "[2]", "[0,16]"), "tensor w has dtype F64"},
+        {ENTRY("\"I8\"", "[16]", "[0,16]"), "tensor w has dtype I8"},
+        {ENTRY("\"F8_E4M3\"", "[16]", "[0,16]"), "tensor w has dtype F8_E4M3"},
+        {ENTRY("\"f32\"", "[4]", "[0,16]"), "tensor w has dtype f32"},
+        {ENTRY("\"F32\"", "4", "[0,16]"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "{}", "[0,16]"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[1,1,1,1,4]", "[0,16]"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[4]", "[0]"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[4]", "[0,16,16]"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[4]", "16"), "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[4]", "[0,16],\"more\":1"), "expected dtype, shape"},
+        {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4]}}", "expected dtype, shape"},
+        {ENTRY("\"F32\"", "[4.0]", "[0,16]"), "size 0 of its shape is out of range"},
+        {ENTRY("\"F32\"", "[\"4\"]", "[0,16]"), "size 0 of its shape is out of range"},
+        {ENTRY("\"F32\"", "[null]", "[0,16]"), "size 0 of its shape is out of range"},
+        {ENTRY("\"F32\"", "[4,0]", "[0,0]"), "size 1 of its shape is out of range"},
+        {ENTRY("\"F32\"", "[-4]", "[0,16]"), "size 0 of its shape is out of range"},
+        {ENTRY("\"F32\"", "[4611686018427387904,4]", "[0,16]"), "is out of range"},
+        {ENTRY("\"F32\"", "[99999999999999999999]", "[0,16]"), "is no JSON object"},
+        {ENTRY("\"F32\"", "[4]", "[0,15]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F32\"", "[4]", "[-16,0]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F32\"", "[4]", "[16,0]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F32\"", "[4]", "[4,20]"), "within 16"},
+        {ENTRY("\"F32\"", "[4]", "[9223372036854775807,16]"), "do not hold"},
+        {ENTRY("\"F32\"", "[4]", "[null,16]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F32\"", "[4]", "[0,16.0]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F32\"", "[4]", "[\"0\",16]"), "do not hold the 16 bytes of its shape"},
+        {ENTRY("\"F16\"", "[4]", "[0,8]"), "8 bytes after the last tensor belong to none"},
+        {ENTRY("\"BF16\"", "[4]", "[8,16]"), "leaves a hole before it"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+         "tensor b overlaps another"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},"
+         "\"b\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
+         "overlaps another"},
+        {ENTRY("\"F32\"", "[4]", "[0,16]"), "neither conv_first.weight"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refuse_file(test_safetensors_raw(cases[i][0], data, sizeof data), cases[i][1]);
+}
+
+static void test_lengths(void **state)
+{
+    (void)state;
+    static const uint64_t lengths[] = {0, 1, 100, 1u << 20, (1u << 20) + 1, 1ull << 32, UINT64_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        TestBuffer file = test_safetensors_raw("{\"a\":{}}", "data", 4);
+        memcpy(file.data, &lengths[i], 8);
+        refuse_file(file, "the header is said to take");
+    }
+    TestBuffer header = {0};
+    test_add_text(&header, "{\"");
+    for (int i = 0; i < 256; i++)
+        test_add_text(&header, "n");
+    test_add(&header, "\":{\"dtype\":\"F32\"}}", sizeof "\":{\"dtype\":\"F32\"}}");
+    refuse_file(test_safetensors_raw((char *)header.data, "", 0), "is longer than 255 bytes");
+    free(header.data);
+    header = (TestBuffer){0};
+    test_add_text(&header, "{\"w\":");
+    for (int i = 0; i < 100000; i++)
+        test_add_text(&header, "[");
+    test_add(&header, "", 1);
+    refuse_file(test_safetensors_raw((char *)header.data, "", 0), "is no JSON object");
+    free(header.data);
+}
+
+static void test_every_byte(void **state)
+{
+    (void)state;
+    ResrModel *expected = make_model(&srvgg), *model;
+    TestBuffer file = test_safetensors(expected);
+    for (size_t i = 0; i < file.bytes; i++)
+        for (int change = 1; change < 256; change += 127) {
+            file.data[i] ^= (uint8_t)change;
+            int ret = read_safetensors(&file, &model);
+            assert_true(ret == 0 || ret == RESR_ERR_DATA);
+            resr_model_free(model);
+            file.data[i] ^= (uint8_t)change;
+        }
+    for (size_t bytes = file.bytes; bytes > 16;) {
+        TestBuffer cut = {file.data, --bytes, 0};
+        assert_int_equal(read_safetensors(&cut, &model), RESR_ERR_DATA);
+    }
+    free(file.data);
+    resr_model_free(expected);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_tensor), cmocka_unit_test(test_more_tensors),
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_every_byte),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

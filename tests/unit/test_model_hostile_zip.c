@@ -1,0 +1,297 @@
+/* .pth files whose container breaks one rule each, and every single changed or missing byte. */
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model_files.h"
+#include "random_model.h"
+
+static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 1};
+
+static ResrModel *make_model(void)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, &spec, 5, 1.0), 0);
+    return model;
+}
+
+static int read_file(ResrModel **out, const TestBuffer *file)
+{
+    ResrBytes bytes = {malloc(file->bytes ? file->bytes : 1), file->bytes};
+    assert_non_null(bytes.data);
+    if (file->bytes > 0)
+        memcpy(bytes.data, file->data, file->bytes);
+    *out = NULL;
+    int ret = resr_model_read_pth(out, &bytes);
+    free(bytes.data);
+    return ret;
+}
+
+static void refuse(const TestBuffer *file, const char *words)
+{
+    ResrModel *model;
+    int ret = read_file(&model, file);
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    assert_null(model);
+}
+
+static TestBuffer make_pth(bool plain)
+{
+    ResrModel *model = make_model();
+    TestBuffer pickle = test_pickle(model, true), file = test_pth(model, &pickle, plain);
+    free(pickle.data);
+    resr_model_free(model);
+    return file;
+}
+
+/* Where the i-th record with this signature begins. */
+static uint8_t *find(const TestBuffer *file, const char *signature, int i)
+{
+    uint8_t *at = file->data;
+    for (;; at++) {
+        at = memmem(at, file->bytes - (size_t)(at - file->data), signature, 4);
+        assert_non_null(at);
+        if (i-- == 0)
+            return at;
+    }
+}
+
+#define CENTRAL "PK\1\2"
+#define LOCAL "PK\3\4"
+#define DESCRIPTOR "PK\7\10"
+#define END "PK\5\6"
+#define END64 "PK\6\6"
+#define LOCATOR "PK\6\7"
+
+/* One field changed. */
+static void test_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        bool plain;
+        const char *signature;
+        int which, offset, bytes;
+        uint64_t value;
+        const char *words;
+    } cases[] = {
+        {false, CENTRAL, 0, 8, 2, 0x0809, "archive/data.pkl is encrypted"},
+        {false, CENTRAL, 1, 8, 2, 0x0848, "archive/byteorder is encrypted"},
+        {false, CENTRAL, 0, 8, 2, 0x2808, "is encrypted"},
+        {false, CENTRAL, 2, 10, 2, 8, "archive/data/0 is compressed"},
+        {false, CENTRAL, 2, 10, 2, 99, "is compressed"},
+        {false, CENTRAL, 2, 20, 4, 1, "is compressed"},
+        {false, CENTRAL, 2, 24, 4, 1, "is compressed"},
+        {false, CENTRAL, 2, 20, 8, 0x7fffffff7fffffff, "reaches into the central directory"},
+        {false, CENTRAL, 2, 20, 8, 0xffffffffffffffff, "reaches into the central directory"},
+        {false, CENTRAL, 2, 20, 8, 0x0000000400000004, "has no data descriptor"},
+        {true, CENTRAL, 2, 20, 8, 0x0000000400000004, "other flags or sizes"},
+        {false, CENTRAL, 2, 28, 2, 0, "is not of 1 to 255 bytes"},
+        {false, CENTRAL, 2, 28, 2, 256, "is not of 1 to 255 bytes"},
+        {false, CENTRAL, 2, 30, 2, 9999, "is not of 1 to 255 bytes"},
+        {false, CENTRAL, 2, 30, 2, 1, "is damaged at offset"},
+        {false, CENTRAL, 2, 34, 2, 1, "on another disk"},
+        {false, CENTRAL, 2, 42, 4, 0, "has another name"},
+        {false, CENTRAL, 2, 42, 4, 1, "has no local header"},
+        {false, CENTRAL, 2, 42, 4, 0xffffffff, "has no local header"},
+        {false, CENTRAL, 2, 46, 1, 'A', "has another name"},
+        {false, CENTRAL, 2, 50, 1, 0, "is not of 1 to 255 bytes"},
+        {false, CENTRAL, 2, 0, 1, 'Q', "is damaged at offset"},
+        {false, CENTRAL, 2, 16, 4, 7, "has no data descriptor"},
+        {true, CENTRAL, 2, 16, 4, 7, "other flags or sizes"},
+        {false, LOCAL, 2, 6, 2, 0, "other flags or sizes"},
+        {false, LOCAL, 2, 8, 2, 8, "other flags or sizes"},
+        {false, LOCAL, 2, 18, 4, 1, "other flags or sizes"},
+        {true, LOCAL, 2, 14, 4, 1, "other flags or sizes"},
+        {true, LOCAL, 2, 18, 4, 0, "other flags or sizes"},
+        {true, LOCAL, 2, 22, 4, 0, "other flags or sizes"},
+        {true, LOCAL, 2, 26, 2, 3, "has another name"},
+        {true, LOCAL, 2, 28, 2, 65535, "has another name"},
+        {false, LOCAL, 2, 30, 1, 'A', "has another name"},
+        {false, LOCAL, 2, 0, 1, 'Q', "has no local header"},
+        {false, DESCRIPTOR, 2, 0, 1, 'Q', "has no data descriptor"},
+        {false, DESCRIPTOR, 2, 4, 4, 7, "has no data descriptor"},
+        {false, DESCRIPTOR, 2, 8, 4, 7, "another size in its data descriptor"},
+        {false, DESCRIPTOR, 2, 12, 4, 7, "another size in its data descriptor"},
+        {true, END, 0, 4, 2, 1, "does not end where the end records begin"},
+        {true, END, 0, 6, 2, 1, "does not end where the end records begin"},
+        {true, END, 0, 8, 2, 1, "does not end where the end records begin"},
+        {true, END, 0, 8, 4, 0, "0 entries"},
+        {true, END, 0, 8, 4, 0x00060006, "goes on after its 6 entries"},
+        {true, END, 0, 8, 4, 0x00090009, "is damaged at offset"},
+        {true, END, 0, 8, 4, 0x13891389, "5001 entries"},
+        {true, END, 0, 12, 4, 7, "does not end where the end records begin"},
+        {true, END, 0, 12, 4, 0xffffffff, "does not end where the end records begin"},
+        {true, END, 0, 16, 4, 7, "does not end where the end records begin"},
+        {true, END, 0, 16, 4, 0xffffffff, "does not end where the end records begin"},
+        {true, END, 0, 20, 2, 1, "does not end with an end record"},
+        {true, END, 0, 0, 1, 'Q', "does not end with an end record"},
+        {false, END, 0, 8, 4, 0x00060006, "zip64 end record disagrees"},
+        {false, END, 0, 12, 4, 7, "zip64 end record disagrees"},
+        {false, END64, 0, 0, 1, 'Q', "zip64 end record disagrees"},
+        {false, END64, 0, 4, 8, 45, "zip64 end record disagrees"},
+        {false, END64, 0, 16, 4, 1, "zip64 end record disagrees"},
+        {false, END64, 0, 24, 8, 6, "zip64 end record disagrees"},
+        {false, END64, 0, 32, 8, 1ull << 40, "zip64 end record disagrees"},
+        {false, END64, 0, 40, 8, 1ull << 40, "zip64 end record disagrees"},
+        {false, END64, 0, 48, 8, 1ull << 40, "zip64 end record disagrees"},
+        {false, LOCATOR, 0, 4, 4, 1, "zip64 end record disagrees"},
+        {false, LOCATOR, 0, 8, 8, 1, "zip64 end record disagrees"},
+        {false, LOCATOR, 0, 16, 4, 2, "zip64 end record disagrees"},
+        {false, LOCATOR, 0, 0, 1, 'Q', "does not end where the end records begin"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestBuffer file = make_pth(cases[i].plain);
+        uint8_t *at = find(&file, cases[i].signature, cases[i].which) + cases[i].offset;
+        memcpy(at, &cases[i].value, (size_t)cases[i].bytes);
+        refuse(&file, cases[i].words);
+        free(file.data);
+    }
+}
+
+/* Archives of other entries. */
+static void test_entries(void **state)
+{
+    (void)state;
+    static const char dict[] = "\x80\x02}.";
+    static const struct {
+        TestZipEntry entries[3];
+        int n;
+        const char *words;
+    } cases[] = {
+        {{{"a/data.pkl", dict, 4, 0, 0}, {"b/version", "3", 1, 0, 0}},
+         2,
+         "not in the one top folder"},
+        {{{"data.pkl", dict, 4, 0, 0}}, 1, "data.pkl is not in the one top folder"},
+        {{{"/data.pkl", dict, 4, 0, 0}}, 1, "is not in the one top folder"},
+        {{{"a/", "", 0, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}}, 2, "is not in the one top folder"},
+        {{{"a/data.pkl", dict, 4, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}}, 2, "is there twice"},
+        {{{"a/data.pkl", dict, 4, 0, 0}, {"a/byteorder", "big", 3, 0, 0}}, 2, "is not little"},
+        {{{"a/data.pkl", dict, 4, 0, 0}, {"a/version", "4\n", 2, 0, 0}}, 2, "version is not 3"},
+        {{{"a/version", "3\n", 2, 0, 0}}, 1, "entry a/data.pkl is missing"},
+        {{{"a/data.pkl", "", 0, 0, 0}}, 1, "without STOP"},
+        {{{"a/data.pkl", dict, 4, 0, 0}}, 1, "neither conv_first.weight"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int plain = 0; plain < 2; plain++) {
+            TestZipEntry entries[3];
+            memcpy(entries, cases[i].entries, sizeof entries);
+            TestBuffer file = test_zip(entries, cases[i].n, plain);
+            refuse(&file, cases[i].words);
+            free(file.data);
+        }
+}
+
+/* An entry whose data is the local header and data of another, which the directory names as well.
+ */
+static void test_overlap(void **state)
+{
+    (void)state;
+    TestZipEntry inner[1] = {{"a/data.pkl", "\x80\x02}.", 4, 0, 0}};
+    TestBuffer hidden = test_zip(inner, 1, true);
+    TestZipEntry entries[2] = {{"a/outer", hidden.data, inner[0].central, 0, 0}, inner[0]};
+    TestBuffer file = test_zip(entries, 2, true);
+    uint32_t offset = 30 + 7; /* the data of a/outer */
+    memcpy(file.data + entries[1].central + 42, &offset, 4);
+    refuse(&file, "a/data.pkl overlaps another");
+    free(hidden.data);
+    free(file.data);
+}
+
+static void test_ends(void **state)
+{
+    (void)state;
+    for (int plain = 0; plain < 2; plain++) {
+        TestBuffer file = make_pth(plain);
+        test_add_text(&file, "x");
+        refuse(&file, "does not end with an end record");
+        file.bytes = 97;
+        refuse(&file, "97 bytes are too few");
+        free(file.data);
+    }
+}
+
+/* Many tensors on one storage would be a large network in a small file. */
+static void test_shared_storage(void **state)
+{
+    (void)state;
+    static const float values[4096];
+    static const char tensor[] = "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storage"
+                                 "ctorch\nFloatStorage\nX\1\0\0\0"
+                                 "0X\3\0\0\0cpuM\0\x10tQ"
+                                 "K\0M\0\x10\x85K\1\x85\x89)tR";
+    TestBuffer pickle = {0};
+    test_add_text(&pickle, "\x80\x02}(");
+    for (int i = 0; i < 8; i++) {
+        test_add(&pickle, "X\1\0\0\0", 5);
+        test_add_number(&pickle, (uint64_t)('a' + i), 1);
+        test_add(&pickle, tensor, sizeof tensor - 1);
+    }
+    test_add_text(&pickle, "u.");
+    TestZipEntry entries[2] = {{"a/data.pkl", pickle.data, pickle.bytes, 0, 0},
+                               {"a/data/0", values, sizeof values, 0, 0}};
+    TestBuffer file = test_zip(entries, 2, false);
+    refuse(&file, "they share data");
+    free(pickle.data);
+    free(file.data);
+}
+
+/* A changed byte is noticed, or (in a date, a padding) changes nothing; a cut file is refused. */
+static void test_every_byte(void **state)
+{
+    (void)state;
+    ResrModel *expected = make_model(), *model;
+    for (int plain = 0; plain < 2; plain++) {
+        TestBuffer file = make_pth(plain);
+        assert_int_equal(read_file(&model, &file), 0);
+        resr_model_free(model);
+        for (size_t i = 0; i < file.bytes; i++)
+            for (int change = 1; change < 256; change += 127) {
+                file.data[i] ^= (uint8_t)change;
+                int ret = read_file(&model, &file);
+                assert_true(ret == 0 || ret == RESR_ERR_DATA);
+                if (ret == 0)
+                    assert_memory_equal(model->arena, expected->arena, expected->arena_floats * 4);
+                resr_model_free(model);
+                file.data[i] ^= (uint8_t)change;
+            }
+        for (size_t bytes = file.bytes; bytes > 0;) {
+            TestBuffer cut = {file.data, --bytes, 0};
+            assert_int_equal(read_file(&model, &cut), RESR_ERR_DATA);
+        }
+        free(file.data);
+    }
+    resr_model_free(expected);
+}
+
+static void test_crc(void **state)
+{
+    (void)state;
+    ResrModel *model = make_model();
+    TestBuffer file = make_pth(false);
+    uint8_t *data = memmem(file.data, file.bytes, model->convs[0].weight, 32);
+    assert_non_null(data);
+    data[1] ^= 4;
+    refuse(&file, "archive/data/0 is damaged: its CRC-32 is another");
+    free(file.data);
+    resr_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_headers),        cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_overlap),        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_shared_storage), cmocka_unit_test(test_crc),
+        cmocka_unit_test(test_every_byte),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
