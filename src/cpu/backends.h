@@ -8,6 +8,8 @@ extern const ResrOps resr_ops_c;
 #if defined(__x86_64__)
 extern const ResrOps resr_ops_avx2;
 extern const ResrOps resr_ops_avx512;
+extern const ResrOps resr_ops_avx2_fp32;
+extern const ResrOps resr_ops_avx512_fp32;
 #endif
 
 #endif

@@ -1,38 +1,37 @@
 #ifndef RESR_CPU_DIRECT_H
 #define RESR_CPU_DIRECT_H
 
-#include "cpu/packed_net.h"
-#include "net/ops.h"
+#include "cpu/layer.h"
 
-/* The stages of a network by direct convolutions, for every instruction set: an instruction set
- * brings its `available` and its packed network with kernels (`prepare`, `release`), the rest of
- * its table is here.
- *
- * The dense block's maps lie in one blocked map, in which conv1..4 append their outputs, and conv5
- * writes the next block's input into a second such map. The last three layers run as a wave, so
- * that a map of the full output size never exists. */
-size_t resr_direct_workspace_bytes(const void *packed, int width_px, int height_px);
-RESR_MUST_CHECK int resr_direct_run_create(void **run, const void *packed, int width_px,
-                                           int height_px, int threads);
-void resr_direct_run_free(void *run);
-int resr_direct_head(void *run, const ResrTileIn *in);
-int resr_direct_dense_block(void *run, int block, int dense, int last_of_rrdb);
-int resr_direct_body_end(void *run);
-int resr_direct_compact_body(void *run);
-int resr_direct_upsample(void *run, int step);
-int resr_direct_tail(void *run, const ResrTileOut *out);
-int resr_direct_submit(void *run);
-int resr_direct_wait(void *run); /* computes all that the stages have queued */
+/* Direct convolution, class `exact`: what a kernel does for a few neighbouring output pixels of one
+ * row and one tile of output channels. All maps at the output's size share a block stride; NULL
+ * means absent. */
+typedef struct ResrDirectArgs {
+    const float *row[3]; /* input pixel left of the first one, block 0, of the rows ky = 0..2 */
+    size_t in_block_stride, out_block_stride;
+    const int32_t *in_lanes;
+    int32_t in_blocks;
+    const float *weight, *bias, *slope;
+    const float *residual; /* out = fma(factor, out, residual) */
+    float factor;
+    const float *trunk; /* then out = fma(0.2, out, trunk) */
+    float *out, *copy;
+} ResrDirectArgs;
 
-#define RESR_DIRECT_OPS(ops_name, is_available, do_prepare, do_release)                            \
-    {                                                                                              \
-        .name = (ops_name), .class = "exact", .available = (is_available),                         \
-        .prepare = (do_prepare), .release = (do_release),                                          \
-        .workspace_bytes = resr_direct_workspace_bytes, .run_create = resr_direct_run_create,      \
-        .run_free = resr_direct_run_free, .head = resr_direct_head,                                \
-        .dense_block = resr_direct_dense_block, .body_end = resr_direct_body_end,                  \
-        .compact_body = resr_direct_compact_body, .upsample = resr_direct_upsample,                \
-        .tail = resr_direct_tail, .submit = resr_direct_submit, .wait = resr_direct_wait,          \
-    }
+typedef void (*ResrDirectKernel)(const ResrDirectArgs *args);
+
+/* The kernels of an instruction set by [pixels][vectors]. `nearest` ones read an input of half the
+ * size as if it were enlarged by pixel repetition; they exist for even pixel counts and start at
+ * even columns. */
+#define RESR_DIRECT_MAX_PX 14
+
+typedef struct ResrDirectKernels {
+    int vector_lanes, max_px; /* max_px is even */
+    ResrDirectKernel plain[RESR_DIRECT_MAX_PX + 1][3];
+    ResrDirectKernel nearest[RESR_DIRECT_MAX_PX + 1][3];
+} ResrDirectKernels;
+
+/* Computes output pixels [x0, x1) of row y of a layer, all channels. */
+void resr_direct_rows(const ResrLayer *layer, int thread, int y, int x0, int x1);
 
 #endif

@@ -131,6 +131,8 @@ const ResrOps *resr_cpu_ops(int index)
 #if defined(__x86_64__)
         &resr_ops_avx2,
         &resr_ops_avx512,
+        &resr_ops_avx2_fp32,
+        &resr_ops_avx512_fp32,
 #endif
     };
     int count = (int)(sizeof backends / sizeof backends[0]);

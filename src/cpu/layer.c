@@ -1,66 +1,25 @@
 #include "cpu/layer.h"
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
+#include "cpu/direct.h"
+#include "cpu/winograd.h"
 
-static const float *row_or_null(const ResrMap *map, int y, int x)
+void resr_layer_prepare(ResrLayer *layer)
 {
-    return map ? resr_map_row(map, y, 0) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
-}
-
-/* `px` pixels from (x, y) on: all output channels, tile after tile. */
-static void run_pixels(const ResrLayer *layer, int y, int x, int px)
-{
+    const ResrDirectKernels *direct = layer->kernels->direct;
+    const ResrWinogradKernels *winograd = layer->kernels->winograd;
     const ResrPackedConv *conv = layer->conv;
-    const ResrConvKernel *kernel =
-        layer->nearest ? layer->kernels->nearest[px] : layer->kernels->plain[px];
-    ptrdiff_t column = (ptrdiff_t)x * RESR_BLOCK_LANES;
-    ResrConvArgs args = {
-        .in_block_stride = layer->in->block_stride,
-        .out_block_stride = layer->out->block_stride,
-        .in_lanes = conv->in_lanes,
-        .in_blocks = conv->in_blocks,
-        .weight = conv->weight,
-        .bias = conv->bias,
-        .slope = conv->slope,
-        .residual = row_or_null(layer->residual, y, x),
-        .factor = layer->factor,
-        .trunk = row_or_null(layer->trunk, y, x),
-        .out = resr_map_row(layer->out, y, layer->out_block) + column,
-        .copy = (float *)row_or_null(layer->copy, y, x),
-    };
-    for (int ky = 0; ky < 3; ky++) {
-        int in_y = layer->nearest ? (y + ky - 1) >> 1 : y + ky - 1;
-        int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
-        args.row[ky] = row_or_null(layer->in, in_y, in_x);
+    if (direct) {
+        layer->grid_px = 1;
+        layer->unit_px = direct->max_px;
+        layer->column_cost = (int64_t)conv->cin * conv->out_blocks;
+        layer->rows = resr_direct_rows;
+        return;
     }
-    for (int vector = 0; vector < conv->out_vectors; vector += 2) {
-        int vectors = min_int(2, conv->out_vectors - vector);
-        size_t lanes = (size_t)(vectors * conv->vector_lanes);
-        kernel[vectors](&args);
-        size_t floats = lanes / RESR_BLOCK_LANES * layer->out->block_stride;
-        args.weight += lanes * 9 * (size_t)conv->cin;
-        args.bias += lanes;
-        args.slope = args.slope ? args.slope + lanes : NULL;
-        args.out += floats;
-        args.residual = args.residual ? args.residual + floats : NULL;
-        args.trunk = args.trunk ? args.trunk + floats : NULL;
-        args.copy = args.copy ? args.copy + floats : NULL;
-    }
-}
-
-/* In pieces of about equal size that a kernel exists for. */
-void resr_layer_row(const ResrLayer *layer, int y, int x0, int x1)
-{
-    int unit = layer->nearest ? 2 : 1;
-    int units = (x1 - x0) / unit, max_units = layer->kernels->max_px / unit;
-    int pieces = (units + max_units - 1) / max_units;
-    for (int i = 0; i < pieces; i++) {
-        int start = units * i / pieces, end = units * (i + 1) / pieces;
-        run_pixels(layer, y, x0 + start * unit, (end - start) * unit);
-    }
-    if (layer->finish)
-        layer->finish(layer->context, layer, y, x0, x1);
+    int64_t new_cells = conv->in_cells - layer->new_cell;
+    layer->grid_px = winograd->outputs;
+    layer->unit_px = winograd->outputs * winograd->unit_tiles;
+    layer->column_cost = winograd->product_cost * conv->in_cells * conv->out_blocks +
+                         winograd->input_cost * new_cells +
+                         winograd->output_cost * conv->out_blocks;
+    layer->rows = resr_winograd_rows;
 }

@@ -8,6 +8,8 @@ typedef struct ResrRect {
     int32_t x0, y0, x1, y1;
 } ResrRect;
 
+struct ResrWinogradRing;
+
 /* One convolution from map to map, with what follows it. */
 typedef struct ResrLayer ResrLayer;
 struct ResrLayer {
@@ -17,21 +19,30 @@ struct ResrLayer {
     int nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
     const ResrMap *out;
     int32_t out_block;                      /* the first block written */
-    const ResrMap *residual, *trunk, *copy; /* as in ResrConvArgs; NULL: absent */
+    const ResrMap *residual, *trunk, *copy; /* out = fma(factor, out, residual), then
+                                               fma(0.2, out, trunk), also to `copy`; NULL: absent */
     float factor;
-    ResrRect needed; /* of the output; the rest is not computed. Nearest: even x0 and x1 */
+    ResrRect needed; /* of the output; the rest is not computed. On the kernels' grid, or the map's
+                        edge */
     /* Called with each finished piece of a row, by the thread that made it; may be NULL. */
     void (*finish)(void *context, const ResrLayer *layer, int y, int x0, int x1);
     void *context;
+
+    /* Winograd: where the transformed inputs of a wave's layers lie (NULL: each layer for itself);
+     * the first cell that this layer transforms, from `in`; each thread's own memory. */
+    const struct ResrWinogradRing *ring;
+    int32_t new_cell;
+    char *scratch;
+    size_t scratch_bytes; /* of a thread */
+
+    /* Set by resr_layer_prepare(). */
+    int32_t grid_px;    /* rows and columns are computed in squares of this size */
+    int32_t unit_px;    /* columns that a kernel takes at once */
+    int64_t column_cost; /* of grid_px pixels one above the other; relative, to share work by */
+    void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };
 
-/* Computes output pixels [x0, x1) of row y, all channels. */
-void resr_layer_row(const ResrLayer *layer, int y, int x0, int x1);
-
-/* Relative cost of a pixel, to share work by. */
-static inline int64_t resr_layer_pixel_cost(const ResrLayer *layer)
-{
-    return (int64_t)layer->conv->cin * layer->conv->out_vectors;
-}
+/* Chooses how the layer is computed, from its kernels. */
+void resr_layer_prepare(ResrLayer *layer);
 
 #endif

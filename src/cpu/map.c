@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-/* Floats from a block to the next: the row's pixels, a border pixel on both sides, and a rest that
+/* Floats from a block to the next: the row's pixels, the border on both sides, and a rest that
  * keeps the blocks of one pixel apart in the cache. Kernels read a window of up to 16 pixels from
  * all blocks at once; with steps of 16 or 48 lines modulo 64 the windows tile the 64 sets of an L1
  * cache, where a step near a multiple of 64 would pile them up in a few sets. */
 static size_t block_stride(int width)
 {
-    size_t lines = (size_t)width + 2;
+    size_t lines = (size_t)width + 1 + RESR_MAP_RIGHT;
     lines = (lines + 15) / 32 * 32 + 16;
     return lines * RESR_BLOCK_LANES;
 }
@@ -32,6 +32,6 @@ void resr_map_set(ResrMap *map, float *data, int blocks, int width, int height, 
     for (int i = 0; i < rows * blocks; i++) {
         float *row = data + map->row_stride + (size_t)i * map->block_stride;
         memset(row, 0, pixel_bytes);
-        memset(row + ((size_t)width + 1) * RESR_BLOCK_LANES, 0, pixel_bytes);
+        memset(row + ((size_t)width + 1) * RESR_BLOCK_LANES, 0, RESR_MAP_RIGHT * pixel_bytes);
     }
 }

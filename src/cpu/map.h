@@ -12,10 +12,14 @@
  * constant 64 bytes, so that kernels address neighbours by displacements, and a row's blocks lie
  * together, so that a wave over rows stays in cache. A group of channels (a dense block's input,
  * each of its growing outputs) begins a new block; the lanes after its last channel are garbage
- * that nobody reads.
+ * that class `exact` does
+ * not read; the others read zeros there, since they compute all lanes.
  *
- * Every row has a zero pixel on both sides and one row of zeros stands for all rows outside: the
+ * Every row has zero pixels on both sides, one on the left and RESR_MAP_RIGHT on the right (the last
+ * Winograd tile of a row may reach that far), and one row of zeros stands for all rows outside: the
  * convolutions' zero padding. A ring holds only the last `rows` rows. Owns nothing. */
+#define RESR_MAP_RIGHT 4
+
 typedef struct ResrMap {
     float *data;
     int32_t width, height;           /* pixels */

@@ -314,8 +314,9 @@ static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_
     floats[6] = spec->arch == RESR_ARCH_RRDB ? wide : 0;
 }
 
-static size_t workspace_bytes(const void *packed, int width_px, int height_px)
+static size_t workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
+    (void)threads;
     size_t floats[N_MAPS], sum = 0;
     const ResrModel *model = packed;
     map_sizes(floats, &model->spec, width_px, height_px);

@@ -1,50 +1,138 @@
+#include "cpu/pack.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "cpu/conv.h"
+#include "cpu/direct.h"
+#include "cpu/winograd.h"
 
-static void pack_weights(ResrPackedConv *out, const ResrConv *conv)
+static int at_most(int a, int b)
 {
-    float *to = out->weight;
-    for (int vector = 0; vector < out->out_vectors; vector += 2) {
-        int vectors = out->out_vectors - vector < 2 ? 1 : 2;
-        int first = vector * out->vector_lanes;
+    return a < b ? a : b;
+}
+
+static void pack_direct(float *to, const ResrConv *conv, int lanes_of_vector)
+{
+    int out_vectors = (conv->cout + lanes_of_vector - 1) / lanes_of_vector;
+    for (int vector = 0; vector < out_vectors; vector += 2) {
+        int lanes = at_most(2, out_vectors - vector) * lanes_of_vector;
+        int first = vector * lanes_of_vector;
         for (int tap = 0; tap < 9; tap++)
             for (int ci = 0; ci < conv->cin; ci++)
-                for (int lane = 0; lane < vectors * out->vector_lanes; lane++, to++)
+                for (int lane = 0; lane < lanes; lane++, to++)
                     if (first + lane < conv->cout)
                         *to = conv->weight[((first + lane) * conv->cin + ci) * 9 + tap];
     }
 }
 
-int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
-                   int vector_lanes)
-{
-    *out = (ResrPackedConv){.cin = conv->cin, .cout = conv->cout, .vector_lanes = vector_lanes};
-    out->out_vectors = (conv->cout + vector_lanes - 1) / vector_lanes;
-    for (int i = 0; groups[i]; i++)
-        out->in_blocks += resr_blocks(groups[i]);
+/* Rows of G for the interpolation points 0, 1, -1, (2, -2,) infinity. */
+static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+static const double g4[6][3] = {
+    {1.0 / 4, 0, 0},           {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+    {1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1},
+};
 
-    size_t lanes = (size_t)(out->out_vectors * vector_lanes);
-    size_t weights = lanes * 9 * (size_t)conv->cin;
-    int ret = resr_alloc(&out->memory, weights + 2 * lanes + (size_t)out->in_blocks, sizeof(float));
+/* Frequency (i, j) of G g G^T. */
+static float transformed(const float *g, int outputs, int i, int j)
+{
+    const double *rows = outputs == 2 ? g2[i] : g4[i], *columns = outputs == 2 ? g2[j] : g4[j];
+    double sum = 0;
+    for (int y = 0; y < 3; y++)
+        for (int x = 0; x < 3; x++)
+            sum += rows[y] * columns[x] * (double)g[y * 3 + x];
+    return (float)sum;
+}
+
+/* To nearest, ties to even, as the CPUs' conversions; weights are finite. */
+static uint16_t bf16_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* All frequencies of input channel ci, at place k of a cell, for one tile of output channels. */
+static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv, int ci, int k,
+                         int first_lane, int lanes, const ResrWinogradKernels *kernels)
+{
+    int patch = kernels->outputs + 2;
+    for (int lane = 0; lane < lanes && first_lane + lane < conv->cout; lane++) {
+        const float *g = conv->weight + ((size_t)(first_lane + lane) * (size_t)conv->cin +
+                                         (size_t)ci) * 9;
+        for (int f = 0; f < patch * patch; f++) {
+            float value = transformed(g, kernels->outputs, f / patch, f % patch);
+            char *cell = to + (size_t)f * frequency_bytes;
+            if (kernels->bf16)
+                ((uint16_t *)(void *)cell)[(k / 2 * lanes + lane) * 2 + k % 2] = bf16_of(value);
+            else
+                ((float *)(void *)cell)[k * lanes + lane] = value;
+        }
+    }
+}
+
+static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *packed,
+                          const int *groups, const ResrWinogradKernels *kernels)
+{
+    int k_of_cell = kernels->bf16 ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
+    for (int block = 0; block < packed->out_blocks;) {
+        int blocks = at_most(kernels->tile_lanes / RESR_BLOCK_LANES, packed->out_blocks - block);
+        size_t cell_bytes = (size_t)blocks * RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;
+        size_t frequency_bytes = cell_bytes * (size_t)packed->in_cells;
+        char *cells = to;
+        for (int g = 0, ci = 0; groups[g]; g++) {
+            for (int k = 0; k < groups[g]; k++, ci++)
+                pack_channel(cells + (size_t)(k / k_of_cell) * cell_bytes, frequency_bytes, conv, ci,
+                             k % k_of_cell, block * RESR_BLOCK_LANES, blocks * RESR_BLOCK_LANES,
+                             kernels);
+            cells += (size_t)resr_winograd_cells(kernels, groups[g]) * cell_bytes;
+        }
+        to += frequency_bytes * (size_t)resr_winograd_frequencies(kernels);
+        block += blocks;
+    }
+}
+
+static size_t weight_bytes(const ResrPackedConv *conv, const ResrConvKernels *kernels)
+{
+    size_t lanes = (size_t)conv->out_blocks * RESR_BLOCK_LANES;
+    if (kernels->direct)
+        return lanes * 9 * (size_t)conv->cin * sizeof(float);
+    return lanes * (size_t)(resr_winograd_frequencies(kernels->winograd) * conv->in_cells) *
+           RESR_WINOGRAD_CELL_BYTES;
+}
+
+int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
+                   const ResrConvKernels *kernels)
+{
+    *out = (ResrPackedConv){
+        .cin = conv->cin, .cout = conv->cout, .out_blocks = resr_blocks(conv->cout)};
+    for (int i = 0; groups[i]; i++)
+        out->in_cells += kernels->direct ? resr_blocks(groups[i])
+                                         : resr_winograd_cells(kernels->winograd, groups[i]);
+
+    size_t lanes = (size_t)out->out_blocks * RESR_BLOCK_LANES, bytes = weight_bytes(out, kernels);
+    size_t rest = 2 * lanes * sizeof(float) + (size_t)out->in_cells * sizeof(int32_t);
+    int ret = resr_alloc(&out->memory, bytes + rest, 1);
     if (ret < 0)
         return ret;
     out->weight = out->memory;
-    out->bias = out->weight + weights;
+    out->bias = (float *)(void *)((char *)out->memory + bytes);
     memcpy(out->bias, conv->bias, (size_t)conv->cout * sizeof(float));
     if (conv->slope || leaky) {
         out->slope = out->bias + lanes;
         for (int i = 0; i < conv->cout; i++)
             out->slope[i] = leaky ? 0.2f : conv->slope[i];
     }
-    out->in_lanes = (int32_t *)(out->bias + 2 * lanes);
+    if (kernels->winograd) {
+        pack_winograd(out->weight, conv, out, groups, kernels->winograd);
+        return 0;
+    }
+    out->in_lanes = (int32_t *)(void *)(out->bias + 2 * lanes);
     int32_t *in_lanes = out->in_lanes;
     for (int i = 0; groups[i]; i++)
         for (int left = groups[i]; left > 0; left -= RESR_BLOCK_LANES)
-            *in_lanes++ = left < RESR_BLOCK_LANES ? left : RESR_BLOCK_LANES;
-    pack_weights(out, conv);
+            *in_lanes++ = at_most(left, RESR_BLOCK_LANES);
+    pack_direct(out->weight, conv, kernels->direct->vector_lanes);
     return 0;
 }
 

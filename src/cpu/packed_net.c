@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "cpu/pack.h"
 
 static int is_rrdb(const ResrPackedNet *net)
 {
@@ -40,7 +41,7 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
-int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+int resr_packed_net_create(void **out, const ResrModel *model,
                            const ResrConvKernels *kernels)
 {
     ResrPackedNet *net = NULL;
@@ -55,7 +56,7 @@ int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
         int groups[6];
         input_groups(groups, net, &model->convs[i], i);
         ret = resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i),
-                             kernels->vector_lanes);
+                             kernels);
     }
 cleanup:
     if (ret < 0) {

@@ -11,8 +11,8 @@ typedef struct ResrPackedNet {
     ResrPackedConv *convs; /* in the model's order */
 } ResrPackedNet;
 
-/* RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+/* *out: a ResrPackedNet, as the ops table hands it around. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_packed_net_create(void **out, const ResrModel *model,
                                            const ResrConvKernels *kernels);
 void resr_packed_net_free(ResrPackedNet *net);
 

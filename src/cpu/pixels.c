@@ -1,12 +1,27 @@
 #include "cpu/pixels.h"
 
+#include <string.h>
+
 static float clamp01(float value)
 {
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y)
 {
+    for (int block = 0; block < to->blocks; block++)
+        memset(resr_map_row(to, y, block), 0,
+               (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
     for (int c = 0; c < 3; c++)
         for (int dy = 0; dy < factor; dy++) {
             const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
@@ -20,24 +35,18 @@ void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, i
         }
 }
 
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int x1)
 {
     const ResrPixelsSink *sink = context;
     const ResrTileOut *out = sink->out;
+    if (y < out->crop_y_px || y >= out->crop_y_px + out->height_px)
+        return;
+    int first_x = max_int(x0, out->crop_x_px);
+    int last_x = min_int(x1, out->crop_x_px + out->width_px);
     for (int c = 0; c < 3; c++) {
         const float *from = resr_map_row(layer->out, y, 0) + c;
         float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
-        for (int x = x0; x < x1; x++)
+        for (int x = first_x; x < last_x; x++)
             to[x - out->crop_x_px] = clamp01(from[x * RESR_BLOCK_LANES]);
     }
 }

@@ -7,7 +7,7 @@
 /* Both ends of a network: planar RGB to the head's map, and the last map to planar RGB. */
 
 /* Row y of the head's map, with pixel unshuffle by `factor`: channel (c * factor + dy) * factor +
- * dx is input pixel (y * factor + dy, x * factor + dx) of plane c. */
+ * dx is input pixel (y * factor + dy, x * factor + dx) of plane c; the other lanes become zero. */
 void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y);
 
 /* What the last layer's `finish` needs. */
@@ -17,7 +17,7 @@ typedef struct ResrPixelsSink {
     int scale; /* of the pixel shuffle */
 } ResrPixelsSink;
 
-/* RRDB: three channels, clamped. */
+/* RRDB: three channels, clamped. Both leave out what lies outside the sink. */
 void resr_pixels_store(void *sink, const ResrLayer *layer, int y, int x0, int x1);
 
 /* SRVGG: pixel shuffle, plus the input pixel, clamped. */

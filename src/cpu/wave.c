@@ -27,8 +27,8 @@ static void step_rows(const ResrLayer *layer, int index, int step, int rows, int
 /* Column of a row at which `cost` is spent; a whole number of kernels from the row's start. */
 static int cut(const ResrLayer *layer, int64_t cost)
 {
-    int64_t width = layer->needed.x1 - layer->needed.x0, unit = layer->kernels->max_px;
-    int64_t unit_cost = resr_layer_pixel_cost(layer) * unit;
+    int64_t width = layer->needed.x1 - layer->needed.x0, unit = layer->unit_px;
+    int64_t unit_cost = layer->column_cost * unit;
     int64_t pixels = cost <= 0 ? 0 : (cost + unit_cost / 2) / unit_cost * unit;
     return layer->needed.x0 + (int)(pixels < width ? pixels : width);
 }
@@ -43,19 +43,19 @@ static void run_share(const ResrWave *wave, int step, int thread, int threads)
     for (int k = 0; k < wave->count; k++) {
         const ResrLayer *layer = &wave->layers[k];
         step_rows(layer, k, step, wave->rows, &y0[k], &y1[k]);
-        row_cost[k] = resr_layer_pixel_cost(layer) * (layer->needed.x1 - layer->needed.x0);
-        total += row_cost[k] * (y1[k] - y0[k]);
+        row_cost[k] = layer->column_cost * (layer->needed.x1 - layer->needed.x0);
+        total += row_cost[k] * ((y1[k] - y0[k] + layer->grid_px - 1) / layer->grid_px);
     }
     int64_t from = total * thread / threads, to = total * (thread + 1) / threads;
     for (int k = 0; k < wave->count; k++) {
         const ResrLayer *layer = &wave->layers[k];
-        for (int y = y0[k]; y < y1[k]; y++, position += row_cost[k]) {
+        for (int y = y0[k]; y < y1[k]; y += layer->grid_px, position += row_cost[k]) {
             if (position >= to || position + row_cost[k] <= from)
                 continue;
             int x0 = cut(layer, from - position);
             int x1 = position + row_cost[k] <= to ? layer->needed.x1 : cut(layer, to - position);
             if (x0 < x1)
-                resr_layer_row(layer, y, x0, x1);
+                layer->rows(layer, thread, y, x0, x1);
         }
     }
 }
@@ -88,8 +88,9 @@ void resr_waves_run(const ResrWave *waves, int count, int threads)
     resr_barrier_destroy(&barrier);
 }
 
-int resr_wave_rows(int width, int threads)
+int resr_wave_rows(int width, int threads, int grid_px)
 {
     const int pixels_of_a_thread = 512;
-    return (pixels_of_a_thread * threads + width - 1) / width;
+    int rows = (pixels_of_a_thread * threads + width - 1) / width;
+    return (rows + grid_px - 1) / grid_px * grid_px;
 }

@@ -21,8 +21,8 @@ typedef struct ResrWave {
 void resr_waves_run(const ResrWave *waves, int count, int threads);
 
 /* Rows a step: so many that a step takes every thread some tenths of a millisecond, against which
- * meeting is cheap, and no more than that, to stay in cache. */
-int resr_wave_rows(int width, int threads);
+ * meeting is cheap, and no more than that, to stay in cache; a multiple of grid_px. */
+int resr_wave_rows(int width, int threads, int grid_px);
 
 static inline int resr_wave_ring_rows(int rows)
 {

@@ -46,7 +46,7 @@ typedef struct ResrOps {
     void (*release)(void *packed);
 
     /* Bytes a run needs for input tiles up to width_px x height_px (context included). */
-    size_t (*workspace_bytes)(const void *packed, int width_px, int height_px);
+    size_t (*workspace_bytes)(const void *packed, int width_px, int height_px, int threads);
     int (*run_create)(void **run, const void *packed, int width_px, int height_px, int threads);
     void (*run_free)(void *run);
 

@@ -165,7 +165,7 @@ static void workspace_is_bounded(void **state)
         const ResrOps *ops = resr_cpu_ops(i);
         void *packed;
         assert_int_equal(ops->prepare(&packed, model), 0);
-        assert_true(ops->workspace_bytes(packed, 324, 324) < (size_t)1 << 29);
+        assert_true(ops->workspace_bytes(packed, 324, 324, 2) < (size_t)1 << 29);
         ops->release(packed);
     }
     resr_model_free(model);

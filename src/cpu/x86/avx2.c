@@ -1,45 +1,18 @@
-/* AVX2 backend of class `exact`: 6 pixels x 2 vectors = 12 accumulators, 2 weight vectors and a
+/* AVX2 backends. Class `exact`, direct: 6 pixels x 2 vectors = 12 accumulators, 2 weight vectors and a
  * broadcast in 15 of 16 registers. Share of a Zen 5's peak with 256-bit vectors, by bench_kernels
  * on a machine that other programs used too: x4plus 92 to 98 % on one core, 93 to 95 % on two;
  * animevideov3 89 to 94 %. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "cpu/direct.h"
 #include "cpu/dispatch.h"
+#include "cpu/stages.h"
+#include "cpu/winograd.h"
+#include "cpu/x86/vec_avx2.h"
 
-typedef __m256 vec;
-#define VEC_LANES 8
-
-static inline vec vec_load(const float *from)
-{
-    return _mm256_loadu_ps(from);
-}
-
-static inline void vec_store(float *to, vec value)
-{
-    _mm256_storeu_ps(to, value);
-}
-
-static inline vec vec_set1(float value)
-{
-    return _mm256_set1_ps(value);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_prelu(vec x, vec slope)
-{
-    vec positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);
-    return _mm256_blendv_ps(_mm256_mul_ps(slope, x), x, positive);
-}
-
-#include "cpu/x86/conv_kernel.h"
+#include "cpu/x86/direct_kernel.h"
+#include "cpu/x86/winograd_f4.h"
 
 CONV_KERNELS(1)
 CONV_KERNELS(2)
@@ -51,7 +24,7 @@ CONV_NEAREST_KERNELS(2)
 CONV_NEAREST_KERNELS(4)
 CONV_NEAREST_KERNELS(6)
 
-static const ResrConvKernels kernels = {
+static const ResrDirectKernels direct = {
     .vector_lanes = VEC_LANES,
     .max_px = 6,
     .plain = {CONV_ENTRY(1), CONV_ENTRY(2), CONV_ENTRY(3), CONV_ENTRY(4), CONV_ENTRY(5),
@@ -59,24 +32,52 @@ static const ResrConvKernels kernels = {
     .nearest = {CONV_NEAREST_ENTRY(2), CONV_NEAREST_ENTRY(4), CONV_NEAREST_ENTRY(6)},
 };
 
+PRODUCT(1, 2)
+PRODUCT(2, 2)
+PRODUCT(3, 2)
+PRODUCT(4, 2)
+PRODUCT(5, 2)
+PRODUCT(6, 2)
+
+/* One block of 16 output channels is two vectors. */
+static void product_1(const ResrWinogradProduct *args)
+{
+    static const ProductKernel kernels[] = {NULL,        product_1x2, product_2x2, product_3x2,
+                                            product_4x2, product_5x2, product_6x2};
+    product_groups(args, kernels, 6);
+}
+
+static const ResrWinogradKernels winograd = {
+    .outputs = WINOGRAD_OUTPUTS,
+    .tile_lanes = 16,
+    .unit_tiles = 6,
+    .strip_tiles = 36,
+    .product_cost = 36 * 16,
+    .input_cost = 140,
+    .output_cost = 130,
+    .input = {winograd_input, winograd_input_nearest},
+    .product = {NULL, product_1},
+    .output = {NULL, winograd_output_1},
+};
+
 static int available(unsigned cpumask)
 {
     return (resr_cpu_flags() & cpumask & RESR_CPU_AVX2) != 0;
 }
 
-static int prepare(void **packed, const ResrModel *model)
+static int prepare_exact(void **packed, const ResrModel *model)
 {
-    ResrPackedNet *net;
-    int ret = resr_packed_net_create(&net, model, &kernels);
-    *packed = net;
-    return ret;
+    static const ResrConvKernels kernels = {.direct = &direct};
+    return resr_packed_net_create(packed, model, &kernels);
 }
 
-static void release(void *packed)
+static int prepare_fp32(void **packed, const ResrModel *model)
 {
-    resr_packed_net_free(packed);
+    static const ResrConvKernels kernels = {.winograd = &winograd};
+    return resr_packed_net_create(packed, model, &kernels);
 }
 
-const ResrOps resr_ops_avx2 = RESR_DIRECT_OPS("avx2", available, prepare, release);
+const ResrOps resr_ops_avx2 = RESR_STAGES_OPS("avx2", "exact", available, prepare_exact);
+const ResrOps resr_ops_avx2_fp32 = RESR_STAGES_OPS("avx2", "fp32", available, prepare_fp32);
 
 #endif

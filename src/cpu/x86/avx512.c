@@ -5,41 +5,14 @@
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include "cpu/direct.h"
 #include "cpu/dispatch.h"
+#include "cpu/stages.h"
+#include "cpu/winograd.h"
+#include "cpu/x86/vec_avx512.h"
 
-typedef __m512 vec;
-#define VEC_LANES 16
-
-static inline vec vec_load(const float *from)
-{
-    return _mm512_loadu_ps(from);
-}
-
-static inline void vec_store(float *to, vec value)
-{
-    _mm512_storeu_ps(to, value);
-}
-
-static inline vec vec_set1(float value)
-{
-    return _mm512_set1_ps(value);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_prelu(vec x, vec slope)
-{
-    __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
-    return _mm512_mask_blend_ps(positive, _mm512_mul_ps(slope, x), x);
-}
-
-#include "cpu/x86/conv_kernel.h"
+#include "cpu/x86/direct_kernel.h"
+#include "cpu/x86/winograd_f4.h"
 
 CONV_KERNELS(1)
 CONV_KERNELS(2)
@@ -63,7 +36,7 @@ CONV_NEAREST_KERNELS(10)
 CONV_NEAREST_KERNELS(12)
 CONV_NEAREST_KERNELS(14)
 
-static const ResrConvKernels kernels = {
+static const ResrDirectKernels direct = {
     .vector_lanes = VEC_LANES,
     .max_px = 14,
     .plain = {CONV_ENTRY(1), CONV_ENTRY(2), CONV_ENTRY(3), CONV_ENTRY(4), CONV_ENTRY(5),
@@ -74,24 +47,84 @@ static const ResrConvKernels kernels = {
                 CONV_NEAREST_ENTRY(14)},
 };
 
+PRODUCT(1, 1)
+PRODUCT(2, 1)
+PRODUCT(3, 1)
+PRODUCT(4, 1)
+PRODUCT(5, 1)
+PRODUCT(6, 1)
+PRODUCT(7, 1)
+PRODUCT(8, 1)
+PRODUCT(9, 1)
+PRODUCT(10, 1)
+PRODUCT(11, 1)
+PRODUCT(12, 1)
+PRODUCT(13, 1)
+PRODUCT(14, 1)
+
+static void product_1(const ResrWinogradProduct *args)
+{
+    static const ProductKernel kernels[] = {NULL, product_1x1, product_2x1, product_3x1, product_4x1, product_5x1, product_6x1, product_7x1, product_8x1, product_9x1, product_10x1, product_11x1, product_12x1, product_13x1, product_14x1};
+    product_groups(args, kernels, 14);
+}
+
+PRODUCT(1, 2)
+PRODUCT(2, 2)
+PRODUCT(3, 2)
+PRODUCT(4, 2)
+PRODUCT(5, 2)
+PRODUCT(6, 2)
+PRODUCT(7, 2)
+PRODUCT(8, 2)
+PRODUCT(9, 2)
+PRODUCT(10, 2)
+PRODUCT(11, 2)
+PRODUCT(12, 2)
+PRODUCT(13, 2)
+PRODUCT(14, 2)
+
+static void product_2(const ResrWinogradProduct *args)
+{
+    static const ProductKernel kernels[] = {NULL, product_1x2, product_2x2, product_3x2, product_4x2, product_5x2, product_6x2, product_7x2, product_8x2, product_9x2, product_10x2, product_11x2, product_12x2, product_13x2, product_14x2};
+    product_groups(args, kernels, 14);
+}
+
+static void winograd_output_2(const ResrWinogradOutput *out)
+{
+    output_cases(out, 2);
+}
+
+static const ResrWinogradKernels winograd = {
+    .outputs = WINOGRAD_OUTPUTS,
+    .tile_lanes = 32,
+    .unit_tiles = 14,
+    .strip_tiles = 56,
+    .product_cost = 36 * 8,
+    .input_cost = 80,
+    .output_cost = 70,
+    .input = {winograd_input, winograd_input_nearest},
+    .product = {NULL, product_1, product_2},
+    .output = {NULL, winograd_output_1, winograd_output_2},
+};
+
 static int available(unsigned cpumask)
 {
     return (resr_cpu_flags() & cpumask & RESR_CPU_AVX512) != 0;
 }
 
-static int prepare(void **packed, const ResrModel *model)
+static int prepare_exact(void **packed, const ResrModel *model)
 {
-    ResrPackedNet *net;
-    int ret = resr_packed_net_create(&net, model, &kernels);
-    *packed = net;
-    return ret;
+    static const ResrConvKernels kernels = {.direct = &direct};
+    return resr_packed_net_create(packed, model, &kernels);
 }
 
-static void release(void *packed)
+static int prepare_fp32(void **packed, const ResrModel *model)
 {
-    resr_packed_net_free(packed);
+    static const ResrConvKernels kernels = {.winograd = &winograd};
+    return resr_packed_net_create(packed, model, &kernels);
 }
 
-const ResrOps resr_ops_avx512 = RESR_DIRECT_OPS("avx512", available, prepare, release);
+const ResrOps resr_ops_avx512 = RESR_STAGES_OPS("avx512", "exact", available, prepare_exact);
+const ResrOps resr_ops_avx512_fp32 = RESR_STAGES_OPS("avx512", "fp32", available, prepare_fp32);
 
 #endif

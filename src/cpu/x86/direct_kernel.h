@@ -19,10 +19,12 @@
 #define PLAIN(p, kx) (p)
 #define NEAREST(p, kx) (((p) + (kx) + 1) >> 1)
 
+#ifndef ALWAYS_INLINE
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
 
 /* One tap: adds the products of all input channels. */
-ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrConvArgs *args, const float *in,
+ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrDirectArgs *args, const float *in,
                                     const float *weight, const int px, const int vectors,
                                     const int nearest, const int kx)
 {
@@ -47,13 +49,13 @@ ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrConvArgs *args, cons
 }
 
 /* Floats from a tile's first lane to those of vector v, in a map. */
-ALWAYS_INLINE size_t vector_offset(const ResrConvArgs *args, int v)
+ALWAYS_INLINE size_t vector_offset(const ResrDirectArgs *args, int v)
 {
     const int per_block = RESR_BLOCK_LANES / VEC_LANES;
     return (size_t)(v / per_block) * args->out_block_stride + (size_t)(v % per_block * VEC_LANES);
 }
 
-ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrConvArgs *args, const int px,
+ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const int px,
                                const int vectors)
 {
 #pragma GCC unroll 2
@@ -89,10 +91,10 @@ ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrConvArgs *args, const int
     }
 }
 
-ALWAYS_INLINE void conv_run(const ResrConvArgs *args, const int px, const int vectors,
+ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int vectors,
                             const int nearest)
 {
-    vec acc[RESR_CONV_MAX_PX][2];
+    vec acc[RESR_DIRECT_MAX_PX][2];
 #pragma GCC unroll 14
     for (int p = 0; p < px; p++)
 #pragma GCC unroll 2
@@ -115,12 +117,12 @@ ALWAYS_INLINE void conv_run(const ResrConvArgs *args, const int px, const int ve
 }
 
 #define CONV_KERNEL(px, vectors)                                                                   \
-    static void conv_##px##x##vectors(const ResrConvArgs *args)                                    \
+    static void conv_##px##x##vectors(const ResrDirectArgs *args)                                    \
     {                                                                                              \
         conv_run(args, px, vectors, 0);                                                            \
     }
 #define CONV_NEAREST_KERNEL(px, vectors)                                                           \
-    static void conv_nearest_##px##x##vectors(const ResrConvArgs *args)                            \
+    static void conv_nearest_##px##x##vectors(const ResrDirectArgs *args)                            \
     {                                                                                              \
         conv_run(args, px, vectors, 1);                                                            \
     }

@@ -1,0 +1,208 @@
+#include "cpu/winograd.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes between frequencies: an odd number of cache lines, so that the stores of a tile, one at each
+ * frequency, spread over the sets of a cache. */
+static size_t v_frequency_stride(int tiles)
+{
+    return ((size_t)(tiles + RESR_WINOGRAD_SPARE_TILES) | 1) * RESR_WINOGRAD_CELL_BYTES;
+}
+
+static size_t m_frequency_stride(const ResrWinogradKernels *kernels)
+{
+    size_t tiles = (size_t)(kernels->strip_tiles + RESR_WINOGRAD_SPARE_TILES);
+    return tiles * (size_t)kernels->tile_lanes + RESR_BLOCK_LANES;
+}
+
+size_t resr_winograd_ring_set(ResrWinogradRing *ring, const ResrWinogradKernels *kernels, int width,
+                              const int *cells_of_group, const int *tile_rows_of_group)
+{
+    int tiles = (width + kernels->outputs - 1) / kernels->outputs;
+    size_t total = 0;
+    ring->frequency_stride = v_frequency_stride(tiles);
+    ring->cell_bytes = ring->frequency_stride * (size_t)resr_winograd_frequencies(kernels);
+    ring->first_cell[0] = 0;
+    for (int g = 0; g < RESR_WINOGRAD_RING_GROUPS; g++) {
+        ring->first_cell[g + 1] = ring->first_cell[g] + cells_of_group[g];
+        ring->tile_rows[g] = tile_rows_of_group[g];
+        ring->offset[g] = total;
+        total += (size_t)(cells_of_group[g] * tile_rows_of_group[g]) * ring->cell_bytes;
+    }
+    return total;
+}
+
+/* A thread's memory: pointers to cells, V of a strip (if no ring has it), M of a strip. */
+typedef struct Scratch {
+    const char **v;
+    char *own_v;
+    float *m;
+    size_t bytes;
+} Scratch;
+
+static Scratch scratch_at(char *memory, const ResrWinogradKernels *kernels, int cells)
+{
+    size_t frequencies = (size_t)resr_winograd_frequencies(kernels);
+    size_t pointers = resr_round_up((size_t)cells * sizeof(char *), RESR_WINOGRAD_CELL_BYTES);
+    size_t v = v_frequency_stride(kernels->strip_tiles) * frequencies * (size_t)cells;
+    size_t m = m_frequency_stride(kernels) * frequencies * sizeof(float);
+    return (Scratch){.v = (const char **)(void *)memory,
+                     .own_v = memory + pointers,
+                     .m = (float *)(void *)(memory + pointers + v),
+                     .bytes = pointers + v + m};
+}
+
+size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells)
+{
+    return resr_round_up(scratch_at(NULL, kernels, cells).bytes, 4096);
+}
+
+/* Points scratch->v at tile `tile` of each input cell; returns the bytes between frequencies. */
+static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int tile_row, int tile)
+{
+    const ResrWinogradRing *ring = layer->ring;
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    size_t stride = v_frequency_stride(kernels->strip_tiles);
+    if (!ring) {
+        for (int c = 0; c < layer->conv->in_cells; c++)
+            scratch->v[c] = scratch->own_v +
+                            (size_t)c * stride * (size_t)resr_winograd_frequencies(kernels);
+        return stride;
+    }
+    for (int g = 0, c = 0; c < layer->conv->in_cells; g++)
+        for (; c < ring->first_cell[g + 1] && c < layer->conv->in_cells; c++) {
+            int row = (c - ring->first_cell[g]) * ring->tile_rows[g] + tile_row % ring->tile_rows[g];
+            scratch->v[c] = ring->data + ring->offset[g] + (size_t)row * ring->cell_bytes +
+                            (size_t)tile * RESR_WINOGRAD_CELL_BYTES;
+        }
+    return ring->frequency_stride;
+}
+
+static void transform_input(const ResrLayer *layer, const Scratch *scratch, size_t stride, int y,
+                            int x, int tiles)
+{
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    int blocks_of_cell = kernels->bf16 ? 2 : 1;
+    int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
+    for (int c = layer->new_cell; c < layer->conv->in_cells; c++) {
+        ResrWinogradInput args = {
+            .tiles = tiles, .v = (char *)scratch->v[c], .frequency_stride = stride};
+        for (int b = 0; b < blocks_of_cell; b++) {
+            int block = (c - layer->new_cell) * blocks_of_cell + b;
+            for (int i = 0; i < kernels->outputs + 2; i++) {
+                int in_y = layer->nearest ? (y + i - 1) >> 1 : y + i - 1;
+                int present = block < layer->in->blocks; /* otherwise: the row of zeros */
+                args.row[b][i] = resr_map_row(layer->in, present ? in_y : -1, present ? block : 0) +
+                                 (ptrdiff_t)in_x * RESR_BLOCK_LANES;
+            }
+        }
+        kernels->input[layer->nearest](&args);
+    }
+}
+
+static int vanishes(const ResrLayer *layer, int frequency)
+{
+    int patch = layer->kernels->winograd->outputs + 2;
+    return layer->nearest && (frequency / patch == RESR_WINOGRAD_NEAREST_ZERO ||
+                              frequency % patch == RESR_WINOGRAD_NEAREST_ZERO);
+}
+
+/* M of one tile of output channels. */
+static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stride,
+                     const char *weight, const float *bias, int blocks, int tiles)
+{
+    static const float zero[2 * RESR_BLOCK_LANES];
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    int frequencies = resr_winograd_frequencies(kernels);
+    /* Lanes x 16 channels x 4 bytes = lanes x 32 channels x 2 bytes. */
+    size_t frequency_bytes = (size_t)(layer->conv->in_cells * blocks) * RESR_BLOCK_LANES *
+                             RESR_WINOGRAD_CELL_BYTES;
+    for (int f = 0; f < frequencies; f++, weight += frequency_bytes) {
+        float *m = scratch->m + (size_t)f * m_frequency_stride(kernels);
+        if (vanishes(layer, f)) {
+            memset(m, 0, (size_t)(tiles * blocks) * RESR_BLOCK_LANES * sizeof *m);
+            continue;
+        }
+        ResrWinogradProduct args = {
+            .v = scratch->v,
+            .v_offset = (size_t)f * stride,
+            .cells = layer->conv->in_cells,
+            .tiles = tiles,
+            .weight = weight,
+            .init = f == kernels->outputs + 3 ? bias : zero,
+            .m = m,
+        };
+        kernels->product[blocks](&args);
+    }
+}
+
+static float *pixel_or_null(const ResrMap *map, int y, int block, int x)
+{
+    return map ? resr_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
+}
+
+static void transform_output(const ResrLayer *layer, const Scratch *scratch, int first_block,
+                             int blocks, int y, int x, int tiles)
+{
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrPackedConv *conv = layer->conv;
+    ResrWinogradOutput args = {
+        .m = scratch->m,
+        .frequency_stride = m_frequency_stride(kernels),
+        .tiles = tiles,
+        .rows = min_int(kernels->outputs, layer->out->height - y),
+        .columns = min_int(kernels->outputs * tiles, layer->out->width - x),
+        .block_stride = layer->out->block_stride,
+        .slope = conv->slope ? conv->slope + first_block * RESR_BLOCK_LANES : NULL,
+        .factor = layer->factor,
+    };
+    for (int i = 0; i < args.rows; i++) {
+        args.residual[i] = pixel_or_null(layer->residual, y + i, first_block, x);
+        args.trunk[i] = pixel_or_null(layer->trunk, y + i, first_block, x);
+        args.out[i] = pixel_or_null(layer->out, y + i, layer->out_block + first_block, x);
+        args.copy[i] = pixel_or_null(layer->copy, y + i, first_block, x);
+    }
+    kernels->output[blocks](&args);
+}
+
+static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int x, int tiles)
+{
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrPackedConv *conv = layer->conv;
+    const char *weight = conv->weight;
+    int blocks_of_tile = kernels->tile_lanes / RESR_BLOCK_LANES;
+    size_t stride = find_cells(scratch, layer, y / kernels->outputs, x / kernels->outputs);
+    transform_input(layer, scratch, stride, y, x, tiles);
+    for (int first = 0; first < conv->out_blocks; first += blocks_of_tile) {
+        int blocks = min_int(blocks_of_tile, conv->out_blocks - first);
+        multiply(layer, scratch, stride, weight, conv->bias + first * RESR_BLOCK_LANES, blocks,
+                 tiles);
+        transform_output(layer, scratch, first, blocks, y, x, tiles);
+        weight += (size_t)(conv->in_cells * blocks * resr_winograd_frequencies(kernels)) *
+                  RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;
+    }
+}
+
+/* In strips of about equal size. */
+void resr_winograd_rows(const ResrLayer *layer, int thread, int y, int x0, int x1)
+{
+    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    int outputs = kernels->outputs, first = x0 / outputs;
+    int tiles = (x1 + outputs - 1) / outputs - first;
+    int strips = (tiles + kernels->strip_tiles - 1) / kernels->strip_tiles;
+    Scratch scratch = scratch_at(layer->scratch + (size_t)thread * layer->scratch_bytes, kernels,
+                                 layer->conv->in_cells);
+    for (int i = 0; i < strips; i++) {
+        int start = tiles * i / strips, end = tiles * (i + 1) / strips;
+        run_strip(layer, &scratch, y, (first + start) * outputs, end - start);
+    }
+    for (int i = 0; layer->finish && i < outputs && y + i < layer->out->height; i++)
+        layer->finish(layer->context, layer, y + i, x0, x1);
+}

@@ -1,0 +1,46 @@
+/* Eight floats in a register, for the kernels' headers. */
+#include <immintrin.h>
+
+typedef __m256 vec;
+#define VEC_LANES 8
+
+static inline vec vec_load(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+
+static inline void vec_store(float *to, vec value)
+{
+    _mm256_storeu_ps(to, value);
+}
+
+static inline vec vec_set1(float value)
+{
+    return _mm256_set1_ps(value);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+}
+
+static inline vec vec_prelu(vec x, vec slope)
+{
+    vec positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);
+    return _mm256_blendv_ps(_mm256_mul_ps(slope, x), x, positive);
+}

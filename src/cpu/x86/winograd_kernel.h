@@ -1,0 +1,212 @@
+/* Winograd's transforms, written once for F(2x2, 3x3) and F(4x4, 3x3), fp32 and bf16 operands and all
+ * vector widths; cpu/winograd.h explains the method. The including file defines, before the include:
+ *   vec, VEC_LANES      a vector of floats, and vec_load, vec_store, vec_add, vec_sub,
+ *                       vec_set1, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b,
+ *                       vec_prelu(x, slope)
+ *   WINOGRAD_OUTPUTS    2 or 4
+ *   WINOGRAD_PARTS      vectors that go into a cell together: 1, or 2 for bf16
+ *   store_cell(v, part) rounds `part` vectors of V to the operands' type and stores them
+ * and lists the functions winograd_input* and winograd_output* in its table. */
+
+#define PATCH (WINOGRAD_OUTPUTS + 2)
+#ifndef ALWAYS_INLINE
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
+
+/* A row of B^T d, and of A^T m: Lavin and Gray, arXiv 1509.09308, section 4. */
+#if WINOGRAD_OUTPUTS == 2
+
+ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
+{
+    t[0] = vec_sub(d[0], d[2]);
+    t[1] = vec_add(d[1], d[2]);
+    t[2] = vec_sub(d[2], d[1]);
+    t[3] = vec_sub(d[1], d[3]);
+}
+
+ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
+{
+    y[0] = vec_add(vec_add(m[0], m[1]), m[2]);
+    y[1] = vec_sub(vec_sub(m[1], m[2]), m[3]);
+}
+
+#else
+
+ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
+{
+    const vec two = vec_set1(2), four = vec_set1(4), five = vec_set1(5);
+    vec even = vec_fnma(four, d[2], d[4]), odd = vec_fnma(four, d[1], d[3]);
+    vec outer = vec_sub(d[4], d[2]), inner = vec_sub(d[3], d[1]);
+    t[0] = vec_fma(four, d[0], vec_fnma(five, d[2], d[4]));
+    t[1] = vec_add(even, odd);
+    t[2] = vec_sub(even, odd);
+    t[3] = vec_fma(two, inner, outer);
+    t[4] = vec_fnma(two, inner, outer);
+    t[5] = vec_fma(four, d[1], vec_fnma(five, d[3], d[5]));
+}
+
+ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
+{
+    vec sum = vec_add(m[1], m[2]), difference = vec_sub(m[1], m[2]);
+    vec sum2 = vec_add(m[3], m[4]), difference2 = vec_sub(m[3], m[4]);
+    y[0] = vec_add(vec_add(m[0], sum), sum2);
+    y[1] = vec_fma(vec_set1(2), difference2, difference);
+    y[2] = vec_fma(vec_set1(4), sum2, sum);
+    y[3] = vec_add(vec_fma(vec_set1(8), difference2, difference), m[5]);
+}
+
+#endif
+
+/* Pixels from the start of a patch's row to its column j. */
+#define COLUMN(j, nearest) ((nearest) ? ((j) + 1) >> 1 : (j))
+
+/* Vertical transform of column j of the patch at `pixel` floats. */
+ALWAYS_INLINE void input_column(vec s[PATCH], const float *const row[PATCH], ptrdiff_t pixel)
+{
+    vec d[PATCH];
+#pragma GCC unroll 6
+    for (int i = 0; i < PATCH; i++)
+        d[i] = vec_load(row[i] + pixel);
+    input_1d(d, s);
+}
+
+/* V of a cell (of WINOGRAD_PARTS vectors of it, from lane `lane` on) for all tiles. Neighbouring
+ * patches overlap in two columns: their vertical transforms are kept. */
+ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int nearest)
+{
+    const float *row[WINOGRAD_PARTS][PATCH];
+    vec s[WINOGRAD_PARTS][PATCH][PATCH]; /* [part][column][vertical frequency] */
+    const int step = (nearest ? WINOGRAD_OUTPUTS / 2 : WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
+    char *v = in->v + (size_t)lane * (RESR_WINOGRAD_CELL_BYTES / RESR_BLOCK_LANES);
+    for (int part = 0; part < WINOGRAD_PARTS; part++) {
+        for (int i = 0; i < PATCH; i++)
+            row[part][i] = in->row[part][i] + lane;
+        for (int j = 0; j < 2; j++)
+            input_column(s[part][WINOGRAD_OUTPUTS + j], row[part],
+                         COLUMN(j, nearest) * RESR_BLOCK_LANES);
+    }
+    ptrdiff_t pixel = 0;
+    for (int t = 0; t < in->tiles; t++, pixel += step, v += RESR_WINOGRAD_CELL_BYTES) {
+#pragma GCC unroll 2
+        for (int part = 0; part < WINOGRAD_PARTS; part++) {
+#pragma GCC unroll 6
+            for (int j = 0; j < PATCH; j++)
+#pragma GCC unroll 6
+                for (int i = 0; i < PATCH && j < 2; i++)
+                    s[part][j][i] = s[part][WINOGRAD_OUTPUTS + j][i];
+#pragma GCC unroll 6
+            for (int j = 2; j < PATCH; j++)
+                input_column(s[part][j], row[part], pixel + COLUMN(j, nearest) * RESR_BLOCK_LANES);
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < PATCH; i++) {
+            vec line[WINOGRAD_PARTS][PATCH], column[PATCH];
+            if (nearest && i == RESR_WINOGRAD_NEAREST_ZERO)
+                continue;
+#pragma GCC unroll 2
+            for (int part = 0; part < WINOGRAD_PARTS; part++) {
+#pragma GCC unroll 6
+                for (int j = 0; j < PATCH; j++)
+                    column[j] = s[part][j][i];
+                input_1d(column, line[part]);
+            }
+#pragma GCC unroll 6
+            for (int j = 0; j < PATCH; j++) {
+                vec cell[WINOGRAD_PARTS];
+                if (nearest && j == RESR_WINOGRAD_NEAREST_ZERO)
+                    continue;
+#pragma GCC unroll 2
+                for (int part = 0; part < WINOGRAD_PARTS; part++)
+                    cell[part] = line[part][j];
+                store_cell(v + (size_t)(i * PATCH + j) * in->frequency_stride, cell);
+            }
+        }
+    }
+}
+
+static void winograd_input(const ResrWinogradInput *in)
+{
+    for (int lane = 0; lane < RESR_BLOCK_LANES; lane += VEC_LANES)
+        input_run(in, lane, 0);
+}
+
+static void winograd_input_nearest(const ResrWinogradInput *in)
+{
+    for (int lane = 0; lane < RESR_BLOCK_LANES; lane += VEC_LANES)
+        input_run(in, lane, 1);
+}
+
+/* What follows the convolution, for a pixel's vector; `at` is its place in the rows, in floats. */
+ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec slope,
+                          const int activate, const int residual, const int trunk, const int copy)
+{
+    if (activate)
+        y = vec_prelu(y, slope);
+    if (residual)
+        y = vec_fma(vec_set1(out->factor), y, vec_load(out->residual[row] + at));
+    if (trunk)
+        y = vec_fma(vec_set1(0.2f), y, vec_load(out->trunk[row] + at));
+    vec_store(out->out[row] + at, y);
+    if (copy)
+        vec_store(out->copy[row] + at, y);
+}
+
+ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, const int activate,
+                              const int residual, const int trunk, const int copy)
+{
+    const int vectors = blocks * RESR_BLOCK_LANES / VEC_LANES;
+    for (int t = 0; t < out->tiles; t++) {
+        int columns = out->columns - t * WINOGRAD_OUTPUTS;
+        for (int n = 0; n < vectors; n++) {
+            size_t lane = (size_t)(n * VEC_LANES);
+            size_t at = lane / RESR_BLOCK_LANES * out->block_stride + lane % RESR_BLOCK_LANES +
+                        (size_t)(t * WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
+            const float *m = out->m + (size_t)(t * blocks) * RESR_BLOCK_LANES + lane;
+            vec slope = activate ? vec_load(out->slope + lane) : vec_set1(0);
+            vec s[WINOGRAD_OUTPUTS][PATCH];
+#pragma GCC unroll 6
+            for (int j = 0; j < PATCH; j++) {
+                vec column[PATCH], y[WINOGRAD_OUTPUTS];
+#pragma GCC unroll 6
+                for (int i = 0; i < PATCH; i++)
+                    column[i] = vec_load(m + (size_t)(i * PATCH + j) * out->frequency_stride);
+                output_1d(column, y);
+#pragma GCC unroll 4
+                for (int i = 0; i < WINOGRAD_OUTPUTS; i++)
+                    s[i][j] = y[i];
+            }
+#pragma GCC unroll 4
+            for (int i = 0; i < WINOGRAD_OUTPUTS; i++) {
+                vec y[WINOGRAD_OUTPUTS];
+                if (i >= out->rows)
+                    break;
+                output_1d(s[i], y);
+#pragma GCC unroll 4
+                for (int j = 0; j < WINOGRAD_OUTPUTS; j++)
+                    if (j < columns)
+                        finish(out, i, at + (size_t)(j * RESR_BLOCK_LANES), y[j], slope, activate,
+                               residual, trunk, copy);
+            }
+        }
+    }
+}
+
+/* The cases that networks have, each without a branch per pixel, and any other. */
+ALWAYS_INLINE void output_cases(const ResrWinogradOutput *out, const int blocks)
+{
+    int activate = out->slope != NULL, residual = out->residual[0] != NULL;
+    int trunk = out->trunk[0] != NULL, copy = out->copy[0] != NULL;
+    if (activate && !residual && !trunk && !copy)
+        output_run(out, blocks, 1, 0, 0, 0);
+    else if (!activate && residual && !trunk && !copy)
+        output_run(out, blocks, 0, 1, 0, 0);
+    else if (!activate && residual && trunk && copy)
+        output_run(out, blocks, 0, 1, 1, 1);
+    else
+        output_run(out, blocks, activate, residual, trunk, copy);
+}
+
+static void winograd_output_1(const ResrWinogradOutput *out)
+{
+    output_cases(out, 1);
+}
