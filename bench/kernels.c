@@ -83,7 +83,7 @@ cleanup:
  * 2^-24 or 2^-9 of each value. */
 static double class_limit(const char *class)
 {
-    return strcmp(class, "exact") == 0 ? 0 : strcmp(class, "fp32") == 0 ? 1e-5 : 3e-2;
+    return strcmp(class, "exact") == 0 ? 0 : strcmp(class, "fp32") == 0 ? 1e-4 : 5e-2;
 }
 
 /* The relative error, or negative if there is none to be had. */

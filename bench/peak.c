@@ -10,6 +10,7 @@ enum { LOOPS = 2000000, ACCUMULATORS = 12, RUNS = 5 };
 
 /* Twelve accumulators are more than latency (4 or 5 clocks) x throughput (2 a clock) asks for. In
  * assembler, since a compiler may merge accumulators that it sees to be equal. */
+#define DOT_BF16(n) "vdpbf16ps %%zmm14, %%zmm15, %%zmm" #n "\n\t"
 #define FMA(reg, n) "vfmadd231ps %%" reg "14, %%" reg "15, %%" reg #n "\n\t"
 #define FMA_4(reg, a, b, c, d) FMA(reg, a) FMA(reg, b) FMA(reg, c) FMA(reg, d)
 #define FMA_12(reg) FMA_4(reg, 0, 1, 2, 3) FMA_4(reg, 4, 5, 6, 7) FMA_4(reg, 8, 9, 10, 11)
@@ -33,19 +34,39 @@ static void multiply_avx512(void)
     __asm__ volatile("vzeroupper" ::: CLOBBERS);
 }
 
+/* Opcodes spelled out by the assembler: no compiler option is needed for them. */
+static void multiply_avx512_bf16(void)
+{
+    __asm__ volatile("vzeroall" ::: CLOBBERS);
+    for (int i = 0; i < LOOPS; i++)
+        __asm__ volatile(DOT_BF16(0) DOT_BF16(1) DOT_BF16(2) DOT_BF16(3) DOT_BF16(4) DOT_BF16(5)
+                             DOT_BF16(6) DOT_BF16(7) DOT_BF16(8) DOT_BF16(9) DOT_BF16(10)
+                                 DOT_BF16(11)::: CLOBBERS);
+    __asm__ volatile("vzeroupper" ::: CLOBBERS);
+}
+
 double bench_peak_flops(const char *backend, int threads)
 {
-    int wide = strcmp(backend, "avx512") == 0;
-    double best = 0, flops = 2.0 * (wide ? 16 : 8) * ACCUMULATORS * LOOPS * threads;
-    if (!wide && strcmp(backend, "avx2") != 0)
+    static const struct {
+        const char *backend;
+        double flops; /* of an instruction */
+        void (*multiply)(void);
+    } kinds[] = {{"avx2", 16, multiply_avx2},
+                 {"avx512", 32, multiply_avx512},
+                 {"avx512_bf16", 64, multiply_avx512_bf16}};
+    double best = 0, flops = (double)ACCUMULATORS * LOOPS * threads;
+    void (*multiply)(void) = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(backend, kinds[i].backend) == 0) {
+            flops *= kinds[i].flops;
+            multiply = kinds[i].multiply;
+        }
+    if (!multiply)
         return 0;
     for (int run = 0; run < RUNS; run++) {
         int64_t start_ns = resr_clock_ns();
 #pragma omp parallel num_threads(threads)
-        if (wide)
-            multiply_avx512();
-        else
-            multiply_avx2();
+        multiply();
         double rate = flops / resr_clock_seconds_since(start_ns);
         best = rate > best ? rate : best;
     }

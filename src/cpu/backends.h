@@ -10,6 +10,7 @@ extern const ResrOps resr_ops_avx2;
 extern const ResrOps resr_ops_avx512;
 extern const ResrOps resr_ops_avx2_fp32;
 extern const ResrOps resr_ops_avx512_fp32;
+extern const ResrOps resr_ops_avx512_bf16;
 #endif
 
 #endif

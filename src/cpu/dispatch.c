@@ -133,6 +133,7 @@ const ResrOps *resr_cpu_ops(int index)
         &resr_ops_avx512,
         &resr_ops_avx2_fp32,
         &resr_ops_avx512_fp32,
+        &resr_ops_avx512_bf16,
 #endif
     };
     int count = (int)(sizeof backends / sizeof backends[0]);

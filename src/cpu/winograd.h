@@ -41,6 +41,7 @@ typedef struct ResrWinogradProduct {
     float *m; /* may be written up to RESR_WINOGRAD_SPARE_TILES tiles beyond the last */
 } ResrWinogradProduct;
 #define RESR_WINOGRAD_SPARE_TILES 15
+#define RESR_WINOGRAD_MAX_TILES 14 /* that vector kernels hold in registers */
 
 /* A^T M A, activation or residuals, and the store. NULL means absent. Block b of a map lies
  * b * block_stride floats on. */

@@ -32,18 +32,12 @@ static const ResrDirectKernels direct = {
     .nearest = {CONV_NEAREST_ENTRY(2), CONV_NEAREST_ENTRY(4), CONV_NEAREST_ENTRY(6)},
 };
 
-PRODUCT(1, 2)
-PRODUCT(2, 2)
-PRODUCT(3, 2)
-PRODUCT(4, 2)
-PRODUCT(5, 2)
-PRODUCT(6, 2)
+PRODUCTS_1_TO_6(2)
 
 /* One block of 16 output channels is two vectors. */
 static void product_1(const ResrWinogradProduct *args)
 {
-    static const ProductKernel kernels[] = {NULL,        product_1x2, product_2x2, product_3x2,
-                                            product_4x2, product_5x2, product_6x2};
+    static const ProductKernel kernels[] = {ENTRIES_1_TO_6(2)};
     product_groups(args, kernels, 6);
 }
 

@@ -47,45 +47,20 @@ static const ResrDirectKernels direct = {
                 CONV_NEAREST_ENTRY(14)},
 };
 
-PRODUCT(1, 1)
-PRODUCT(2, 1)
-PRODUCT(3, 1)
-PRODUCT(4, 1)
-PRODUCT(5, 1)
-PRODUCT(6, 1)
-PRODUCT(7, 1)
-PRODUCT(8, 1)
-PRODUCT(9, 1)
-PRODUCT(10, 1)
-PRODUCT(11, 1)
-PRODUCT(12, 1)
-PRODUCT(13, 1)
-PRODUCT(14, 1)
+PRODUCTS_1_TO_6(1)
+PRODUCTS_1_TO_6(2)
+PRODUCTS_7_TO_14(1)
+PRODUCTS_7_TO_14(2)
 
 static void product_1(const ResrWinogradProduct *args)
 {
-    static const ProductKernel kernels[] = {NULL, product_1x1, product_2x1, product_3x1, product_4x1, product_5x1, product_6x1, product_7x1, product_8x1, product_9x1, product_10x1, product_11x1, product_12x1, product_13x1, product_14x1};
+    static const ProductKernel kernels[] = {ENTRIES_1_TO_6(1), ENTRIES_7_TO_14(1)};
     product_groups(args, kernels, 14);
 }
 
-PRODUCT(1, 2)
-PRODUCT(2, 2)
-PRODUCT(3, 2)
-PRODUCT(4, 2)
-PRODUCT(5, 2)
-PRODUCT(6, 2)
-PRODUCT(7, 2)
-PRODUCT(8, 2)
-PRODUCT(9, 2)
-PRODUCT(10, 2)
-PRODUCT(11, 2)
-PRODUCT(12, 2)
-PRODUCT(13, 2)
-PRODUCT(14, 2)
-
 static void product_2(const ResrWinogradProduct *args)
 {
-    static const ProductKernel kernels[] = {NULL, product_1x2, product_2x2, product_3x2, product_4x2, product_5x2, product_6x2, product_7x2, product_8x2, product_9x2, product_10x2, product_11x2, product_12x2, product_13x2, product_14x2};
+    static const ProductKernel kernels[] = {ENTRIES_1_TO_6(2), ENTRIES_7_TO_14(2)};
     product_groups(args, kernels, 14);
 }
 

@@ -1,0 +1,16 @@
+/* The classes with bf16 operands, F(2x2, 3x3): what their products have in common. Included after
+ * vec_avx512.h. Two blocks of 16 channels are rounded (to nearest, ties to even) into one cell. */
+#define WINOGRAD_OUTPUTS 2
+#define WINOGRAD_PARTS 2
+
+static inline void store_cell(char *v, const vec *part)
+{
+    _mm512_storeu_si512(v, (__m512i)_mm512_cvtne2ps_pbh(part[1], part[0]));
+}
+
+#include "cpu/x86/winograd_kernel.h"
+
+static void winograd_output_2(const ResrWinogradOutput *out)
+{
+    output_cases(out, 2);
+}
