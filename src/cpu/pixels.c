@@ -51,6 +51,24 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
     }
 }
 
+/* Output row out_y of plane c, from pixels [first_x, last_x) of the output: channel
+ * (c * scale + dy) * scale + dx of a pixel is at dx in the row. Inlined for constant scales. */
+static inline void store_row(const ResrPixelsSink *sink, const ResrLayer *layer, int c, int out_y,
+                             int first_x, int last_x, const int scale)
+{
+    const ResrTileOut *out = sink->out;
+    int y = out_y / scale, channel = (c * scale + out_y % scale) * scale;
+    const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
+    float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride - out->crop_x_px;
+    for (int dx = 0; dx < scale; dx++, channel++) {
+        const float *from = resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES) +
+                            channel % RESR_BLOCK_LANES;
+        int start = (first_x - dx + scale - 1) / scale, end = (last_x - dx + scale - 1) / scale;
+        for (int x = start; x < end; x++)
+            to[x * scale + dx] = clamp01(from[x * RESR_BLOCK_LANES] + in[x]);
+    }
+}
+
 void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, int x0, int x1)
 {
     const ResrPixelsSink *sink = context;
@@ -60,17 +78,13 @@ void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, in
     int last_y = min_int((y + 1) * scale, out->crop_y_px + out->height_px);
     int first_x = max_int(x0 * scale, out->crop_x_px);
     int last_x = min_int(x1 * scale, out->crop_x_px + out->width_px);
-    for (int c = 0; c < 3; c++) {
-        const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
+    for (int c = 0; c < 3; c++)
         for (int out_y = first_y; out_y < last_y; out_y++) {
-            float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride;
-            for (int out_x = first_x; out_x < last_x; out_x++) {
-                int x = out_x / scale;
-                int channel = (c * scale + out_y % scale) * scale + out_x % scale;
-                const float *from = resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES);
-                float value = from[x * RESR_BLOCK_LANES + channel % RESR_BLOCK_LANES];
-                to[out_x - out->crop_x_px] = clamp01(value + in[x]);
-            }
+            if (scale == 2)
+                store_row(sink, layer, c, out_y, first_x, last_x, 2);
+            else if (scale == 4)
+                store_row(sink, layer, c, out_y, first_x, last_x, 4);
+            else
+                store_row(sink, layer, c, out_y, first_x, last_x, scale);
         }
-    }
 }
