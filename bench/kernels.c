@@ -1,8 +1,8 @@
-/* Speed of whole networks with random weights on one tile, per numerics class, CPU backend and number
- * of threads, as GFLOP/s of direct convolution and as a share of the machine's peak for that kind of
- * operand, measured in the same run, before and after: Winograd's fewer multiplications bring more
- * than all of it. Each backend is first compared with the scalar reference: no figure without its
- * verdict. "disturbed": the two peaks differ by more than a twentieth or are exceeded,
+/* Speed of whole networks with random weights on one tile, per numerics class, CPU backend and
+ * number of threads, as GFLOP/s of direct convolution and as a share of the machine's peak for that
+ * kind of operand, measured in the same run, before and after: Winograd's fewer multiplications
+ * bring more than all of it. Each backend is first compared with the scalar reference: no figure
+ * without its verdict. "disturbed": the two peaks differ by more than a twentieth or are exceeded,
  * so other programs had the cores and the row is no result. JSON on stdout. Exit status 1 if a
  * result is wrong. */
 #include <getopt.h>
@@ -87,7 +87,8 @@ static double class_limit(const char *class)
 }
 
 /* The relative error, or negative if there is none to be had. */
-static double verdict(const float *expected, const ResrOps *ops, const ResrModel *model, int threads)
+static double verdict(const float *expected, const ResrOps *ops, const ResrModel *model,
+                      int threads)
 {
     float *got = NULL;
     int ret = upscale(&got, NULL, ops, model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, threads, 1);
@@ -123,13 +124,18 @@ static int measure(const Network *network, const ResrOps *ops, const ResrModel *
     double peak = before > after ? before : after, least = before > after ? after : before;
     int exact = strcmp(ops->class, "exact") == 0;
     int disturbed = least < 0.95 * peak || (exact && peak > 0 && flops > peak);
-    printf("%s\n  {\"verdict\": \"%s\", \"relative_error\": %.2g, \"network\": \"%s\", \"backend\": \"%s\", "
+    printf("%s\n  {\"verdict\": \"%s\", \"relative_error\": %.2g, \"network\": \"%s\", "
+           "\"backend\": \"%s\", "
            "\"class\": \"%s\", \"threads\": %d, \"width_px\": %d, \"height_px\": %d, "
            "\"seconds\": %.4f, \"gflops\": %.1f, \"peak_gflops\": %.1f, \"share_of_peak\": %.3f, "
            "\"disturbed\": %s}",
-           *printed ? "," : "", !correct ? "WRONG" : exact ? "same values as c" : "ok", error, network->name, ops->name,
-           ops->class, threads, options->width_px, options->height_px, seconds, flops * 1e-9,
-           peak * 1e-9, peak > 0 ? flops / peak : 0.0, disturbed ? "true" : "false");
+           *printed ? "," : "",
+           !correct ? "WRONG"
+           : exact  ? "same values as c"
+                    : "ok",
+           error, network->name, ops->name, ops->class, threads, options->width_px,
+           options->height_px, seconds, flops * 1e-9, peak * 1e-9, peak > 0 ? flops / peak : 0.0,
+           disturbed ? "true" : "false");
     *printed = 1;
     fflush(stdout);
     return correct ? 0 : RESR_ERR_INTERNAL;
@@ -160,14 +166,10 @@ static int measure_network(const Network *network, const Options *options, int *
 static int parse(Options *options, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"network", required_argument, NULL, 'n'},
-        {"class", required_argument, NULL, 'c'},
-        {"backend", required_argument, NULL, 'b'},
-        {"width", required_argument, NULL, 'w'},
-        {"height", required_argument, NULL, 'h'},
-        {"threads", required_argument, NULL, 't'},
-        {"runs", required_argument, NULL, 'r'},
-        {NULL, 0, NULL, 0},
+        {"network", required_argument, NULL, 'n'}, {"class", required_argument, NULL, 'c'},
+        {"backend", required_argument, NULL, 'b'}, {"width", required_argument, NULL, 'w'},
+        {"height", required_argument, NULL, 'h'},  {"threads", required_argument, NULL, 't'},
+        {"runs", required_argument, NULL, 'r'},    {NULL, 0, NULL, 0},
     };
     *options = (Options){NULL, NULL, NULL, 128, 128, 2, 3};
     for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;)

@@ -41,7 +41,8 @@ static void multiply_avx512_bf16(void)
     for (int i = 0; i < LOOPS; i++)
         __asm__ volatile(DOT_BF16(0) DOT_BF16(1) DOT_BF16(2) DOT_BF16(3) DOT_BF16(4) DOT_BF16(5)
                              DOT_BF16(6) DOT_BF16(7) DOT_BF16(8) DOT_BF16(9) DOT_BF16(10)
-                                 DOT_BF16(11)::: CLOBBERS);
+                                 DOT_BF16(11)::
+                                     : CLOBBERS);
     __asm__ volatile("vzeroupper" ::: CLOBBERS);
 }
 

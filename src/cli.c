@@ -57,10 +57,13 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
-        STR("backend", 0, backend, "auto, c, avx2, avx512 [auto]", "NAME"),
-        STR("precision", 0, precision, "auto, exact (direct fp32, same bits on every CPU) [auto]",
+        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16 [auto]", "NAME"),
+        STR("precision", 0, precision,
+            "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
+            "fp32 [auto]",
             "NAME"),
-        STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512", "SET"),
+        STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512, ...",
+            "SET"),
         STR("threads", 0, threads, "threads of a rank [its share of its CPUs]", "N"),
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
         STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
@@ -227,7 +230,7 @@ static int convert_values(ResrOptions *o, const Values *v)
     static const char *const schedules[] = {"pull", "static", NULL};
     static const char *const roots[] = {"compute", "dedicated", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
-    static const char *const precisions[] = {"auto", "exact", NULL};
+    static const char *const precisions[] = {"auto", "bf16", "fp32", "exact", NULL};
     int32_t root = 0, precision = 0;
     int ret;
     if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||

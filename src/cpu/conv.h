@@ -5,12 +5,13 @@
 #include "model/model.h"
 
 /* A 3x3 convolution packed for the kernels of one instruction set. Bias and slope have an entry for
- * each lane of the output's blocks, 0 where there is no channel. pack.h has the weights' layouts. */
+ * each lane of the output's blocks, 0 where there is no channel. pack.h has the weights' layouts.
+ */
 typedef struct ResrPackedConv {
     int32_t cin, cout;
-    int32_t in_cells;    /* direct: input blocks; Winograd: cells of the transformed input */
+    int32_t in_cells; /* direct: input blocks; Winograd: cells of the transformed input */
     int32_t out_blocks;
-    int32_t *in_lanes;   /* direct: real channels of each input block */
+    int32_t *in_lanes; /* direct: real channels of each input block */
     void *weight;
     float *bias, *slope; /* slope: NULL for no activation; 0.2 for LeakyReLU */
     void *memory;

@@ -15,8 +15,7 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
 {
     const ResrPackedConv *conv = layer->conv;
     const ResrDirectKernels *kernels = layer->kernels->direct;
-    const ResrDirectKernel *kernel =
-        layer->nearest ? kernels->nearest[px] : kernels->plain[px];
+    const ResrDirectKernel *kernel = layer->nearest ? kernels->nearest[px] : kernels->plain[px];
     ptrdiff_t column = (ptrdiff_t)x * RESR_BLOCK_LANES;
     ResrDirectArgs args = {
         .in_block_stride = layer->in->block_stride,

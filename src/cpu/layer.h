@@ -36,8 +36,8 @@ struct ResrLayer {
     size_t scratch_bytes; /* of a thread */
 
     /* Set by resr_layer_prepare(). */
-    int32_t grid_px;    /* rows and columns are computed in squares of this size */
-    int32_t unit_px;    /* columns that a kernel takes at once */
+    int32_t grid_px;     /* rows and columns are computed in squares of this size */
+    int32_t unit_px;     /* columns that a kernel takes at once */
     int64_t column_cost; /* of grid_px pixels one above the other; relative, to share work by */
     void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };

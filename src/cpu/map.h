@@ -15,9 +15,9 @@
  * that class `exact` does
  * not read; the others read zeros there, since they compute all lanes.
  *
- * Every row has zero pixels on both sides, one on the left and RESR_MAP_RIGHT on the right (the last
- * Winograd tile of a row may reach that far), and one row of zeros stands for all rows outside: the
- * convolutions' zero padding. A ring holds only the last `rows` rows. Owns nothing. */
+ * Every row has zero pixels on both sides, one on the left and RESR_MAP_RIGHT on the right (the
+ * last Winograd tile of a row may reach that far), and one row of zeros stands for all rows
+ * outside: the convolutions' zero padding. A ring holds only the last `rows` rows. Owns nothing. */
 #define RESR_MAP_RIGHT 4
 
 typedef struct ResrMap {

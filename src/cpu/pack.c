@@ -29,8 +29,12 @@ static void pack_direct(float *to, const ResrConv *conv, int lanes_of_vector)
 /* Rows of G for the interpolation points 0, 1, -1, (2, -2,) infinity. */
 static const double g2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
 static const double g4[6][3] = {
-    {1.0 / 4, 0, 0},           {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-    {1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1},
+    {1.0 / 4, 0, 0},
+    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+    {1.0 / 24, 1.0 / 12, 1.0 / 6},
+    {1.0 / 24, -1.0 / 12, 1.0 / 6},
+    {0, 0, 1},
 };
 
 /* Frequency (i, j) of G g G^T. */
@@ -58,8 +62,8 @@ static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv,
 {
     int patch = kernels->outputs + 2;
     for (int lane = 0; lane < lanes && first_lane + lane < conv->cout; lane++) {
-        const float *g = conv->weight + ((size_t)(first_lane + lane) * (size_t)conv->cin +
-                                         (size_t)ci) * 9;
+        const float *g =
+            conv->weight + ((size_t)(first_lane + lane) * (size_t)conv->cin + (size_t)ci) * 9;
         for (int f = 0; f < patch * patch; f++) {
             float value = transformed(g, kernels->outputs, f / patch, f % patch);
             char *cell = to + (size_t)f * frequency_bytes;
@@ -82,8 +86,8 @@ static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *
         char *cells = to;
         for (int g = 0, ci = 0; groups[g]; g++) {
             for (int k = 0; k < groups[g]; k++, ci++)
-                pack_channel(cells + (size_t)(k / k_of_cell) * cell_bytes, frequency_bytes, conv, ci,
-                             k % k_of_cell, block * RESR_BLOCK_LANES, blocks * RESR_BLOCK_LANES,
+                pack_channel(cells + (size_t)(k / k_of_cell) * cell_bytes, frequency_bytes, conv,
+                             ci, k % k_of_cell, block * RESR_BLOCK_LANES, blocks * RESR_BLOCK_LANES,
                              kernels);
             cells += (size_t)resr_winograd_cells(kernels, groups[g]) * cell_bytes;
         }

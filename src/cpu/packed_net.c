@@ -41,8 +41,7 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
-int resr_packed_net_create(void **out, const ResrModel *model,
-                           const ResrConvKernels *kernels)
+int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKernels *kernels)
 {
     ResrPackedNet *net = NULL;
     int ret = resr_alloc(&net, 1, sizeof *net);

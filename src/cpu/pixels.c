@@ -20,8 +20,7 @@ static int min_int(int a, int b)
 void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y)
 {
     for (int block = 0; block < to->blocks; block++)
-        memset(resr_map_row(to, y, block), 0,
-               (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
+        memset(resr_map_row(to, y, block), 0, (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
     for (int c = 0; c < 3; c++)
         for (int dy = 0; dy < factor; dy++) {
             const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
@@ -61,8 +60,8 @@ static inline void store_row(const ResrPixelsSink *sink, const ResrLayer *layer,
     const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
     float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride - out->crop_x_px;
     for (int dx = 0; dx < scale; dx++, channel++) {
-        const float *from = resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES) +
-                            channel % RESR_BLOCK_LANES;
+        const float *from =
+            resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES) + channel % RESR_BLOCK_LANES;
         int start = (first_x - dx + scale - 1) / scale, end = (last_x - dx + scale - 1) / scale;
         for (int x = start; x < end; x++)
             to[x * scale + dx] = clamp01(from[x * RESR_BLOCK_LANES] + in[x]);

@@ -17,13 +17,14 @@ enum {
     TRUNK_2, /* direct: dense blocks go from one into the other; SRVGG: so do waves */
     INNER,   /* rings of rows: outputs of conv1..4; SRVGG: inside a wave */
     UP1 = INNER + RESR_WAVE_LAYERS - 1, /* twice the body's size */
-    UP2,      /* four times the body's size, rings of rows: this one, */
-    HIGH_RES, /* and conv_hr's output */
-    LAST,     /* the last layer's output */
+    UP2,                                /* four times the body's size, rings of rows: this one, */
+    HIGH_RES,                           /* and conv_hr's output */
+    LAST,                               /* the last layer's output */
     N_MAPS
 };
 
-/* Bounds the rings, whatever the number of threads: rows of a step of the tail's wave, of others. */
+/* Bounds the rings, whatever the number of threads: rows of a step of the tail's wave, of others.
+ */
 enum { MAX_TAIL_ROWS = 8, MAX_BODY_ROWS = 32 };
 
 typedef struct Run {
@@ -37,7 +38,7 @@ typedef struct Run {
     ResrRect up1, up2, high_res, last; /* the same of these maps */
     int current;                       /* TRUNK or TRUNK_2: which holds the trunk */
     ResrMap maps[N_MAPS];
-    ResrWinogradRing ring; /* a dense block's transformed inputs */
+    ResrWinogradRing ring;      /* a dense block's transformed inputs */
     size_t offsets[N_MAPS + 2]; /* of maps, ring and scratch in `memory`, floats */
     float *memory;
     size_t scratch_bytes; /* of a thread */
@@ -414,8 +415,7 @@ static int tail_rrdb(Run *run)
 
 static int tail_srvgg(Run *run)
 {
-    ResrLayer layer =
-        layer_of(run, run->net->n_convs - 1, run->current, LAST, run->body_end);
+    ResrLayer layer = layer_of(run, run->net->n_convs - 1, run->current, LAST, run->body_end);
     layer.finish = resr_pixels_store_shuffled;
     layer.context = &run->sink;
     return queue_layer(run, layer);

@@ -9,8 +9,8 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
-/* Bytes between frequencies: an odd number of cache lines, so that the stores of a tile, one at each
- * frequency, spread over the sets of a cache. */
+/* Bytes between frequencies: an odd number of cache lines, so that the stores of a tile, one at
+ * each frequency, spread over the sets of a cache. */
 static size_t v_frequency_stride(int tiles)
 {
     return ((size_t)(tiles + RESR_WINOGRAD_SPARE_TILES) | 1) * RESR_WINOGRAD_CELL_BYTES;
@@ -72,13 +72,14 @@ static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int til
     size_t stride = v_frequency_stride(kernels->strip_tiles);
     if (!ring) {
         for (int c = 0; c < layer->conv->in_cells; c++)
-            scratch->v[c] = scratch->own_v +
-                            (size_t)c * stride * (size_t)resr_winograd_frequencies(kernels);
+            scratch->v[c] =
+                scratch->own_v + (size_t)c * stride * (size_t)resr_winograd_frequencies(kernels);
         return stride;
     }
     for (int g = 0, c = 0; c < layer->conv->in_cells; g++)
         for (; c < ring->first_cell[g + 1] && c < layer->conv->in_cells; c++) {
-            int row = (c - ring->first_cell[g]) * ring->tile_rows[g] + tile_row % ring->tile_rows[g];
+            int row =
+                (c - ring->first_cell[g]) * ring->tile_rows[g] + tile_row % ring->tile_rows[g];
             scratch->v[c] = ring->data + ring->offset[g] + (size_t)row * ring->cell_bytes +
                             (size_t)tile * RESR_WINOGRAD_CELL_BYTES;
         }
@@ -122,8 +123,8 @@ static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stri
     const ResrWinogradKernels *kernels = layer->kernels->winograd;
     int frequencies = resr_winograd_frequencies(kernels);
     /* Lanes x 16 channels x 4 bytes = lanes x 32 channels x 2 bytes. */
-    size_t frequency_bytes = (size_t)(layer->conv->in_cells * blocks) * RESR_BLOCK_LANES *
-                             RESR_WINOGRAD_CELL_BYTES;
+    size_t frequency_bytes =
+        (size_t)(layer->conv->in_cells * blocks) * RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;
     for (int f = 0; f < frequencies; f++, weight += frequency_bytes) {
         float *m = scratch->m + (size_t)f * m_frequency_stride(kernels);
         if (vanishes(layer, f)) {

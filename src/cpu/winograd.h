@@ -5,9 +5,9 @@
 
 /* Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray, arXiv 1509.09308) of a layer: an
  * output tile of m x m pixels comes from a patch of (m + 2) x (m + 2) input pixels, by
- * Y = A^T [sum over channels of U . (B^T d B)] A with U = G g G^T. Tiles lie on a grid from the map's
- * (0, 0), so that the bits do not depend on who computes which part. Rows and columns beyond the map
- * are computed from zeros and not stored.
+ * Y = A^T [sum over channels of U . (B^T d B)] A with U = G g G^T. Tiles lie on a grid from the
+ * map's (0, 0), so that the bits do not depend on who computes which part. Rows and columns beyond
+ * the map are computed from zeros and not stored.
  *
  * The transformed input V is kept in cells of 64 bytes: 16 channels of one tile and frequency in
  * fp32, 32 in bf16 (two blocks of the map: the channels of a group start a new cell). Frequencies
@@ -27,7 +27,7 @@ typedef struct ResrWinogradInput {
      * rows of the patch. Nearest: of the input before its enlargement. */
     const float *row[2][RESR_WINOGRAD_MAX_PATCH];
     int32_t tiles;
-    char *v; /* cell of the first tile at frequency 0 */
+    char *v;                 /* cell of the first tile at frequency 0 */
     size_t frequency_stride; /* bytes */
 } ResrWinogradInput;
 
@@ -46,8 +46,8 @@ typedef struct ResrWinogradProduct {
 /* A^T M A, activation or residuals, and the store. NULL means absent. Block b of a map lies
  * b * block_stride floats on. */
 typedef struct ResrWinogradOutput {
-    const float *m; /* [frequency][tile][lane] */
-    size_t frequency_stride; /* floats */
+    const float *m;               /* [frequency][tile][lane] */
+    size_t frequency_stride;      /* floats */
     int32_t tiles, rows, columns; /* rows and columns of pixels that are stored, from the first */
     size_t block_stride;
     const float *slope;
@@ -57,14 +57,14 @@ typedef struct ResrWinogradOutput {
 } ResrWinogradOutput;
 
 typedef struct ResrWinogradKernels {
-    int32_t outputs;    /* m: 2 or 4 */
-    int32_t bf16;       /* operands of the products: bf16, or fp32 */
-    int32_t tile_lanes; /* output lanes of a product: 16 or 32 */
-    int32_t unit_tiles; /* tiles that a product takes at once */
+    int32_t outputs;     /* m: 2 or 4 */
+    int32_t bf16;        /* operands of the products: bf16, or fp32 */
+    int32_t tile_lanes;  /* output lanes of a product: 16 or 32 */
+    int32_t unit_tiles;  /* tiles that a product takes at once */
     int32_t strip_tiles; /* tiles of a row that are worked on together, for the caches' sake */
     int32_t product_cost, input_cost, output_cost; /* clocks, relative: of a tile, by cells x output
                                                       blocks; new cells; output blocks */
-    void (*input[2])(const ResrWinogradInput *);     /* [nearest] */
+    void (*input[2])(const ResrWinogradInput *);   /* [nearest] */
     void (*product[3])(const ResrWinogradProduct *); /* [blocks of 16 output lanes] */
     void (*output[3])(const ResrWinogradOutput *);   /* [blocks of 16 output lanes] */
 } ResrWinogradKernels;
@@ -88,14 +88,14 @@ static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int ch
 
 typedef struct ResrWinogradRing {
     char *data;
-    size_t frequency_stride, cell_bytes;                    /* bytes; a cell's row of tiles */
-    int32_t first_cell[RESR_WINOGRAD_RING_GROUPS + 1];      /* of each group; ended */
-    int32_t tile_rows[RESR_WINOGRAD_RING_GROUPS];           /* kept */
-    size_t offset[RESR_WINOGRAD_RING_GROUPS];               /* bytes */
+    size_t frequency_stride, cell_bytes;               /* bytes; a cell's row of tiles */
+    int32_t first_cell[RESR_WINOGRAD_RING_GROUPS + 1]; /* of each group; ended */
+    int32_t tile_rows[RESR_WINOGRAD_RING_GROUPS];      /* kept */
+    size_t offset[RESR_WINOGRAD_RING_GROUPS];          /* bytes */
 } ResrWinogradRing;
 
-/* Lays out a ring for rows of `width` pixels; returns the bytes that `data` (64-byte aligned, set by
- * the caller) must have. */
+/* Lays out a ring for rows of `width` pixels; returns the bytes that `data` (64-byte aligned, set
+ * by the caller) must have. */
 size_t resr_winograd_ring_set(ResrWinogradRing *ring, const ResrWinogradKernels *kernels, int width,
                               const int *cells_of_group, const int *tile_rows_of_group);
 

@@ -25,6 +25,35 @@ static void print_cpu_features(void)
     printf("\n");
 }
 
+/* "fp32 avx512 742": class, backend, GFLOP/s of direct convolution. */
+static void print_candidate(const ResrCandidate *candidate)
+{
+    printf("%-12s %-12s", candidate->class, candidate->backend);
+    if (candidate->flops > 0)
+        printf(" %6.0f GFLOP/s", candidate->flops * 1e-9);
+    printf("\n");
+}
+
+static void print_probe(const ResrProbe *probe)
+{
+    char class[16];
+    for (int i = 0; i < probe->count; i++) {
+        printf("%-12s ", "");
+        print_candidate(&probe->candidates[i]);
+    }
+    if (resr_probe_choose(class, probe, 1) == 0)
+        printf("%-12s chosen for one rank: class %s, backend %s\n", "", class,
+               resr_probe_fastest(probe, class)->name);
+}
+
+static void print_backends(void)
+{
+    ResrProbe probe;
+    printf("%-12s of one thread, x4plus's layers:\n", "backends");
+    if (resr_probe_backends(&probe, RESR_ARCH_RRDB, "all", "auto", ~0u, 1) == 0)
+        print_probe(&probe);
+}
+
 void resr_info_print_version(const char *mpi)
 {
     struct utsname system;
@@ -35,11 +64,7 @@ void resr_info_print_version(const char *mpi)
     printf("%-12s %.*s\n", "MPI", 60, mpi);
     resr_media_print_versions();
     print_cpu_features();
-    printf("%-12s", "backends");
-    for (int i = 0; resr_cpu_ops(i); i++)
-        printf(" %s%s", resr_cpu_ops(i)->name,
-               resr_cpu_ops(i)->available(~0u) ? "" : " (not here)");
-    printf("\n");
+    print_backends();
 }
 
 void resr_info_print_models(const char *where)
@@ -61,7 +86,9 @@ void resr_info_print_models(const char *where)
 
 void resr_info_print_devices(const ResrRankInfo *ranks, int n)
 {
-    for (int i = 0; i < n; i++)
-        printf("rank %-4d %s: %s, %d of its %d CPUs, backend %s\n", ranks[i].rank, ranks[i].host,
-               ranks[i].cpu, ranks[i].threads, ranks[i].cpus, ranks[i].backend);
+    for (int i = 0; i < n; i++) {
+        printf("rank %-4d %s: %s, %d of its %d CPUs\n", ranks[i].rank, ranks[i].host, ranks[i].cpu,
+               ranks[i].threads, ranks[i].cpus);
+        print_probe(&ranks[i].probe);
+    }
 }

@@ -65,7 +65,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     plan->threads = options->threads;
     plan->cpumask = options->cpumask;
     snprintf(plan->backend, sizeof plan->backend, "%s", options->backend);
-    snprintf(plan->numerics_class, sizeof plan->numerics_class, "exact");
+    snprintf(plan->precision, sizeof plan->precision, "%s", options->precision);
 
     plan->frames_estimate = info->frames_estimate;
     if (options->max_frames > 0 &&
@@ -140,6 +140,8 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     if (frames > 0)
         printf(", %.1f in all", computed * 2e-12 * frames);
     printf("\n");
+    printf("%-18s class %s, backend %s (rank 0's probe)\n", "numerics", plan->numerics_class,
+           plan->backend);
     printf("%-18s %d, %d of them computing\n", "ranks", plan->ranks, plan->computing_ranks);
     double remote = plan->computing_ranks > 0 && plan->ranks > 1
                         ? (double)(plan->ranks - 1) / plan->computing_ranks

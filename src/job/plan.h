@@ -15,8 +15,8 @@ typedef struct ResrPlan {
     int32_t tile_px, tile_pad_px;
     int32_t ranks, computing_ranks;
     int32_t threads; /* asked for; 0: each rank finds its share */
-    char numerics_class[32];
-    char backend[32]; /* asked for; "auto": the fastest of the class on each rank */
+    char precision[16], backend[32]; /* asked for, or "auto" */
+    char numerics_class[16];         /* chosen from the ranks' probes; empty until then */
     uint32_t cpumask;
     int64_t pool_frames;     /* frames between the decoder and the encoder at any time */
     int64_t part_frames;     /* frames of a part before the end of the video */

@@ -84,17 +84,29 @@ static json_t *format_json(const char *path, const ResrFormat *format)
                      format->height_px, "pix_fmt", format->pix_fmt);
 }
 
+static json_t *probe_json(const ResrProbe *probe)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < probe->count; i++)
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:f}", "backend", probe->candidates[i].backend,
+                                        "numerics_class", probe->candidates[i].class, "gflops",
+                                        probe->candidates[i].flops * 1e-9));
+    return array;
+}
+
 static json_t *ranks_json(const ResrRankInfo *ranks, int n)
 {
     json_t *array = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(
-            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f}", "rank",
+            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:o}", "rank",
                              ranks[i].rank, "host", ranks[i].host, "cpu", ranks[i].cpu, "backend",
                              ranks[i].backend, "threads", ranks[i].threads, "cpus", ranks[i].cpus,
                              "workspace_bytes", (json_int_t)ranks[i].workspace_bytes, "frames",
                              (json_int_t)ranks[i].frames, "parts", (json_int_t)ranks[i].parts,
-                             "compute_seconds", ranks[i].compute_seconds));
+                             "compute_seconds", ranks[i].compute_seconds, "probe",
+                             probe_json(&ranks[i].probe)));
     return array;
 }
 

@@ -2,6 +2,7 @@
 #define RESR_JOB_REPORT_H
 
 #include "job/plan.h"
+#include "net/probe.h"
 
 /* What the ranks are, for reports and logs. Plain data. */
 typedef struct ResrRankInfo {
@@ -12,6 +13,7 @@ typedef struct ResrRankInfo {
     int64_t workspace_bytes;
     int64_t frames, parts; /* done so far; filled in by rank 0 */
     double compute_seconds;
+    ResrProbe probe; /* what it could compute with */
 } ResrRankInfo;
 
 /* The record of a job: which rank computed which part, and where the time went. One thread (rank

@@ -83,12 +83,6 @@ static int plan_job(Job *job)
     return ret;
 }
 
-static const ResrOps *select_ops(const ResrPlan *plan)
-{
-    const char *name = strcmp(plan->backend, "auto") == 0 ? NULL : plan->backend;
-    return resr_cpu_select(plan->numerics_class, name, plan->cpumask);
-}
-
 static void describe_rank(ResrRankInfo *info, int rank)
 {
     *info = (ResrRankInfo){.rank = rank};
@@ -113,43 +107,89 @@ static int judge_ranks(Job *job, const int *statuses, const char *texts)
                : resr_fail(first < 0 ? first : RESR_ERR_DEVICE, "no rank can run the job");
 }
 
-/* All ranks: starts the compute thread and tells rank 0 how that went. */
-static int start_ranks(Job *job)
+/* Rank 0's place for what the ranks say. */
+typedef struct Answers {
+    int *statuses;
+    char *texts;
+} Answers;
+
+static int alloc_answers(Job *job, Answers *answers)
+{
+    size_t ranks = (size_t)job->plan.ranks;
+    int ret = resr_alloc(&job->ranks, ranks, sizeof *job->ranks);
+    if (ret == 0)
+        ret = resr_alloc(&answers->statuses, ranks, sizeof *answers->statuses);
+    if (ret == 0)
+        ret = resr_alloc(&answers->texts, ranks, RESR_ERROR_TEXT_BYTES);
+    return ret;
+}
+
+/* Rank 0: the numerics class that the job runs in, from all ranks' probes. */
+static int choose_class(Job *job, const Answers *answers)
+{
+    ResrProbe *probes = NULL;
+    int ret = resr_alloc(&probes, (size_t)job->plan.ranks, sizeof *probes);
+    if (ret < 0)
+        return ret;
+    for (int i = 0; i < job->plan.ranks; i++)
+        probes[i] = job->ranks[i].probe;
+    ret = resr_probe_choose(job->plan.numerics_class, probes, job->plan.ranks);
+    free(probes);
+    return ret < 0 ? judge_ranks(job, answers->statuses, answers->texts) : 0;
+}
+
+/* The compute thread of this rank, with its fastest backend of the class. */
+static int start_compute(Job *job, ResrRankInfo *own, int threads)
 {
     const ResrPlan *plan = &job->plan;
+    const ResrOps *ops = resr_probe_fastest(&own->probe, plan->numerics_class);
+    if (!ops)
+        return resr_fail(RESR_ERR_DEVICE,
+                         "this CPU (%s) cannot run numerics class %s, in which "
+                         "the other ranks are fastest; --precision chooses another",
+                         own->cpu, plan->numerics_class);
+    int ret = resr_compute_start(&job->compute, ops, job->model, plan, threads);
+    if (ret < 0)
+        return ret;
+    snprintf(own->backend, sizeof own->backend, "%s", ops->name);
+    own->threads = threads;
+    own->workspace_bytes = (int64_t)resr_compute_workspace_bytes(job->compute);
+    return 0;
+}
+
+/* All ranks: probe what they can compute with, agree on the numerics class, start their compute
+ * threads and tell rank 0 how that went. */
+static int start_ranks(Job *job)
+{
+    ResrPlan *plan = &job->plan;
     const ResrSession *session = job->session;
+    bool root = session->rank == 0, computes = !root || !session->options.root_dedicated;
+    Answers answers = {0};
     ResrRankInfo own;
-    int *statuses = NULL, status = 0, ret = 0;
-    char *texts = NULL;
     describe_rank(&own, session->rank);
-    int threads = resr_launch_threads(&own.cpus);
+    int threads = resr_launch_threads(&own.cpus), status = 0;
     if (plan->threads > 0)
         threads = plan->threads;
-    if (session->rank > 0 || !session->options.root_dedicated) {
-        const ResrOps *ops = select_ops(plan);
-        status = ops ? resr_compute_start(&job->compute, ops, job->model, plan, threads)
-                     : RESR_ERR_DEVICE;
-        snprintf(own.backend, sizeof own.backend, "%s", ops ? ops->name : "none");
-    }
-    if (job->compute) {
-        own.threads = threads;
-        own.workspace_bytes = (int64_t)resr_compute_workspace_bytes(job->compute);
-    }
-    if (session->rank == 0) {
-        ret = resr_alloc(&job->ranks, (size_t)plan->ranks, sizeof *job->ranks);
-        if (ret == 0)
-            ret = resr_alloc(&statuses, (size_t)plan->ranks, sizeof *statuses);
-        if (ret == 0)
-            ret = resr_alloc(&texts, (size_t)plan->ranks, RESR_ERROR_TEXT_BYTES);
-    }
-    ret = resr_launch_share_status(ret);
-    if (ret == 0) {
-        resr_launch_gather(job->ranks, &own);
-        resr_launch_gather_status(statuses, texts, status);
-        ret = resr_launch_share_status(session->rank == 0 ? judge_ranks(job, statuses, texts) : 0);
-    }
-    free(statuses);
-    free(texts);
+    if (computes)
+        status = resr_probe_backends(&own.probe, (ResrArch)plan->spec.arch, plan->precision,
+                                     plan->backend, plan->cpumask, threads);
+    int ret = resr_launch_share_status(root ? alloc_answers(job, &answers) : 0);
+    if (ret < 0)
+        goto cleanup;
+    resr_launch_gather(job->ranks, &own);
+    resr_launch_gather_status(answers.statuses, answers.texts, status);
+    ret = resr_launch_share_status(root ? choose_class(job, &answers) : 0);
+    if (ret < 0)
+        goto cleanup;
+    resr_launch_broadcast(plan->numerics_class, sizeof plan->numerics_class);
+    if (computes && status == 0)
+        status = start_compute(job, &own, threads);
+    resr_launch_gather(job->ranks, &own);
+    resr_launch_gather_status(answers.statuses, answers.texts, status);
+    ret = resr_launch_share_status(root ? judge_ranks(job, answers.statuses, answers.texts) : 0);
+cleanup:
+    free(answers.statuses);
+    free(answers.texts);
     return ret;
 }
 
@@ -224,18 +264,24 @@ int resr_session_run(ResrSession *session)
     return ret;
 }
 
-/* Rank 0's speed on a small tile, and what a computing rank's workspace takes. */
+/* Rank 0's choice and speed, and what a computing rank's workspace takes. */
 static int probe(Job *job, int threads, size_t *workspace_bytes, double *flops)
 {
-    const ResrPlan *plan = &job->plan;
+    ResrPlan *plan = &job->plan;
     ResrUpscaler *upscaler;
-    const ResrOps *ops = select_ops(plan);
-    if (!ops)
-        return RESR_ERR_DEVICE;
+    ResrProbe measured;
     if (plan->threads > 0)
         threads = plan->threads;
-    int ret = resr_upscaler_create(&upscaler, ops, job->model, &plan->input, &plan->output,
-                                   plan->tile_px, plan->tile_pad_px, threads);
+    int ret = resr_probe_backends(&measured, (ResrArch)plan->spec.arch, plan->precision,
+                                  plan->backend, plan->cpumask, threads);
+    if (ret == 0)
+        ret = resr_probe_choose(plan->numerics_class, &measured, 1);
+    if (ret < 0)
+        return ret;
+    const ResrOps *ops = resr_probe_fastest(&measured, plan->numerics_class);
+    snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
+    ret = resr_upscaler_create(&upscaler, ops, job->model, &plan->input, &plan->output,
+                               plan->tile_px, plan->tile_pad_px, threads);
     if (ret < 0)
         return ret;
     *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
@@ -262,11 +308,15 @@ int resr_session_dry_run(ResrSession *session)
 
 int resr_session_list_devices(ResrSession *session)
 {
+    const ResrOptions *options = &session->options;
     ResrRankInfo own, *all = NULL;
-    const ResrOps *ops = resr_cpu_select("exact", NULL, session->options.cpumask);
+    const char *precision = strcmp(options->precision, "auto") == 0 ? "all" : options->precision;
     describe_rank(&own, session->rank);
     own.threads = resr_launch_threads(&own.cpus);
-    snprintf(own.backend, sizeof own.backend, "%s", ops ? ops->name : "none");
+    if (options->threads > 0)
+        own.threads = options->threads;
+    int status = resr_probe_backends(&own.probe, RESR_ARCH_RRDB, precision, options->backend,
+                                     options->cpumask, own.threads);
     int ret = session->rank == 0 ? resr_alloc(&all, (size_t)session->ranks, sizeof *all) : 0;
     ret = resr_launch_share_status(ret);
     if (ret == 0)
@@ -274,5 +324,5 @@ int resr_session_list_devices(ResrSession *session)
     if (ret == 0 && session->rank == 0)
         resr_info_print_devices(all, session->ranks);
     free(all);
-    return ret;
+    return ret < 0 ? ret : resr_launch_share_status(status);
 }

@@ -1,7 +1,7 @@
-/* AVX2 backends. Class `exact`, direct: 6 pixels x 2 vectors = 12 accumulators, 2 weight vectors and a
- * broadcast in 15 of 16 registers. Share of a Zen 5's peak with 256-bit vectors, by bench_kernels
- * on a machine that other programs used too: x4plus 92 to 98 % on one core, 93 to 95 % on two;
- * animevideov3 89 to 94 %. */
+/* AVX2 backends. Class `exact`, direct: 6 pixels x 2 vectors = 12 accumulators, 2 weight vectors
+ * and a broadcast in 15 of 16 registers. Share of a Zen 5's peak with 256-bit vectors, by
+ * bench_kernels on a machine that other programs used too: x4plus 92 to 98 % on one core, 93 to 95
+ * % on two; animevideov3 89 to 94 %. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
-/* AVX512-BF16 backend of class `bf16-avx512`: Winograd F(2x2, 3x3) with bf16 operands, fp32 sums and
- * fp32 maps; 14 tiles x 2 vectors = 28 accumulators, 2 weight vectors, operands from memory. */
+/* AVX512-BF16 backend of class `bf16-avx512`: Winograd F(2x2, 3x3) with bf16 operands, fp32 sums
+ * and fp32 maps; 14 tiles x 2 vectors = 28 accumulators, 2 weight vectors, operands from memory. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)

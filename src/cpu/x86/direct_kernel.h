@@ -117,12 +117,12 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
 }
 
 #define CONV_KERNEL(px, vectors)                                                                   \
-    static void conv_##px##x##vectors(const ResrDirectArgs *args)                                    \
+    static void conv_##px##x##vectors(const ResrDirectArgs *args)                                  \
     {                                                                                              \
         conv_run(args, px, vectors, 0);                                                            \
     }
 #define CONV_NEAREST_KERNEL(px, vectors)                                                           \
-    static void conv_nearest_##px##x##vectors(const ResrDirectArgs *args)                            \
+    static void conv_nearest_##px##x##vectors(const ResrDirectArgs *args)                          \
     {                                                                                              \
         conv_run(args, px, vectors, 1);                                                            \
     }

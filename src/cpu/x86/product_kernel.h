@@ -1,7 +1,7 @@
-/* Products with vector instructions, for fp32 and bf16 operands and all vector widths. The including
- * file defines vec and its functions, and
- *   product_weight             type of a vector of weights, and load_weight(from)
- *   product_step(x, w, acc)    acc plus w times the operand at `x` (4 bytes: a float, two bf16)
+/* Products with vector instructions, for fp32 and bf16 operands and all vector widths. The
+ * including file defines vec and its functions, and product_weight             type of a vector of
+ * weights, and load_weight(from) product_step(x, w, acc)    acc plus w times the operand at `x` (4
+ * bytes: a float, two bf16)
  *
  * Shape: tiles x vectors of accumulators in registers; each operand of V is broadcast once for the
  * vectors' products, each vector of weights is loaded once for the tiles'. */
@@ -29,8 +29,7 @@ ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const
             for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 2
                 for (int n = 0; n < vectors; n++)
-                    acc[t][n] =
-                        product_step(v + t * RESR_WINOGRAD_CELL_BYTES + k, w[n], acc[t][n]);
+                    acc[t][n] = product_step(v + t * RESR_WINOGRAD_CELL_BYTES + k, w[n], acc[t][n]);
         }
     }
     float *m = args->m + first * vectors * VEC_LANES;

@@ -1,6 +1,6 @@
-/* Winograd's transforms, written once for F(2x2, 3x3) and F(4x4, 3x3), fp32 and bf16 operands and all
- * vector widths; cpu/winograd.h explains the method. The including file defines, before the include:
- *   vec, VEC_LANES      a vector of floats, and vec_load, vec_store, vec_add, vec_sub,
+/* Winograd's transforms, written once for F(2x2, 3x3) and F(4x4, 3x3), fp32 and bf16 operands and
+ * all vector widths; cpu/winograd.h explains the method. The including file defines, before the
+ * include: vec, VEC_LANES      a vector of floats, and vec_load, vec_store, vec_add, vec_sub,
  *                       vec_set1, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b,
  *                       vec_prelu(x, slope)
  *   WINOGRAD_OUTPUTS    2 or 4
