@@ -10,10 +10,31 @@ run() {
     ranks=$2
     shift 2
     upscale "$ranks" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors --threads 1 \
-        --framehash "$name.hash" "$@" || fail "$name"
+        "$class" --framehash "$name.hash" "$@" || fail "$name"
     [ "$(wc -l <"$name.hash")" = 100 ] || fail "$name: $(wc -l <"$name.hash") frames"
-    cmp -s n1.hash "$name.hash" || fail "$name: other frames than with one rank"
+    [ "$name" = "$first" ] || cmp -s "$first.hash" "$name.hash" || fail "$name: other frames than with $first"
     echo "ok $name"
+}
+
+# class_runs NAME OPTION [SET...]: a class by the option that asks for it, on whatever is fastest, then
+# held to each of the instruction sets that this machine has.
+class_runs() {
+    first=$1
+    class=$2
+    shift 2
+    if ! "$RESR" --list-devices "$class" >/dev/null 2>&1; then
+        echo "skipped: $first cannot run here"
+        return
+    fi
+    run "$first" 1
+    cmp -s n1.hash "$first.hash" && fail "$first: the frames of class exact"
+    run "$first-n2" 2 --batch 3
+    run "$first-n3" 3 --threads 2
+    run "$first-threads3" 1 --threads 3
+    for set in "$@"; do
+        ! "$RESR" --list-devices "$class" --cpumask "$set" >/dev/null 2>&1 ||
+            run "$first-$set" 2 --cpumask "$set"
+    done
 }
 
 run n1 1
@@ -32,7 +53,10 @@ run threads3 2 --threads 3
 run memory 2 --memory 60K
 run scalar 2 --cpumask c
 run avx2 2 --cpumask avx2
-"$RESR" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors --framehash alone.hash --progress none
+"$RESR" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors "$class" --framehash alone.hash --progress none
 cmp -s n1.hash alone.hash || fail "without mpirun: other frames"
 echo "ok without mpirun"
 cut -d' ' -f3 n1.hash | sort | uniq | wc -l | grep -qx 100 || fail "frames repeat"
+class_runs fp32 --precision=fp32 avx2 avx512
+class_runs bf16-avx512 --backend=avx512_bf16
+class_runs bf16-amx --backend=amx_bf16
