@@ -37,6 +37,8 @@ class_runs() {
     done
 }
 
+class=--precision=exact
+first=n1
 run n1 1
 run n2 2
 run n3 3
