@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Register state that the kernel saves on a context switch (XCR0): without it an instruction set
  * that the CPU has would still fault. */
@@ -35,6 +37,14 @@ static int has(unsigned value, unsigned bits)
     return (value & bits) == bits;
 }
 
+/* Linux keeps tile registers from a process until it asks for them; threads inherit the permission
+ * (Linux: Documentation/arch/x86/xstate.rst). Asking twice is harmless. */
+static int tiles_permitted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
 unsigned resr_cpu_flags(void)
 {
     unsigned a, b, c, d, basic, flags = 0;
@@ -55,7 +65,8 @@ unsigned resr_cpu_flags(void)
     __get_cpuid_count(7, 1, &extended, &b, &c, &d);
     if (has(extended, LEAF7_1_EAX_AVX512_BF16))
         flags |= RESR_CPU_AVX512_BF16;
-    if (has(flags, RESR_CPU_AVX512_BF16) && has(xcr0, XCR0_AMX) && has(amx, LEAF7_EDX_AMX))
+    if (has(flags, RESR_CPU_AVX512_BF16) && has(xcr0, XCR0_AMX) && has(amx, LEAF7_EDX_AMX) &&
+        tiles_permitted())
         flags |= RESR_CPU_AMX_BF16;
     return flags;
 }
@@ -134,6 +145,9 @@ const ResrOps *resr_cpu_ops(int index)
         &resr_ops_avx2_fp32,
         &resr_ops_avx512_fp32,
         &resr_ops_avx512_bf16,
+#if defined(RESR_HAVE_AMX)
+        &resr_ops_amx_bf16,
+#endif
 #endif
     };
     int count = (int)(sizeof backends / sizeof backends[0]);

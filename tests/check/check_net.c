@@ -77,6 +77,24 @@ void check_equal(const CheckImage *got, const CheckImage *expected, const char *
             }
 }
 
+void check_close(const CheckImage *got, const CheckImage *expected, double limit, const char *what)
+{
+    double sum = 0, squares = 0, error = 0, count = 3.0 * got->width_px * got->height_px;
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < got->height_px; y++)
+            for (int x = 0; x < got->width_px; x++) {
+                double a = got->plane[c][(size_t)y * got->stride + (size_t)x];
+                double b = expected->plane[c][(size_t)y * expected->stride + (size_t)x];
+                sum += b;
+                squares += b * b;
+                error += (a - b) * (a - b);
+            }
+    double deviation = sqrt(squares / count - sum * sum / (count * count));
+    if (!(sqrt(error / count) <= limit * deviation)) /* a NaN fails too */
+        fail_msg("%s: relative error %.2g, more than %.2g", what, sqrt(error / count) / deviation,
+                 limit);
+}
+
 double check_inside(const CheckImage *image)
 {
     size_t inside = 0;

@@ -31,6 +31,10 @@ void check_guards(const CheckImage *image);
 /* Fails the test at the first pixel whose bits differ; `what` describes the case. */
 void check_equal(const CheckImage *got, const CheckImage *expected, const char *what);
 
+/* Fails the test unless the root mean square of the difference is at most `limit` times the
+ * standard deviation of the expected values. */
+void check_close(const CheckImage *got, const CheckImage *expected, double limit, const char *what);
+
 /* Share of values strictly between 0 and 1: where all are clamped, equality says little. */
 double check_inside(const CheckImage *image);
 

@@ -6,7 +6,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/stages.h"
 #include "cpu/winograd.h"
-#include "cpu/x86/vec_avx512.h"
+#include "cpu/x86/vec_avx512_bf16.h"
 
 #include "cpu/x86/winograd_f2.h"
 

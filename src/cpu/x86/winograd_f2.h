@@ -5,7 +5,7 @@
 
 static inline void store_cell(char *v, const vec *part)
 {
-    _mm512_storeu_si512(v, (__m512i)_mm512_cvtne2ps_pbh(part[1], part[0]));
+    vec_store_bf16(v, part[0], part[1]);
 }
 
 #include "cpu/x86/winograd_kernel.h"

@@ -1,0 +1,8 @@
+/* vec_avx512.h, and rounding to bf16. */
+#include "cpu/x86/vec_avx512.h"
+
+/* 32 channels, those of `low` first; to nearest, ties to even, denormals to zero. */
+static inline void vec_store_bf16(char *to, vec low, vec high)
+{
+    _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
