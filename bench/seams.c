@@ -4,7 +4,6 @@
  * to the whole frame. The colon forms are seeded random networks, for shapes whose weights cannot
  * be had. */
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,9 +14,9 @@
 #include "cpu/dispatch.h"
 #include "media/colour.h"
 #include "media/decode.h"
+#include "model_argument.h"
 #include "net/net.h"
 #include "net/tile.h"
-#include "random_model.h"
 
 static void must(int ret)
 {
@@ -46,30 +45,6 @@ static ResrRgb read_frame(const char *path, int number)
     resr_frame_free(frame);
     resr_decoder_close(decoder);
     return rgb;
-}
-
-static ResrModel *read_model(const char *text)
-{
-    ResrModel *model;
-    char kind[8];
-    int scale, blocks;
-    uint64_t seed;
-    if (sscanf(text, "%5[a-z]:%d:%d:%" SCNu64, kind, &scale, &blocks, &seed) != 4) {
-        must(resr_model_load(&model, text));
-        return model;
-    }
-    bool rrdb = strcmp(kind, "rrdb") == 0;
-    ResrNetSpec spec = {.arch = rrdb ? RESR_ARCH_RRDB : RESR_ARCH_SRVGG,
-                        .scale = scale,
-                        .unshuffle = rrdb ? 4 / scale : 1,
-                        .num_blocks = blocks,
-                        .nf = 64,
-                        .gc = rrdb ? 32 : 0,
-                        .resize = 1};
-    must(resr_random_model(&model, &spec, seed, 1.0));
-    for (int i = 0; rrdb && i < 3; i++) /* most of the output between black and white */
-        model->convs[model->n_convs - 1].bias[i] += 0.5f;
-    return model;
 }
 
 static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, int pad_px)
@@ -116,7 +91,8 @@ int main(int argc, char **argv)
         return 64;
     }
     ResrRgb in = read_frame(argv[1], atoi(argv[2]));
-    ResrModel *model = read_model(argv[4]);
+    ResrModel *model;
+    must(bench_model_argument(&model, argv[4]));
     int tile_px = atoi(argv[3]);
     const char *name = strrchr(argv[4], '/');
     ResrRgb whole = upscale(model, &in, 0, 0);

@@ -1,0 +1,133 @@
+/* bench_net: evaluates a network on one tile whenever it is told to, for comparisons that run
+ * several programs alternately.
+ *
+ *   bench_net --model FILE|rrdb:..|srvgg:.. --width PX --height PX --in FILE --out FILE
+ *             [--precision auto|bf16|fp32|exact] [--backend NAME] [--cpumask SET] [--threads N]
+ *
+ * FILE of --in: planar RGB, float32 in [0, 1], [3][height][width]; of --out: the last result,
+ * [3][height * scale][width * scale]. First a line of JSON says what was chosen; then for every
+ * line on stdin the tile is evaluated once and a line {"seconds": S} printed; at the end of stdin
+ * the result is written. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "cpu/dispatch.h"
+#include "model_argument.h"
+#include "net/net.h"
+#include "net/probe.h"
+
+typedef struct Options {
+    const char *model, *in, *out, *precision, *backend, *cpumask;
+    int width_px, height_px, threads;
+} Options;
+
+static void must(int ret)
+{
+    if (ret == 0)
+        return;
+    fprintf(stderr, "bench_net: %s\n", resr_error_text());
+    exit(resr_error_exit_status(ret));
+}
+
+static void must_io(size_t done, size_t wanted, const char *path)
+{
+    if (done == wanted)
+        return;
+    fprintf(stderr, "bench_net: %s: %zu of %zu values\n", path, done, wanted);
+    exit(74);
+}
+
+static Options parse(int argc, char **argv)
+{
+    Options options = {.precision = "auto", .backend = "auto", .threads = 2};
+    static const struct option table[] = {
+        {"model", required_argument, NULL, 'm'},   {"in", required_argument, NULL, 'i'},
+        {"out", required_argument, NULL, 'o'},     {"precision", required_argument, NULL, 'p'},
+        {"backend", required_argument, NULL, 'b'}, {"cpumask", required_argument, NULL, 'c'},
+        {"width", required_argument, NULL, 'w'},   {"height", required_argument, NULL, 'h'},
+        {"threads", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
+    };
+    const char **const texts[] = {&options.model,     &options.in,      &options.out,
+                                  &options.precision, &options.backend, &options.cpumask};
+    int *const numbers[] = {&options.width_px, &options.height_px, &options.threads};
+    for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+        const char *text = strchr("miopbc", letter), *number = strchr("wht", letter);
+        if (text)
+            *texts[text - strchr("miopbc", 'm')] = optarg;
+        else if (number)
+            *numbers[number - strchr("wht", 'w')] = atoi(optarg);
+    }
+    if (!options.model || !options.in || !options.out || options.width_px < 1 ||
+        options.height_px < 1 || options.threads < 1 || optind != argc) {
+        fprintf(stderr, "usage: bench_net --model M --width PX --height PX --in FILE --out FILE "
+                        "[--precision P] [--backend NAME] [--cpumask SET] [--threads N]\n");
+        exit(64);
+    }
+    return options;
+}
+
+static const ResrOps *choose(const Options *options, const ResrModel *model)
+{
+    ResrProbe probe;
+    char class[16];
+    unsigned mask = ~0u;
+    if (options->cpumask)
+        must(resr_cpu_parse_mask(&mask, options->cpumask));
+    must(resr_probe_backends(&probe, (ResrArch)model->spec.arch, options->precision,
+                             options->backend, mask, options->threads));
+    must(resr_probe_choose(class, &probe, 1));
+    return resr_probe_fastest(&probe, class);
+}
+
+static void serve(const Options *options, const ResrOps *ops, const ResrModel *model, float *in,
+                  float *out)
+{
+    ResrNet *net;
+    char line[64];
+    size_t width = (size_t)options->width_px, in_px = width * (size_t)options->height_px;
+    size_t scale = (size_t)model->spec.scale, out_px = in_px * scale * scale;
+    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[3] = {out, out + out_px, out + 2 * out_px};
+    must(resr_net_create(&net, ops, model, options->width_px, options->height_px, 0, 0,
+                         options->threads));
+    printf("{\"cpu\": \"%s\", \"backend\": \"%s\", \"class\": \"%s\", \"threads\": %d, "
+           "\"model\": \"%s\", \"scale\": %d}\n",
+           resr_cpu_brand(), ops->name, ops->class, options->threads, model->name,
+           model->spec.scale);
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        int64_t start_ns = resr_clock_ns();
+        must(resr_net_upscale(net, out_planes, width * scale, in_planes, width, NULL));
+        printf("{\"seconds\": %.6f}\n", resr_clock_seconds_since(start_ns));
+        fflush(stdout);
+    }
+    resr_net_free(net);
+}
+
+int main(int argc, char **argv)
+{
+    ResrModel *model;
+    float *in, *out;
+    Options options = parse(argc, argv);
+    must(bench_model_argument(&model, options.model));
+    const ResrOps *ops = choose(&options, model);
+    size_t floats = 3 * (size_t)options.width_px * (size_t)options.height_px;
+    size_t out_floats = floats * (size_t)(model->spec.scale * model->spec.scale);
+    must(resr_alloc(&in, floats, sizeof *in));
+    must(resr_alloc(&out, out_floats, sizeof *out));
+    FILE *file = fopen(options.in, "rb");
+    must_io(file ? fread(in, sizeof *in, floats, file) : 0, floats, options.in);
+    fclose(file);
+    serve(&options, ops, model, in, out);
+    file = fopen(options.out, "wb");
+    must_io(file ? fwrite(out, sizeof *out, out_floats, file) : 0, out_floats, options.out);
+    fclose(file);
+    free(in);
+    free(out);
+    resr_model_free(model);
+    return 0;
+}
