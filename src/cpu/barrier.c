@@ -16,8 +16,9 @@ void resr_barrier_init(ResrBarrier *barrier, int threads)
     pthread_mutex_init(&barrier->mutex, NULL);
     pthread_cond_init(&barrier->passed, NULL);
     atomic_init(&barrier->round, 0);
+    atomic_init(&barrier->arrived, 0);
+    atomic_init(&barrier->sleepers, 0);
     barrier->threads = threads;
-    barrier->arrived = 0;
 }
 
 void resr_barrier_destroy(ResrBarrier *barrier)
@@ -26,27 +27,37 @@ void resr_barrier_destroy(ResrBarrier *barrier)
     pthread_mutex_destroy(&barrier->mutex);
 }
 
+static void sleep_until_passed(ResrBarrier *barrier, unsigned round)
+{
+    pthread_mutex_lock(&barrier->mutex);
+    atomic_fetch_add(&barrier->sleepers, 1);
+    while (atomic_load(&barrier->round) == round)
+        pthread_cond_wait(&barrier->passed, &barrier->mutex);
+    atomic_fetch_sub(&barrier->sleepers, 1);
+    pthread_mutex_unlock(&barrier->mutex);
+}
+
+/* The last one opens the next round, and then looks for sleepers; a sleeper counts itself, and then
+ * looks at the round: one of the two sees the other. */
 void resr_barrier_wait(ResrBarrier *barrier)
 {
     if (barrier->threads == 1)
         return;
-    pthread_mutex_lock(&barrier->mutex);
     unsigned round = atomic_load(&barrier->round);
-    int last = ++barrier->arrived == barrier->threads;
-    if (last) {
-        barrier->arrived = 0;
+    if (atomic_fetch_add(&barrier->arrived, 1) == barrier->threads - 1) {
+        atomic_store(&barrier->arrived, 0);
         atomic_store(&barrier->round, round + 1);
-        pthread_cond_broadcast(&barrier->passed);
+        if (atomic_load(&barrier->sleepers) > 0) {
+            pthread_mutex_lock(&barrier->mutex);
+            pthread_cond_broadcast(&barrier->passed);
+            pthread_mutex_unlock(&barrier->mutex);
+        }
+        return;
     }
-    pthread_mutex_unlock(&barrier->mutex);
-
-    for (int i = 0; !last && i < LOOKS; i++) {
+    for (int i = 0; i < LOOKS; i++) {
         if (atomic_load_explicit(&barrier->round, memory_order_acquire) != round)
             return;
         relax();
     }
-    pthread_mutex_lock(&barrier->mutex);
-    while (!last && atomic_load(&barrier->round) == round)
-        pthread_cond_wait(&barrier->passed, &barrier->mutex);
-    pthread_mutex_unlock(&barrier->mutex);
+    sleep_until_passed(barrier, round);
 }

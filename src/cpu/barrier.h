@@ -12,7 +12,8 @@ typedef struct ResrBarrier {
     pthread_mutex_t mutex;
     pthread_cond_t passed;
     atomic_uint round;
-    int threads, arrived;
+    atomic_int arrived, sleepers;
+    int threads;
 } ResrBarrier;
 
 void resr_barrier_init(ResrBarrier *barrier, int threads);

@@ -14,7 +14,6 @@ typedef struct ResrPackedConv {
     int32_t *in_lanes; /* direct: real channels of each input block */
     void *weight;
     float *bias, *slope; /* slope: NULL for no activation; 0.2 for LeakyReLU */
-    void *memory;
 } ResrPackedConv;
 
 /* How an instruction set convolves, in one numerics class: directly or by Winograd's minimal

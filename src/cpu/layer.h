@@ -36,9 +36,7 @@ struct ResrLayer {
     size_t scratch_bytes; /* of a thread */
 
     /* Set by resr_layer_prepare(). */
-    int32_t grid_px;     /* rows and columns are computed in squares of this size */
-    int32_t unit_px;     /* columns that a kernel takes at once */
-    int64_t column_cost; /* of grid_px pixels one above the other; relative, to share work by */
+    int32_t row_px, column_px; /* rows and columns are computed in multiples of these */
     void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };
 

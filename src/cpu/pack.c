@@ -1,6 +1,5 @@
 #include "cpu/pack.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -96,6 +95,18 @@ static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *
     }
 }
 
+/* Shape only. */
+static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
+                               const ResrConvKernels *kernels)
+{
+    ResrPackedConv shape = {
+        .cin = conv->cin, .cout = conv->cout, .out_blocks = resr_blocks(conv->cout)};
+    for (int i = 0; groups[i]; i++)
+        shape.in_cells += kernels->direct ? resr_blocks(groups[i])
+                                          : resr_winograd_cells(kernels->winograd, groups[i]);
+    return shape;
+}
+
 static size_t weight_bytes(const ResrPackedConv *conv, const ResrConvKernels *kernels)
 {
     size_t lanes = (size_t)conv->out_blocks * RESR_BLOCK_LANES;
@@ -105,22 +116,21 @@ static size_t weight_bytes(const ResrPackedConv *conv, const ResrConvKernels *ke
            RESR_WINOGRAD_CELL_BYTES;
 }
 
-int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
-                   const ResrConvKernels *kernels)
+size_t resr_conv_packed_bytes(const ResrConv *conv, const int *groups,
+                              const ResrConvKernels *kernels)
 {
-    *out = (ResrPackedConv){
-        .cin = conv->cin, .cout = conv->cout, .out_blocks = resr_blocks(conv->cout)};
-    for (int i = 0; groups[i]; i++)
-        out->in_cells += kernels->direct ? resr_blocks(groups[i])
-                                         : resr_winograd_cells(kernels->winograd, groups[i]);
+    ResrPackedConv shape = shape_of(conv, groups, kernels);
+    size_t floats = 2 * (size_t)shape.out_blocks * RESR_BLOCK_LANES + (size_t)shape.in_cells;
+    return resr_round_up(weight_bytes(&shape, kernels) + floats * sizeof(float), RESR_ALIGN_BYTES);
+}
 
-    size_t lanes = (size_t)out->out_blocks * RESR_BLOCK_LANES, bytes = weight_bytes(out, kernels);
-    size_t rest = 2 * lanes * sizeof(float) + (size_t)out->in_cells * sizeof(int32_t);
-    int ret = resr_alloc(&out->memory, bytes + rest, 1);
-    if (ret < 0)
-        return ret;
-    out->weight = out->memory;
-    out->bias = (float *)(void *)((char *)out->memory + bytes);
+void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
+                    const ResrConvKernels *kernels, void *memory)
+{
+    *out = shape_of(conv, groups, kernels);
+    size_t lanes = (size_t)out->out_blocks * RESR_BLOCK_LANES;
+    out->weight = memory;
+    out->bias = (float *)(void *)((char *)memory + weight_bytes(out, kernels));
     memcpy(out->bias, conv->bias, (size_t)conv->cout * sizeof(float));
     if (conv->slope || leaky) {
         out->slope = out->bias + lanes;
@@ -129,7 +139,7 @@ int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups,
     }
     if (kernels->winograd) {
         pack_winograd(out->weight, conv, out, groups, kernels->winograd);
-        return 0;
+        return;
     }
     out->in_lanes = (int32_t *)(void *)(out->bias + 2 * lanes);
     int32_t *in_lanes = out->in_lanes;
@@ -137,11 +147,4 @@ int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups,
         for (int left = groups[i]; left > 0; left -= RESR_BLOCK_LANES)
             *in_lanes++ = at_most(left, RESR_BLOCK_LANES);
     pack_direct(out->weight, conv, kernels->direct->vector_lanes);
-    return 0;
-}
-
-void resr_conv_release(ResrPackedConv *conv)
-{
-    free(conv->memory);
-    conv->memory = NULL;
 }

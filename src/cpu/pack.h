@@ -15,9 +15,13 @@
  * [k / 2][lanes][k % 2] over its 32. Zero where there is no channel.
  *
  * `groups`: the input channels as groups that begin a block (a cell) each, ended by 0, summing up
- * to cin. `leaky`: LeakyReLU follows. RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups,
-                                   int leaky, const ResrConvKernels *kernels);
-void resr_conv_release(ResrPackedConv *conv);
+ * to cin. `leaky`: LeakyReLU follows. `memory`: 64-byte aligned and zeroed,
+ * resr_conv_packed_bytes(). */
+void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
+                    const ResrConvKernels *kernels, void *memory);
+
+/* A multiple of 64. */
+size_t resr_conv_packed_bytes(const ResrConv *conv, const int *groups,
+                              const ResrConvKernels *kernels);
 
 #endif

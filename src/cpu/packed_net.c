@@ -1,9 +1,11 @@
 #include "cpu/packed_net.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "cpu/pack.h"
+#include "cpu/workspace.h"
 
 static int is_rrdb(const ResrPackedNet *net)
 {
@@ -35,29 +37,53 @@ void resr_packed_net_free(ResrPackedNet *net)
 {
     if (!net)
         return;
-    for (int i = 0; net->convs && i < net->n_convs; i++)
-        resr_conv_release(&net->convs[i]);
     free(net->convs);
+    free(net->memory);
     free(net);
+}
+
+/* All in one piece: kernels stream through it, which huge pages make faster. */
+static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *model)
+{
+    size_t total = 0;
+    int groups[6];
+    for (int i = 0; i < net->n_convs; i++) {
+        input_groups(groups, net, &model->convs[i], i);
+        offsets[i] = total;
+        total += resr_conv_packed_bytes(&model->convs[i], groups, net->kernels) / sizeof(float);
+    }
+    int ret = resr_workspace_alloc(&net->memory, total);
+    if (ret == 0)
+        memset(net->memory, 0, total * sizeof(float));
+    return ret;
 }
 
 int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKernels *kernels)
 {
     ResrPackedNet *net = NULL;
+    size_t *offsets = NULL, convs = (size_t)model->n_convs;
     int ret = resr_alloc(&net, 1, sizeof *net);
     if (ret < 0)
         goto cleanup;
     net->spec = model->spec;
     net->kernels = kernels;
     net->n_convs = model->n_convs;
-    ret = resr_alloc(&net->convs, (size_t)model->n_convs, sizeof *net->convs);
-    for (int i = 0; ret == 0 && i < model->n_convs; i++) {
+    ret = resr_alloc(&net->convs, convs, sizeof *net->convs);
+    if (ret == 0)
+        ret = resr_alloc(&offsets, convs, sizeof *offsets);
+    if (ret == 0)
+        ret = alloc_memory(net, offsets, model);
+    if (ret < 0)
+        goto cleanup;
+#pragma omp parallel for schedule(dynamic)
+    for (int i = 0; i < net->n_convs; i++) {
         int groups[6];
         input_groups(groups, net, &model->convs[i], i);
-        ret = resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i),
-                             kernels);
+        resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i), kernels,
+                       net->memory + offsets[i]);
     }
 cleanup:
+    free(offsets);
     if (ret < 0) {
         resr_packed_net_free(net);
         net = NULL;

@@ -9,6 +9,7 @@ typedef struct ResrPackedNet {
     const ResrConvKernels *kernels;
     int32_t n_convs;
     ResrPackedConv *convs; /* in the model's order */
+    float *memory;         /* of all convolutions */
 } ResrPackedNet;
 
 /* *out: a ResrPackedNet, as the ops table hands it around. RESR_ERR_INTERNAL (memory). */

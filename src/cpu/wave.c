@@ -24,38 +24,26 @@ static void step_rows(const ResrLayer *layer, int index, int step, int rows, int
         *y1 = *y0;
 }
 
-/* Column of a row at which `cost` is spent; a whole number of kernels from the row's start. */
-static int cut(const ResrLayer *layer, int64_t cost)
-{
-    int64_t width = layer->needed.x1 - layer->needed.x0, unit = layer->unit_px;
-    int64_t unit_cost = layer->column_cost * unit;
-    int64_t pixels = cost <= 0 ? 0 : (cost + unit_cost / 2) / unit_cost * unit;
-    return layer->needed.x0 + (int)(pixels < width ? pixels : width);
-}
-
-/* The rows of a step, in the order of layers, are laid end to end and cut where each thread has the
- * same share of the cost: mostly, a thread keeps to the same layers, whose weights stay in its
- * cache. */
+/* A thread's part of a step: of each layer, the rows laid end to end and cut into equal parts. So a
+ * thread has the same columns of all layers and reads mostly what it wrote itself: cores may be far
+ * apart (measured on a Zen 5: with the layers dealt out between threads instead, two cores gave
+ * from 1.03 to 1.75 times the speed of one, depending on where the hypervisor had put them). */
 static void run_share(const ResrWave *wave, int step, int thread, int threads)
 {
-    int64_t row_cost[RESR_WAVE_LAYERS], total = 0, position = 0;
-    int y0[RESR_WAVE_LAYERS], y1[RESR_WAVE_LAYERS];
     for (int k = 0; k < wave->count; k++) {
         const ResrLayer *layer = &wave->layers[k];
-        step_rows(layer, k, step, wave->rows, &y0[k], &y1[k]);
-        row_cost[k] = layer->column_cost * (layer->needed.x1 - layer->needed.x0);
-        total += row_cost[k] * ((y1[k] - y0[k] + layer->grid_px - 1) / layer->grid_px);
-    }
-    int64_t from = total * thread / threads, to = total * (thread + 1) / threads;
-    for (int k = 0; k < wave->count; k++) {
-        const ResrLayer *layer = &wave->layers[k];
-        for (int y = y0[k]; y < y1[k]; y += layer->grid_px, position += row_cost[k]) {
-            if (position >= to || position + row_cost[k] <= from)
-                continue;
-            int x0 = cut(layer, from - position);
-            int x1 = position + row_cost[k] <= to ? layer->needed.x1 : cut(layer, to - position);
-            if (x0 < x1)
-                layer->rows(layer, thread, y, x0, x1);
+        int y0, y1, x0 = layer->needed.x0, x1 = layer->needed.x1;
+        int row_px = layer->row_px, column_px = layer->column_px;
+        step_rows(layer, k, step, wave->rows, &y0, &y1);
+        int64_t columns = (x1 - x0 + column_px - 1) / column_px;
+        int64_t rows = (y1 - y0 + row_px - 1) / row_px;
+        int64_t from = columns * rows * thread / threads;
+        int64_t to = columns * rows * (thread + 1) / threads;
+        for (int64_t at = from, end; at < to; at = end) {
+            int64_t row = at / columns, start = at - row * columns;
+            end = (row + 1) * columns < to ? (row + 1) * columns : to;
+            layer->rows(layer, thread, y0 + (int)row * row_px, x0 + (int)start * column_px,
+                        min_int(x0 + (int)(end - row * columns) * column_px, x1));
         }
     }
 }

@@ -60,11 +60,8 @@ typedef struct ResrWinogradKernels {
     int32_t outputs;     /* m: 2 or 4 */
     int32_t bf16;        /* operands of the products: bf16, or fp32 */
     int32_t tile_lanes;  /* output lanes of a product: 16 or 32 */
-    int32_t unit_tiles;  /* tiles that a product takes at once */
     int32_t strip_tiles; /* tiles of a row that are worked on together, for the caches' sake */
-    int32_t product_cost, input_cost, output_cost; /* clocks, relative: of a tile, by cells x output
-                                                      blocks; new cells; output blocks */
-    void (*input[2])(const ResrWinogradInput *);   /* [nearest] */
+    void (*input[2])(const ResrWinogradInput *);     /* [nearest] */
     void (*product[3])(const ResrWinogradProduct *); /* [blocks of 16 output lanes] */
     void (*output[3])(const ResrWinogradOutput *);   /* [blocks of 16 output lanes] */
 } ResrWinogradKernels;

@@ -1,5 +1,7 @@
 #include "net/probe.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +13,66 @@
 
 /* Tiles that are long enough to be in the kernels' stride: x4plus costs some 80 GFLOP, the small
  * networks that backends are chosen with 1 to 4. */
-enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64 };
+enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64, CHOICE_RUNS = 5 };
 
-static int measure(double *flops, const ResrOps *ops, const ResrModel *model, int side_px,
-                   int threads)
+/* A network on one tile, with its best time so far. */
+typedef struct Timing {
+    ResrNet *net;
+    float *in, *out;
+    size_t side_px, scale;
+    double seconds;
+} Timing;
+
+static void end_timing(Timing *timing)
 {
-    ResrNet *net = NULL;
-    float *in = NULL, *out = NULL;
+    resr_net_free(timing->net);
+    free(timing->in);
+    free(timing->out);
+    *timing = (Timing){0};
+}
+
+static int start_timing(Timing *timing, const ResrOps *ops, const ResrModel *model, int side_px,
+                        int threads)
+{
     size_t scale = (size_t)model->spec.scale, side = (size_t)side_px;
-    size_t in_px = side * side, out_px = in_px * scale * scale;
-    *flops = 0;
-    int ret = resr_alloc(&in, in_px, 3 * sizeof *in);
+    *timing = (Timing){.side_px = side, .scale = scale, .seconds = INFINITY};
+    int ret = resr_alloc(&timing->in, 3 * side * side, sizeof(float));
     if (ret == 0)
-        ret = resr_alloc(&out, out_px, 3 * sizeof *out);
+        ret = resr_alloc(&timing->out, 3 * side * side * scale * scale, sizeof(float));
     if (ret == 0)
-        ret = resr_net_create(&net, ops, model, side_px, side_px, 0, 0, threads);
-    for (int i = 0; ret == 0 && i < PROBE_RUNS; i++) {
-        const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
-        float *const out_planes[3] = {out, out + out_px, out + 2 * out_px};
-        int64_t start_ns = resr_clock_ns();
-        ret = resr_net_upscale(net, out_planes, side * scale, in_planes, side, NULL);
-        double rate = 2 * (double)in_px * resr_spec_macs_per_px(&model->spec) /
-                      resr_clock_seconds_since(start_ns);
-        *flops = rate > *flops ? rate : *flops;
-    }
-    resr_net_free(net);
-    free(in);
-    free(out);
+        ret = resr_net_create(&timing->net, ops, model, side_px, side_px, 0, 0, threads);
     return ret;
+}
+
+static int run_timing(Timing *timing)
+{
+    size_t in_px = timing->side_px * timing->side_px,
+           out_px = in_px * timing->scale * timing->scale;
+    const float *const in[3] = {timing->in, timing->in + in_px, timing->in + 2 * in_px};
+    float *const out[3] = {timing->out, timing->out + out_px, timing->out + 2 * out_px};
+    int64_t start_ns = resr_clock_ns();
+    int ret = resr_net_upscale(timing->net, out, timing->side_px * timing->scale, in,
+                               timing->side_px, NULL);
+    double seconds = resr_clock_seconds_since(start_ns);
+    timing->seconds = seconds < timing->seconds ? seconds : timing->seconds;
+    return ret;
+}
+
+static double flops_of(const Timing *timing, const ResrNetSpec *spec)
+{
+    return 2.0 * (double)(timing->side_px * timing->side_px) * resr_spec_macs_per_px(spec) /
+           timing->seconds;
 }
 
 int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model, int threads)
 {
-    return measure(flops, ops, model, PROBE_PX, threads);
+    Timing timing;
+    int ret = start_timing(&timing, ops, model, PROBE_PX, threads);
+    for (int i = 0; ret == 0 && i < PROBE_RUNS; i++)
+        ret = run_timing(&timing);
+    *flops = ret == 0 ? flops_of(&timing, &model->spec) : 0;
+    end_timing(&timing);
+    return ret;
 }
 
 /* A network of the real channel counts, as short as can be. */
@@ -75,20 +104,48 @@ static int allowed(const char *precision, const char *class)
            strcmp(precision, class) == 0;
 }
 
-/* `exact` is not timed where the choice cannot fall on it; `c` never, it would take seconds. */
-static int add_candidate(ResrProbe *probe, const ResrOps *ops, const ResrModel *model, int timed)
+static const ResrOps *find_ops(const ResrCandidate *candidate)
+{
+    const ResrOps *ops;
+    for (int i = 0; (ops = resr_cpu_ops(i)); i++)
+        if (strcmp(ops->name, candidate->backend) == 0 && strcmp(ops->class, candidate->class) == 0)
+            break;
+    return ops;
+}
+
+static void add_candidate(ResrProbe *probe, const ResrOps *ops)
 {
     ResrCandidate *candidate = &probe->candidates[probe->count++];
-    int side_px = model->spec.arch == RESR_ARCH_RRDB ? CHOICE_RRDB_PX : CHOICE_SRVGG_PX;
     *candidate = (ResrCandidate){.flops = 0};
     snprintf(candidate->backend, sizeof candidate->backend, "%s", ops->name);
     snprintf(candidate->class, sizeof candidate->class, "%s", ops->class);
-    if (!timed || strcmp(ops->name, "c") == 0)
-        return 0;
-    return measure(&candidate->flops, ops, model, side_px, probe->threads);
 }
 
-static int none_found(const char *precision, const char *backend, int name_known)
+/* In turns, so that a disturbance meets all of them; the best of each counts. `c` is not timed, it
+ * would take seconds, nor is `exact` where the choice cannot fall on it. */
+static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_exact)
+{
+    Timing timings[RESR_MAX_CANDIDATES] = {{0}};
+    int side_px = model->spec.arch == RESR_ARCH_RRDB ? CHOICE_RRDB_PX : CHOICE_SRVGG_PX, ret = 0;
+    for (int i = 0; ret == 0 && i < probe->count; i++) {
+        const ResrCandidate *candidate = &probe->candidates[i];
+        if (strcmp(candidate->backend, "c") != 0 &&
+            (with_exact || strcmp(candidate->class, "exact") != 0))
+            ret = start_timing(&timings[i], find_ops(candidate), model, side_px, probe->threads);
+    }
+    for (int run = 0; run < CHOICE_RUNS; run++)
+        for (int i = 0; ret == 0 && i < probe->count; i++)
+            if (timings[i].net)
+                ret = run_timing(&timings[i]);
+    for (int i = 0; i < probe->count; i++) {
+        if (ret == 0 && timings[i].net)
+            probe->candidates[i].flops = flops_of(&timings[i], &model->spec);
+        end_timing(&timings[i]);
+    }
+    return ret;
+}
+
+static int none_found(const char *precision, const char *backend, bool name_known)
 {
     if (!name_known)
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such CPU backend", backend);
@@ -108,23 +165,23 @@ int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision, co
 {
     ResrModel *model = NULL;
     const ResrOps *ops;
-    int any_name = strcmp(backend, "auto") == 0, name_known = any_name, others = 0;
+    bool automatic = strcmp(precision, "auto") == 0, only_exact = true;
+    bool any_name = strcmp(backend, "auto") == 0, name_known = any_name;
     *out = (ResrProbe){.threads = threads};
-    int ret = small_model(&model, arch);
-    for (int i = 0; ret == 0 && (ops = resr_cpu_ops(i)); i++) {
-        int named = any_name || strcmp(ops->name, backend) == 0;
+    for (int i = 0; (ops = resr_cpu_ops(i)) && out->count < RESR_MAX_CANDIDATES; i++) {
+        bool named = any_name || strcmp(ops->name, backend) == 0;
         name_known |= named;
-        others += named && ops->available(cpumask) && strcmp(ops->class, "exact") != 0;
+        if (!named || !allowed(precision, ops->class) || !ops->available(cpumask))
+            continue;
+        only_exact &= strcmp(ops->class, "exact") == 0;
+        add_candidate(out, ops);
     }
-    for (int i = 0; ret == 0 && (ops = resr_cpu_ops(i)) && out->count < RESR_MAX_CANDIDATES; i++) {
-        int named = any_name || strcmp(ops->name, backend) == 0;
-        int exact = strcmp(ops->class, "exact") == 0, automatic = strcmp(precision, "auto") == 0;
-        if (named && allowed(precision, ops->class) && ops->available(cpumask))
-            ret = add_candidate(out, ops, model, !(exact && automatic && others > 0));
-    }
+    if (out->count == 0)
+        return none_found(precision, backend, name_known);
+    int ret = small_model(&model, arch);
+    if (ret == 0)
+        ret = time_candidates(out, model, !automatic || only_exact);
     resr_model_free(model);
-    if (ret == 0 && out->count == 0)
-        ret = none_found(precision, backend, name_known);
     return ret;
 }
 
@@ -170,9 +227,5 @@ int resr_probe_choose(char class[16], const ResrProbe *probes, int n)
 const ResrOps *resr_probe_fastest(const ResrProbe *probe, const char *class)
 {
     const ResrCandidate *best = best_in(probe, class);
-    const ResrOps *ops;
-    for (int i = 0; best && (ops = resr_cpu_ops(i)); i++)
-        if (strcmp(ops->name, best->backend) == 0 && strcmp(ops->class, class) == 0)
-            return ops;
-    return NULL;
+    return best ? find_ops(best) : NULL;
 }

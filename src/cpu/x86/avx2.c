@@ -44,11 +44,7 @@ static void product_1(const ResrWinogradProduct *args)
 static const ResrWinogradKernels winograd = {
     .outputs = WINOGRAD_OUTPUTS,
     .tile_lanes = 16,
-    .unit_tiles = 6,
     .strip_tiles = 36,
-    .product_cost = 36 * 16,
-    .input_cost = 140,
-    .output_cost = 130,
     .input = {winograd_input, winograd_input_nearest},
     .product = {NULL, product_1},
     .output = {NULL, winograd_output_1},
