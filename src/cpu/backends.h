@@ -1,6 +1,7 @@
 #ifndef RESR_CPU_BACKENDS_H
 #define RESR_CPU_BACKENDS_H
 
+#include "cpu/conv.h"
 #include "net/ops.h"
 
 /* The CPU's tables of stages, for dispatch.c; others ask resr_cpu_select(). */
@@ -10,6 +11,7 @@ extern const ResrOps resr_ops_avx2;
 extern const ResrOps resr_ops_avx512;
 extern const ResrOps resr_ops_avx2_fp32;
 extern const ResrOps resr_ops_avx512_fp32;
+extern const ResrConvKernels resr_kernels_avx512_fp32; /* also for the ends of bf16's networks */
 extern const ResrOps resr_ops_avx512_bf16;
 extern const ResrOps resr_ops_amx_bf16;     /* if the compiler knows AMX: RESR_HAVE_AMX */
 extern const ResrOps resr_ops_amx_emulated; /* tests only */

@@ -4,10 +4,18 @@
 #include "cpu/map.h"
 #include "model/model.h"
 
-/* A 3x3 convolution packed for the kernels of one instruction set. Bias and slope have an entry for
- * each lane of the output's blocks, 0 where there is no channel. pack.h has the weights' layouts.
- */
+/* How an instruction set convolves, in one numerics class: directly or by Winograd's minimal
+ * filtering; one of the two is NULL. */
+typedef struct ResrConvKernels {
+    const struct ResrDirectKernels *direct;
+    const struct ResrWinogradKernels *winograd;
+} ResrConvKernels;
+
+/* A 3x3 convolution packed for its kernels. Bias and slope have an entry for each lane of the
+ * output's blocks, 0 where there is no channel; pack.h has the weights' layouts. Owns nothing: all
+ * lies in the packed network's memory. */
 typedef struct ResrPackedConv {
+    const ResrConvKernels *kernels;
     int32_t cin, cout;
     int32_t in_cells; /* direct: input blocks; Winograd: cells of the transformed input */
     int32_t out_blocks;
@@ -15,12 +23,5 @@ typedef struct ResrPackedConv {
     void *weight;
     float *bias, *slope; /* slope: NULL for no activation; 0.2 for LeakyReLU */
 } ResrPackedConv;
-
-/* How an instruction set convolves, in one numerics class: directly or by Winograd's minimal
- * filtering; one of the two is NULL. */
-typedef struct ResrConvKernels {
-    const struct ResrDirectKernels *direct;
-    const struct ResrWinogradKernels *winograd;
-} ResrConvKernels;
 
 #endif

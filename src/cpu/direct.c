@@ -14,7 +14,7 @@ static const float *row_or_null(const ResrMap *map, int y, int x)
 static void run_pixels(const ResrLayer *layer, int y, int x, int px)
 {
     const ResrPackedConv *conv = layer->conv;
-    const ResrDirectKernels *kernels = layer->kernels->direct;
+    const ResrDirectKernels *kernels = layer->conv->kernels->direct;
     const ResrDirectKernel *kernel = layer->nearest ? kernels->nearest[px] : kernels->plain[px];
     ptrdiff_t column = (ptrdiff_t)x * RESR_BLOCK_LANES;
     ResrDirectArgs args = {
@@ -57,7 +57,7 @@ void resr_direct_rows(const ResrLayer *layer, int thread, int y, int x0, int x1)
 {
     (void)thread;
     int unit = layer->nearest ? 2 : 1;
-    int units = (x1 - x0) / unit, max_units = layer->kernels->direct->max_px / unit;
+    int units = (x1 - x0) / unit, max_units = layer->conv->kernels->direct->max_px / unit;
     int pieces = (units + max_units - 1) / max_units;
     for (int i = 0; i < pieces; i++) {
         int start = units * i / pieces, end = units * (i + 1) / pieces;

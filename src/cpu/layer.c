@@ -5,8 +5,8 @@
 
 void resr_layer_prepare(ResrLayer *layer)
 {
-    const ResrDirectKernels *direct = layer->kernels->direct;
-    const ResrWinogradKernels *winograd = layer->kernels->winograd;
+    const ResrDirectKernels *direct = layer->conv->kernels->direct;
+    const ResrWinogradKernels *winograd = layer->conv->kernels->winograd;
     layer->row_px = direct ? 1 : winograd->outputs;
     layer->column_px =
         direct ? 2 : winograd->outputs; /* kernels behind an enlargement take pairs */

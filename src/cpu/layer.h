@@ -14,7 +14,6 @@ struct ResrWinogradRing;
 typedef struct ResrLayer ResrLayer;
 struct ResrLayer {
     const ResrPackedConv *conv;
-    const ResrConvKernels *kernels;
     const ResrMap *in;
     int nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
     const ResrMap *out;

@@ -99,8 +99,10 @@ static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *
 static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
                                const ResrConvKernels *kernels)
 {
-    ResrPackedConv shape = {
-        .cin = conv->cin, .cout = conv->cout, .out_blocks = resr_blocks(conv->cout)};
+    ResrPackedConv shape = {.kernels = kernels,
+                            .cin = conv->cin,
+                            .cout = conv->cout,
+                            .out_blocks = resr_blocks(conv->cout)};
     for (int i = 0; groups[i]; i++)
         shape.in_cells += kernels->direct ? resr_blocks(groups[i])
                                           : resr_winograd_cells(kernels->winograd, groups[i]);

@@ -42,6 +42,13 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
+/* RRDB's body: the dense blocks; SRVGG's: all but the first and the last. */
+static const ResrConvKernels *kernels_of(const ResrPackedNet *net, int index)
+{
+    int last = net->n_convs - 1, body_end = is_rrdb(net) ? last - 5 : last - 1;
+    return index > 0 && index <= body_end ? net->body : net->ends;
+}
+
 /* All in one piece: kernels stream through it, which huge pages make faster. */
 static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *model)
 {
@@ -50,7 +57,8 @@ static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *mo
     for (int i = 0; i < net->n_convs; i++) {
         input_groups(groups, net, &model->convs[i], i);
         offsets[i] = total;
-        total += resr_conv_packed_bytes(&model->convs[i], groups, net->kernels) / sizeof(float);
+        total +=
+            resr_conv_packed_bytes(&model->convs[i], groups, kernels_of(net, i)) / sizeof(float);
     }
     int ret = resr_workspace_alloc(&net->memory, total);
     if (ret == 0)
@@ -58,7 +66,8 @@ static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *mo
     return ret;
 }
 
-int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKernels *kernels)
+int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKernels *body,
+                           const ResrConvKernels *ends)
 {
     ResrPackedNet *net = NULL;
     size_t *offsets = NULL, convs = (size_t)model->n_convs;
@@ -66,7 +75,8 @@ int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKer
     if (ret < 0)
         goto cleanup;
     net->spec = model->spec;
-    net->kernels = kernels;
+    net->body = body;
+    net->ends = ends;
     net->n_convs = model->n_convs;
     ret = resr_alloc(&net->convs, convs, sizeof *net->convs);
     if (ret == 0)
@@ -79,8 +89,8 @@ int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKer
     for (int i = 0; i < net->n_convs; i++) {
         int groups[6];
         input_groups(groups, net, &model->convs[i], i);
-        resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i), kernels,
-                       net->memory + offsets[i]);
+        resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i),
+                       kernels_of(net, i), net->memory + offsets[i]);
     }
 cleanup:
     free(offsets);

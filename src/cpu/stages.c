@@ -55,9 +55,10 @@ static int is_rrdb(const ResrPackedNet *net)
     return net->spec.arch == RESR_ARCH_RRDB;
 }
 
-static int grid_px(const ResrPackedNet *net)
+/* Of a square that kernels compute as a whole. */
+static int grid_px(const ResrConvKernels *kernels)
 {
-    return net->kernels->winograd ? net->kernels->winograd->outputs : 1;
+    return kernels->winograd ? kernels->winograd->outputs : 1;
 }
 
 static int max_int(int a, int b)
@@ -74,7 +75,7 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
                       int tail_rows)
 {
     const ResrNetSpec *spec = &net->spec;
-    int winograd = net->kernels->winograd != NULL;
+    int winograd = net->body->winograd != NULL;
     int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
     int inner = is_rrdb(net) ? (winograd ? gc_blocks : 0) : nf_blocks;
     for (int i = 0; i < N_MAPS; i++)
@@ -102,7 +103,7 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
  * transformed by conv k + 1, two steps of the wave later, and last read by conv5, 8 - 2k later. */
 static size_t set_ring(ResrWinogradRing *ring, const ResrPackedNet *net, int width, int body_rows)
 {
-    const ResrWinogradKernels *kernels = net->kernels->winograd;
+    const ResrWinogradKernels *kernels = net->body->winograd;
     int cells[RESR_WINOGRAD_RING_GROUPS], tile_rows[RESR_WINOGRAD_RING_GROUPS];
     if (!kernels || !is_rrdb(net))
         return 0;
@@ -113,12 +114,16 @@ static size_t set_ring(ResrWinogradRing *ring, const ResrPackedNet *net, int wid
     return resr_winograd_ring_set(ring, kernels, width, cells, tile_rows);
 }
 
+/* Of a thread. */
 static size_t scratch_bytes(const ResrPackedNet *net)
 {
-    int cells = 0;
-    for (int i = 0; i < net->n_convs; i++)
-        cells = max_int(cells, net->convs[i].in_cells);
-    return net->kernels->winograd ? resr_winograd_scratch_bytes(net->kernels->winograd, cells) : 0;
+    size_t most = 0;
+    for (int i = 0; i < net->n_convs; i++) {
+        const ResrWinogradKernels *kernels = net->convs[i].kernels->winograd;
+        size_t bytes = kernels ? resr_winograd_scratch_bytes(kernels, net->convs[i].in_cells) : 0;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 /* Places the maps for a body of width x height, the ring and the threads' scratch one after the
@@ -144,12 +149,12 @@ static size_t place(size_t offsets[N_MAPS + 2], const ResrPackedNet *net, int wi
 
 static int body_rows_for(const ResrPackedNet *net, int width, int threads)
 {
-    return min_int(resr_wave_rows(width, threads, grid_px(net)), MAX_BODY_ROWS);
+    return min_int(resr_wave_rows(width, threads, grid_px(net->body)), MAX_BODY_ROWS);
 }
 
 static int tail_rows_for(const ResrPackedNet *net, int width, int threads)
 {
-    return min_int(resr_wave_rows(width * 4, threads, grid_px(net)), MAX_TAIL_ROWS);
+    return min_int(resr_wave_rows(width * 4, threads, grid_px(net->ends)), MAX_TAIL_ROWS);
 }
 
 size_t resr_stages_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
@@ -235,7 +240,7 @@ static ResrRect before_nearest(ResrRect rect, int grid, int width, int height)
 static void find_needed(Run *run)
 {
     const ResrTileIn *in = &run->in;
-    int factor = run->net->spec.unshuffle, grid = grid_px(run->net);
+    int factor = run->net->spec.unshuffle, grid = grid_px(run->net->ends);
     int width = run->width, height = run->height;
     ResrRect keep = {0, 0, width, height};
     if (in->keep_width_px > 0)
@@ -254,17 +259,18 @@ static void find_needed(Run *run)
     run->body_end = before_nearest(run->up1, grid, width, height);
 }
 
-/* The body's pixels that are needed where `after` more 3x3 convolutions of the body follow. */
-static ResrRect needed(const Run *run, int after)
+/* The pixels of a convolution of the body, or the first, that are needed where `after` more 3x3
+ * convolutions follow up to the body's end. */
+static ResrRect needed(const Run *run, int conv, int after)
 {
-    int grid = grid_px(run->net);
-    return grow(run->body_end, after * grid, grid, run->width, run->height);
+    int margin = after * grid_px(run->net->body);
+    return grow(run->body_end, margin, grid_px(run->net->convs[conv].kernels), run->width,
+                run->height);
 }
 
 static ResrLayer layer_of(const Run *run, int conv, int in, int out, ResrRect rect)
 {
     return (ResrLayer){.conv = &run->net->convs[conv],
-                       .kernels = run->net->kernels,
                        .in = &run->maps[in],
                        .out = &run->maps[out],
                        .factor = 1.0f,
@@ -288,7 +294,7 @@ static ResrWave *queue_wave(Run *run, int layers, int rows)
 
 static int queue_layer(Run *run, ResrLayer layer)
 {
-    int grid = grid_px(run->net);
+    int grid = grid_px(layer.conv->kernels);
     ResrWave *wave = queue_wave(run, 1, (layer.out->height + grid - 1) / grid * grid);
     if (!wave)
         return RESR_ERR_INTERNAL;
@@ -312,7 +318,7 @@ int resr_stages_head(void *context, const ResrTileIn *in)
         resr_pixels_load_row(&run->maps[PIXELS], in, factor, y);
 
     int after = rrdb ? 15 * spec->num_blocks + 1 : spec->num_blocks + 1;
-    ResrLayer layer = layer_of(run, 0, PIXELS, run->current, needed(run, after));
+    ResrLayer layer = layer_of(run, 0, PIXELS, run->current, needed(run, 0, after));
     layer.copy = rrdb ? &run->maps[FEAT] : NULL;
     return queue_layer(run, layer);
 }
@@ -322,7 +328,7 @@ int resr_stages_head(void *context, const ResrTileIn *in)
 static ResrLayer dense_layer(const Run *run, int conv, int k, ResrRect rect)
 {
     const ResrNetSpec *spec = &run->net->spec;
-    if (run->net->kernels->direct) {
+    if (run->net->body->direct) {
         ResrLayer layer = layer_of(run, conv, run->current, run->current, rect);
         layer.out_block = resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
         return layer;
@@ -343,9 +349,11 @@ int resr_stages_dense_block(void *context, int block, int dense, int last_of_rrd
     ResrWave *wave = queue_wave(run, 5, run->body_rows);
     if (!wave)
         return RESR_ERR_INTERNAL;
-    for (int k = 0; k < 5; k++)
-        wave->layers[k] = dense_layer(run, 1 + index * 5 + k, k, needed(run, after + 4 - k));
-    if (run->net->kernels->direct)
+    for (int k = 0; k < 5; k++) {
+        int conv = 1 + index * 5 + k;
+        wave->layers[k] = dense_layer(run, conv, k, needed(run, conv, after + 4 - k));
+    }
+    if (run->net->body->direct)
         run->current = in == TRUNK ? TRUNK_2 : TRUNK;
     ResrLayer *last = &wave->layers[4];
     last->out = &run->maps[run->current];
@@ -362,7 +370,7 @@ int resr_stages_dense_block(void *context, int block, int dense, int last_of_rrd
 int resr_stages_body_end(void *context)
 {
     Run *run = context;
-    ResrLayer layer = layer_of(run, run->net->n_convs - 5, run->current, FEAT, needed(run, 0));
+    ResrLayer layer = layer_of(run, run->net->n_convs - 5, run->current, FEAT, run->body_end);
     layer.residual = &run->maps[FEAT];
     return queue_layer(run, layer);
 }
@@ -381,7 +389,7 @@ int resr_stages_compact_body(void *context)
         for (int k = 0; k < layers; k++, done++)
             wave->layers[k] =
                 layer_of(run, 1 + done, k == 0 ? run->current : INNER + k - 1,
-                         k == layers - 1 ? next : INNER + k, needed(run, blocks - done));
+                         k == layers - 1 ? next : INNER + k, needed(run, 1 + done, blocks - done));
         run->current = next;
     }
     return 0;

@@ -68,7 +68,7 @@ size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells
 static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int tile_row, int tile)
 {
     const ResrWinogradRing *ring = layer->ring;
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     size_t stride = v_frequency_stride(kernels->strip_tiles);
     if (!ring) {
         for (int c = 0; c < layer->conv->in_cells; c++)
@@ -89,7 +89,7 @@ static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int til
 static void transform_input(const ResrLayer *layer, const Scratch *scratch, size_t stride, int y,
                             int x, int tiles)
 {
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int blocks_of_cell = kernels->bf16 ? 2 : 1;
     int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
     for (int c = layer->new_cell; c < layer->conv->in_cells; c++) {
@@ -110,7 +110,7 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
 
 static int vanishes(const ResrLayer *layer, int frequency)
 {
-    int patch = layer->kernels->winograd->outputs + 2;
+    int patch = layer->conv->kernels->winograd->outputs + 2;
     return layer->nearest && (frequency / patch == RESR_WINOGRAD_NEAREST_ZERO ||
                               frequency % patch == RESR_WINOGRAD_NEAREST_ZERO);
 }
@@ -120,7 +120,7 @@ static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stri
                      const char *weight, const float *bias, int blocks, int tiles)
 {
     static const float zero[2 * RESR_BLOCK_LANES];
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int frequencies = resr_winograd_frequencies(kernels);
     /* Lanes x 16 channels x 4 bytes = lanes x 32 channels x 2 bytes. */
     size_t frequency_bytes =
@@ -152,7 +152,7 @@ static float *pixel_or_null(const ResrMap *map, int y, int block, int x)
 static void transform_output(const ResrLayer *layer, const Scratch *scratch, int first_block,
                              int blocks, int y, int x, int tiles)
 {
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     const ResrPackedConv *conv = layer->conv;
     ResrWinogradOutput args = {
         .m = scratch->m,
@@ -175,7 +175,7 @@ static void transform_output(const ResrLayer *layer, const Scratch *scratch, int
 
 static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int x, int tiles)
 {
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     const ResrPackedConv *conv = layer->conv;
     const char *weight = conv->weight;
     int blocks_of_tile = kernels->tile_lanes / RESR_BLOCK_LANES;
@@ -194,7 +194,7 @@ static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int
 /* In strips of about equal size. */
 void resr_winograd_rows(const ResrLayer *layer, int thread, int y, int x0, int x1)
 {
-    const ResrWinogradKernels *kernels = layer->kernels->winograd;
+    const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int outputs = kernels->outputs, first = x0 / outputs;
     int tiles = (x1 + outputs - 1) / outputs - first;
     int strips = (tiles + kernels->strip_tiles - 1) / kernels->strip_tiles;

@@ -109,7 +109,7 @@ static const ResrWinogradKernels winograd = {
 static int prepare(void **packed, const ResrModel *model)
 {
     static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &kernels, &resr_kernels_avx512_fp32);
 }
 
 #ifdef RESR_AMX_EMULATED

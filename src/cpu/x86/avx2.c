@@ -58,13 +58,13 @@ static int available(unsigned cpumask)
 static int prepare_exact(void **packed, const ResrModel *model)
 {
     static const ResrConvKernels kernels = {.direct = &direct};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &kernels, &kernels);
 }
 
 static int prepare_fp32(void **packed, const ResrModel *model)
 {
     static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &kernels, &kernels);
 }
 
 const ResrOps resr_ops_avx2 = RESR_STAGES_OPS("avx2", "exact", available, prepare_exact);

@@ -78,6 +78,8 @@ static const ResrWinogradKernels winograd = {
     .output = {NULL, winograd_output_1, winograd_output_2},
 };
 
+const ResrConvKernels resr_kernels_avx512_fp32 = {.winograd = &winograd};
+
 static int available(unsigned cpumask)
 {
     return (resr_cpu_flags() & cpumask & RESR_CPU_AVX512) != 0;
@@ -86,13 +88,13 @@ static int available(unsigned cpumask)
 static int prepare_exact(void **packed, const ResrModel *model)
 {
     static const ResrConvKernels kernels = {.direct = &direct};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &kernels, &kernels);
 }
 
 static int prepare_fp32(void **packed, const ResrModel *model)
 {
-    static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &resr_kernels_avx512_fp32,
+                                  &resr_kernels_avx512_fp32);
 }
 
 const ResrOps resr_ops_avx512 = RESR_STAGES_OPS("avx512", "exact", available, prepare_exact);

@@ -59,7 +59,7 @@ static int available(unsigned cpumask)
 static int prepare(void **packed, const ResrModel *model)
 {
     static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels);
+    return resr_packed_net_create(packed, model, &kernels, &resr_kernels_avx512_fp32);
 }
 
 const ResrOps resr_ops_avx512_bf16 =
