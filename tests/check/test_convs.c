@@ -1,0 +1,471 @@
+/* Single convolutions of every backend with kernels against a plain sum in double: all channel
+ * counts of the networks and some that fill vectors in part, all widths and heights 1..40, what
+ * follows a convolution, random and extreme values; guard values around every buffer. Within a
+ * numerics class the bits are equal, and equal in pieces.
+ *
+ * The limit is class_epsilon() x the largest magnitude that the output's tile reads x the sum of
+ * its weights' magnitudes. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "check_net.h"
+#include "cpu/backends.h"
+#include "cpu/dispatch.h"
+#include "cpu/layer.h"
+#include "cpu/pack.h"
+#include "cpu/packed_net.h"
+#include "cpu/winograd.h"
+
+enum { MAX_SIDE = 40, GUARD_FLOATS = 64 };
+
+static const int cins[] = {3, 12, 64, 96, 128, 160, 192, 7, 24};
+static const int couts[] = {3, 12, 27, 32, 48, 64, 5};
+enum { N_CINS = 9, N_COUTS = 7 };
+
+typedef enum Follow {
+    NOTHING,
+    LEAKY,
+    PRELU,
+    RESIDUAL,
+    RESIDUAL_TRUNK_COPY,
+    COPY,
+    N_FOLLOWS
+} Follow;
+typedef enum Values { RANDOM, LARGE, ONE_INFINITE, ONE_NAN, TINY, HUGE_ONES, N_VALUES } Values;
+
+/* All pairs of two parameters' values occur: counted in covers_all_pairs(). */
+typedef struct Case {
+    int width, height, cin, cout, follow, values, nearest;
+} Case;
+
+static Case case_at(int width, int height)
+{
+    Case c = {.width = width,
+              .height = height,
+              .cin = (width + height) % N_CINS,
+              .cout = (width + 2 * height) % N_COUTS,
+              .follow = (5 * width + height + height / 6) % N_FOLLOWS,
+              .values = (5 * width + height / 2 + width / 6) % N_VALUES};
+    c.nearest = width % 2 == 0 && height % 2 == 0 && (width / 2 + height / 2) % 2 == 0;
+    return c;
+}
+
+/* A map in memory of its own with guard values on both sides. */
+typedef struct GuardedMap {
+    ResrMap map;
+    float *memory;
+    size_t floats;
+} GuardedMap;
+
+static GuardedMap map_of(int channels, int width, int height, uint64_t seed)
+{
+    GuardedMap out;
+    int blocks = resr_blocks(channels);
+    out.floats = resr_map_floats(blocks, width, height);
+    assert_int_equal(
+        posix_memalign((void **)&out.memory, 64, (out.floats + 2 * GUARD_FLOATS) * sizeof(float)),
+        0);
+    for (size_t i = 0; i < out.floats + 2 * GUARD_FLOATS; i++)
+        out.memory[i] = NAN;
+    resr_map_set(&out.map, out.memory + GUARD_FLOATS, blocks, width, height, height);
+    for (int y = 0; y < height; y++)
+        for (int b = 0; b < blocks; b++) {
+            float *row = resr_map_row(&out.map, y, b);
+            resr_random_fill(row, (size_t)width * RESR_BLOCK_LANES, seed + (uint64_t)(y * 64 + b));
+            for (int i = 0; i < width * RESR_BLOCK_LANES; i++) /* lanes without a channel are 0 */
+                row[i] = b * RESR_BLOCK_LANES + i % RESR_BLOCK_LANES < channels ? row[i] - 0.5f : 0;
+        }
+    return out;
+}
+
+static float *pixel(const ResrMap *map, int channel, int y, int x)
+{
+    return resr_map_row(map, y, channel / RESR_BLOCK_LANES) + x * RESR_BLOCK_LANES +
+           channel % RESR_BLOCK_LANES;
+}
+
+/* Guards and borders: as map_of() left them. */
+static void check_map(const GuardedMap *map, const char *what)
+{
+    for (size_t i = 0; i < GUARD_FLOATS; i++)
+        if (!isnan(map->memory[i]) || !isnan(map->memory[GUARD_FLOATS + map->floats + i]))
+            fail_msg("%s: a guard value was written", what);
+    for (int y = -1; y <= map->map.height; y++)
+        for (int b = 0; b < map->map.blocks; b++) {
+            int inside = y >= 0 && y < map->map.height;
+            const float *row = resr_map_row(&map->map, y, b);
+            for (int x = -1; x < map->map.width + RESR_MAP_RIGHT; x++)
+                for (int c = 0; (x < 0 || x >= map->map.width || !inside) && c < RESR_BLOCK_LANES;
+                     c++)
+                    if (row[x * RESR_BLOCK_LANES + c] != 0)
+                        fail_msg("%s: the border was written at x %d, y %d", what, x, y);
+        }
+}
+
+static void set_values(const GuardedMap *in, const Case *c, int channels)
+{
+    static const float one[N_VALUES] = {0, 0, INFINITY, NAN, -0.0f, 3e38f};
+    const ResrMap *map = &in->map;
+    for (int ci = 0; ci < channels; ci++)
+        for (int y = 0; y < map->height; y++)
+            for (int x = 0; x < map->width; x++) {
+                if (c->values == LARGE)
+                    *pixel(map, ci, y, x) *= 1e15f;
+                else if (c->values == TINY)
+                    *pixel(map, ci, y, x) *= (x + y) % 3 ? 1e-38f : 1e-44f;
+            }
+    if (c->values >= ONE_INFINITE)
+        *pixel(map, channels / 2, c->height * 3 % map->height, c->width * 5 % map->width) =
+            one[c->values];
+}
+
+static ResrConv conv_of(const Case *c, float *memory)
+{
+    ResrConv conv = {.cout = couts[c->cout], .cin = cins[c->cin]};
+    size_t weights = (size_t)(conv.cout * conv.cin) * 9;
+    conv.weight = memory;
+    conv.bias = memory + weights;
+    resr_random_fill(memory, weights + (size_t)conv.cout, (uint64_t)(c->width * 64 + c->height));
+    for (size_t i = 0; i < weights + (size_t)conv.cout; i++)
+        memory[i] -= 0.5f;
+    if (c->follow == PRELU) {
+        conv.slope = conv.bias + conv.cout;
+        resr_random_fill(conv.slope, (size_t)conv.cout, 3);
+    }
+    return conv;
+}
+
+/* Everything that a case needs, and the expected sums before what follows. */
+typedef struct Bench {
+    Case c;
+    ResrConv conv;
+    float *weights;
+    double *sums, *magnitudes; /* [cout][height][width]; per output channel the sum of |w| */
+    GuardedMap in, residual, trunk;
+} Bench;
+
+static int source(const Case *c, int position)
+{
+    return c->nearest ? position >> 1 : position;
+}
+
+static void expect_sums(Bench *bench)
+{
+    const Case *c = &bench->c;
+    const ResrConv *conv = &bench->conv;
+    int width = c->width, height = c->height;
+    for (int co = 0; co < conv->cout; co++) {
+        double *sums = bench->sums + (size_t)(co * height * width);
+        bench->magnitudes[co] = 0;
+        for (int i = 0; i < height * width; i++)
+            sums[i] = conv->bias[co];
+        for (int ci = 0; ci < conv->cin; ci++)
+            for (int tap = 0; tap < 9; tap++) {
+                double w = conv->weight[(co * conv->cin + ci) * 9 + tap];
+                bench->magnitudes[co] += fabs(w);
+                for (int y = 0; y < height; y++) {
+                    const float *row = pixel(&bench->in.map, ci, source(c, y + tap / 3 - 1), 0);
+                    for (int x = 0; x < width; x++)
+                        sums[y * width + x] +=
+                            w * (double)row[source(c, x + tap % 3 - 1) * RESR_BLOCK_LANES];
+                }
+            }
+    }
+}
+
+static Bench bench_create(Case c)
+{
+    Bench bench = {.c = c};
+    size_t cout = (size_t)couts[c.cout], cin = (size_t)cins[c.cin];
+    int half = c.nearest ? 2 : 1;
+    bench.weights = malloc((cout * cin * 9 + 2 * cout) * sizeof(float));
+    bench.sums = malloc(cout * (size_t)(c.width * c.height) * sizeof(double));
+    bench.magnitudes = malloc(cout * sizeof(double));
+    bench.in = map_of((int)cin, c.width / half, c.height / half, 1);
+    bench.residual = map_of((int)cout, c.width, c.height, 1000);
+    bench.trunk = map_of((int)cout, c.width, c.height, 2000);
+    bench.conv = conv_of(&c, bench.weights);
+    set_values(&bench.in, &c, (int)cin);
+    expect_sums(&bench);
+    return bench;
+}
+
+static void bench_free(Bench *bench)
+{
+    free(bench->weights);
+    free(bench->sums);
+    free(bench->magnitudes);
+    free(bench->in.memory);
+    free(bench->residual.memory);
+    free(bench->trunk.memory);
+}
+
+/* What one backend makes of a case; `pieces`: columns cut where kernels may be cut. */
+typedef struct Result {
+    GuardedMap out, copy;
+    int grid_px;
+} Result;
+
+static Result compute(const Bench *bench, const ResrConvKernels *kernels, int pieces,
+                      const char *what)
+{
+    const Case *c = &bench->c;
+    int groups[] = {bench->conv.cin, 0}, half = c->nearest ? 2 : 1;
+    size_t packed_bytes = resr_conv_packed_bytes(&bench->conv, groups, kernels);
+    size_t scratch_bytes = 64, aligned = resr_round_up(packed_bytes, 64);
+    ResrPackedConv packed;
+    void *memory = aligned_alloc(64, aligned);
+    memset(memory, 0, aligned);
+    resr_conv_pack(&packed, &bench->conv, groups, c->follow == LEAKY, kernels, memory);
+    if (kernels->winograd)
+        scratch_bytes = resr_winograd_scratch_bytes(kernels->winograd, packed.in_cells);
+    char *scratch = aligned_alloc(64, scratch_bytes + 64);
+    memset(scratch + scratch_bytes, 0x5a, 64);
+
+    Result result = {map_of(bench->conv.cout, c->width, c->height, 3000),
+                     map_of(bench->conv.cout, c->width, c->height, 4000), 0};
+    int residual = c->follow == RESIDUAL || c->follow == RESIDUAL_TRUNK_COPY;
+    ResrLayer layer = {
+        .conv = &packed,
+        .in = &bench->in.map,
+        .nearest = c->nearest,
+        .out = &result.out.map,
+        .residual = residual ? &bench->residual.map : NULL,
+        .trunk = c->follow == RESIDUAL_TRUNK_COPY ? &bench->trunk.map : NULL,
+        .copy = c->follow >= RESIDUAL_TRUNK_COPY ? &result.copy.map : NULL,
+        .factor = residual ? 0.2f : 1.0f,
+        .needed = {0, 0, c->width, c->height},
+        .scratch = scratch,
+        .scratch_bytes = scratch_bytes,
+    };
+    resr_layer_prepare(&layer);
+    result.grid_px = layer.row_px;
+    for (int y = 0; y < c->height; y += layer.row_px)
+        for (int piece = 0, columns = (c->width + layer.column_px - 1) / layer.column_px;
+             piece < pieces; piece++) {
+            int x0 = columns * piece / pieces * layer.column_px;
+            int x1 = columns * (piece + 1) / pieces * layer.column_px;
+            x1 = x1 < c->width ? x1 : c->width;
+            if (x0 < x1)
+                layer.rows(&layer, 0, y, x0, x1);
+        }
+    for (int i = 0; i < 64; i++)
+        if (scratch[scratch_bytes + (size_t)i] != 0x5a)
+            fail_msg("%s: written behind the scratch", what);
+    check_map(&bench->in, what);
+    check_map(&result.out, what);
+    check_map(&result.copy, what);
+    assert_int_equal(bench->in.map.width, c->width / half);
+    free(memory);
+    free(scratch);
+    return result;
+}
+
+static void free_result(Result *result)
+{
+    free(result->out.memory);
+    free(result->copy.memory);
+}
+
+/* What rounding explains; the worst seen is half of it for fp32 (2^-24, times the growth of B^T and
+ * A^T) and three quarters for bf16 (2^-9 for data and for weights, times theirs), both with 3 input
+ * channels: sums of many show less. */
+static double class_epsilon(const char *class)
+{
+    return strcmp(class, "exact") == 0 ? 2e-7 : strcmp(class, "fp32") == 0 ? 4e-6 : 4e-3;
+}
+
+/* Largest magnitude that the tile of an output pixel reads; infinite if one is not finite. */
+static double footprint(const Bench *bench, int grid, int y, int x)
+{
+    const Case *c = &bench->c;
+    const ResrMap *map = &bench->in.map;
+    double most = 0;
+    int y0 = source(c, y / grid * grid - 1), y1 = source(c, y / grid * grid + grid);
+    int x0 = source(c, x / grid * grid - 1), x1 = source(c, x / grid * grid + grid);
+    for (int in_y = y0 < 0 ? 0 : y0; in_y <= y1 && in_y < map->height; in_y++)
+        for (int in_x = x0 < 0 ? 0 : x0; in_x <= x1 && in_x < map->width; in_x++)
+            for (int ci = 0; ci < bench->conv.cin; ci++) {
+                double value = fabs((double)*pixel(map, ci, in_y, in_x));
+                most = !(value <= DBL_MAX) ? INFINITY : value > most ? value : most;
+            }
+    return most;
+}
+
+static double follow(const Bench *bench, int co, int y, int x, double value)
+{
+    const Case *c = &bench->c;
+    if (c->follow == LEAKY)
+        return value > 0 ? value : 0.2 * value;
+    if (c->follow == PRELU)
+        return value > 0 ? value : bench->conv.slope[co] * value;
+    if (c->follow == RESIDUAL || c->follow == RESIDUAL_TRUNK_COPY)
+        value = 0.2 * value + (double)*pixel(&bench->residual.map, co, y, x);
+    if (c->follow == RESIDUAL_TRUNK_COPY)
+        value = 0.2 * value + (double)*pixel(&bench->trunk.map, co, y, x);
+    return value;
+}
+
+static void check_values(const Bench *bench, const Result *result, const char *class,
+                         const char *what)
+{
+    double epsilon = class_epsilon(class);
+    const Case *c = &bench->c;
+    for (int y = 0; y < c->height; y++)
+        for (int x = 0; x < c->width; x++) {
+            double most = footprint(bench, result->grid_px, y, x);
+            for (int co = 0; co < bench->conv.cout; co++) {
+                double sum = bench->sums[(co * c->height + y) * c->width + x];
+                double expected = follow(bench, co, y, x, sum);
+                double got = *pixel(&result->out.map, co, y, x);
+                double limit =
+                    epsilon * most * bench->magnitudes[co] + 1e-6 + 1e-6 * fabs(expected);
+                if (c->values == TINY) /* denormals may be flushed */
+                    limit = 1e-6;
+                if (c->follow >= RESIDUAL_TRUNK_COPY && /* a copy is a copy */
+                    memcmp(pixel(&result->copy.map, co, y, x), pixel(&result->out.map, co, y, x),
+                           sizeof(float)) != 0)
+                    fail_msg("%s: the copy differs at channel %d, x %d, y %d", what, co, x, y);
+                if (!isfinite(expected) && isfinite(got))
+                    fail_msg("%s: channel %d, x %d, y %d: %g hides %g", what, co, x, y, got,
+                             expected);
+                if (most > 1e30)
+                    continue; /* may overflow on the way */
+                if (!(fabs(got - expected) <= limit))
+                    fail_msg("%s: channel %d, x %d, y %d: %.9g instead of %.9g, limit %.2g", what,
+                             co, x, y, got, expected, limit);
+            }
+        }
+}
+
+static void check_same(const Bench *bench, const Result *a, const Result *b, const char *what)
+{
+    for (int co = 0; co < bench->conv.cout; co++)
+        for (int y = 0; y < bench->c.height; y++)
+            for (int x = 0; x < bench->c.width; x++) {
+                float p = *pixel(&a->out.map, co, y, x), q = *pixel(&b->out.map, co, y, x);
+                if (memcmp(&p, &q, sizeof p) != 0 && !(isnan(p) && isnan(q)))
+                    fail_msg("%s: other bits at channel %d, x %d, y %d: %.9g, %.9g", what, co, x, y,
+                             (double)p, (double)q);
+            }
+}
+
+typedef struct Backend {
+    const ResrOps *ops;
+    void *packed;
+} Backend;
+
+/* Every backend with kernels that can run here. */
+static int list_backends(Backend *backends, const ResrModel *model)
+{
+    int n = 0;
+    for (int i = 1; resr_cpu_ops(i); i++)
+        if (resr_cpu_ops(i)->available(~0u))
+            backends[n++].ops = resr_cpu_ops(i);
+    backends[n++].ops = &resr_ops_amx_emulated;
+    for (int i = 0; i < n; i++)
+        assert_int_equal(backends[i].ops->prepare(&backends[i].packed, model), 0);
+    return n;
+}
+
+static void run_case(Case c, const Backend *backends, int n)
+{
+    Bench bench = bench_create(c);
+    Result first = {0};
+    const char *first_class = "";
+    for (int i = 0; i < n; i++) {
+        char what[200];
+        const ResrOps *ops = backends[i].ops;
+        const ResrConvKernels *kernels = ((const ResrPackedNet *)backends[i].packed)->body;
+        int emulated = ops == &resr_ops_amx_emulated;
+        if (emulated && (c.width * c.height > 300 || c.values == RANDOM))
+            continue; /* slow: a share of the cases */
+        snprintf(what, sizeof what,
+                 "%s of class %s, %d x %d, %d -> %d channels%s, follow %d, values %d", ops->name,
+                 ops->class, c.width, c.height, bench.conv.cin, bench.conv.cout,
+                 c.nearest ? ", nearest" : "", c.follow, c.values);
+        Result result = compute(&bench, kernels, 1, what);
+        check_values(&bench, &result, ops->class, what);
+        Result pieces = compute(&bench, kernels, emulated ? 1 : 3, what);
+        check_same(&bench, &result, &pieces, what);
+        free_result(&pieces);
+        if (strcmp(first_class, ops->class) == 0) {
+            check_same(&bench, &result, &first, what);
+            free_result(&result);
+        } else {
+            free_result(&first);
+            first = result;
+            first_class = ops->class;
+        }
+    }
+    free_result(&first);
+    bench_free(&bench);
+}
+
+static void all_sizes(void **state)
+{
+    (void)state;
+    Backend backends[16];
+    ResrModel *model = check_model(check_srvgg(1, 1, 16), 1);
+    int n = list_backends(backends, model);
+    for (int width = 1; width <= MAX_SIDE; width++)
+        for (int height = 1; height <= MAX_SIDE; height++)
+            run_case(case_at(width, height), backends, n);
+    for (int i = 0; i < n; i++)
+        backends[i].ops->release(backends[i].packed);
+    resr_model_free(model);
+}
+
+/* Wider than a strip of tiles, and than any group of them. */
+static void wide_rows(void **state)
+{
+    (void)state;
+    Backend backends[16];
+    ResrModel *model = check_model(check_srvgg(1, 1, 16), 1);
+    int n = list_backends(backends, model);
+    for (int width = 100; width < 520; width += 73) {
+        Case c = case_at(width, 5);
+        c.cin = 2;
+        run_case(c, backends, n);
+    }
+    for (int i = 0; i < n; i++)
+        backends[i].ops->release(backends[i].packed);
+    resr_model_free(model);
+}
+
+/* Nearest goes with even sizes only, and every other parameter meets it. */
+static void covers_all_pairs(void **state)
+{
+    (void)state;
+    enum { PARAMETERS = 7, LEVELS = MAX_SIDE + 1 };
+    static const int levels[PARAMETERS] = {41, 41, N_CINS, N_COUTS, N_FOLLOWS, N_VALUES, 2};
+    static char seen[PARAMETERS][LEVELS][PARAMETERS][LEVELS];
+    for (int width = 1; width <= MAX_SIDE; width++)
+        for (int height = 1; height <= MAX_SIDE; height++) {
+            Case c = case_at(width, height);
+            const int value[PARAMETERS] = {c.width,  c.height, c.cin,    c.cout,
+                                           c.follow, c.values, c.nearest};
+            for (int a = 0; a < PARAMETERS; a++)
+                for (int b = 0; b < PARAMETERS; b++)
+                    seen[a][value[a]][b][value[b]] = 1;
+        }
+    for (int a = 0; a < PARAMETERS; a++)
+        for (int b = 0; b < a; b++)
+            for (int i = a < 2 ? 1 : 0; i < levels[a]; i++)
+                for (int j = b < 2 ? 1 : 0; j < levels[b]; j++)
+                    if (!seen[a][i][b][j] && !(a == 6 && i == 1 && b < 2 && j % 2))
+                        fail_msg("value %d of parameter %d never meets %d of %d", i, a, j, b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(covers_all_pairs),
+        cmocka_unit_test(all_sizes),
+        cmocka_unit_test(wide_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
