@@ -36,10 +36,26 @@ static const double g4[6][3] = {
     {0, 0, 1},
 };
 
+/* For the points 0, 3/4, -3/4, 4/3, -4/3, infinity: powers of a point over the product of its
+ * distances from the others. */
+#define A (3.0 / 4)
+#define B (4.0 / 3)
+#define N_A (2 * A * A * (A * A - B * B))
+#define N_B (2 * B * B * (B * B - A * A))
+static const double g4_fractions[6][3] = {
+    {1, 0, 0}, /* the other four points' product is 1 */
+    {1 / N_A, A / N_A, A *A / N_A},
+    {1 / N_A, -A / N_A, A *A / N_A},
+    {1 / N_B, B / N_B, B *B / N_B},
+    {1 / N_B, -B / N_B, B *B / N_B},
+    {0, 0, 1},
+};
+
 /* Frequency (i, j) of G g G^T. */
-static float transformed(const float *g, int outputs, int i, int j)
+static float transformed(const float *g, const ResrWinogradKernels *kernels, int i, int j)
 {
-    const double *rows = outputs == 2 ? g2[i] : g4[i], *columns = outputs == 2 ? g2[j] : g4[j];
+    const double(*matrix)[3] = kernels->fractions ? g4_fractions : kernels->outputs == 2 ? g2 : g4;
+    const double *rows = matrix[i], *columns = matrix[j];
     double sum = 0;
     for (int y = 0; y < 3; y++)
         for (int x = 0; x < 3; x++)
@@ -64,7 +80,7 @@ static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv,
         const float *g =
             conv->weight + ((size_t)(first_lane + lane) * (size_t)conv->cin + (size_t)ci) * 9;
         for (int f = 0; f < patch * patch; f++) {
-            float value = transformed(g, kernels->outputs, f / patch, f % patch);
+            float value = transformed(g, kernels, f / patch, f % patch);
             char *cell = to + (size_t)f * frequency_bytes;
             if (kernels->bf16)
                 ((uint16_t *)(void *)cell)[(k / 2 * lanes + lane) * 2 + k % 2] = bf16_of(value);

@@ -42,8 +42,9 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
-/* RRDB's body: the dense blocks; SRVGG's: all but the first and the last. With bf16 in all of x4plus,
- * conv_first alone would make 5 dB of the error, the other ends 2 to 3; in fp32 they take no longer. */
+/* RRDB's body: the dense blocks; SRVGG's: all but the first and the last. With bf16 in all of
+ * x4plus, conv_first alone would make 5 dB of the error, the other ends 2 to 3; in fp32 they take
+ * no longer. */
 static const ResrConvKernels *kernels_of(const ResrPackedNet *net, int index)
 {
     int last = net->n_convs - 1, body_end = is_rrdb(net) ? last - 5 : last - 1;

@@ -111,15 +111,15 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
 static int vanishes(const ResrLayer *layer, int frequency)
 {
     int patch = layer->conv->kernels->winograd->outputs + 2;
-    return layer->nearest && (frequency / patch == RESR_WINOGRAD_NEAREST_ZERO ||
-                              frequency % patch == RESR_WINOGRAD_NEAREST_ZERO);
+    return layer->nearest && !layer->conv->kernels->winograd->fractions &&
+           (frequency / patch == RESR_WINOGRAD_NEAREST_ZERO ||
+            frequency % patch == RESR_WINOGRAD_NEAREST_ZERO);
 }
 
 /* M of one tile of output channels. */
 static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stride,
-                     const char *weight, const float *bias, int blocks, int tiles)
+                     const char *weight, int blocks, int tiles)
 {
-    static const float zero[2 * RESR_BLOCK_LANES];
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int frequencies = resr_winograd_frequencies(kernels);
     /* Lanes x 16 channels x 4 bytes = lanes x 32 channels x 2 bytes. */
@@ -137,7 +137,6 @@ static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stri
             .cells = layer->conv->in_cells,
             .tiles = tiles,
             .weight = weight,
-            .init = f == kernels->outputs + 3 ? bias : zero,
             .m = m,
         };
         kernels->product[blocks](&args);
@@ -161,6 +160,7 @@ static void transform_output(const ResrLayer *layer, const Scratch *scratch, int
         .rows = min_int(kernels->outputs, layer->out->height - y),
         .columns = min_int(kernels->outputs * tiles, layer->out->width - x),
         .block_stride = layer->out->block_stride,
+        .bias = conv->bias + first_block * RESR_BLOCK_LANES,
         .slope = conv->slope ? conv->slope + first_block * RESR_BLOCK_LANES : NULL,
         .factor = layer->factor,
     };
@@ -183,8 +183,7 @@ static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int
     transform_input(layer, scratch, stride, y, x, tiles);
     for (int first = 0; first < conv->out_blocks; first += blocks_of_tile) {
         int blocks = min_int(blocks_of_tile, conv->out_blocks - first);
-        multiply(layer, scratch, stride, weight, conv->bias + first * RESR_BLOCK_LANES, blocks,
-                 tiles);
+        multiply(layer, scratch, stride, weight, blocks, tiles);
         transform_output(layer, scratch, first, blocks, y, x, tiles);
         weight += (size_t)(conv->in_cells * blocks * resr_winograd_frequencies(kernels)) *
                   RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;

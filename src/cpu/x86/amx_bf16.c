@@ -26,7 +26,7 @@ enum { LANES = RESR_BLOCK_LANES, CELL = RESR_WINOGRAD_CELL_BYTES };
 static void product_16(const ResrWinogradProduct *args, int first)
 {
     const char *weight = args->weight;
-    AMX_LOAD(0, args->init, 0); /* every row the same */
+    AMX_ZERO(0);
     for (int cell = 0; cell < args->cells; cell++, weight += LANES * CELL) {
         AMX_LOAD(4, args->v[cell] + args->v_offset + first * CELL, CELL);
         AMX_LOAD(6, weight, CELL);
@@ -47,8 +47,8 @@ static void product_16x2(const ResrWinogradProduct *args, int first)
 {
     const char *weight = args->weight;
     float *m = args->m + first * 2 * LANES;
-    AMX_LOAD(0, args->init, 0);
-    AMX_LOAD(1, args->init + LANES, 0);
+    AMX_ZERO(0);
+    AMX_ZERO(1);
     for (int cell = 0; cell < args->cells; cell++, weight += 2 * LANES * CELL) {
         AMX_LOAD(4, args->v[cell] + args->v_offset + first * CELL, CELL);
         AMX_LOAD(6, weight, 2 * CELL);
@@ -65,10 +65,10 @@ static void product_32x2(const ResrWinogradProduct *args, int first)
 {
     const char *weight = args->weight;
     float *m = args->m + first * 2 * LANES;
-    AMX_LOAD(0, args->init, 0);
-    AMX_LOAD(1, args->init + LANES, 0);
-    AMX_LOAD(2, args->init, 0);
-    AMX_LOAD(3, args->init + LANES, 0);
+    AMX_ZERO(0);
+    AMX_ZERO(1);
+    AMX_ZERO(2);
+    AMX_ZERO(3);
     for (int cell = 0; cell < args->cells; cell++, weight += 2 * LANES * CELL) {
         const char *v = args->v[cell] + args->v_offset + first * CELL;
         AMX_LOAD(4, v, CELL);

@@ -3,6 +3,7 @@
  * so that the kernel above it is tested on machines without AMX; the bits are the same.
  *
  *   amx_configure()               once per thread, before anything else
+ *   AMX_ZERO(tile)
  *   AMX_LOAD(tile, from, stride)  16 rows of 64 bytes, `stride` bytes apart
  *   AMX_STORE(tile, to, stride)
  *   AMX_DOT_BF16(c, a, b)         c[m][n] += sum over k of a[m][k] x b[k][n], k over pairs of bf16
@@ -34,6 +35,7 @@ static inline void amx_configure(void)
     done = 1;
 }
 
+#define AMX_ZERO(tile) _tile_zero(tile)
 #define AMX_LOAD(tile, from, stride) _tile_loadd(tile, from, stride)
 #define AMX_STORE(tile, to, stride) _tile_stored(tile, to, stride)
 #define AMX_DOT_BF16(c, a, b) _tile_dpbf16ps(c, a, b)
@@ -94,6 +96,7 @@ static inline void amx_dot_bf16(int c, int a, int b)
         }
 }
 
+#define AMX_ZERO(tile) memset(amx_tiles[tile], 0, sizeof amx_tiles[tile])
 #define AMX_LOAD(tile, from, stride) amx_load(tile, from, stride)
 #define AMX_STORE(tile, to, stride) amx_store(tile, to, stride)
 #define AMX_DOT_BF16(c, a, b) amx_dot_bf16(c, a, b)

@@ -1,5 +1,6 @@
-/* AVX512-BF16 backend of class `bf16-avx512`: Winograd F(2x2, 3x3) with bf16 operands, fp32 sums
- * and fp32 maps; 14 tiles x 2 vectors = 28 accumulators, 2 weight vectors, operands from memory. */
+/* AVX512-BF16 backend of class `bf16-avx512`: Winograd with bf16 operands, fp32 sums and fp32 maps.
+ * F(2x2, 3x3) for RRDB; SRVGG, which is far less sensitive, takes F(4x4, 3x3) of avx512_bf16_f4.c.
+ */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)
@@ -10,36 +11,7 @@
 
 #include "cpu/x86/winograd_f2.h"
 
-typedef __m512bh product_weight;
-
-static inline __m512bh load_weight(const char *from)
-{
-    return (__m512bh)_mm512_loadu_si512(from);
-}
-
-static inline vec product_step(const char *x, __m512bh w, vec acc)
-{
-    return _mm512_dpbf16_ps(acc, w, (__m512bh)_mm512_set1_epi32(*(const int *)(const void *)x));
-}
-
-#include "cpu/x86/product_kernel.h"
-
-PRODUCTS_1_TO_6(1)
-PRODUCTS_1_TO_6(2)
-PRODUCTS_7_TO_14(1)
-PRODUCTS_7_TO_14(2)
-
-static void product_1(const ResrWinogradProduct *args)
-{
-    static const ProductKernel kernels[] = {ENTRIES_1_TO_6(1), ENTRIES_7_TO_14(1)};
-    product_groups(args, kernels, 14);
-}
-
-static void product_2(const ResrWinogradProduct *args)
-{
-    static const ProductKernel kernels[] = {ENTRIES_1_TO_6(2), ENTRIES_7_TO_14(2)};
-    product_groups(args, kernels, 14);
-}
+#include "cpu/x86/product_bf16.h"
 
 static const ResrWinogradKernels winograd = {
     .outputs = WINOGRAD_OUTPUTS,
@@ -58,8 +30,10 @@ static int available(unsigned cpumask)
 
 static int prepare(void **packed, const ResrModel *model)
 {
-    static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels, &resr_kernels_avx512_fp32);
+    static const ResrConvKernels f2 = {.winograd = &winograd};
+    int compact = model->spec.arch == RESR_ARCH_SRVGG;
+    return resr_packed_net_create(packed, model, compact ? &resr_kernels_avx512_bf16_f4 : &f2,
+                                  &resr_kernels_avx512_fp32);
 }
 
 const ResrOps resr_ops_avx512_bf16 =

@@ -16,7 +16,7 @@ ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const
     for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 2
         for (int n = 0; n < vectors; n++)
-            acc[t][n] = vec_load(args->init + n * VEC_LANES);
+            acc[t][n] = vec_set1(0);
     for (int cell = 0; cell < args->cells; cell++) {
         const char *v = args->v[cell] + args->v_offset + first * RESR_WINOGRAD_CELL_BYTES;
 #pragma GCC unroll 2

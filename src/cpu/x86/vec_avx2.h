@@ -29,6 +29,11 @@ static inline vec vec_sub(vec a, vec b)
     return _mm256_sub_ps(a, b);
 }
 
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);

@@ -3,7 +3,7 @@
  * include: vec, VEC_LANES      a vector of floats, and vec_load, vec_store, vec_add, vec_sub,
  *                       vec_set1, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b,
  *                       vec_prelu(x, slope)
- *   WINOGRAD_OUTPUTS    2 or 4
+ *   WINOGRAD_OUTPUTS    2 or 4; WINOGRAD_FRACTIONS  points 3/4 and 4/3 instead of 1 and 2
  *   WINOGRAD_PARTS      vectors that go into a cell together: 1, or 2 for bf16
  *   store_cell(v, part) rounds `part` vectors of V to the operands' type and stores them
  * and lists the functions winograd_input* and winograd_output* in its table. */
@@ -13,7 +13,9 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
-/* A row of B^T d, and of A^T m: Lavin and Gray, arXiv 1509.09308, section 4. */
+/* A row of B^T d, and of A^T m: Lavin and Gray, arXiv 1509.09308, section 4; for other points, by
+ * the method of Cook and Toom: row p of B^T has the coefficients of the product of (x - q) over the
+ * other points q, and A^T the powers of the points. */
 #if WINOGRAD_OUTPUTS == 2
 
 ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
@@ -28,6 +30,39 @@ ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
 {
     y[0] = vec_add(vec_add(m[0], m[1]), m[2]);
     y[1] = vec_sub(vec_sub(m[1], m[2]), m[3]);
+}
+
+#elif defined(WINOGRAD_FRACTIONS)
+
+#define POINT_A 0.75f
+#define POINT_B (4.0f / 3.0f)
+#define SQUARE_A (POINT_A * POINT_A)
+#define SQUARE_B (POINT_B * POINT_B)
+
+ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
+{
+    const vec a = vec_set1(POINT_A), a2 = vec_set1(SQUARE_A);
+    const vec b = vec_set1(POINT_B), b2 = vec_set1(SQUARE_B);
+    const vec both = vec_set1(SQUARE_A + SQUARE_B);
+    vec even = vec_fnma(b2, d[2], d[4]), odd = vec_fnma(b2, d[1], d[3]);
+    vec even2 = vec_fnma(a2, d[2], d[4]), odd2 = vec_fnma(a2, d[1], d[3]);
+    t[0] = vec_fnma(both, d[2], vec_add(d[0], d[4]));
+    t[1] = vec_fma(a, odd, even);
+    t[2] = vec_fnma(a, odd, even);
+    t[3] = vec_fma(b, odd2, even2);
+    t[4] = vec_fnma(b, odd2, even2);
+    t[5] = vec_fnma(both, d[3], vec_add(d[1], d[5]));
+}
+
+ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
+{
+    vec sum = vec_add(m[1], m[2]), difference = vec_sub(m[1], m[2]);
+    vec sum2 = vec_add(m[3], m[4]), difference2 = vec_sub(m[3], m[4]);
+    y[0] = vec_add(vec_add(m[0], sum), sum2);
+    y[1] = vec_fma(vec_set1(POINT_B), difference2, vec_mul(vec_set1(POINT_A), difference));
+    y[2] = vec_fma(vec_set1(SQUARE_B), sum2, vec_mul(vec_set1(SQUARE_A), sum));
+    y[3] = vec_fma(vec_set1(SQUARE_B * POINT_B), difference2,
+                   vec_fma(vec_set1(SQUARE_A * POINT_A), difference, m[5]));
 }
 
 #else
@@ -55,6 +90,13 @@ ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
     y[3] = vec_add(vec_fma(vec_set1(8), difference2, difference), m[5]);
 }
 
+#endif
+
+/* Frequencies that are zero behind an enlargement. */
+#ifdef WINOGRAD_FRACTIONS
+#define VANISHES(nearest, i) 0
+#else
+#define VANISHES(nearest, i) ((nearest) && (i) == RESR_WINOGRAD_NEAREST_ZERO)
 #endif
 
 /* Pixels from the start of a patch's row to its column j. */
@@ -101,7 +143,7 @@ ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int ne
 #pragma GCC unroll 6
         for (int i = 0; i < PATCH; i++) {
             vec line[WINOGRAD_PARTS][PATCH], column[PATCH];
-            if (nearest && i == RESR_WINOGRAD_NEAREST_ZERO)
+            if (VANISHES(nearest, i))
                 continue;
 #pragma GCC unroll 2
             for (int part = 0; part < WINOGRAD_PARTS; part++) {
@@ -113,7 +155,7 @@ ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int ne
 #pragma GCC unroll 6
             for (int j = 0; j < PATCH; j++) {
                 vec cell[WINOGRAD_PARTS];
-                if (nearest && j == RESR_WINOGRAD_NEAREST_ZERO)
+                if (VANISHES(nearest, j))
                     continue;
 #pragma GCC unroll 2
                 for (int part = 0; part < WINOGRAD_PARTS; part++)
@@ -137,9 +179,11 @@ static void winograd_input_nearest(const ResrWinogradInput *in)
 }
 
 /* What follows the convolution, for a pixel's vector; `at` is its place in the rows, in floats. */
-ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec slope,
-                          const int activate, const int residual, const int trunk, const int copy)
+ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec bias,
+                          vec slope, const int activate, const int residual, const int trunk,
+                          const int copy)
 {
+    y = vec_add(y, bias);
     if (activate)
         y = vec_prelu(y, slope);
     if (residual)
@@ -162,6 +206,7 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
             size_t at = lane / RESR_BLOCK_LANES * out->block_stride + lane % RESR_BLOCK_LANES +
                         (size_t)(t * WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
             const float *m = out->m + (size_t)(t * blocks) * RESR_BLOCK_LANES + lane;
+            vec bias = vec_load(out->bias + lane);
             vec slope = activate ? vec_load(out->slope + lane) : vec_set1(0);
             vec s[WINOGRAD_OUTPUTS][PATCH];
 #pragma GCC unroll 6
@@ -184,8 +229,8 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
 #pragma GCC unroll 4
                 for (int j = 0; j < WINOGRAD_OUTPUTS; j++)
                     if (j < columns)
-                        finish(out, i, at + (size_t)(j * RESR_BLOCK_LANES), y[j], slope, activate,
-                               residual, trunk, copy);
+                        finish(out, i, at + (size_t)(j * RESR_BLOCK_LANES), y[j], bias, slope,
+                               activate, residual, trunk, copy);
             }
         }
     }
