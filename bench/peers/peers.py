@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import numpy as np
+from PIL import Image
 
 import models
 from chart import draw
@@ -164,27 +165,32 @@ def speed(args):
 
 
 def precision(args):
-    """PSNR of the float output against PyTorch's fp32 on crops of a real frame."""
-    crops = [(20, 40), (120, 300), (60, 480), (180, 160)]  # y, x of 64 x 64 pixels
-    frame, table = real_frame(640, 272), {}
+    """PSNR of the float output against PyTorch's fp32 on crops of real frames: the two square ones of
+    tests/reference, and four of another frame."""
+    data, table = os.path.join(models.ROOT, "tests", "reference", "data"), {}
+    frame = real_frame(640, 272)
+    crops = {name: np.array(Image.open(os.path.join(data, name + ".png"))) for name in ("face", "trees")}
+    for y, x in ((20, 40), (120, 300), (60, 480), (180, 160)):
+        crops[f"bikes {x},{y}"] = frame[y : y + 64, x : x + 64]
     args.width = args.height = 64
     args.rounds = 1
     names = ["ours-bf16", "ours-fp32", "ours-exact"] + [p for p in PEERS if "bf16" in p]
     for network in ("x4plus", "anime_6B", "animevideov3"):
         args.network = network
-        for y, x in crops:
+        for crop in crops.values():
             with tempfile.TemporaryDirectory() as folder:
-                rows, _ = measure(args, names, frame[y : y + 64, x : x + 64], folder)
+                rows, _ = measure(args, names, crop, folder)
             for row in rows:
                 table.setdefault(network, {}).setdefault(row["engine"], []).append(row["psnr_db"])
-    print("| network | engine | " + " | ".join(f"crop {i + 1}" for i in range(len(crops))) + " |")
+    print("| network | engine | " + " | ".join(crops) + " |")
     print("|---|---|" + "---|" * len(crops))
     for network, engines in table.items():
         for engine, values in engines.items():
             print(f"| {network} | {engine} | " + " | ".join(f"{v:.1f}" for v in values) + " |")
     if args.json:
         with open(args.json, "w") as file:
-            json.dump(dict(cpu=cpu_brand(), date=datetime.date.today().isoformat(), psnr_db=table), file,
+            json.dump(dict(cpu=cpu_brand(), date=datetime.date.today().isoformat(), crops=list(crops),
+                           psnr_db=table), file,
                       indent=1)
     return 0
 

@@ -62,6 +62,7 @@ static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *mo
         total +=
             resr_conv_packed_bytes(&model->convs[i], groups, kernels_of(net, i)) / sizeof(float);
     }
+    net->memory_bytes = total * sizeof(float);
     int ret = resr_workspace_alloc(&net->memory, total);
     if (ret == 0)
         memset(net->memory, 0, total * sizeof(float));

@@ -10,6 +10,7 @@ typedef struct ResrPackedNet {
     int32_t n_convs;
     ResrPackedConv *convs; /* in the model's order */
     float *memory;         /* of all convolutions */
+    size_t memory_bytes;
 } ResrPackedNet;
 
 /* *out: a ResrPackedNet, as the ops table hands it around. RESR_ERR_INTERNAL (memory). */

@@ -162,7 +162,8 @@ size_t resr_stages_workspace_bytes(const void *packed, int width_px, int height_
     const ResrPackedNet *net = packed;
     size_t offsets[N_MAPS + 2];
     int width = width_px / net->spec.unshuffle, height = height_px / net->spec.unshuffle;
-    return place(offsets, net, width, height, threads, body_rows_for(net, width, threads),
+    return net->memory_bytes +
+           place(offsets, net, width, height, threads, body_rows_for(net, width, threads),
                  tail_rows_for(net, width, threads)) *
            sizeof(float);
 }

@@ -149,7 +149,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     if (frames > 0)
         print_bytes("between ranks", frames * remote * (in_bytes + out_bytes), " in all");
     print_bytes("memory, a rank",
-                (double)workspace_bytes + (double)model->arena_floats * 8 +
+                (double)workspace_bytes + (double)model->arena_floats * 4 +
                     (double)(RESR_PARTS_IN_FLIGHT * plan->part_frames) * (in_bytes + out_bytes),
                 " (workspace, weights, parts in flight)");
     print_bytes("memory, rank 0", (double)plan->pool_frames * (in_bytes + out_bytes),

@@ -1,0 +1,52 @@
+#!/bin/sh
+# bench/program.sh [BUILD [PRECISION [FRAMES [ROUNDS]]]]: the whole program against its own kernels. Upscales
+# a real clip of 176 x 144 by x4plus in whole frames, as one rank of two threads and as two ranks of one,
+# and in turn evaluates the network alone on tiles of that size with as many processes and threads.
+# Prints a line of JSON per layout: frames/s of both (medians), start-up left out, and their ratio.
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build}
+precision=${2:-bf16}
+frames=${3:-64}
+rounds=${4:-5}
+clip=models/clips/carphone_pristine.mp4
+weights=models/weights/realesrgan-x4plus.param
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+ffmpeg -v error -i $clip -frames:v 1 -f rawvideo -pix_fmt gbrpf32le "$folder/in"
+[ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+program() { # RANKS THREADS -> frames/s
+    mpirun --bind-to none --oversubscribe -n "$1" "$build/realesrgan-mpi" -i $clip -o "$folder/out.mp4" \
+        --overwrite -m $weights -t 0 --frames "$frames" --threads "$2" --precision "$precision" \
+        --progress none --report "$folder/report" >&2
+    jq '.frames_out / (.seconds.wall - .seconds.start_up)' "$folder/report"
+}
+
+kernels() { # PROCESSES THREADS -> frames/s of all
+    for process in $(seq "$1"); do
+        yes | head -5 | "$build/bench/bench_net" --model $weights --precision "$precision" --threads "$2" \
+            --width 176 --height 144 --in "$folder/in" --out /dev/null >"$folder/kernels.$process" &
+    done
+    wait
+    for process in $(seq "$1"); do
+        sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$folder/kernels.$process" | sort -n | sed -n 3p
+    done | awk '{ sum += 1 / $1 } END { print sum }'
+}
+
+median() {
+    sort -n | sed -n "$((rounds / 2 + 1))p"
+}
+
+for layout in "1 2" "2 1"; do
+    rm -f "$folder/programs" "$folder/kernel_rates"
+    for _ in $(seq "$rounds"); do
+        # shellcheck disable=SC2086 # two words
+        program $layout >>"$folder/programs"
+        # shellcheck disable=SC2086
+        kernels $layout >>"$folder/kernel_rates"
+    done
+    echo "$layout $(median <"$folder/programs") $(median <"$folder/kernel_rates")" | awk -v p="$precision" '{
+        printf "{\"precision\": \"%s\", \"ranks\": %d, \"threads\": %d, \"program_fps\": %.3f, ", p, $1, $2, $3
+        printf "\"kernels_fps\": %.3f, \"ratio\": %.3f}\n", $4, $3 / $4 }'
+done
