@@ -55,6 +55,12 @@ static int is_rrdb(const ResrPackedNet *net)
     return net->spec.arch == RESR_ARCH_RRDB;
 }
 
+/* Whether the convolutions of a dense block share transformed inputs. */
+static int shares_v(const ResrPackedNet *net)
+{
+    return is_rrdb(net) && net->body->winograd && net->body->winograd->shared;
+}
+
 /* Of a square that kernels compute as a whole. */
 static int grid_px(const ResrConvKernels *kernels)
 {
@@ -75,9 +81,9 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
                       int tail_rows)
 {
     const ResrNetSpec *spec = &net->spec;
-    int winograd = net->body->winograd != NULL;
+    int shared = shares_v(net);
     int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
-    int inner = is_rrdb(net) ? (winograd ? gc_blocks : 0) : nf_blocks;
+    int inner = is_rrdb(net) ? (shared ? gc_blocks : 0) : nf_blocks;
     for (int i = 0; i < N_MAPS; i++)
         shapes[i] = (MapShape){0, 1, 0};
     shapes[PIXELS].blocks = resr_blocks(3 * spec->unshuffle * spec->unshuffle);
@@ -88,7 +94,7 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
         shapes[LAST].blocks = resr_blocks(3 * spec->scale * spec->scale);
         return;
     }
-    if (winograd)
+    if (shared)
         shapes[TRUNK_2].blocks = 0;
     else
         shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks + 4 * gc_blocks;
@@ -105,7 +111,7 @@ static size_t set_ring(ResrWinogradRing *ring, const ResrPackedNet *net, int wid
 {
     const ResrWinogradKernels *kernels = net->body->winograd;
     int cells[RESR_WINOGRAD_RING_GROUPS], tile_rows[RESR_WINOGRAD_RING_GROUPS];
-    if (!kernels || !is_rrdb(net))
+    if (!shares_v(net))
         return 0;
     for (int k = 0; k < RESR_WINOGRAD_RING_GROUPS; k++) {
         cells[k] = resr_winograd_cells(kernels, k == 0 ? net->spec.nf : net->spec.gc);
@@ -329,7 +335,7 @@ int resr_stages_head(void *context, const ResrTileIn *in)
 static ResrLayer dense_layer(const Run *run, int conv, int k, ResrRect rect)
 {
     const ResrNetSpec *spec = &run->net->spec;
-    if (run->net->body->direct) {
+    if (!shares_v(run->net)) {
         ResrLayer layer = layer_of(run, conv, run->current, run->current, rect);
         layer.out_block = resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
         return layer;
@@ -354,7 +360,7 @@ int resr_stages_dense_block(void *context, int block, int dense, int last_of_rrd
         int conv = 1 + index * 5 + k;
         wave->layers[k] = dense_layer(run, conv, k, needed(run, conv, after + 4 - k));
     }
-    if (run->net->body->direct)
+    if (!shares_v(run->net))
         run->current = in == TRUNK ? TRUNK_2 : TRUNK;
     ResrLayer *last = &wave->layers[4];
     last->out = &run->maps[run->current];

@@ -99,6 +99,7 @@ static void product_2(const ResrWinogradProduct *args)
 static const ResrWinogradKernels winograd = {
     .outputs = WINOGRAD_OUTPUTS,
     .bf16 = 1,
+    .shared = 1,
     .tile_lanes = 32,
     .strip_tiles = 64,
     .input = {winograd_input, winograd_input_nearest},

@@ -72,7 +72,7 @@ static void winograd_output_2(const ResrWinogradOutput *out)
 static const ResrWinogradKernels winograd = {
     .outputs = WINOGRAD_OUTPUTS,
     .tile_lanes = 32,
-    .strip_tiles = 56,
+    .strip_tiles = 32,
     .input = {winograd_input, winograd_input_nearest},
     .product = {NULL, product_1, product_2},
     .output = {NULL, winograd_output_1, winograd_output_2},

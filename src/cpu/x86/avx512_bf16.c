@@ -16,6 +16,7 @@
 static const ResrWinogradKernels winograd = {
     .outputs = WINOGRAD_OUTPUTS,
     .bf16 = 1,
+    .shared = 1,
     .tile_lanes = 32,
     .strip_tiles = 56,
     .input = {winograd_input, winograd_input_nearest},
