@@ -13,9 +13,9 @@ enum {
     PIXELS,  /* the head's input */
     FEAT,    /* the head's output, then body_end's */
     RRDB_IN, /* the trunk at the start of an RRDB, but for the first: that is FEAT */
-    TRUNK,   /* the body's input and output; direct: with conv1..4's outputs behind it */
-    TRUNK_2, /* direct: dense blocks go from one into the other; SRVGG: so do waves */
-    INNER,   /* rings of rows: outputs of conv1..4; SRVGG: inside a wave */
+    TRUNK,   /* the body's input and output, with conv1..4's outputs behind it unless V is shared */
+    TRUNK_2, /* dense blocks go from one into the other, unless V is shared; SRVGG: so do waves */
+    INNER,   /* rings of rows: outputs of conv1..4 if V is shared; SRVGG: inside a wave */
     UP1 = INNER + RESR_WAVE_LAYERS - 1, /* twice the body's size */
     UP2,                                /* four times the body's size, rings of rows: this one, */
     HIGH_RES,                           /* and conv_hr's output */
@@ -168,10 +168,10 @@ size_t resr_stages_workspace_bytes(const void *packed, int width_px, int height_
     const ResrPackedNet *net = packed;
     size_t offsets[N_MAPS + 2];
     int width = width_px / net->spec.unshuffle, height = height_px / net->spec.unshuffle;
-    return net->memory_bytes +
-           place(offsets, net, width, height, threads, body_rows_for(net, width, threads),
-                 tail_rows_for(net, width, threads)) *
-           sizeof(float);
+    return net->memory_bytes + place(offsets, net, width, height, threads,
+                                     body_rows_for(net, width, threads),
+                                     tail_rows_for(net, width, threads)) *
+                                   sizeof(float);
 }
 
 void resr_stages_run_free(void *context)
@@ -330,7 +330,7 @@ int resr_stages_head(void *context, const ResrTileIn *in)
     return queue_layer(run, layer);
 }
 
-/* Direct: conv1..4 append to the map they read. Winograd: conv k reads what is new to it, the last
+/* conv1..4 append to the map they read. With shared V, conv k reads what is new to it, the last
  * output, and the rest from the ring. */
 static ResrLayer dense_layer(const Run *run, int conv, int k, ResrRect rect)
 {

@@ -8,12 +8,12 @@
  * `available` and its packed network with kernels (`prepare`, `release`), the rest of its table is
  * here.
  *
- * A dense block runs as a wave. Directly: its maps lie in one blocked map, in which conv1..4 append
- * their outputs, and conv5 writes the next block's input into a second such map. By Winograd: what
- * is shared is the transformed input, in a ring of rows; each map is transformed once for all the
- * convolutions that read it, conv1..4 write rings of rows, and conv5 updates the trunk in place,
- * some rows behind conv1. The last three layers run as a wave too, so that a map of the full output
- * size never exists. */
+ * A dense block runs as a wave. Its maps lie in one blocked map, in which conv1..4 append their
+ * outputs, and conv5 writes the next block's input into a second such map. Where kernels share
+ * transformed inputs (ResrWinogradKernels.shared), those lie in a ring of rows instead, each map
+ * being transformed once for all the convolutions that read it; conv1..4 then write rings of rows,
+ * and conv5 updates the trunk in place, some rows behind conv1. The last three layers run as a wave
+ * too, so that a map of the full output size never exists. */
 size_t resr_stages_workspace_bytes(const void *packed, int width_px, int height_px, int threads);
 RESR_MUST_CHECK int resr_stages_run_create(void **run, const void *packed, int width_px,
                                            int height_px, int threads);

@@ -78,7 +78,7 @@ void resr_waves_run(const ResrWave *waves, int count, int threads)
 
 int resr_wave_rows(int width, int threads, int grid_px)
 {
-    const int pixels_of_a_thread = 512;
+    const int pixels_of_a_thread = 256;
     int rows = (pixels_of_a_thread * threads + width - 1) / width;
     return (rows + grid_px - 1) / grid_px * grid_px;
 }

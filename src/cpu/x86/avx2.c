@@ -1,7 +1,8 @@
-/* AVX2 backends: 6 pixels or tiles x 2 vectors = 12 accumulators, 2 weight vectors and a broadcast in 15
- * of 16 registers. By bench_kernels on a Zen 5 that other programs used too, x4plus, on one core and on
- * two, relative to the peak with 256-bit vectors: class `exact` (direct) 92 to 98 % and 93 to 95 %; class
- * `fp32` (Winograd F(4x4), four times fewer products) 3.0 to 3.2 and 2.9 to 3.0 times. */
+/* AVX2 backends: 6 pixels or tiles x 2 vectors = 12 accumulators, 2 weight vectors and a broadcast
+ * in 15 of 16 registers. By bench_kernels on a Zen 5 that other programs used too, x4plus, on one
+ * core and on two, relative to the peak with 256-bit vectors: class `exact` (direct) 92 to 98 % and
+ * 93 to 95 %; class `fp32` (Winograd F(4x4), four times fewer products) 3.0 to 3.2 and 2.9 to 3.0
+ * times. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)

@@ -1,7 +1,8 @@
-/* AVX-512 backends: 14 pixels or tiles x 2 vectors = 28 accumulators, 2 weight vectors and a broadcast in
- * 31 of 32 registers. By bench_kernels on a Zen 5 that other programs used too, x4plus, on one core and
- * on two, relative to the fp32 peak: class `exact` (direct) 86 to 98 % and 90 to 93 %; class `fp32`
- * (Winograd F(4x4), four times fewer products) 2.8 to 3.1 and 2.5 to 2.7 times. */
+/* AVX-512 backends: 14 pixels or tiles x 2 vectors = 28 accumulators, 2 weight vectors and a
+ * broadcast in 31 of 32 registers. By bench_kernels on a Zen 5 that other programs used too,
+ * x4plus, on one core and on two, relative to the fp32 peak: class `exact` (direct) 86 to 98 % and
+ * 90 to 93 %; class `fp32` (Winograd F(4x4), four times fewer products) 2.8 to 3.1 and 2.5 to 2.7
+ * times. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)

@@ -1,19 +1,21 @@
 /* Winograd's transforms, written once for F(2x2, 3x3) and F(4x4, 3x3), fp32 and bf16 operands and
  * all vector widths; cpu/winograd.h explains the method. The including file defines before:
- *   vec, VEC_LANES      a vector of floats, with vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul,
- *                       vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b, vec_prelu(x, slope)
+ *   vec, VEC_LANES      a vector of floats, with vec_load, vec_store, vec_set1, vec_add, vec_sub,
+ * vec_mul, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b, vec_prelu(x, slope)
  *   WINOGRAD_OUTPUTS    2 or 4; WINOGRAD_FRACTIONS  points 3/4 and 4/3 instead of 1 and 2
  *   WINOGRAD_PARTS      vectors that go into a cell together: 1, or 2 for bf16
  *   store_cell(v, part) rounds `part` vectors of V to the operands' type and stores them
  * and lists the functions winograd_input* and winograd_output* in its table.
  *
  * Ladder, x4plus of 256 x 256 on two cores of a Zen 5, GFLOP/s of direct convolution (bf16, fp32):
- *   1713, 1364  prototypes of one dense block on NHWC maps of 192 channels, V made anew for each layer;
- *   1899        the same with V kept for conv1..5 (one dense block);
- *   1869, 1500  whole network; maps in fp32, [row][block][pixel][16], V in a ring, the trunk in place;
- *               layers dealt out between threads: down to 1090 when the two cores share no L3;
- *   1920, 1500  every thread keeps its columns through all layers of the wave.
- * Tried without gain: prefetching the transform's input; rows per step from 2 to 16. */
+ *   1713, 1364  prototypes of one dense block on NHWC maps of 192 channels, V made anew for each
+ * layer; 1899        the same with V kept for conv1..5 (one dense block); 1869, 1500  whole
+ * network; maps in fp32, [row][block][pixel][16], V in a ring, the trunk in place; layers dealt out
+ * between threads: down to 1090 when the two cores share no L3; 1920, 1500  every thread keeps its
+ * columns through all layers of the wave; 1920, 1350  fp32 makes V anew for each layer: its ring is
+ * 12 MB. Up to 10 % slower on a quiet machine, but 17 % faster (1050 to 1200) where neighbours use
+ * the L3 cache. Tried without gain: prefetching the transform's input; rows per step from 2 to 16.
+ */
 
 #define PATCH (WINOGRAD_OUTPUTS + 2)
 #ifndef ALWAYS_INLINE
