@@ -101,9 +101,12 @@ def measure(args, names, image, folder):
             print(f"left out: {error}", file=sys.stderr)
     for _ in range(args.rounds):
         for engine in engines:
-            engine.seconds.append(engine.run())
+            if engine.name in names:
+                engine.seconds.append(engine.run())
     results = [engine.finish(shape) for engine in engines]
     for engine, result in zip(engines, results):
+        if engine.name not in names:
+            continue
         quality = psnr_db(result, results[0])
         median = statistics.median(engine.seconds)
         rows.append(dict(
@@ -111,7 +114,7 @@ def measure(args, names, image, folder):
             psnr_db=round(min(quality, 999), 1), version=engine.about.get("version", "this"),
             backend=engine.about.get("backend", ""), numerics_class=engine.about.get("class", ""),
             seconds_median=median, seconds=engine.seconds, gflops=gflop / median))
-    return [row for row in rows if row["engine"] in names], gflop
+    return rows, gflop
 
 
 def ratios(rows):

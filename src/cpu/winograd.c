@@ -44,24 +44,33 @@ typedef struct Scratch {
     const char **v;
     char *own_v;
     float *m;
-    size_t bytes;
 } Scratch;
+
+/* Bytes of the pointers, and of V. */
+static size_t pointer_bytes(int cells)
+{
+    return resr_round_up((size_t)cells * sizeof(char *), RESR_WINOGRAD_CELL_BYTES);
+}
+
+static size_t v_bytes(const ResrWinogradKernels *kernels, int cells)
+{
+    return v_frequency_stride(kernels->strip_tiles) *
+           (size_t)(resr_winograd_frequencies(kernels) * cells);
+}
 
 static Scratch scratch_at(char *memory, const ResrWinogradKernels *kernels, int cells)
 {
-    size_t frequencies = (size_t)resr_winograd_frequencies(kernels);
-    size_t pointers = resr_round_up((size_t)cells * sizeof(char *), RESR_WINOGRAD_CELL_BYTES);
-    size_t v = v_frequency_stride(kernels->strip_tiles) * frequencies * (size_t)cells;
-    size_t m = m_frequency_stride(kernels) * frequencies * sizeof(float);
+    char *v = memory + pointer_bytes(cells);
     return (Scratch){.v = (const char **)(void *)memory,
-                     .own_v = memory + pointers,
-                     .m = (float *)(void *)(memory + pointers + v),
-                     .bytes = pointers + v + m};
+                     .own_v = v,
+                     .m = (float *)(void *)(v + v_bytes(kernels, cells))};
 }
 
 size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells)
 {
-    return resr_round_up(scratch_at(NULL, kernels, cells).bytes, 4096);
+    size_t frequencies = (size_t)resr_winograd_frequencies(kernels);
+    size_t m = m_frequency_stride(kernels) * frequencies * sizeof(float);
+    return resr_round_up(pointer_bytes(cells) + v_bytes(kernels, cells) + m, 4096);
 }
 
 /* Points scratch->v at tile `tile` of each input cell; returns the bytes between frequencies. */

@@ -14,7 +14,7 @@ typedef struct ResrPlan {
     ResrUnits units;
     int32_t tile_px, tile_pad_px;
     int32_t ranks, computing_ranks;
-    int32_t threads; /* asked for; 0: each rank finds its share */
+    int32_t threads;                 /* asked for; 0: each rank finds its share */
     char precision[16], backend[32]; /* asked for, or "auto" */
     char numerics_class[16];         /* chosen from the ranks' probes; empty until then */
     uint32_t cpumask;

@@ -48,7 +48,8 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
     if (ret < 0)
         goto cleanup;
     resr_tile_bounds(&net->plan, &tile_width_px, &tile_height_px);
-    net->workspace_bytes += ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
+    net->workspace_bytes +=
+        ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
     ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
 cleanup:
     if (ret < 0) {

@@ -45,7 +45,8 @@ typedef struct ResrOps {
     int (*prepare)(void **packed, const ResrModel *model);
     void (*release)(void *packed);
 
-    /* Bytes of the packed weights and of a run for input tiles up to width_px x height_px (context included). */
+    /* Bytes of the packed weights and of a run for input tiles up to width_px x height_px (context
+     * included). */
     size_t (*workspace_bytes)(const void *packed, int width_px, int height_px, int threads);
     int (*run_create)(void **run, const void *packed, int width_px, int height_px, int threads);
     void (*run_free)(void *run);
