@@ -20,6 +20,7 @@ struct ResrMuxer {
     AVRational time_base; /* of the packets given to resr_muxer_write() */
     AVPacket *pending;    /* read from the source, not due yet */
     bool has_pending, source_ended;
+    bool probing; /* nothing will be written: what is left out is told now, and once */
 };
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
@@ -72,8 +73,9 @@ static int plan_streams(ResrMuxer *m)
         if ((int)i == m->source_video)
             continue;
         if (par->codec_type == AVMEDIA_TYPE_DATA || par->codec_type == AVMEDIA_TYPE_UNKNOWN) {
-            resr_log_warn("%s: stream #%u (%s) is not copied: data streams are left out", m->output,
-                          i, avcodec_get_name(par->codec_id));
+            if (m->probing)
+                resr_log_warn("%s: stream #%u (%s) is not copied: data streams are left out",
+                              m->output, i, avcodec_get_name(par->codec_id));
         } else if (!holds(format, par)) {
             ret =
                 resr_fail(RESR_ERR_USAGE,
@@ -142,6 +144,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
         return ret;
     ResrMuxer *m = *out;
     m->output = output;
+    m->probing = probe_only;
     m->source_video = -1;
     resr_av_quiet();
     const AVOutputFormat *format = av_guess_format(NULL, output, NULL);

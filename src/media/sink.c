@@ -95,15 +95,16 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if (ret == 0 && kind == OUTPUT_VIDEO)
         ret = resr_muxer_open(&muxer, output, output, input, !info->is_image, encoding.codec, true);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
+        encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
+        *out = (ResrSinkPlan){.format = encoding.format};
+        out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
     }
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
     unsigned version = avcodec_version();
-    *out = (ResrSinkPlan){.format = encoding.format,
-                          .segmented = kind == OUTPUT_VIDEO && resr_segment_holds(encoding.codec)};
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
              version >> 8 & 255, version & 255);
@@ -139,20 +140,44 @@ static int open_muxer(ResrSink *sink)
     return ret;
 }
 
-/* With segments in files the output's container is opened for the join only. */
+/* The output's container with its header, as the encoder describes the video. */
+static int start_output(ResrSink *sink)
+{
+    int ret = open_muxer(sink);
+    if (ret == 0)
+        ret = resr_encoder_open(&sink->encoder, &sink->encoding);
+    return ret < 0 ? ret
+                   : resr_muxer_start(sink->muxer, sink->encoder.context,
+                                      resr_decoder_info(sink->decoder),
+                                      resr_decoder_first_frame(sink->decoder));
+}
+
+static void discard_output(ResrSink *sink)
+{
+    resr_encoder_close(&sink->encoder);
+    resr_muxer_close(sink->muxer);
+    sink->muxer = NULL;
+    if (sink->created)
+        unlink(sink->temporary);
+    sink->created = false;
+}
+
+/* With segments in files the output's container is opened for the join only; what it does not take
+ * is found out now all the same, not after the work. */
 static int open_video(ResrSink *sink)
 {
-    ResrMuxer *probe = NULL;
-    int ret = sink->stored ? resr_muxer_open(&probe, sink->output, sink->output, sink->input, false,
-                                             sink->encoding.codec, true)
-                           : open_muxer(sink);
+    int ret = open_muxer(sink);
     if (ret < 0)
         return ret;
-    sink->encoding.global_header = resr_muxer_wants_global_header(probe ? probe : sink->muxer);
-    resr_muxer_close(probe);
+    sink->encoding.global_header = resr_muxer_wants_global_header(sink->muxer);
     if (sink->encoding.color_range == AVCOL_RANGE_UNSPECIFIED)
         sink->encoding.color_range = resr_decoder_first_frame(sink->decoder)->color_range;
-    return 0;
+    if (!sink->stored)
+        return 0;
+    discard_output(sink);
+    ret = start_output(sink);
+    discard_output(sink);
+    return ret;
 }
 
 int resr_sink_open(ResrSink **out, const char *output, const char *input,
@@ -389,12 +414,7 @@ static int join_segments(ResrSink *sink)
         errno = ENOSPC;
         return resr_publish_write_failure(sink->output, bytes);
     }
-    int ret = open_muxer(sink);
-    if (ret == 0)
-        ret = resr_encoder_open(&sink->encoder, &sink->encoding);
-    if (ret == 0)
-        ret = resr_muxer_start(sink->muxer, sink->encoder.context, resr_decoder_info(sink->decoder),
-                               resr_decoder_first_frame(sink->decoder));
+    int ret = start_output(sink);
     for (int64_t i = 0; i < sink->segment_count && ret == 0; i++) {
         const ResrSegmentInfo *segment = &sink->segments[i];
         if (segment->first != frames)

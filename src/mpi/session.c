@@ -127,7 +127,19 @@ static int open_checkpoint(Job *job)
     const ResrOptions *options = &job->session->options;
     ResrManifest *manifest = NULL;
     bool resumed;
-    if (options->checkpoint == RESR_CHECKPOINT_OFF || !job->output.segmented)
+    if (options->checkpoint == RESR_CHECKPOINT_OFF)
+        return 0;
+    if (!job->output.segmented &&
+        (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: --checkpoint always and --keep-frames work for videos, with encoders "
+                         "that give their headers at once (not %s)",
+                         options->output, job->output.encoder);
+    if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
+        resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
+                      "starts over after a kill",
+                      options->output, job->output.encoder);
+    if (!job->output.segmented)
         return 0;
     int ret = name_folder(job->folder, options, ".resr");
     if (ret == 0)

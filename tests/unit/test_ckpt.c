@@ -311,12 +311,74 @@ static void test_jobdir(void **state)
     resr_jobdir_close(&again);
 }
 
+static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
+{
+    static const ResrModel model = {.name = "model", .sha256 = "0123"};
+    ResrPlan plan = {.units = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
+    ResrManifest *manifest;
+    snprintf(plan.numerics_class, sizeof plan.numerics_class, "%s", class);
+    assert_int_equal(
+        resr_manifest_create(&manifest, options, &plan, &model, "libx264", "libavcodec 59"), 0);
+    return manifest;
+}
+
+static void test_manifest(void **state)
+{
+    static ResrOptions options;
+    size_t bytes;
+    ResrManifest *back;
+    const char *path = in_folder("manifest.json");
+    (void)state;
+    write_bytes(in_folder("input"), (const uint8_t *)"some video", 10);
+    snprintf(options.input, sizeof options.input, "%s", in_folder("input"));
+    ResrManifest *first = make_manifest(&options, "exact");
+    assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_NOINPUT);
+    assert_int_equal(resr_manifest_write(first, path), 0);
+    assert_int_equal(resr_manifest_read(&back, path), 0);
+    assert_string_equal(resr_manifest_class(back), "exact");
+    assert_int_equal(resr_manifest_run(back), resr_manifest_run(first));
+
+    ResrManifest *same = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(same, back, "x.resr"), 0);
+    assert_int_not_equal(resr_manifest_run(same), resr_manifest_run(first));
+    options.encode.crf = 20;
+    options.max_frames = 7;
+    ResrManifest *other = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(other, back, "x.resr"), RESR_ERR_MISMATCH);
+    assert_non_null(strstr(resr_error_text(), "crf was 0.0 and is now 20.0"));
+    assert_non_null(strstr(resr_error_text(), "frames was 0 and is now 7"));
+    write_bytes(in_folder("input"), (const uint8_t *)"some vjdeo", 10);
+    ResrManifest *input = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(input, back, "x.resr"), RESR_ERR_MISMATCH);
+    assert_non_null(strstr(resr_error_text(), "input_xxh128"));
+    resr_manifest_free(back);
+
+    /* Cut anywhere, or flipped anywhere that means something, it is no manifest. */
+    uint8_t *whole = read_bytes(path, &bytes);
+    for (size_t cut = 0; cut + 3 < bytes; cut += 5) {
+        write_bytes(path, whole, cut);
+        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
+    }
+    for (size_t at = 0; at < bytes; at++) {
+        if (whole[at] <= ' ')
+            continue;
+        whole[at] ^= 1;
+        write_bytes(path, whole, bytes);
+        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
+        whole[at] ^= 1;
+    }
+    free(whole);
+    resr_manifest_free(first);
+    resr_manifest_free(same);
+    resr_manifest_free(other);
+    resr_manifest_free(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_journal),   cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_batchfile), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_jobdir),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
