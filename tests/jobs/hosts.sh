@@ -75,7 +75,7 @@ left_out "--machinefile file -n 12" "--machinefile [n1.cluster.org slots=4 max_s
 SLURM_JOB_NODELIST="n[1-4]" SLURM_TASKS_PER_NODE="4(x2),3,2" && export SLURM_JOB_NODELIST SLURM_TASKS_PER_NODE
 left_out "-n 13 --bind-to none" "--hostfile [n1 slots=4,n3 slots=3,n4 slots=2] -n 9 --bind-to none" \
     n2 -n 13 --bind-to none
-left_out "" "--hostfile [n1 slots=4,n2 slots=4,n4 slots=2]" n3
+left_out "--bind-to none" "--hostfile [n1 slots=4,n2 slots=4,n4 slots=2] --bind-to none" n3 --bind-to none
 unset SLURM_JOB_NODELIST SLURM_TASKS_PER_NODE
 
 # The only host there is stays, and that is said.
