@@ -11,6 +11,7 @@ skip() {
 for tool in munged slurmctld slurmd sbatch; do
     command -v $tool >/dev/null || skip "$tool is not here; jobs/install-deps.sh slurm installs it"
 done
+# shellcheck source=tests/mpi/lib.sh
 . "$(dirname "$0")/../mpi/lib.sh"
 
 # The node has this machine's name, since mpirun compares, but eight CPUs and four GPUs whatever is here: the

@@ -1,6 +1,7 @@
 #!/bin/sh
 # requeue.sh time_limit|preempt|kill_full|node_down|kill_ranks|cancel: what happens to jobs on clusters happens to
 # jobs/upscale.sbatch under real Slurm; the frames are those of the undisturbed run every time.
+# shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 start_cluster
 ranks=4
