@@ -1,5 +1,5 @@
-# Sourced by the tests under real Slurm: a cluster of one node on this machine, with a configuration, a key,
-# state and logs in a folder of its own. Nothing of the system's Slurm or munge is used or touched.
+# Sourced by the tests under real Slurm: a cluster of one or two nodes on this machine, with a configuration, a
+# key, state and logs in a folder of its own. Nothing of the system's Slurm or munge is used or touched.
 # $RESR and $MAKE_MODEL as in tests/mpi/lib.sh; $JOBS: the folder of the batch scripts.
 
 skip() {
@@ -14,19 +14,20 @@ done
 # shellcheck source=tests/mpi/lib.sh
 . "$(dirname "$0")/../mpi/lib.sh"
 
-# The node has this machine's name, since mpirun compares, but eight CPUs and four GPUs whatever is here: the
-# batch scripts' own numbers can then be asked for. Partition high preempts jobs of low, which get 2 s notice and are requeued.
+# configure NODE...: the first node has this machine's name, so that mpirun knows where it is and starts ranks there by
+# itself, and through srun on the others. Each has eight CPUs and four GPUs whatever is here: the batch scripts' own
+# numbers can then be asked for. Partition high preempts jobs of low, which get 2 s notice and are requeued.
 # cred_expire (120 s in real clusters) is how long a requeued job waits before it may start again.
 configure() {
-    host=$(hostname -s)
-    port=$((20000 + $$ % 10000 * 2))
-    mkdir -p "$cluster/state" "$cluster/spool" "$cluster/munge"
+    nodes=$(echo "$*" | tr ' ' ',')
+    port=$((20000 + $$ % 8000 * 4))
+    mkdir -p "$cluster/state" "$cluster/munge"
     chmod 755 "$work" "$cluster" "$cluster/munge"
     (umask 077 && head -c 1024 /dev/urandom >"$cluster/munge/key")
     printf 'Name=gpu File=/dev/%s\n' null zero full random >"$cluster/gres.conf"
     cat >"$cluster/slurm.conf" <<END
 ClusterName=resr
-SlurmctldHost=$host(127.0.0.1)
+SlurmctldHost=$1(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -34,11 +35,10 @@ CredType=cred/munge
 AuthInfo=socket=$cluster/munge/socket,cred_expire=5
 MailProg=/bin/true
 SlurmctldPort=$port
-SlurmdPort=$((port + 1))
 StateSaveLocation=$cluster/state
-SlurmdSpoolDir=$cluster/spool
+SlurmdSpoolDir=$cluster/spool-%n
 SlurmctldPidFile=$cluster/slurmctld.pid
-SlurmdPidFile=$cluster/slurmd.pid
+SlurmdPidFile=$cluster/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -54,19 +54,23 @@ PreemptMode=REQUEUE
 KillWait=10
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:4 RealMemory=1000 State=UNKNOWN
-PartitionName=low Nodes=$host Default=YES OverSubscribe=EXCLUSIVE PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
-PartitionName=high Nodes=$host OverSubscribe=EXCLUSIVE PriorityTier=10 PreemptMode=OFF
+PartitionName=low Nodes=$nodes Default=YES OverSubscribe=EXCLUSIVE PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
+PartitionName=high Nodes=$nodes OverSubscribe=EXCLUSIVE PriorityTier=10 PreemptMode=OFF
 END
+    for node in "$@"; do
+        port=$((port + 1))
+        echo "NodeName=$node NodeHostname=$1 NodeAddr=127.0.0.1 Port=$port CPUs=8 Gres=gpu:4 RealMemory=1000"
+        mkdir -p "$cluster/spool-$node"
+    done >>"$cluster/slurm.conf"
     export SLURM_CONF="$cluster/slurm.conf"
 }
 
 daemons=""
 # daemon NAME WORD...: in the foreground of this script's session; Slurm's own restart of a daemon is not needed.
 daemon() {
-    name=$1
+    log=$cluster/$1.log
     shift
-    "$@" >"$cluster/$name.log" 2>&1 &
+    "$@" >"$log" 2>&1 &
     daemons="$! $daemons"
 }
 
@@ -81,9 +85,12 @@ stop_cluster() {
     rm -rf "$work"
 } 2>/dev/null
 
+# start_cluster [NODE...]: this machine, and more nodes on it by these names.
 start_cluster() {
     cluster=$work/cluster
-    configure
+    host=$(hostname -s)
+    set -- "$host" "$@"
+    configure "$@"
     kept=${RESR_TEST_LOGS:-}
     trap stop_cluster EXIT
     # --force: root's munged is for this test alone
@@ -97,16 +104,18 @@ start_cluster() {
     done
     daemon slurmctld slurmctld -D -f "$SLURM_CONF"
     controller_start_s=$(date +%s)
-    daemon slurmd slurmd -D -f "$SLURM_CONF"
+    for node in "$@"; do
+        daemon "slurmd-$node" slurmd -D -N "$node" -f "$SLURM_CONF"
+    done
     tries=0
-    until sinfo -h -o %t 2>/dev/null | grep -qx idle; do
+    until [ "$(sinfo -h -p low -N -t idle -o %N 2>/dev/null | wc -l)" = $# ]; do
         tries=$((tries + 1))
-        [ $tries -le 100 ] || skip "slurmd did not come up: $(tail -n 3 "$cluster/slurmd.log" "$cluster/slurmctld.log")"
+        [ $tries -le 100 ] || skip "slurmd did not come up: $(tail -n 3 "$cluster"/slurm*.log)"
         sleep 0.2
     done
 }
 
-# Four ranks of one thread without a core each of their own, whatever the number of cores.
+# Four ranks of one thread, and no core that is theirs alone, whatever the number of cores.
 export RESR_MPIRUN="mpirun --bind-to none --oversubscribe"
 # A dead rank is noticed after 2 s instead of 10.
 export OMPI_MCA_odls_base_sigkill_timeout=1
@@ -156,10 +165,36 @@ await_state() {
     done
 }
 
-# whole OUT HASHES: OUT is complete and its frames are those of the undisturbed run; nothing is left behind.
-whole() {
-    cmp -s undisturbed.hash "$2" || fail "$1: other frames than undisturbed: $(diff undisturbed.hash "$2" | head -n 3)"
-    [ -s "$1" ] && [ ! -e "$1.resr" ] || fail "$1: missing, or $1.resr is left"
+# undisturbed_run: 240 frames of in.mkv on four ranks without Slurm: its frames in undisturbed.hash, its time in $alone_s.
+ranks=4
+options="-m tiny.safetensors --threads 1"
+undisturbed_run() {
+    tiny_model
+    clip in.mkv 240 -c:v ffv1
+    began=$(date +%s)
+    # shellcheck disable=SC2086 # words
+    $RESR_MPIRUN -n $ranks "$RESR" -i in.mkv -o undisturbed.mkv --progress none $options --framehash undisturbed.hash \
+        2>run.log || fail "undisturbed: $(cat run.log)"
+    alone_s=$(($(date +%s) - began))
+    echo "undisturbed: $(wc -l <undisturbed.hash) frames in $alone_s s"
+}
+
+# upscale_job WORD...: the same as a job of upscale.sbatch, into out.mkv.
+upscale_job() {
+    # shellcheck disable=SC2086 # words
+    submit "$@" "$JOBS/upscale.sbatch" in.mkv out.mkv $options --framehash job.hash
+}
+
+# ended_well RESTARTS: the job completed after at least so many requeues, with the frames of the undisturbed run, and
+# nothing is left behind.
+ended_well() {
+    await_state 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' 120
+    [ "$(job_field JobState)" = COMPLETED ] || fail "the job is $(job_field JobState): $(cat job.log)"
+    [ "$(job_field Restarts)" -ge "$1" ] || fail "requeued $(job_field Restarts) times, expected $1: $(cat job.log)"
+    cmp -s undisturbed.hash job.hash || fail "other frames than undisturbed: $(diff undisturbed.hash job.hash | head -n 3)"
+    [ "$(wc -l <job.hash)" = 240 ] || fail "$(wc -l <job.hash) frames"
+    [ -s out.mkv ] && [ ! -e out.mkv.resr ] || fail "out.mkv is missing, or out.mkv.resr is left"
     leftovers=$(find . -name '*.tmp*' -not -path './cluster/*')
     [ -z "$leftovers" ] || fail "left behind: $leftovers"
+    echo "ok: $(job_field Restarts) requeues"
 }

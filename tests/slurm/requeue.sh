@@ -4,32 +4,7 @@
 # shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 start_cluster
-ranks=4
-: "${FRAMES:=240}"
-tiny_model
-clip in.mkv "$FRAMES" -c:v ffv1
-options="-m tiny.safetensors --threads 1 --framehash hash"
-
-began=$(date +%s)
-# shellcheck disable=SC2086 # words
-mpirun --bind-to none --oversubscribe -n $ranks "$RESR" -i in.mkv -o undisturbed.mkv --progress none \
-    -m tiny.safetensors --threads 1 --framehash undisturbed.hash 2>run.log || fail "undisturbed: $(cat run.log)"
-alone_s=$(($(date +%s) - began))
-echo "undisturbed: $FRAMES frames in $alone_s s"
-
-upscale_job() {
-    # shellcheck disable=SC2086 # words
-    submit "$@" --ntasks-per-node=$ranks "$JOBS/upscale.sbatch" in.mkv out.mkv $options
-}
-
-# ended_well RESTARTS: the job completed, after at least so many requeues.
-ended_well() {
-    await_state 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' 120
-    [ "$(job_field JobState)" = COMPLETED ] || fail "the job is $(job_field JobState): $(cat job.log)"
-    [ "$(job_field Restarts)" -ge "$1" ] || fail "requeued $(job_field Restarts) times, expected $1: $(cat job.log)"
-    whole out.mkv hash
-    echo "ok: $(job_field Restarts) requeues"
-}
+undisturbed_run
 
 case $1 in
 time_limit)

@@ -7,7 +7,6 @@ start_cluster
 tiny_model
 clip "first one.mkv" 20 -c:v ffv1
 clip second.mkv 30 -c:v ffv1
-options="-m tiny.safetensors --threads 1"
 
 printf 'first one.mkv\tbig first.mkv\nsecond.mkv\tbig.mkv\nthis line has no tab\n' >list
 # shellcheck disable=SC2086 # words
