@@ -18,8 +18,8 @@ typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
         *memory, *backend, *precision, *cpumask, *threads, *task, *outscale, *denoise, *codec, *crf,
         *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report, *framehash,
-        *progress;
-    int overwrite, dry_run, list_models, list_devices, version, help;
+        *progress, *checkpoint, *job_dir, *deadline;
+    int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
 #define STR(long_name, letter, field, text, value)                                                 \
@@ -33,7 +33,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 35 };
+enum { N_OPTIONS = 39 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -74,6 +74,16 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("schedule", 0, schedule, "pull, or static: batch b on rank b mod N [pull]", "NAME"),
         STR("root", 0, root, "compute, or dedicated: rank 0 only decodes and encodes [compute]",
             "NAME"),
+        STR("checkpoint", 0, checkpoint,
+            "auto, always (every batch on disk), off: what survives a kill [auto]", "NAME"),
+        STR("job-dir", 0, job_dir, "where it is kept until the output is there [OUTPUT.resr]",
+            "DIR"),
+        FLAG("keep-frames", 0, keep_frames,
+             "keep all upscaled frames as HDF5 files in OUTPUT.frames"),
+        STR("deadline", 0, deadline,
+            "seconds without a sign of life after which a rank is left out "
+            "[" STRING(RESR_DEADLINE_SECONDS) "]",
+            "S"),
         STR("report", 0, report, "write what happened as JSON", "FILE"),
         STR("framehash", 0, framehash, "write index, pts and xxh128 of every output frame", "FILE"),
         STR("progress", 0, progress, "auto, bar, plain, json, none [auto]", "NAME"),
@@ -231,6 +241,7 @@ static int convert_values(ResrOptions *o, const Values *v)
     static const char *const roots[] = {"compute", "dedicated", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
     static const char *const precisions[] = {"auto", "bf16", "fp32", "exact", NULL};
+    static const char *const checkpoints[] = {"auto", "always", "off", NULL};
     int32_t root = 0, precision = 0;
     int ret;
     if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||
@@ -261,12 +272,20 @@ static int convert_values(ResrOptions *o, const Values *v)
             0 ||
         (ret = parse_name(&o->schedule, "--schedule", v->schedule, schedules)) < 0 ||
         (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
+        (ret = parse_name(&o->checkpoint, "--checkpoint", v->checkpoint, checkpoints)) < 0 ||
+        (ret = copy_text(o->job_dir, sizeof o->job_dir, "--job-dir", v->job_dir)) < 0 ||
+        (ret = parse_real(&o->deadline_seconds, "--deadline", v->deadline, 0.5, 1e6)) < 0 ||
         (ret = parse_name(&o->progress, "--progress", v->progress, modes)) < 0)
         return ret;
     snprintf(o->precision, sizeof o->precision, "%s", precisions[precision]);
     o->encode.segment_frames = o->segment_frames;
     o->root_dedicated = root == 1;
     o->overwrite = v->overwrite;
+    o->keep_frames = v->keep_frames;
+    if (o->keep_frames && o->checkpoint == RESR_CHECKPOINT_OFF)
+        return resr_fail(
+            RESR_ERR_USAGE,
+            "--keep-frames: needs the job's folder, which --checkpoint off leaves out");
     o->request = v->help           ? RESR_REQUEST_HELP
                  : v->version      ? RESR_REQUEST_VERSION
                  : v->list_models  ? RESR_REQUEST_LIST_MODELS
@@ -305,6 +324,7 @@ int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
         .tile_pad_px = RESR_TILE_PAD_PX,
         .batch_frames = RESR_BATCH_FRAMES,
         .segment_frames = RESR_SEGMENT_FRAMES,
+        .deadline_seconds = RESR_DEADLINE_SECONDS,
         .backend = "auto",
         .cpumask = ~0u,
         .encode = {.crf = -1},

@@ -25,6 +25,25 @@
 /* Parts on their way to or on a rank: one computing, one received. */
 #define RESR_PARTS_IN_FLIGHT 2
 
+/* A rank that shows no sign of life for so long counts as hung; one that does but gets no further,
+ * for this many times the longest frame seen. */
+#define RESR_DEADLINE_SECONDS 30
+#define RESR_DEADLINE_FRAMES 20
+
+/* Before any frame was seen, a rank is believed to be no slower than this. */
+#define RESR_SLOWEST_FLOPS 5e9
+
+/* Attempts at a part that fails, each on whoever has room, before the job gives up. */
+#define RESR_MAX_ATTEMPTS 3
+
+/* --checkpoint auto writes batch files when a kill would cost more than so much computing. */
+#define RESR_REDO_SECONDS 300
+
+/* A job that is told to stop waits at most so long for parts that are being computed: after
+ * SIGTERM or SIGINT, which are followed by SIGKILL, and after SIGUSR1, the early notice. */
+#define RESR_DRAIN_SECONDS 10
+#define RESR_DRAIN_NOTICE_SECONDS 60
+
 /* Largest accepted frame. 16K video is 15360 x 8640. */
 #define RESR_MAX_SIDE_PX 32768
 #define RESR_MAX_FRAME_PX (1 << 28)

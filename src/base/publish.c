@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Folder of `path` ("." if it has none) into `out`, which holds PATH_MAX bytes. */
@@ -103,25 +105,63 @@ int resr_publish(const char *temporary, const char *path, bool overwrite)
     return 0;
 }
 
+int64_t resr_publish_free_bytes(const char *path)
+{
+    char folder[PATH_MAX];
+    struct statvfs status;
+    if (folder_of(folder, path) < 0 || statvfs(folder, &status) != 0)
+        return INT64_MAX;
+    return (int64_t)(status.f_bavail * status.f_frsize);
+}
+
+int resr_publish_write_failure(const char *path, int64_t needed_bytes)
+{
+    int error = errno;
+    if (error != ENOSPC && error != EDQUOT)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
+    int64_t missing = needed_bytes - resr_publish_free_bytes(path);
+    return resr_fail(RESR_ERR_IO,
+                     "%s: the disk is full: at least %" PRId64
+                     " bytes are missing; free some space and run the same command again",
+                     path, missing > 0 ? missing : 1);
+}
+
+static int write_file(const char *temporary, const char *path, const void *data, size_t bytes)
+{
+    FILE *file = fopen(temporary, "wbe");
+    if (!file)
+        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
+                         "%s: cannot be created: %s", path, strerror(errno));
+    bool written = fwrite(data, 1, bytes, file) == bytes && fflush(file) == 0;
+    int ret = written ? 0 : resr_publish_write_failure(path, (int64_t)bytes);
+    if (fclose(file) != 0 && ret == 0)
+        ret = resr_publish_write_failure(path, (int64_t)bytes);
+    return ret;
+}
+
 int resr_publish_bytes(const char *path, const void *data, size_t bytes)
 {
     char temporary[PATH_MAX];
     int ret = resr_publish_temporary(temporary, sizeof temporary, path);
     if (ret < 0)
         return ret;
-    FILE *file = fopen(temporary, "wbe");
-    if (!file)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
-                         "%s: cannot be created: %s", path, strerror(errno));
-    size_t written = fwrite(data, 1, bytes, file);
-    if (written != bytes || fflush(file) != 0) {
-        ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-        fclose(file);
-    } else if (fclose(file) != 0) {
-        ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-    } else {
+    ret = write_file(temporary, path, data, bytes);
+    if (ret == 0)
         ret = resr_publish(temporary, path, true);
-    }
+    if (ret < 0)
+        unlink(temporary);
+    return ret;
+}
+
+int resr_publish_news(const char *path, const void *data, size_t bytes)
+{
+    char temporary[PATH_MAX];
+    int ret = resr_publish_temporary(temporary, sizeof temporary, path);
+    if (ret < 0)
+        return ret;
+    ret = write_file(temporary, path, data, bytes);
+    if (ret == 0 && rename(temporary, path) != 0)
+        ret = resr_publish_write_failure(path, (int64_t)bytes);
     if (ret < 0)
         unlink(temporary);
     return ret;

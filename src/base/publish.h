@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -25,5 +26,15 @@ RESR_MUST_CHECK int resr_publish(const char *temporary, const char *path, bool o
 
 /* Publishes `bytes` of `data` as `path`, replacing what is there. RESR_ERR_EXISTS, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes);
+
+/* The same without waiting for the disk: for files that only tell what is going on. */
+RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t bytes);
+
+/* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk
+ * the message names what is missing for `needed_bytes` more. */
+int resr_publish_write_failure(const char *path, int64_t needed_bytes);
+
+/* Bytes that this user may still write where `path` lies; INT64_MAX if that is unknown. */
+int64_t resr_publish_free_bytes(const char *path);
 
 #endif

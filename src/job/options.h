@@ -13,6 +13,12 @@ typedef enum ResrSchedule {
     RESR_SCHEDULE_STATIC, /* batch b goes to computing rank b mod N */
 } ResrSchedule;
 
+typedef enum ResrCheckpointMode {
+    RESR_CHECKPOINT_AUTO,   /* segments; batch files where much work is at risk, and on a signal */
+    RESR_CHECKPOINT_ALWAYS, /* segments and batch files */
+    RESR_CHECKPOINT_OFF,    /* nothing on disk but the output */
+} ResrCheckpointMode;
+
 typedef enum ResrProgressMode {
     RESR_PROGRESS_AUTO,
     RESR_PROGRESS_BAR,
@@ -47,9 +53,13 @@ typedef struct ResrOptions {
     int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */
     char backend[32], precision[16];      /* "auto" or a name */
     uint32_t cpumask;
-    int32_t threads;            /* a rank; 0: the rank's share of its CPUs */
-    int32_t schedule, progress; /* ResrSchedule, ResrProgressMode */
-    bool root_dedicated;        /* rank 0 does not compute */
+    int32_t threads;               /* a rank; 0: the rank's share of its CPUs */
+    int32_t schedule, progress;    /* ResrSchedule, ResrProgressMode */
+    int32_t checkpoint;            /* ResrCheckpointMode */
+    bool keep_frames;              /* batch files stay, with frames.h5 over them */
+    char job_dir[RESR_PATH_BYTES]; /* empty: OUTPUT.resr */
+    double deadline_seconds;       /* without a sign of life a rank counts as hung */
+    bool root_dedicated;           /* rank 0 does not compute */
     bool overwrite;
     ResrEncodeOptions encode;
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES];

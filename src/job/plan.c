@@ -64,6 +64,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     plan->computing_ranks = ranks - (options->root_dedicated ? 1 : 0);
     plan->threads = options->threads;
     plan->cpumask = options->cpumask;
+    plan->deadline_seconds = options->deadline_seconds;
     snprintf(plan->backend, sizeof plan->backend, "%s", options->backend);
     snprintf(plan->precision, sizeof plan->precision, "%s", options->precision);
 
@@ -77,9 +78,19 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
         (int64_t)(resr_format_frame_bytes(&plan->input) + resr_format_frame_bytes(&plan->output));
     int64_t in_flight = (int64_t)plan->computing_ranks * RESR_PARTS_IN_FLIGHT;
     int64_t segment = options->segment_frames ? options->segment_frames : RESR_SEGMENT_FRAMES;
-    plan->pool_frames = clamp(memory / frame_bytes, 1, in_flight * options->batch_frames + segment);
+    plan->pool_frames_wanted = in_flight * options->batch_frames + segment;
+    plan->pool_frames = clamp(memory / frame_bytes, 1, plan->pool_frames_wanted);
     plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
     return 0;
+}
+
+int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames)
+{
+    int64_t frames = plan->units.segment_frames + plan->pool_frames;
+    bool all = keep_frames || plan->units.segment_frames == 0;
+    if (all || (plan->frames_estimate > 0 && plan->frames_estimate < frames))
+        frames = plan->frames_estimate;
+    return frames * (int64_t)resr_format_frame_bytes(&plan->output);
 }
 
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful)

@@ -18,9 +18,11 @@ typedef struct ResrPlan {
     char precision[16], backend[32]; /* asked for, or "auto" */
     char numerics_class[16];         /* chosen from the ranks' probes; empty until then */
     uint32_t cpumask;
-    int64_t pool_frames;     /* frames between the decoder and the encoder at any time */
-    int64_t part_frames;     /* frames of a part before the end of the video */
-    int64_t frames_estimate; /* 0: unknown */
+    int64_t pool_frames;        /* frames from decode until their segment is durable, at any time */
+    int64_t pool_frames_wanted; /* if memory did not bound it */
+    int64_t part_frames;        /* frames of a part before the end of the video */
+    double deadline_seconds;    /* without a sign of life a rank counts as hung */
+    int64_t frames_estimate;    /* 0: unknown */
 } ResrPlan;
 
 /* Size of the delivered frames: the input's times --outscale, or times the network's scale and the
@@ -33,6 +35,16 @@ RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const R
 RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
                                    const ResrVideoInfo *info, const ResrFormat *output,
                                    const ResrModel *model, int ranks);
+
+/* How often ranks show that they run. */
+static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
+{
+    return plan->deadline_seconds > 8 ? 1 : plan->deadline_seconds / 8;
+}
+
+/* Bytes of batch files that can exist at once: of the frames from the open segment on, or, when
+ * frames are kept or the video is one segment, of all frames (0 if their number is unknown). */
+int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
 
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);

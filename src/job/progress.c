@@ -40,10 +40,11 @@ static void format_time(char out[32], double seconds)
         snprintf(out, 32, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
 }
 
-static void draw(ResrProgress *progress, int64_t frames)
+static void draw(ResrProgress *progress, int64_t frames, int64_t restored)
 {
     double elapsed = resr_clock_seconds_since(progress->start_ns);
-    double rate = elapsed > 0 ? (double)frames / elapsed : 0;
+    int64_t made = frames > restored ? frames - restored : 0;
+    double rate = elapsed > 0 ? (double)made / elapsed : 0;
     int64_t total = progress->frames_total < frames ? 0 : progress->frames_total;
     double left = total > 0 && rate > 0 ? (double)(total - frames) / rate : -1;
     char eta[32], count[48];
@@ -73,19 +74,19 @@ static void draw(ResrProgress *progress, int64_t frames)
     progress->last_ns = resr_clock_ns();
 }
 
-void resr_progress_update(ResrProgress *progress, int64_t frames)
+void resr_progress_update(ResrProgress *progress, int64_t frames, int64_t restored)
 {
     int64_t interval = progress->mode == RESR_PROGRESS_BAR    ? BAR_INTERVAL_NS
                        : progress->mode == RESR_PROGRESS_JSON ? JSON_INTERVAL_NS
                                                               : LINE_INTERVAL_NS;
     if (progress->mode != RESR_PROGRESS_NONE && resr_clock_ns() - progress->last_ns >= interval)
-        draw(progress, frames);
+        draw(progress, frames, restored);
 }
 
-void resr_progress_end(ResrProgress *progress, int64_t frames)
+void resr_progress_end(ResrProgress *progress, int64_t frames, int64_t restored)
 {
     if (progress->mode == RESR_PROGRESS_BAR || progress->mode == RESR_PROGRESS_JSON)
-        draw(progress, frames);
+        draw(progress, frames, restored);
     if (progress->mode == RESR_PROGRESS_BAR)
         fputc('\n', stderr);
     resr_log_set_hook(NULL);

@@ -16,10 +16,11 @@ typedef struct ResrProgress {
 
 void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total);
 
-/* Call as often as you like; draws when it is time. `frames`: encoded so far. */
-void resr_progress_update(ResrProgress *progress, int64_t frames);
+/* Call as often as you like; draws when it is time. `frames`: encoded so far, `restored` of them by
+ * an earlier attempt. */
+void resr_progress_update(ResrProgress *progress, int64_t frames, int64_t restored);
 
 /* The last state, and a newline after a bar. */
-void resr_progress_end(ResrProgress *progress, int64_t frames);
+void resr_progress_end(ResrProgress *progress, int64_t frames, int64_t restored);
 
 #endif

@@ -32,6 +32,14 @@ static inline int64_t resr_units_batch_of(const ResrUnits *units, int64_t frame)
            frame % units->segment_frames / units->batch_frames;
 }
 
+/* First frame of the batch of `frame`. */
+static inline int64_t resr_units_batch_first(const ResrUnits *units, int64_t frame)
+{
+    int64_t segment =
+        units->segment_frames ? frame / units->segment_frames * units->segment_frames : 0;
+    return segment + (frame - segment) / units->batch_frames * units->batch_frames;
+}
+
 /* First frame after the batch of `frame`, if the video does not end before. */
 static inline int64_t resr_units_batch_end(const ResrUnits *units, int64_t frame)
 {

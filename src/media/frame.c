@@ -54,11 +54,22 @@ size_t resr_format_frame_bytes(const ResrFormat *format)
     return last.offset_bytes + last.stride_bytes * (size_t)last.height_px;
 }
 
+int resr_frame_create_mark(ResrFrame **out)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret == 0) {
+        (*out)->stage = RESR_FRAME_DURABLE;
+        (*out)->holders = 1;
+    }
+    return ret;
+}
+
 int resr_frame_create(ResrFrame **out, const ResrFormat *format)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
+    (*out)->holders = 1;
     (*out)->bytes = resr_format_frame_bytes(format);
     ret = resr_alloc_uninitialised(&(*out)->data, 1, (*out)->bytes);
     if (ret < 0) {
@@ -76,10 +87,18 @@ int resr_frame_create(ResrFrame **out, const ResrFormat *format)
     return 0;
 }
 
+ResrFrame *resr_frame_hold(ResrFrame *frame)
+{
+    frame->holders++;
+    return frame;
+}
+
 void resr_frame_free(ResrFrame *frame)
 {
-    if (!frame)
+    if (!frame || --frame->holders > 0)
         return;
+    if (frame->credit)
+        sem_post(frame->credit);
     free(frame->data);
     free(frame);
 }
@@ -98,11 +117,8 @@ void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
                                 plane.row_bytes);
     }
     XXH128_canonical_t canonical;
+    ResrHash hash;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
-    for (size_t i = 0; i < sizeof canonical.digest; i++) {
-        static const char digits[] = "0123456789abcdef";
-        out[2 * i] = digits[canonical.digest[i] >> 4];
-        out[2 * i + 1] = digits[canonical.digest[i] & 15];
-    }
-    out[RESR_FRAME_HASH_BYTES - 1] = 0;
+    memcpy(hash.bytes, canonical.digest, sizeof hash.bytes);
+    resr_hash_to_hex(out, &hash);
 }

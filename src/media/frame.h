@@ -1,10 +1,12 @@
 #ifndef RESR_MEDIA_FRAME_H
 #define RESR_MEDIA_FRAME_H
 
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/hash.h"
 
 /* Planes of a frame: Y U V [A], G B R [A], or Y [A]. */
 #define RESR_MAX_PLANES 4
@@ -37,10 +39,19 @@ typedef struct ResrPlane {
     int32_t width_px, height_px;
 } ResrPlane;
 
-/* Capacity of a frame's hash: 32 hex digits and a zero. */
-#define RESR_FRAME_HASH_BYTES 33
+/* Capacity of a frame's hash. */
+#define RESR_FRAME_HASH_BYTES RESR_HASH_HEX_BYTES
 
-/* A frame: one buffer that holds all planes as resr_format_plane() lays them out. */
+/* How far a frame has come when the decoder's thread hands it out: a job that goes on finds some
+ * of them done. */
+typedef enum ResrFrameStage {
+    RESR_FRAME_DECODED,  /* to be upscaled */
+    RESR_FRAME_UPSCALED, /* in the output format, from a batch file */
+    RESR_FRAME_DURABLE,  /* in a finished segment: a mark of its place, without pixels */
+} ResrFrameStage;
+
+/* A frame: one buffer that holds all planes as resr_format_plane() lays them out. Whoever holds it
+ * has a reference (resr_frame_hold); the last one to let go frees it and gives back its credit. */
 typedef struct ResrFrame {
     int64_t index;    /* place in the video, from 0 */
     int64_t pts;      /* in the stream's time base */
@@ -48,6 +59,9 @@ typedef struct ResrFrame {
     size_t bytes;
     uint8_t *data;
     char hash[RESR_FRAME_HASH_BYTES]; /* kept for whoever needs it next; empty: not computed */
+    ResrFrameStage stage;
+    sem_t *credit; /* posted when the frame is freed; NULL: none */
+    atomic_int holders;
 } ResrFrame;
 
 /* Refuses sizes, depths and plane counts out of range (RESR_ERR_DATA): for formats that came from
@@ -61,7 +75,13 @@ size_t resr_format_frame_bytes(const ResrFormat *format);
 /* Allocates a frame for `format`, its samples uninitialised but row padding zero; the caller frees
  * it with resr_frame_free(). */
 RESR_MUST_CHECK int resr_frame_create(ResrFrame **out, const ResrFormat *format);
-void resr_frame_free(ResrFrame *frame); /* NULL is allowed */
+
+/* A frame without pixels that keeps the place of one (RESR_FRAME_DURABLE). */
+RESR_MUST_CHECK int resr_frame_create_mark(ResrFrame **out);
+
+/* One more holder; returns `frame`. From any thread. */
+ResrFrame *resr_frame_hold(ResrFrame *frame);
+void resr_frame_free(ResrFrame *frame); /* one holder less; NULL is allowed */
 
 /* A frame's identity: XXH3-128 (canonical form, 32 hex digits and a zero) over the samples of all
  * planes row by row, padding left out. */

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,28 +16,36 @@
 #include "media/images.h"
 #include "media/libav.h"
 #include "media/mux.h"
+#include "media/segment.h"
 
 typedef enum OutputKind { OUTPUT_VIDEO, OUTPUT_IMAGE, OUTPUT_PATTERN, OUTPUT_FOLDER } OutputKind;
 
 struct ResrSink {
     OutputKind kind;
-    const char *output;
+    const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
-    int64_t frames, packets;
+    int64_t frames, packets; /* given, restored ones included; written to the output */
     /* videos */
     ResrMuxer *muxer;
-    char temporary[4096];
+    char temporary[PATH_MAX];
     bool created;
     int64_t *pts, *durations; /* of every frame so far, by index */
     size_t capacity;
-    int64_t segment_first; /* index of the open segment's first frame */
-    int reorder;           /* frames that decoding order runs ahead of presentation */
-    uint8_t *extradata;    /* of the first segment's encoder */
+    int64_t segment_first, segment_packets; /* of the open segment */
+    int reorder;        /* frames that decoding order runs ahead of presentation */
+    uint8_t *extradata; /* of the first segment's encoder */
     int extradata_bytes;
+    /* segments in files */
+    bool stored;
+    ResrSegmentStore store;
+    ResrSegmentWriter writer;
+    char segment_path[PATH_MAX], segment_temporary[PATH_MAX];
+    ResrSegmentInfo *segments; /* finished ones */
+    int64_t segment_count, segment_capacity;
 };
 
 static OutputKind kind_of(const char *output, const char *input)
@@ -73,7 +83,7 @@ static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, co
     return ret;
 }
 
-int resr_sink_plan(ResrFormat *format, const char *output, const char *input,
+int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
                    const ResrVideoInfo *info, int width_px, int height_px,
                    const ResrEncodeOptions *options)
 {
@@ -89,21 +99,57 @@ int resr_sink_plan(ResrFormat *format, const char *output, const char *input,
         resr_encoder_close(&encoder);
     }
     resr_muxer_close(muxer);
-    *format = encoding.format;
+    if (ret < 0)
+        return ret;
+    unsigned version = avcodec_version();
+    *out = (ResrSinkPlan){.format = encoding.format,
+                          .segmented = kind == OUTPUT_VIDEO && resr_segment_holds(encoding.codec)};
+    snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
+    snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
+             version >> 8 & 255, version & 255);
+    return 0;
+}
+
+/* The unfinished output lies in the store's folder where it can be renamed from there: whoever
+ * removes the folder then removes all of the job. */
+static int name_temporary(ResrSink *sink)
+{
+    char copy[PATH_MAX], inside[PATH_MAX];
+    struct stat here, there;
+    snprintf(copy, sizeof copy, "%s", sink->output);
+    if (sink->stored && stat(dirname(copy), &there) == 0 && stat(sink->store.folder, &here) == 0 &&
+        here.st_dev == there.st_dev) {
+        const char *name = strrchr(sink->output, '/');
+        int used = snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
+                            name ? name + 1 : sink->output);
+        if (used > 0 && (size_t)used < sizeof inside)
+            return resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside);
+    }
+    return resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+}
+
+static int open_muxer(ResrSink *sink)
+{
+    int ret = name_temporary(sink);
+    if (ret == 0)
+        ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
+                              !resr_decoder_info(sink->decoder)->is_image, sink->encoding.codec,
+                              false);
+    sink->created = ret == 0;
     return ret;
 }
 
-static int open_video(ResrSink *sink, const char *input)
+/* With segments in files the output's container is opened for the join only. */
+static int open_video(ResrSink *sink)
 {
-    const ResrVideoInfo *info = resr_decoder_info(sink->decoder);
-    int ret = resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
-    if (ret == 0)
-        ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, input, !info->is_image,
-                              sink->encoding.codec, false);
+    ResrMuxer *probe = NULL;
+    int ret = sink->stored ? resr_muxer_open(&probe, sink->output, sink->output, sink->input, false,
+                                             sink->encoding.codec, true)
+                           : open_muxer(sink);
     if (ret < 0)
         return ret;
-    sink->created = true;
-    sink->encoding.global_header = resr_muxer_wants_global_header(sink->muxer);
+    sink->encoding.global_header = resr_muxer_wants_global_header(probe ? probe : sink->muxer);
+    resr_muxer_close(probe);
     if (sink->encoding.color_range == AVCOL_RANGE_UNSPECIFIED)
         sink->encoding.color_range = resr_decoder_first_frame(sink->decoder)->color_range;
     return 0;
@@ -111,19 +157,24 @@ static int open_video(ResrSink *sink, const char *input)
 
 int resr_sink_open(ResrSink **out, const char *output, const char *input,
                    const ResrDecoder *decoder, const ResrFormat *format,
-                   const ResrEncodeOptions *options, bool overwrite)
+                   const ResrEncodeOptions *options, bool overwrite, const ResrSegmentStore *store)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrSink *sink = *out;
     sink->output = output;
+    sink->input = input;
     sink->decoder = decoder;
     sink->overwrite = overwrite;
     ret = plan(&sink->encoding, &sink->kind, output, input, resr_decoder_info(decoder),
                format->width_px, format->height_px, options);
+    if (ret == 0 && store && sink->kind == OUTPUT_VIDEO) {
+        sink->stored = true;
+        sink->store = *store;
+    }
     if (ret == 0 && sink->kind == OUTPUT_VIDEO)
-        ret = open_video(sink, input);
+        ret = open_video(sink);
     if (ret == 0 && sink->kind == OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
         ret = resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                         "%s: the folder cannot be created: %s", output, strerror(errno));
@@ -140,8 +191,10 @@ static int write_packet(void *user, AVPacket *packet)
 {
     ResrSink *sink = user;
     /* Not every encoder says how far it reorders; the first packet's dts does. */
-    if (sink->packets == 0 && packet->dts != AV_NOPTS_VALUE && -packet->dts > sink->reorder)
+    if (!sink->stored && sink->packets == 0 && packet->dts != AV_NOPTS_VALUE &&
+        -packet->dts > sink->reorder)
         sink->reorder = (int)-packet->dts;
+    sink->segment_packets++;
     int64_t index = sink->segment_first + packet->pts;
     int64_t behind = sink->packets - sink->reorder;
     int64_t step = sink->durations[0] > 0 ? sink->durations[0] : 1;
@@ -157,82 +210,204 @@ static int write_packet(void *user, AVPacket *packet)
     return resr_muxer_write(sink->muxer, packet);
 }
 
-static int remember_time(ResrSink *sink, const ResrFrame *frame)
+/* A packet of the open segment on its way into the segment's file. */
+static int store_packet(void *user, AVPacket *packet)
 {
-    if ((size_t)sink->frames == sink->capacity) {
-        size_t capacity = sink->capacity ? 2 * sink->capacity : 1024;
-        int64_t *pts = realloc(sink->pts, capacity * sizeof *pts);
-        if (pts)
-            sink->pts = pts;
+    ResrSink *sink = user;
+    if (sink->segment_packets++ == 0 && packet->dts != AV_NOPTS_VALUE &&
+        -packet->dts > sink->reorder)
+        sink->reorder = (int)-packet->dts;
+    return resr_segment_write(&sink->writer, packet);
+}
+
+static int remember_time(ResrSink *sink, int64_t index, int64_t pts, int64_t duration)
+{
+    size_t capacity = sink->capacity ? sink->capacity : 1024;
+    while (capacity <= (size_t)index)
+        capacity *= 2;
+    if (capacity != sink->capacity) {
+        int64_t *grown = realloc(sink->pts, capacity * sizeof *grown);
+        if (grown)
+            sink->pts = grown;
         int64_t *durations = realloc(sink->durations, capacity * sizeof *durations);
         if (durations)
             sink->durations = durations;
-        if (!pts || !durations)
+        if (!grown || !durations)
             return resr_fail(RESR_ERR_INTERNAL, "out of memory: timestamps of %zu frames",
                              capacity);
         sink->capacity = capacity;
     }
-    sink->pts[sink->frames] = frame->pts;
-    sink->durations[sink->frames++] = frame->duration;
+    sink->pts[index] = pts;
+    sink->durations[index] = duration;
+    if (index >= sink->frames)
+        sink->frames = index + 1;
     return 0;
 }
 
-/* A new segment: a fresh encoder, whose headers must be those of the first one. */
-static int begin_segment(ResrSink *sink)
+/* The first encoder's headers hold for all. */
+static int remember_headers(ResrSink *sink, const AVCodecContext *context)
 {
+    if (context->has_b_frames > sink->reorder)
+        sink->reorder = context->has_b_frames;
+    sink->extradata_bytes = context->extradata_size;
+    int ret = resr_alloc(&sink->extradata, (size_t)context->extradata_size + 1, 1);
+    if (ret == 0 && context->extradata_size > 0)
+        memcpy(sink->extradata, context->extradata, (size_t)context->extradata_size);
+    return ret;
+}
+
+static int create_segment_file(ResrSink *sink, int64_t number)
+{
+    sink->store.path(sink->store.user, sink->segment_path, number);
+    int ret = resr_publish_temporary(sink->segment_temporary, sizeof sink->segment_temporary,
+                                     sink->segment_path);
+    return ret < 0
+               ? ret
+               : resr_segment_create(&sink->writer, sink->segment_temporary, sink->encoder.context);
+}
+
+/* A new segment: a fresh encoder, whose headers must be those of the first one. */
+static int begin_segment(ResrSink *sink, int64_t first)
+{
+    int64_t length = sink->encoding.options.segment_frames;
     int ret = resr_encoder_open(&sink->encoder, &sink->encoding);
     sink->encoder_open = true;
     if (ret < 0)
         return ret;
     const AVCodecContext *context = sink->encoder.context;
-    sink->segment_first = sink->frames;
-    if (sink->frames == 0) {
-        sink->reorder = context->has_b_frames;
-        sink->extradata_bytes = context->extradata_size;
-        ret = resr_alloc(&sink->extradata, (size_t)context->extradata_size + 1, 1);
-        if (ret < 0)
-            return ret;
-        if (context->extradata_size > 0)
-            memcpy(sink->extradata, context->extradata, (size_t)context->extradata_size);
-        return resr_muxer_start(sink->muxer, context, resr_decoder_info(sink->decoder),
-                                resr_decoder_first_frame(sink->decoder));
+    sink->segment_first = first;
+    sink->segment_packets = 0;
+    if (!sink->extradata)
+        ret = remember_headers(sink, context);
+    else if (context->extradata_size != sink->extradata_bytes ||
+             (sink->extradata_bytes > 0 &&
+              memcmp(context->extradata, sink->extradata, (size_t)sink->extradata_bytes) != 0))
+        ret = resr_fail(RESR_ERR_INTERNAL,
+                        "encoder %s gives each segment other headers; use --segment 0 with it",
+                        sink->encoding.codec->name);
+    if (ret == 0 && sink->stored)
+        ret = create_segment_file(sink, length > 0 ? first / length : 0);
+    else if (ret == 0 && first == 0)
+        ret = resr_muxer_start(sink->muxer, context, resr_decoder_info(sink->decoder),
+                               resr_decoder_first_frame(sink->decoder));
+    return ret;
+}
+
+static int add_segment(ResrSink *sink, const ResrSegmentInfo *info)
+{
+    if (sink->segment_count == sink->segment_capacity) {
+        int64_t capacity = sink->segment_capacity ? 2 * sink->segment_capacity : 64;
+        ResrSegmentInfo *segments = realloc(sink->segments, (size_t)capacity * sizeof *segments);
+        if (!segments)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %" PRId64 " segments", capacity);
+        sink->segments = segments;
+        sink->segment_capacity = capacity;
     }
-    if (context->extradata_size != sink->extradata_bytes ||
-        (sink->extradata_bytes > 0 &&
-         memcmp(context->extradata, sink->extradata, (size_t)sink->extradata_bytes) != 0))
-        return resr_fail(RESR_ERR_INTERNAL,
-                         "encoder %s gives each segment other headers; use "
-                         "--segment 0 with it",
-                         sink->encoding.codec->name);
+    sink->segments[sink->segment_count++] = *info;
     return 0;
+}
+
+/* The segment's file is closed, read back for its hash, synced and named; then it counts. */
+static int commit_segment(ResrSink *sink)
+{
+    int64_t length = sink->encoding.options.segment_frames;
+    ResrSegmentInfo info = {.number = length > 0 ? sink->segment_first / length : 0,
+                            .first = sink->segment_first,
+                            .frames = sink->frames - sink->segment_first,
+                            .reorder = sink->reorder};
+    int ret = resr_segment_end(&sink->writer);
+    if (ret == 0)
+        ret = resr_hash_file(&info.hash, &info.bytes, sink->segment_temporary);
+    if (ret == 0)
+        ret = resr_publish(sink->segment_temporary, sink->segment_path, true);
+    if (ret == 0)
+        ret = sink->store.commit(sink->store.user, &info);
+    if (ret < 0)
+        unlink(sink->segment_temporary);
+    return ret < 0 ? ret : add_segment(sink, &info);
 }
 
 static int end_segment(ResrSink *sink)
 {
     if (!sink->encoder_open)
         return 0;
-    int ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_packet, sink);
+    int ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL,
+                                 sink->stored ? store_packet : write_packet, sink);
     resr_encoder_close(&sink->encoder);
     sink->encoder_open = false;
-    if (ret == 0 && sink->packets != sink->frames)
+    int64_t frames = sink->frames - sink->segment_first;
+    if (ret == 0 && sink->segment_packets != frames)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s was given %" PRId64 " frames and returned %" PRId64 " packets",
-                        sink->encoding.codec->name, sink->frames, sink->packets);
-    return ret;
+                        sink->encoding.codec->name, frames, sink->segment_packets);
+    return ret == 0 && sink->stored ? commit_segment(sink) : ret;
+}
+
+int resr_sink_restore(ResrSink *sink, const ResrSegmentInfo *info, const int64_t *pts,
+                      const int64_t *durations)
+{
+    int ret = 0;
+    for (int64_t i = 0; i < info->frames && ret == 0; i++)
+        ret = remember_time(sink, info->first + i, pts[i], durations[i]);
+    if (info->reorder > sink->reorder)
+        sink->reorder = info->reorder;
+    return ret < 0 ? ret : add_segment(sink, info);
 }
 
 static int write_video_frame(ResrSink *sink, const ResrFrame *frame)
 {
     int64_t length = sink->encoding.options.segment_frames;
     int ret = 0;
-    if (length > 0 && sink->frames - sink->segment_first == length)
-        ret = end_segment(sink);
-    if (ret == 0 && !sink->encoder_open)
-        ret = begin_segment(sink);
+    if (!sink->encoder_open)
+        ret = begin_segment(sink, frame->index);
     if (ret == 0)
-        ret = remember_time(sink, frame);
-    return ret < 0 ? ret
-                   : resr_encoder_write(&sink->encoder, &sink->encoding, frame, write_packet, sink);
+        ret = remember_time(sink, frame->index, frame->pts, frame->duration);
+    if (ret == 0)
+        ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame,
+                                 sink->stored ? store_packet : write_packet, sink);
+    if (ret == 0 && length > 0 && (frame->index + 1) % length == 0)
+        ret = end_segment(sink);
+    return ret;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const ResrSegmentInfo *left = a, *right = b;
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+/* All segments' packets into the output's container. An encoder is opened once more, for the
+ * headers that it would write. */
+static int join_segments(ResrSink *sink)
+{
+    char path[PATH_MAX];
+    int64_t bytes = 0, frames = 0;
+    for (int64_t i = 0; i < sink->segment_count; i++)
+        bytes += sink->segments[i].bytes;
+    qsort(sink->segments, (size_t)sink->segment_count, sizeof *sink->segments, by_number);
+    if (resr_publish_free_bytes(sink->output) < bytes) {
+        errno = ENOSPC;
+        return resr_publish_write_failure(sink->output, bytes);
+    }
+    int ret = open_muxer(sink);
+    if (ret == 0)
+        ret = resr_encoder_open(&sink->encoder, &sink->encoding);
+    if (ret == 0)
+        ret = resr_muxer_start(sink->muxer, sink->encoder.context, resr_decoder_info(sink->decoder),
+                               resr_decoder_first_frame(sink->decoder));
+    for (int64_t i = 0; i < sink->segment_count && ret == 0; i++) {
+        const ResrSegmentInfo *segment = &sink->segments[i];
+        if (segment->first != frames)
+            return resr_fail(RESR_ERR_INTERNAL,
+                             "segment %" PRId64 " begins at frame %" PRId64 ", expected %" PRId64,
+                             segment->number, segment->first, frames);
+        frames += segment->frames;
+        sink->segment_first = segment->first;
+        sink->store.path(sink->store.user, path, segment->number);
+        ret = resr_segment_read(path, sink->encoder.context, write_packet, sink);
+    }
+    resr_encoder_close(&sink->encoder);
+    return ret;
 }
 
 /* Name of the image file for a frame. */
@@ -291,11 +466,19 @@ int resr_sink_finish(ResrSink *sink, bool whole)
                    : resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %" PRId64 " images",
                                sink->frames, sink->packets);
     int ret = end_segment(sink);
+    if (ret == 0 && sink->stored)
+        ret = join_segments(sink);
+    if (ret == 0 && sink->packets != sink->frames)
+        ret = resr_fail(RESR_ERR_INTERNAL,
+                        "%" PRId64 " frames became %" PRId64 " packets in the output", sink->frames,
+                        sink->packets);
     if (ret < 0)
         return ret;
     int64_t last = sink->frames - 1;
     ret =
         resr_muxer_finish(sink->muxer, whole ? INT64_MAX : sink->pts[last] + sink->durations[last]);
+    if (ret == 0 && sink->stored)
+        ret = sink->store.publishing(sink->store.user, sink->temporary);
     if (ret == 0)
         ret = resr_publish(sink->temporary, sink->output, sink->overwrite);
     if (ret == 0)
@@ -314,8 +497,13 @@ void resr_sink_close(ResrSink *sink)
         return;
     resr_encoder_close(&sink->encoder);
     resr_muxer_close(sink->muxer);
+    if (sink->writer.context) {
+        resr_segment_abandon(&sink->writer);
+        unlink(sink->segment_temporary);
+    }
     if (sink->created)
         unlink(sink->temporary);
+    free(sink->segments);
     free(sink->pts);
     free(sink->durations);
     free(sink->extradata);

@@ -16,37 +16,69 @@ typedef struct ResrEncodeOptions {
     int32_t segment_frames; /* 0: one segment */
 } ResrEncodeOptions;
 
+/* A finished segment: its frames are first .. first + frames - 1. */
+typedef struct ResrSegmentInfo {
+    int64_t number, first, frames, bytes;
+    int32_t reorder; /* frames that decoding order runs ahead of presentation */
+    ResrHash hash;   /* of the file */
+} ResrSegmentInfo;
+
+/* Where finished segments are kept, each in a file, until all of them are joined to the output. */
+typedef struct ResrSegmentStore {
+    void *user;
+    const char *folder;
+    void (*path)(void *user, char *out, int64_t number); /* into PATH_MAX bytes */
+    /* The segment's file is complete under its name and on disk. */
+    int (*commit)(void *user, const ResrSegmentInfo *info);
+    /* The file `temporary` is complete and gets the output's name next. */
+    int (*publishing)(void *user, const char *temporary);
+} ResrSegmentStore;
+
 /* Where upscaled frames go, in order: a video file (segments of closed GOPs, each with its own
  * encoder, joined by packet copy, with the source's other streams), one image, or numbered images.
  * One thread uses it. */
 typedef struct ResrSink ResrSink;
 
-/* Settles the output before any work: fills *format, the format in which the sink wants frames of
- * width_px x height_px (pixel format the encoder takes; colour tags, range and chroma position as
- * in the source), and refuses what cannot work: an unknown encoder or pixel format
- * (RESR_ERR_USAGE), a size the pixel format or encoder cannot hold (odd size with 4:2:0: a 4:4:4
- * format is named as the way out, or chosen if --pix-fmt was not given and the encoder takes it), a
- * container that cannot hold one of the source's streams (RESR_ERR_USAGE, naming the stream and a
- * container that can), a video sent to a single image or an audio-bearing video sent to images is
- * allowed with a warning. */
-RESR_MUST_CHECK int resr_sink_plan(ResrFormat *format, const char *output, const char *input,
+/* An output as settled before any work. */
+typedef struct ResrSinkPlan {
+    ResrFormat format; /* of the frames that the sink wants */
+    bool segmented; /* finished segments can be kept in files: a video, of a codec that NUT holds */
+    char encoder[64], library[64]; /* FFmpeg's name, and the version of its library */
+} ResrSinkPlan;
+
+/* Settles the output before any work: fills *out for frames of width_px x height_px (pixel format
+ * the encoder takes; colour tags, range and chroma position as in the source), and refuses what
+ * cannot work: an unknown encoder or pixel format (RESR_ERR_USAGE), a size the pixel format or
+ * encoder cannot hold (odd size with 4:2:0: a 4:4:4 format is named as the way out, or chosen if
+ * --pix-fmt was not given and the encoder takes it), a container that cannot hold one of the
+ * source's streams (RESR_ERR_USAGE, naming the stream and a container that can), a video sent to a
+ * single image or an audio-bearing video sent to images is allowed with a warning. */
+RESR_MUST_CHECK int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
                                    const ResrVideoInfo *info, int width_px, int height_px,
                                    const ResrEncodeOptions *options);
 
 /* Opens the output under a temporary name (see base/publish.h), as planned. `decoder` is asked for
- * its information and the names of images; it must outlive the sink. RESR_ERR_EXISTS,
- * RESR_ERR_PERM, RESR_ERR_IO. */
+ * its information and the names of images; it must outlive the sink. `store` (NULL: segments go
+ * straight into the output) is copied. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_sink_open(ResrSink **out, const char *output, const char *input,
                                    const ResrDecoder *decoder, const ResrFormat *format,
-                                   const ResrEncodeOptions *options, bool overwrite);
+                                   const ResrEncodeOptions *options, bool overwrite,
+                                   const ResrSegmentStore *store);
 
-/* Encodes the next frame; frames come in order of index without gaps. The frame stays the
- * caller's. RESR_ERR_IO (disk full: the message says so), RESR_ERR_INTERNAL. */
+/* A segment that an earlier attempt finished, and the times of its frames, `pts` and `durations`
+ * each of info->frames. Its frames are not written. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_sink_restore(ResrSink *sink, const ResrSegmentInfo *info,
+                                      const int64_t *pts, const int64_t *durations);
+
+/* Encodes the next frame; frames come in order of index without gaps, but for restored segments.
+ * The frame stays the caller's. RESR_ERR_IO (disk full: the message says what is missing),
+ * RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_sink_write(ResrSink *sink, const ResrFrame *frame);
 
-/* Ends the last segment, copies the rest of the other streams, checks the ledger (packets written
- * = frames given) and publishes the file under its final name. `whole`: the frames given are all of
- * the input's; else the other streams end with the last frame. */
+/* Ends the last segment, joins the segments, copies the rest of the other streams, checks the
+ * ledger (packets written = frames given and restored) and publishes the file under its final name.
+ * `whole`: the frames given are all of the input's; else the other streams end with the last frame.
+ */
 RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink, bool whole);
 
 /* Name of the encoder in use ("libx264"). */

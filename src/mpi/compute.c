@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct ResrCompute {
     char error[RESR_ERROR_TEXT_BYTES];
     size_t workspace_bytes;
     volatile int stop;
+    atomic_llong progress;
     ResrQueue *work, *done;
 };
 
@@ -39,6 +41,7 @@ static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *m
         resr_frame_hash(out->hash, &compute->plan->output, out);
         resr_frame_free(in);
         message->frames[i] = out;
+        compute->progress++;
     }
     return 0;
 }
@@ -51,7 +54,6 @@ static void fail_part(ResrMessage *message, int code)
     }
     message->header.kind = RESR_WIRE_FAILURE;
     message->header.code = code;
-    message->header.part.count = 0;
     snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
 }
 
@@ -97,9 +99,10 @@ int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *m
     compute->plan = plan;
     compute->threads = threads;
     sem_init(&compute->ready, 0, 0);
-    ret = resr_queue_create(&compute->work, RESR_PARTS_IN_FLIGHT);
+    /* Twice the room: parts that were given up may still lie there. */
+    ret = resr_queue_create(&compute->work, 2 * RESR_PARTS_IN_FLIGHT);
     if (ret == 0)
-        ret = resr_queue_create(&compute->done, RESR_PARTS_IN_FLIGHT);
+        ret = resr_queue_create(&compute->done, 2 * RESR_PARTS_IN_FLIGHT);
     if (ret == 0 && pthread_create(&compute->thread, NULL, compute_main, compute) != 0)
         ret = resr_fail(RESR_ERR_INTERNAL, "the compute thread cannot be started");
     if (ret == 0) {
@@ -131,6 +134,16 @@ void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 ResrMessage *resr_compute_poll(ResrCompute *compute)
 {
     return resr_queue_try_pop(compute->done);
+}
+
+ResrMessage *resr_compute_recall(ResrCompute *compute)
+{
+    return resr_queue_try_pop(compute->work);
+}
+
+int64_t resr_compute_progress(const ResrCompute *compute)
+{
+    return compute->progress;
 }
 
 static void free_message(void *item)

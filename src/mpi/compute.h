@@ -22,6 +22,12 @@ void resr_compute_push(ResrCompute *compute, ResrMessage *work);
 /* A finished message (the caller's), or NULL at once. */
 ResrMessage *resr_compute_poll(ResrCompute *compute);
 
+/* A part that was pushed and not begun (the caller's), or NULL. */
+ResrMessage *resr_compute_recall(ResrCompute *compute);
+
+/* Frames computed so far: while work is there, it must grow. */
+int64_t resr_compute_progress(const ResrCompute *compute);
+
 /* Ends the thread after what it is doing, which stops at the next tile, and frees everything. NULL
  * is allowed. */
 void resr_compute_stop(ResrCompute *compute);

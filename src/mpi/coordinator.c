@@ -1,12 +1,16 @@
 #include "mpi/coordinator.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "job/progress.h"
 #include "mpi/idle.h"
+#include "mpi/liveness.h"
 #include "mpi/mail.h"
 #include "mpi/schedule.h"
 
@@ -14,25 +18,35 @@
  * pool are there, and they are consecutive. */
 typedef struct Window {
     int64_t size;
-    ResrFrame **waiting; /* decoded, not sent */
-    ResrFrame **done;    /* upscaled, waiting for their turn */
+    ResrFrame **input; /* decoded; kept until the result is there, for another attempt */
+    ResrFrame **done;  /* upscaled, waiting for their turn */
 } Window;
 
 struct ResrCoordinator {
-    ResrPipeline *pipeline;
-    ResrCompute *compute;
-    const ResrPlan *plan;
-    const ResrOptions *options;
-    ResrRankInfo *ranks;
-    ResrReport *report;
+    ResrCoordinatorParts parts;
     ResrMail *mail; /* NULL when rank 0 is alone */
     ResrScheduler *scheduler;
+    ResrLiveness *liveness;
     Window window;
+    bool *gone, *said_bye;      /* by rank: found hung or failed; has ended */
     int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
-    int64_t encoded;
-    int byes;
-    int broken; /* the exchange's first error */
+    int64_t encoded, restored;
+    int64_t told_ns, checked_ns; /* heartbeat sent; ranks looked at */
+    bool stopping, broken;       /* a signal came; a message was damaged */
 };
+
+static ResrFrame **slot_of(ResrFrame **frames, const Window *window, int64_t index)
+{
+    return &frames[index % window->size];
+}
+
+/* Is the frame there, and still to be computed? */
+static bool is_needed(void *user, int64_t index)
+{
+    ResrCoordinator *c = user;
+    const ResrFrame *frame = *slot_of(c->window.input, &c->window, index);
+    return index >= c->delivered && frame && frame->index == index;
+}
 
 static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
 {
@@ -41,16 +55,25 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     if (ret < 0)
         return ret;
     message->header.part = *part;
-    for (int i = 0; i < part->count; i++) {
-        ResrFrame **slot = &c->window.waiting[(part->first + i) % c->window.size];
-        message->frames[i] = *slot;
-        *slot = NULL;
-    }
+    for (int i = 0; i < part->count; i++)
+        message->frames[i] =
+            resr_frame_hold(*slot_of(c->window.input, &c->window, part->first + i));
+    resr_liveness_busy(c->liveness, rank, true, resr_clock_ns());
     if (rank != 0)
         return resr_mail_send(c->mail, rank, message);
     resr_message_seal(message);
-    resr_compute_push(c->compute, message);
+    resr_compute_push(c->parts.compute, message);
     return 0;
+}
+
+/* A frame from the decoder's thread: to be computed, or made in an earlier attempt. */
+static void take_frame(ResrCoordinator *c, ResrFrame *frame)
+{
+    bool made = frame->stage != RESR_FRAME_DECODED;
+    ResrFrame **frames = made ? c->window.done : c->window.input;
+    c->restored += made;
+    c->decoded = frame->index + 1;
+    *slot_of(frames, &c->window, frame->index) = frame;
 }
 
 /* Takes what the decoder has and sends what can be sent. */
@@ -59,53 +82,136 @@ static int feed(ResrCoordinator *c, bool *active)
     ResrFrame *frame;
     ResrPart part;
     int rank, ret = 0;
-    while ((frame = resr_pipeline_next(c->pipeline))) {
-        c->window.waiting[frame->index % c->window.size] = frame;
-        c->decoded = frame->index + 1;
+    while ((frame = resr_pipeline_next(c->parts.pipeline))) {
+        take_frame(c, frame);
         *active = true;
     }
-    resr_scheduler_update(c->scheduler, c->decoded, resr_pipeline_at_end(c->pipeline));
-    while (ret == 0 && resr_scheduler_next(c->scheduler, &part, &rank)) {
+    resr_scheduler_update(c->scheduler, c->decoded, resr_pipeline_at_end(c->parts.pipeline));
+    while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
+        if (!is_needed(c, part.first) || !is_needed(c, part.first + part.count - 1)) {
+            /* An answer that was given up came after all. */
+            resr_scheduler_done(c->scheduler, rank, &part);
+            continue;
+        }
         ret = send_part(c, &part, rank);
         *active = true;
     }
     return ret;
 }
 
+/* The frame takes its place, and the credit of the one it was made from. */
+static void accept_frame(ResrCoordinator *c, ResrFrame **frame)
+{
+    ResrFrame **input = slot_of(c->window.input, &c->window, (*frame)->index);
+    (*frame)->credit = (*input)->credit;
+    (*input)->credit = NULL;
+    resr_frame_free(*input);
+    *input = NULL;
+    if (c->parts.checkpoint)
+        resr_checkpoint_keep(c->parts.checkpoint, *frame);
+    *slot_of(c->window.done, &c->window, (*frame)->index) = *frame;
+    *frame = NULL;
+}
+
+/* A rank that was given up shows that it gets on: it is used again, without what it still has. */
+static int revive(ResrCoordinator *c, int rank)
+{
+    ResrMessage *message;
+    c->gone[rank] = false;
+    resr_scheduler_revive(c->scheduler, rank);
+    resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
+    while (rank == 0 && (message = resr_compute_recall(c->parts.compute)))
+        resr_message_free(message);
+    if (rank == 0)
+        return 0;
+    int ret = resr_message_create(&message, RESR_WIRE_RECALL);
+    return ret < 0 ? ret : resr_mail_send(c->mail, rank, message);
+}
+
+/* Late answers of ranks that were given up are taken where they are still of use. */
 static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     const ResrPart *part = &message->header.part;
-    resr_scheduler_done(c->scheduler, rank);
-    c->ranks[rank].frames += part->count;
-    c->ranks[rank].parts++;
-    c->ranks[rank].compute_seconds += message->header.seconds;
+    ResrRankInfo *info = &c->parts.ranks[rank];
+    int64_t accepted = 0;
+    resr_scheduler_done(c->scheduler, rank, part);
     for (int i = 0; i < part->count; i++) {
-        int64_t index = message->frames[i]->index;
-        ResrFrame **slot =
-            &c->window.done[((index % c->window.size) + c->window.size) % c->window.size];
-        if (index < c->delivered || index >= c->decoded || *slot)
-            return resr_fail(RESR_ERR_INTERNAL, "rank %d returned frame %" PRId64 " out of turn",
-                             rank, index);
-        *slot = message->frames[i];
-        message->frames[i] = NULL;
+        if (message->frames[i]->index < 0 || !is_needed(c, message->frames[i]->index))
+            continue;
+        accept_frame(c, &message->frames[i]);
+        accepted++;
     }
-    return resr_report_part(c->report, part, rank, message->header.seconds);
+    info->frames += accepted;
+    info->parts++;
+    info->compute_seconds += message->header.seconds;
+    resr_liveness_frame(c->liveness, message->header.seconds / part->count);
+    resr_liveness_busy(c->liveness, rank, resr_scheduler_in_flight(c->scheduler, rank) > 0,
+                       resr_clock_ns());
+    int ret = c->gone[rank] ? revive(c, rank) : 0;
+    return ret == 0 && accepted > 0
+               ? resr_report_part(c->parts.report, part, rank, message->header.seconds)
+               : ret;
+}
+
+/* The rank is given up: its parts go to others. */
+static int lose_rank(ResrCoordinator *c, int rank)
+{
+    resr_scheduler_lose(c->scheduler, rank);
+    resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
+    if (c->parts.checkpoint)
+        resr_checkpoint_strike(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
+    if (resr_scheduler_live(c->scheduler) > 0)
+        return 0;
+    return resr_fail(RESR_ERR_STOPPED,
+                     "no rank is left that answers; run the same command again to go on");
+}
+
+/* A part failed: a device that failed is out, anything else gets another attempt elsewhere. */
+static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
+{
+    const ResrWireHeader *header = &message->header;
+    if (!resr_scheduler_done(c->scheduler, rank, &header->part))
+        return 0;
+    if (header->code == RESR_ERR_STOPPED && c->stopping)
+        return 0;
+    if (header->part.attempt >= RESR_MAX_ATTEMPTS)
+        return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
+                         header->text);
+    resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
+                  c->parts.ranks[rank].host, header->text, header->part.first,
+                  header->part.first + header->part.count - 1);
+    resr_scheduler_requeue(c->scheduler, &header->part);
+    return header->code == RESR_ERR_DEVICE ? lose_rank(c, rank) : 0;
+}
+
+static int take_alive(ResrCoordinator *c, const ResrMessage *message, int rank)
+{
+    bool news =
+        resr_liveness_progress(c->liveness, rank, message->header.progress, resr_clock_ns());
+    return news && c->gone[rank] ? revive(c, rank) : 0;
 }
 
 /* Handles a message from a worker, or from rank 0's own compute thread; frees it. */
 static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     int ret = 0;
+    resr_liveness_heard(c->liveness, rank, resr_clock_ns());
     switch (message->header.kind) {
     case RESR_WIRE_RESULT:
         ret = take_result(c, message, rank);
         break;
     case RESR_WIRE_FAILURE:
-        ret = resr_fail(message->header.code, "rank %d on %s: %s", rank, c->ranks[rank].host,
-                        message->header.text);
+        ret = take_failure(c, message, rank);
+        break;
+    case RESR_WIRE_ALIVE:
+        ret = take_alive(c, message, rank);
+        break;
+    case RESR_WIRE_RETURN:
+        if (resr_scheduler_done(c->scheduler, rank, &message->header.part) && !c->stopping)
+            resr_scheduler_requeue(c->scheduler, &message->header.part);
         break;
     case RESR_WIRE_BYE:
-        c->byes++;
+        c->said_bye[rank] = true;
         break;
     default:
         ret = resr_fail(RESR_ERR_DATA, "rank %d sent a message of kind %u", rank,
@@ -115,98 +221,250 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
     return ret;
 }
 
+/* Results in order to the encoder. */
+static void deliver(ResrCoordinator *c, bool *active)
+{
+    ResrFrame **slot = slot_of(c->window.done, &c->window, c->delivered);
+    while (*slot) {
+        resr_pipeline_give(c->parts.pipeline, *slot);
+        *slot = NULL;
+        slot = slot_of(c->window.done, &c->window, ++c->delivered);
+        *active = true;
+    }
+}
+
+static int poll_mail(ResrCoordinator *c, bool *active)
+{
+    ResrMessage *message;
+    int rank;
+    int ret = resr_mail_poll(c->mail, &message, &rank);
+    if (ret < 0) {
+        c->broken = true;
+        return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again to go on: ");
+    }
+    if (resr_mail_active(c->mail))
+        *active = true;
+    return message ? handle(c, message, rank) : 0;
+}
+
 static int collect(ResrCoordinator *c, bool *active)
 {
     ResrMessage *message = NULL;
-    int rank = 0, ret = 0;
-    if (c->mail)
-        ret = c->broken = resr_mail_poll(c->mail, &message, &rank);
-    if (c->mail && resr_mail_active(c->mail))
-        *active = true;
-    if (ret == 0 && message)
-        ret = handle(c, message, rank);
-    while (ret == 0 && c->compute && (message = resr_compute_poll(c->compute))) {
+    int ret = c->mail ? poll_mail(c, active) : 0;
+    while (ret == 0 && c->parts.compute && (message = resr_compute_poll(c->parts.compute))) {
         *active = true;
         ret = handle(c, message, 0);
     }
-    ResrFrame **slot = &c->window.done[c->delivered % c->window.size];
-    while (ret == 0 && *slot) {
-        resr_pipeline_give(c->pipeline, *slot);
-        *slot = NULL;
-        slot = &c->window.done[++c->delivered % c->window.size];
-        *active = true;
+    if (ret == 0)
+        deliver(c, active);
+    return ret;
+}
+
+/* A message of no content to every rank that is there. */
+static int tell_all(ResrCoordinator *c, ResrWireKind kind)
+{
+    int ret = 0;
+    for (int i = 1; c->mail && i < c->parts.plan->ranks && ret == 0; i++) {
+        ResrMessage *message;
+        if (c->gone[i])
+            continue;
+        ret = resr_message_create(&message, kind);
+        if (ret == 0)
+            ret = resr_mail_send(c->mail, i, message);
     }
     return ret;
 }
 
-static int run_loop(ResrCoordinator *c, const volatile int *stop_signal)
+/* Who does not answer, or does not get on? */
+static int check_ranks(ResrCoordinator *c, int64_t now_ns)
 {
-    ResrProgress progress;
-    ResrIdle idle = {0};
     int ret = 0;
-    resr_progress_start(&progress, c->options->progress, c->plan->frames_estimate);
+    resr_liveness_heard(c->liveness, 0, now_ns);
+    if (c->parts.compute)
+        resr_liveness_progress(c->liveness, 0, resr_compute_progress(c->parts.compute), now_ns);
+    for (int i = 0; i < c->parts.plan->ranks && ret == 0; i++) {
+        bool silent, computes = c->parts.ranks[i].threads > 0;
+        double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
+        if (seconds <= 0)
+            continue;
+        resr_log_warn("rank %d on %s %s for %.1f s: it is left out%s", i, c->parts.ranks[i].host,
+                      silent ? "has not been heard of" : "has not finished a frame", seconds,
+                      computes ? ", and its frames go to others" : "");
+        if (computes)
+            ret = lose_rank(c, i);
+        c->gone[i] = true;
+    }
+    return ret;
+}
+
+/* Does a kill now cost so much computing that batch files are worth it? */
+static void weigh_checkpoint(ResrCoordinator *c)
+{
+    const ResrPlan *plan = c->parts.plan;
+    int64_t frames = 0;
+    double seconds = 0;
+    for (int i = 0; i < plan->ranks; i++) {
+        frames += c->parts.ranks[i].frames;
+        seconds += c->parts.ranks[i].compute_seconds;
+    }
+    if (!c->parts.checkpoint || frames == 0 || resr_checkpoint_writes_batches(c->parts.checkpoint))
+        return;
+    double redo =
+        seconds / (double)frames * (double)plan->pool_frames / resr_scheduler_live(c->scheduler);
+    if (redo > RESR_REDO_SECONDS)
+        resr_checkpoint_write_batches(c->parts.checkpoint);
+}
+
+/* What is due from time to time. */
+static int keep_house(ResrCoordinator *c)
+{
+    int64_t now_ns = resr_clock_ns();
+    double beat = resr_plan_heartbeat_seconds(c->parts.plan);
+    int ret = c->parts.checkpoint ? resr_checkpoint_error(c->parts.checkpoint) : 0;
+    *c->parts.turn_ns = now_ns;
+    if (ret < 0 || (double)(now_ns - c->told_ns) * 1e-9 < beat)
+        return ret;
+    c->told_ns = now_ns;
+    weigh_checkpoint(c);
+    ret = tell_all(c, RESR_WIRE_ALIVE);
+    return ret < 0 ? ret : check_ranks(c, now_ns);
+}
+
+/* A signal asked to stop: nothing more is handed out, what was not begun comes back. */
+static int begin_stop(ResrCoordinator *c, int number)
+{
+    ResrMessage *message;
+    c->stopping = true;
+    resr_pipeline_stop_decoding(c->parts.pipeline);
+    while (c->parts.compute && (message = resr_compute_recall(c->parts.compute))) {
+        resr_scheduler_done(c->scheduler, 0, &message->header.part);
+        resr_message_free(message);
+    }
+    if (c->parts.checkpoint)
+        resr_log_info("stopping after signal %d: parts that are being computed are waited for",
+                      number);
+    return tell_all(c, RESR_WIRE_RECALL);
+}
+
+static int stopped(const ResrCoordinator *c, int number)
+{
+    if (!c->parts.checkpoint)
+        return resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; no output was written", number);
+    return resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; run the same command again to go on",
+                     number);
+}
+
+static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile int *stop_signal)
+{
+    ResrIdle idle = {0};
+    int64_t stop_ns = 0;
+    int ret = 0;
     while (ret == 0) {
         bool active = false;
         ret = feed(c, &active);
         if (ret == 0)
             ret = collect(c, &active);
         if (ret == 0)
-            ret = resr_pipeline_status(c->pipeline);
-        if (ret == 0 && *stop_signal)
-            ret = resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; no output was written",
-                            *stop_signal);
-        if (ret == 0 && resr_pipeline_at_end(c->pipeline) && c->delivered == c->decoded)
+            ret = resr_pipeline_status(c->parts.pipeline);
+        if (ret == 0)
+            ret = keep_house(c);
+        if (ret == 0 && *stop_signal && !c->stopping) {
+            stop_ns = resr_clock_ns();
+            ret = begin_stop(c, *stop_signal);
+        }
+        double limit = *stop_signal == SIGUSR1 ? RESR_DRAIN_NOTICE_SECONDS : RESR_DRAIN_SECONDS;
+        if (ret == 0 && c->stopping &&
+            (!c->parts.checkpoint || resr_scheduler_in_flight(c->scheduler, -1) == 0 ||
+             resr_clock_seconds_since(stop_ns) > limit))
+            ret = stopped(c, *stop_signal);
+        if (ret == 0 && !c->stopping && resr_pipeline_at_end(c->parts.pipeline) &&
+            c->delivered == c->decoded)
             break;
-        resr_progress_update(&progress, resr_pipeline_encoded(c->pipeline));
+        resr_progress_update(progress, resr_pipeline_encoded(c->parts.pipeline), c->restored);
         resr_idle_turn(&idle, active);
     }
-    if (ret == 0)
-        ret = resr_pipeline_finish(c->pipeline);
-    c->encoded = resr_pipeline_encoded(c->pipeline);
-    resr_progress_end(&progress, c->encoded);
     return ret;
 }
 
-int resr_coordinator_create(ResrCoordinator **out, ResrCompute *compute, const ResrPlan *plan,
-                            const ResrOptions *options, ResrRankInfo *ranks, ResrReport *report)
-{
-    int *computing = NULL, n = 0;
-    int ret = resr_alloc(out, 1, sizeof **out);
-    if (ret < 0)
-        return ret;
-    ResrCoordinator *c = *out;
-    c->compute = compute;
-    c->plan = plan;
-    c->options = options;
-    c->ranks = ranks;
-    c->report = report;
-    c->window.size = plan->pool_frames;
-    if (plan->ranks > 1)
-        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
-    if (ret == 0)
-        ret = resr_alloc(&computing, (size_t)plan->ranks, sizeof *computing);
-    for (int i = 0; ret == 0 && i < plan->ranks; i++)
-        if (ranks[i].threads > 0)
-            computing[n++] = i;
-    if (ret == 0)
-        ret = resr_scheduler_create(&c->scheduler, plan, options->schedule, computing, n);
-    free(computing);
-    if (ret == 0)
-        ret = resr_alloc(&c->window.waiting, (size_t)c->window.size, sizeof(ResrFrame *));
-    if (ret == 0)
-        ret = resr_alloc(&c->window.done, (size_t)c->window.size, sizeof(ResrFrame *));
-    return ret;
-}
-
-int resr_coordinator_run(ResrCoordinator *c, ResrPipeline *pipeline,
+/* The encoder finishes the output; ranks and signals are still looked after. */
+static int finish_output(ResrCoordinator *c, ResrProgress *progress,
                          const volatile int *stop_signal)
 {
-    c->pipeline = pipeline;
-    int ret = run_loop(c, stop_signal);
+    ResrIdle idle = {0};
+    int ret = 0;
+    resr_pipeline_finish(c->parts.pipeline);
+    while (ret == 0 && !resr_pipeline_finished(c->parts.pipeline)) {
+        bool active = false;
+        ret = collect(c, &active);
+        if (ret == 0)
+            ret = keep_house(c);
+        if (ret == 0 && *stop_signal)
+            ret = stopped(c, *stop_signal);
+        resr_progress_update(progress, resr_pipeline_encoded(c->parts.pipeline), c->restored);
+        resr_idle_turn(&idle, active);
+    }
+    return ret < 0 ? ret : resr_pipeline_status(c->parts.pipeline);
+}
+
+int resr_coordinator_run(ResrCoordinator *c, const volatile int *stop_signal)
+{
+    ResrProgress progress;
+    resr_progress_start(&progress, c->parts.options->progress, c->parts.plan->frames_estimate);
+    int ret = run_loop(c, &progress, stop_signal);
+    if (ret == 0)
+        ret = finish_output(c, &progress, stop_signal);
+    c->encoded = resr_pipeline_encoded(c->parts.pipeline);
+    resr_progress_end(&progress, c->encoded, c->restored);
     if (ret == 0 && c->decoded != c->encoded)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "%" PRId64 " frames were decoded but %" PRId64 " were delivered",
                         c->decoded, c->encoded);
+    return ret;
+}
+
+static int create_scheduler(ResrCoordinator *c)
+{
+    const ResrPlan *plan = c->parts.plan;
+    int *computing = NULL, n = 0;
+    int ret = resr_alloc(&computing, (size_t)plan->ranks, sizeof *computing);
+    for (int i = 0; ret == 0 && i < plan->ranks; i++)
+        if (c->parts.ranks[i].threads > 0)
+            computing[n++] = i;
+    if (ret == 0)
+        ret = resr_scheduler_create(&c->scheduler, plan, c->parts.options->schedule, computing, n,
+                                    is_needed, c);
+    free(computing);
+    return ret;
+}
+
+int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *parts)
+{
+    const ResrPlan *plan = parts->plan;
+    double computed, useful;
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrCoordinator *c = *out;
+    size_t ranks = (size_t)plan->ranks, size = (size_t)plan->pool_frames;
+    c->parts = *parts;
+    c->window.size = plan->pool_frames;
+    resr_plan_frame_macs(plan, &computed, &useful);
+    if (plan->ranks > 1)
+        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
+    if (ret == 0)
+        ret = create_scheduler(c);
+    if (ret == 0)
+        ret = resr_liveness_create(&c->liveness, plan->ranks, plan->deadline_seconds,
+                                   RESR_DEADLINE_FRAMES * computed * 2 / RESR_SLOWEST_FLOPS,
+                                   resr_clock_ns());
+    if (ret == 0)
+        ret = resr_alloc(&c->gone, ranks, sizeof *c->gone);
+    if (ret == 0)
+        ret = resr_alloc(&c->said_bye, ranks, sizeof *c->said_bye);
+    if (ret == 0)
+        ret = resr_alloc(&c->window.input, size, sizeof(ResrFrame *));
+    if (ret == 0)
+        ret = resr_alloc(&c->window.done, size, sizeof(ResrFrame *));
     return ret;
 }
 
@@ -216,24 +474,46 @@ void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64
     *frames_out = c->encoded;
 }
 
+/* Every rank but those that are given up has said goodbye. */
+static bool all_said_bye(const ResrCoordinator *c, bool *all)
+{
+    bool said = true;
+    *all = true;
+    for (int i = 1; i < c->parts.plan->ranks; i++) {
+        *all = *all && c->said_bye[i];
+        said = said && (c->said_bye[i] || c->gone[i]);
+    }
+    return said;
+}
+
 static int dismiss_workers(ResrCoordinator *c)
 {
     ResrIdle idle = {0};
-    ResrMessage *message;
-    int rank, ret = c->broken;
-    for (int i = 1; i < c->plan->ranks && ret == 0; i++) {
-        ret = resr_message_create(&message, RESR_WIRE_STOP);
-        if (ret == 0)
-            ret = resr_mail_send(c->mail, i, message);
-    }
-    while (ret == 0 && (c->byes < c->plan->ranks - 1 || resr_mail_sending(c->mail) > 0)) {
+    int64_t start_ns = resr_clock_ns();
+    bool all = false;
+    int ret = c->broken ? RESR_ERR_STOPPED : tell_all(c, RESR_WIRE_STOP);
+    while (ret == 0 && (!all_said_bye(c, &all) || (all && resr_mail_sending(c->mail) > 0))) {
+        ResrMessage *message;
+        int rank;
         ret = resr_mail_poll(c->mail, &message, &rank);
-        if (message && message->header.kind == RESR_WIRE_BYE)
-            c->byes++;
+        if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
+            c->said_bye[rank] = true;
         resr_message_free(message);
+        if (resr_clock_seconds_since(start_ns) > c->parts.plan->deadline_seconds)
+            break;
         resr_idle_turn(&idle, resr_mail_active(c->mail));
     }
-    return ret;
+    return ret == 0 && all ? 0 : RESR_ERR_STOPPED;
+}
+
+static void free_window(Window *window)
+{
+    for (int64_t i = 0; i < window->size; i++) {
+        resr_frame_free(window->input ? window->input[i] : NULL);
+        resr_frame_free(window->done ? window->done[i] : NULL);
+    }
+    free(window->input);
+    free(window->done);
 }
 
 int resr_coordinator_dismiss(ResrCoordinator *c)
@@ -241,18 +521,15 @@ int resr_coordinator_dismiss(ResrCoordinator *c)
     int ret = 0;
     if (!c)
         return 0;
-    if (c->mail) {
+    if (c->mail)
         ret = dismiss_workers(c);
-        if (ret == 0)
-            resr_mail_free(c->mail);
-    }
-    for (int64_t i = 0; i < c->window.size; i++) {
-        resr_frame_free(c->window.waiting ? c->window.waiting[i] : NULL);
-        resr_frame_free(c->window.done ? c->window.done[i] : NULL);
-    }
-    free(c->window.waiting);
-    free(c->window.done);
+    if (ret == 0)
+        resr_mail_free(c->mail);
+    free_window(&c->window);
     resr_scheduler_free(c->scheduler);
+    resr_liveness_free(c->liveness);
+    free(c->gone);
+    free(c->said_bye);
     free(c);
     return ret;
 }

@@ -1,38 +1,52 @@
 #include "mpi/pipeline.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/queue.h"
 #include "mpi/wire.h"
 
+/* Time that a thread spends on frames. */
+typedef struct Work {
+    atomic_llong total_ns, longest_ns;
+    atomic_llong since_ns; /* begin of what it is doing now; 0: it waits */
+} Work;
+
 struct ResrPipeline {
-    ResrDecoder *decoder;
-    ResrSink *sink;
-    const ResrPlan *plan;
-    int64_t max_frames;
-    const char *framehash_path;
-    FILE *framehash;
+    ResrPipelineParts parts;
     sem_t credits;
     ResrQueue *decoded, *encode;
     pthread_t decode_thread, encode_thread;
     bool decode_started, encode_started;
     bool whole; /* the decoder came to the input's end */
-    atomic_bool decode_ended, stop;
+    atomic_bool decode_ended, stop, stop_decoding, finished;
     atomic_llong encoded;
-    atomic_llong decode_ns, encode_ns;
+    Work decoding, encoding;
     pthread_mutex_t lock; /* of status and error */
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
+
+static void begin_work(Work *work)
+{
+    work->since_ns = resr_clock_ns();
+}
+
+static void end_work(Work *work)
+{
+    int64_t ns = resr_clock_ns() - work->since_ns;
+    work->total_ns += ns;
+    if (ns > work->longest_ns)
+        work->longest_ns = ns;
+    work->since_ns = 0;
+}
 
 /* Keeps the first error; the text is the calling thread's. */
 static void record_error(ResrPipeline *pipeline, int status)
@@ -45,29 +59,92 @@ static void record_error(ResrPipeline *pipeline, int status)
     pthread_mutex_unlock(&pipeline->lock);
 }
 
+/* Index after the last frame that must be decoded; INT64_MAX when that is not known. */
+static int64_t decode_end(const ResrPipeline *pipeline)
+{
+    const ResrCheckpoint *checkpoint = pipeline->parts.checkpoint;
+    int64_t end = checkpoint ? resr_checkpoint_frames_total(checkpoint) : -1;
+    if (end < 0)
+        return INT64_MAX;
+    while (end > 0 && resr_checkpoint_stage(checkpoint, end - 1) != RESR_FRAME_DECODED)
+        end--;
+    return end;
+}
+
+/* Frame `index` as an earlier attempt left it, if it did; `decoded` (may be NULL) is what the
+ * decoder has for it and is freed when it is not needed. */
+static int restore(ResrPipeline *pipeline, ResrFrame **out, ResrFrame *decoded, int64_t index)
+{
+    ResrCheckpoint *checkpoint = pipeline->parts.checkpoint;
+    ResrFrameStage stage =
+        checkpoint ? resr_checkpoint_stage(checkpoint, index) : RESR_FRAME_DECODED;
+    int ret = 0;
+    *out = NULL;
+    if (stage == RESR_FRAME_DURABLE)
+        ret = resr_frame_create_mark(out);
+    else if (stage == RESR_FRAME_UPSCALED)
+        ret = resr_checkpoint_load(checkpoint, out, index);
+    if (ret == RESR_ERR_DATA && decoded) {
+        resr_log_warn("%s; it is made again", resr_error_text());
+        ret = 0;
+    }
+    if (ret == 0 && !*out)
+        *out = decoded;
+    else
+        resr_frame_free(decoded);
+    if (*out)
+        (*out)->index = index;
+    return ret;
+}
+
+/* The next frame, or NULL at the end of the input. */
+static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, int64_t end)
+{
+    ResrFrame *decoded = NULL;
+    int64_t total =
+        pipeline->parts.checkpoint ? resr_checkpoint_frames_total(pipeline->parts.checkpoint) : -1;
+    *out = NULL;
+    if (index < end) {
+        int ret = resr_decoder_read(pipeline->parts.decoder, &decoded);
+        if (ret < 0 || !decoded)
+            return ret;
+    } else if (index >= total) {
+        return 0;
+    }
+    int ret = restore(pipeline, out, decoded, index);
+    if (ret == 0 && *out && (*out)->stage == RESR_FRAME_DECODED)
+        resr_frame_hash((*out)->hash, &pipeline->parts.plan->input, *out);
+    return ret;
+}
+
 static void *decode_main(void *argument)
 {
     ResrPipeline *pipeline = argument;
+    int64_t end = decode_end(pipeline), n = 0;
+    bool at_end = false;
     int ret = 0;
-    for (int64_t n = 0; pipeline->max_frames == 0 || n < pipeline->max_frames; n++) {
+    for (; pipeline->parts.max_frames == 0 || n < pipeline->parts.max_frames; n++) {
         ResrFrame *frame = NULL;
         while (sem_wait(&pipeline->credits) != 0) {
             /* interrupted by a signal */
         }
-        if (pipeline->stop)
-            break;
-        int64_t start_ns = resr_clock_ns();
-        ret = resr_decoder_read(pipeline->decoder, &frame);
+        if (pipeline->stop || pipeline->stop_decoding)
+            return NULL;
+        begin_work(&pipeline->decoding);
+        ret = next_frame(pipeline, &frame, n, end);
+        end_work(&pipeline->decoding);
+        at_end = ret == 0 && !frame;
         if (ret < 0 || !frame)
             break;
-        resr_frame_hash(frame->hash, &pipeline->plan->input, frame);
-        pipeline->decode_ns += resr_clock_ns() - start_ns;
+        frame->credit = &pipeline->credits;
         if (!resr_queue_push(pipeline->decoded, frame)) {
             resr_frame_free(frame);
-            break;
+            return NULL;
         }
     }
-    pipeline->whole = ret == 0 && pipeline->max_frames == 0;
+    pipeline->whole = at_end;
+    if (ret == 0 && pipeline->parts.checkpoint)
+        ret = resr_checkpoint_end_of_input(pipeline->parts.checkpoint, n);
     if (ret < 0)
         record_error(pipeline, ret);
     else
@@ -77,28 +154,26 @@ static void *decode_main(void *argument)
 
 static int encode_frame(ResrPipeline *pipeline, ResrFrame *frame)
 {
-    int ret = resr_frame_verify(frame, &pipeline->plan->output);
-    if (ret < 0)
-        return ret;
-    if (pipeline->framehash && fprintf(pipeline->framehash, "%" PRId64 " %" PRId64 " %s\n",
-                                       frame->index, frame->pts, frame->hash) < 0)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", pipeline->framehash_path,
-                         strerror(errno));
-    return resr_sink_write(pipeline->sink, frame);
+    ResrLedgerEntry entry = {.pts = frame->pts, .duration = frame->duration};
+    if (frame->stage == RESR_FRAME_DURABLE)
+        return 0;
+    if (resr_frame_verify(frame, &pipeline->parts.plan->output) < 0)
+        return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
+    resr_hash_from_hex(&entry.hash, frame->hash);
+    int ret = resr_ledger_set(pipeline->parts.ledger, frame->index, &entry);
+    return ret < 0 ? ret : resr_sink_write(pipeline->parts.sink, frame);
 }
 
 static int finish_output(ResrPipeline *pipeline)
 {
     if (pipeline->encoded == 0)
         return resr_fail(RESR_ERR_DATA, "the input holds no frame that can be decoded");
-    if (pipeline->framehash) {
-        int failed = fclose(pipeline->framehash);
-        pipeline->framehash = NULL;
-        if (failed)
-            return resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", pipeline->framehash_path,
-                             strerror(errno));
+    if (pipeline->parts.framehash[0]) {
+        int ret = resr_ledger_write(pipeline->parts.ledger, pipeline->parts.framehash);
+        if (ret < 0)
+            return ret;
     }
-    return resr_sink_finish(pipeline->sink, pipeline->whole);
+    return resr_sink_finish(pipeline->parts.sink, pipeline->whole);
 }
 
 static void *encode_main(void *argument)
@@ -106,43 +181,37 @@ static void *encode_main(void *argument)
     ResrPipeline *pipeline = argument;
     ResrFrame *frame;
     int ret = 0;
-    while (ret == 0 && (frame = resr_queue_pop(pipeline->encode))) {
-        int64_t start_ns = resr_clock_ns();
-        ret = pipeline->stop ? RESR_ERR_STOPPED : encode_frame(pipeline, frame);
+    while (ret == 0 && !pipeline->stop && (frame = resr_queue_pop(pipeline->encode))) {
+        begin_work(&pipeline->encoding);
+        ret = encode_frame(pipeline, frame);
+        end_work(&pipeline->encoding);
         resr_frame_free(frame);
-        pipeline->encode_ns += resr_clock_ns() - start_ns;
         if (ret == 0)
             pipeline->encoded++;
-        sem_post(&pipeline->credits);
     }
     int64_t start_ns = resr_clock_ns();
     if (ret == 0 && !pipeline->stop)
         ret = finish_output(pipeline);
-    pipeline->encode_ns += resr_clock_ns() - start_ns;
+    pipeline->encoding.total_ns += resr_clock_ns() - start_ns;
     if (ret < 0)
         record_error(pipeline, ret);
+    pipeline->finished = true;
     return NULL;
 }
 
-int resr_pipeline_start(ResrPipeline **out, ResrDecoder *decoder, ResrSink *sink,
-                        const ResrPlan *plan, int64_t max_frames, const char *framehash)
+int resr_pipeline_start(ResrPipeline **out, const ResrPipelineParts *parts)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrPipeline *pipeline = *out;
-    pipeline->decoder = decoder;
-    pipeline->sink = sink;
-    pipeline->plan = plan;
-    pipeline->max_frames = max_frames;
-    pipeline->framehash_path = framehash;
+    size_t pool = (size_t)parts->plan->pool_frames;
+    pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->lock, NULL);
-    sem_init(&pipeline->credits, 0, (unsigned)plan->pool_frames);
-    ret = resr_queue_create(&pipeline->decoded, (size_t)plan->pool_frames);
+    sem_init(&pipeline->credits, 0, (unsigned)pool);
+    ret = resr_queue_create(&pipeline->decoded, pool);
     if (ret == 0)
-        ret = resr_queue_create(&pipeline->encode, (size_t)plan->pool_frames);
-    if (ret == 0 && framehash[0] && !(pipeline->framehash = fopen(framehash, "we")))
-        ret = resr_fail(RESR_ERR_EXISTS, "%s: cannot be created: %s", framehash, strerror(errno));
+        ret = resr_queue_create(&pipeline->encode, pool);
     if (ret == 0) {
         pipeline->decode_started =
             pthread_create(&pipeline->decode_thread, NULL, decode_main, pipeline) == 0;
@@ -154,6 +223,7 @@ int resr_pipeline_start(ResrPipeline **out, ResrDecoder *decoder, ResrSink *sink
     }
     if (ret < 0) {
         resr_pipeline_stop(pipeline);
+        resr_pipeline_free(pipeline);
         *out = NULL;
     }
     return ret;
@@ -167,6 +237,12 @@ ResrFrame *resr_pipeline_next(ResrPipeline *pipeline)
 bool resr_pipeline_at_end(ResrPipeline *pipeline)
 {
     return pipeline->decode_ended && resr_queue_length(pipeline->decoded) == 0;
+}
+
+void resr_pipeline_stop_decoding(ResrPipeline *pipeline)
+{
+    pipeline->stop_decoding = true;
+    resr_queue_close(pipeline->decoded);
 }
 
 void resr_pipeline_give(ResrPipeline *pipeline, ResrFrame *frame)
@@ -190,19 +266,33 @@ int resr_pipeline_status(ResrPipeline *pipeline)
     return status;
 }
 
-int resr_pipeline_finish(ResrPipeline *pipeline)
+void resr_pipeline_finish(ResrPipeline *pipeline)
 {
     resr_queue_close(pipeline->encode);
-    if (pipeline->encode_started)
-        pthread_join(pipeline->encode_thread, NULL);
-    pipeline->encode_started = false;
-    return resr_pipeline_status(pipeline);
+}
+
+bool resr_pipeline_finished(const ResrPipeline *pipeline)
+{
+    return pipeline->finished;
 }
 
 void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double *encode)
 {
-    *decode = (double)pipeline->decode_ns * 1e-9;
-    *encode = (double)pipeline->encode_ns * 1e-9;
+    *decode = (double)pipeline->decoding.total_ns * 1e-9;
+    *encode = (double)pipeline->encoding.total_ns * 1e-9;
+}
+
+void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *longest)
+{
+    const Work *works[] = {&pipeline->decoding, &pipeline->encoding};
+    *now = *longest = 0;
+    for (int i = 0; i < 2; i++) {
+        int64_t since_ns = works[i]->since_ns;
+        double busy = since_ns ? resr_clock_seconds_since(since_ns) : 0;
+        double most = (double)works[i]->longest_ns * 1e-9;
+        *now = busy > *now ? busy : *now;
+        *longest = most > *longest ? most : *longest;
+    }
 }
 
 static void free_frame(void *item)
@@ -224,10 +314,17 @@ void resr_pipeline_stop(ResrPipeline *pipeline)
         pthread_join(pipeline->decode_thread, NULL);
     if (pipeline->encode_started)
         pthread_join(pipeline->encode_thread, NULL);
+    pipeline->decode_started = pipeline->encode_started = false;
     resr_queue_destroy(pipeline->decoded, free_frame);
     resr_queue_destroy(pipeline->encode, free_frame);
-    if (pipeline->framehash)
-        fclose(pipeline->framehash);
+    pipeline->decoded = pipeline->encode = NULL;
+}
+
+void resr_pipeline_free(ResrPipeline *pipeline)
+{
+    if (!pipeline)
+        return;
+    resr_pipeline_stop(pipeline);
     sem_destroy(&pipeline->credits);
     pthread_mutex_destroy(&pipeline->lock);
     free(pipeline);

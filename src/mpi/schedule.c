@@ -8,8 +8,10 @@
 
 typedef struct RankState {
     int rank;
+    bool lost;
     int in_flight;
-    int64_t batch; /* static: the batch it is at, and the next frame of it */
+    ResrPart parts[RESR_PARTS_IN_FLIGHT]; /* the first in_flight of them */
+    int64_t batch;                        /* static: the batch it is at, and the next frame of it */
     int64_t frame;
 } RankState;
 
@@ -19,6 +21,10 @@ struct ResrScheduler {
     bool fixed;            /* --schedule static */
     int64_t decoded, next; /* pull: first frame not handed out */
     bool at_end;
+    ResrFrameNeeded needed;
+    void *user;
+    int again_count; /* parts to be sent again; at most all that can be in flight */
+    ResrPart *again;
     int n, turn;
     RankState ranks[];
 };
@@ -32,7 +38,7 @@ static int64_t first_frame_of(const ResrUnits *units, int64_t batch)
 }
 
 int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedule, const int *ranks,
-                          int n)
+                          int n, ResrFrameNeeded needed, void *user)
 {
     int ret = resr_alloc(out, 1, sizeof(ResrScheduler) + (size_t)n * sizeof(RankState));
     if (ret < 0)
@@ -41,14 +47,21 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     scheduler->units = plan->units;
     scheduler->part_frames = plan->part_frames;
     scheduler->fixed = schedule == RESR_SCHEDULE_STATIC;
+    scheduler->needed = needed;
+    scheduler->user = user;
     scheduler->n = n;
     for (int i = 0; i < n; i++)
-        scheduler->ranks[i] = (RankState){ranks[i], 0, i, first_frame_of(&plan->units, i)};
-    return 0;
+        scheduler->ranks[i] =
+            (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
+    return resr_alloc(&scheduler->again, (size_t)n * RESR_PARTS_IN_FLIGHT + 1,
+                      sizeof *scheduler->again);
 }
 
 void resr_scheduler_free(ResrScheduler *scheduler)
 {
+    if (!scheduler)
+        return;
+    free(scheduler->again);
     free(scheduler);
 }
 
@@ -58,23 +71,55 @@ void resr_scheduler_update(ResrScheduler *scheduler, int64_t decoded, bool at_en
     scheduler->at_end = at_end;
 }
 
+static RankState *find_rank(const ResrScheduler *scheduler, int rank)
+{
+    for (int i = 0; i < scheduler->n; i++)
+        if (scheduler->ranks[i].rank == rank)
+            return (RankState *)&scheduler->ranks[i];
+    return NULL;
+}
+
+/* The live rank with the fewest parts in flight that has room for one more. */
+static RankState *idlest(ResrScheduler *scheduler)
+{
+    RankState *best = NULL;
+    for (int i = 0; i < scheduler->n; i++) {
+        RankState *state = &scheduler->ranks[i];
+        if (!state->lost && state->in_flight < RESR_PARTS_IN_FLIGHT &&
+            (!best || state->in_flight < best->in_flight))
+            best = state;
+    }
+    return best;
+}
+
+static bool give(RankState *state, const ResrPart *part, int *rank)
+{
+    state->parts[state->in_flight++] = *part;
+    *rank = state->rank;
+    return true;
+}
+
 /* Frames of a part near the end: what is left, shared among all slots, as a power of two. */
 static int64_t tail_frames(const ResrScheduler *scheduler)
 {
     int64_t left = scheduler->decoded - scheduler->next;
-    int64_t slots = (int64_t)scheduler->n * RESR_PARTS_IN_FLIGHT;
+    int64_t slots = (int64_t)resr_scheduler_live(scheduler) * RESR_PARTS_IN_FLIGHT;
     int64_t frames = scheduler->part_frames;
     while (frames > 1 && frames * slots > left)
         frames /= 2;
     return frames;
 }
 
-/* Cuts a part that begins at `first`; false if its frames are not all there yet. */
+/* Cuts a part that begins at `first`; false if its frames are not all there yet. It ends before the
+ * first frame that an earlier attempt has made. */
 static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t first, int64_t frames)
 {
     int64_t end = resr_units_batch_end(&scheduler->units, first);
     if (end > first + frames)
         end = first + frames;
+    for (int64_t i = first + 1; i < end && i < scheduler->decoded; i++)
+        if (!scheduler->needed(scheduler->user, i))
+            end = i;
     if (end > scheduler->decoded) {
         if (!scheduler->at_end || first >= scheduler->decoded)
             return false;
@@ -85,49 +130,114 @@ static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t fir
     return true;
 }
 
+/* The first frame from `frame` on that is needed, or the first that is not there yet. */
+static int64_t skip_made(const ResrScheduler *scheduler, int64_t frame, int64_t end)
+{
+    while (frame < end && frame < scheduler->decoded && !scheduler->needed(scheduler->user, frame))
+        frame++;
+    return frame;
+}
+
+/* Static: the next frame of a rank, past those that are made. */
+static void advance_static(const ResrScheduler *scheduler, RankState *state)
+{
+    for (;;) {
+        int64_t first = first_frame_of(&scheduler->units, state->batch);
+        int64_t end = resr_units_batch_end(&scheduler->units, first);
+        state->frame = skip_made(scheduler, state->frame, end);
+        if (state->frame < end)
+            return;
+        state->batch += scheduler->n;
+        state->frame = first_frame_of(&scheduler->units, state->batch);
+    }
+}
+
 static bool next_static(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[(scheduler->turn + i) % scheduler->n];
-        if (state->in_flight >= RESR_PARTS_IN_FLIGHT ||
+        RankState *taker = state->lost ? idlest(scheduler) : state;
+        advance_static(scheduler, state);
+        if (!taker || taker->in_flight >= RESR_PARTS_IN_FLIGHT ||
             !cut_part(scheduler, part, state->frame, scheduler->part_frames))
             continue;
         state->frame = part->first + part->count;
-        if (state->frame == resr_units_batch_end(&scheduler->units, part->first)) {
-            state->batch += scheduler->n;
-            state->frame = first_frame_of(&scheduler->units, state->batch);
-        }
-        state->in_flight++;
-        *rank = state->rank;
         scheduler->turn = (scheduler->turn + i + 1) % scheduler->n;
-        return true;
+        return give(taker, part, rank);
     }
     return false;
 }
 
 bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
+    RankState *best = idlest(scheduler);
+    if (best && scheduler->again_count > 0) {
+        *part = scheduler->again[0];
+        memmove(scheduler->again, scheduler->again + 1,
+                (size_t)--scheduler->again_count * sizeof *scheduler->again);
+        return give(best, part, rank);
+    }
     if (scheduler->fixed)
         return next_static(scheduler, part, rank);
-    RankState *best = NULL;
-    for (int i = 0; i < scheduler->n; i++) {
-        RankState *state = &scheduler->ranks[i];
-        if (state->in_flight < RESR_PARTS_IN_FLIGHT &&
-            (!best || state->in_flight < best->in_flight))
-            best = state;
-    }
+    scheduler->next = skip_made(scheduler, scheduler->next, scheduler->decoded);
     int64_t frames = scheduler->at_end ? tail_frames(scheduler) : scheduler->part_frames;
     if (!best || !cut_part(scheduler, part, scheduler->next, frames))
         return false;
     scheduler->next += part->count;
-    best->in_flight++;
-    *rank = best->rank;
-    return true;
+    return give(best, part, rank);
 }
 
-void resr_scheduler_done(ResrScheduler *scheduler, int rank)
+bool resr_scheduler_done(ResrScheduler *scheduler, int rank, const ResrPart *part)
 {
+    RankState *state = find_rank(scheduler, rank);
+    for (int i = 0; state && i < state->in_flight; i++) {
+        if (state->parts[i].first != part->first || state->parts[i].attempt != part->attempt)
+            continue;
+        memmove(&state->parts[i], &state->parts[i + 1],
+                (size_t)(--state->in_flight - i) * sizeof state->parts[0]);
+        return true;
+    }
+    return false;
+}
+
+void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part)
+{
+    ResrPart *again = &scheduler->again[scheduler->again_count++];
+    *again = *part;
+    again->attempt++;
+}
+
+void resr_scheduler_lose(ResrScheduler *scheduler, int rank)
+{
+    RankState *state = find_rank(scheduler, rank);
+    if (!state || state->lost)
+        return;
+    state->lost = true;
+    for (int i = 0; i < state->in_flight; i++)
+        resr_scheduler_requeue(scheduler, &state->parts[i]);
+    state->in_flight = 0;
+}
+
+void resr_scheduler_revive(ResrScheduler *scheduler, int rank)
+{
+    RankState *state = find_rank(scheduler, rank);
+    if (state)
+        state->lost = false;
+}
+
+int resr_scheduler_in_flight(const ResrScheduler *scheduler, int rank)
+{
+    int parts = 0;
     for (int i = 0; i < scheduler->n; i++)
-        if (scheduler->ranks[i].rank == rank)
-            scheduler->ranks[i].in_flight--;
+        if (!scheduler->ranks[i].lost && (rank < 0 || scheduler->ranks[i].rank == rank))
+            parts += scheduler->ranks[i].in_flight;
+    return parts;
+}
+
+int resr_scheduler_live(const ResrScheduler *scheduler)
+{
+    int live = 0;
+    for (int i = 0; i < scheduler->n; i++)
+        live += !scheduler->ranks[i].lost;
+    return live;
 }

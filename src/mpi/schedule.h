@@ -6,15 +6,21 @@
 #include "job/options.h"
 #include "job/plan.h"
 
-/* Which frames go to which rank next. Pure bookkeeping: no MPI, no frames, no clock.
+/* Which frames go to which rank next, and which are there now. Pure bookkeeping: no MPI, no frames,
+ * no clock.
  * Pull: a part goes to the rank with the fewest parts in flight. Once the end of the video is
  * known, parts are halved as the work runs out, so that no rank ends far behind the others.
- * Static: batch b belongs to the computing rank b mod N, undivided unless memory is short. */
+ * Static: batch b belongs to the computing rank b mod N, undivided unless memory is short.
+ * Parts of ranks that were lost go first, to whoever has room. */
 typedef struct ResrScheduler ResrScheduler;
+
+/* Is frame `index` still to be computed? Asked for frames that are there. */
+typedef bool (*ResrFrameNeeded)(void *user, int64_t index);
 
 /* `ranks`: the `n` computing ranks. */
 RESR_MUST_CHECK int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedule,
-                                          const int *ranks, int n);
+                                          const int *ranks, int n, ResrFrameNeeded needed,
+                                          void *user);
 void resr_scheduler_free(ResrScheduler *scheduler);
 
 /* `decoded`: frames that are there, from 0 without gaps; `at_end`: no more will come. */
@@ -23,7 +29,23 @@ void resr_scheduler_update(ResrScheduler *scheduler, int64_t decoded, bool at_en
 /* The next part that can be sent now and its rank; false if there is none. */
 bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank);
 
-/* A part of `rank` has come back. */
-void resr_scheduler_done(ResrScheduler *scheduler, int rank);
+/* Part (first, attempt) of `rank` has come back, or was given up: it is no longer in flight. False
+ * if it was not. */
+bool resr_scheduler_done(ResrScheduler *scheduler, int rank, const ResrPart *part);
+
+/* A part that came back unfinished is to be sent again, as another attempt. */
+void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part);
+
+/* `rank` gets nothing more; what it has goes to others. */
+void resr_scheduler_lose(ResrScheduler *scheduler, int rank);
+
+/* It can be used again. */
+void resr_scheduler_revive(ResrScheduler *scheduler, int rank);
+
+/* Parts in flight on `rank`, or on all live ranks (rank < 0). */
+int resr_scheduler_in_flight(const ResrScheduler *scheduler, int rank);
+
+/* Ranks that are not lost. */
+int resr_scheduler_live(const ResrScheduler *scheduler);
 
 #endif

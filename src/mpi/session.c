@@ -1,6 +1,8 @@
 #include "mpi/session.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +16,12 @@
 #include "job/info.h"
 #include "mpi/coordinator.h"
 #include "mpi/launch.h"
+#include "mpi/watchdog.h"
 #include "mpi/worker.h"
 #include "net/probe.h"
 #include "net/upscale.h"
 
-/* What a job needs on a rank, in one place so that one function frees it. */
+/* What a job needs on a rank, in one place so that one function ends it. */
 typedef struct Job {
     ResrSession *session;
     ResrPlan plan;
@@ -26,42 +29,152 @@ typedef struct Job {
     ResrCompute *compute;
     /* rank 0 only */
     ResrDecoder *decoder;
+    ResrSinkPlan output;
     ResrSink *sink;
+    ResrCheckpoint *checkpoint; /* NULL: none */
+    bool finished;              /* an earlier attempt published the output */
+    char folder[PATH_MAX];      /* the job's */
+    bool ran;                   /* frames have moved */
+    ResrLedger ledger;
     ResrPipeline *pipeline;
     ResrCoordinator *coordinator;
+    ResrWatchdog *watchdog;
+    atomic_llong turn_ns;
     ResrReport *report;
     ResrRankInfo *ranks;
 } Job;
 
+/* Rank 0, the job's frames are all out of the threads' hands: what is on disk is settled, and
+ * status.json says how. */
+static int settle_checkpoint(Job *job, int ret)
+{
+    ResrCheckpoint *checkpoint = job->checkpoint;
+    if (!checkpoint)
+        return ret;
+    if (ret == 0)
+        ret = resr_checkpoint_finish(checkpoint, job->session->lost);
+    else if (ret == RESR_ERR_STOPPED && resr_checkpoint_drain(checkpoint) < 0)
+        ret = resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
+    if (ret < 0)
+        resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
+                             resr_error_text());
+    return ret;
+}
+
 /* The unfinished output goes first: after a signal there may be little time. The workers are told
  * to stop before this rank waits for its own compute thread. */
-static void free_job(Job *job)
+static int end_job(Job *job, int ret)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
+    resr_watchdog_stop(job->watchdog);
     resr_pipeline_stop(job->pipeline);
     resr_sink_close(job->sink);
     if (resr_coordinator_dismiss(job->coordinator) < 0)
         job->session->lost = true;
+    if (error[0])
+        resr_fail(0, "%s", error);
+    if (job->ran || job->finished)
+        ret = settle_checkpoint(job, ret);
+    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
     resr_compute_stop(job->compute);
     resr_decoder_close(job->decoder);
     resr_report_free(job->report);
     resr_model_free(job->model);
+    resr_checkpoint_close(job->checkpoint);
+    resr_pipeline_free(job->pipeline);
+    resr_ledger_clear(&job->ledger);
     free(job->ranks);
     if (error[0])
         resr_fail(0, "%s", error);
+    return ret;
 }
 
-/* Rank 0: opens the input and the model, settles the output and the plan. Nothing is written. */
+/* OUTPUT.resr, unless --job-dir says else. */
+static int name_folder(char out[PATH_MAX], const ResrOptions *options, const char *ending)
+{
+    bool given = options->job_dir[0];
+    int used = snprintf(out, PATH_MAX, "%s%s", given ? options->job_dir : options->output,
+                        given && strcmp(ending, ".resr") == 0 ? "" : ending);
+    return used < PATH_MAX
+               ? 0
+               : resr_fail(RESR_ERR_USAGE, "%.64s...: the path is too long", options->output);
+}
+
+/* A class that an earlier attempt ran in holds; an explicit --precision must agree with it. */
+static int adopt_class(Job *job)
+{
+    const char *class = resr_checkpoint_class(job->checkpoint);
+    const char *precision = job->plan.precision;
+    size_t length = strlen(precision);
+    if (strcmp(precision, "auto") != 0 &&
+        !(strncmp(class, precision, length) == 0 && (!class[length] || class[length] == '-')))
+        return resr_fail(RESR_ERR_MISMATCH,
+                         "%s: the job was begun in numerics class %s; --precision %s would give "
+                         "other pixels. Leave the option out to go on, or remove %s.resr to start "
+                         "over",
+                         job->session->options.output, class, precision,
+                         job->session->options.output);
+    snprintf(job->plan.numerics_class, sizeof job->plan.numerics_class, "%s", class);
+    return 0;
+}
+
+/* Rank 0: opens the job folder and finds out what is done. */
+static int open_checkpoint(Job *job)
+{
+    const ResrOptions *options = &job->session->options;
+    ResrManifest *manifest = NULL;
+    bool resumed;
+    if (options->checkpoint == RESR_CHECKPOINT_OFF || !job->output.segmented)
+        return 0;
+    int ret = name_folder(job->folder, options, ".resr");
+    if (ret == 0)
+        ret = resr_manifest_create(&manifest, options, &job->plan, job->model, job->output.encoder,
+                                   job->output.library);
+    if (ret == 0)
+        ret = resr_checkpoint_open(&job->checkpoint, job->folder, options->output, manifest,
+                                   &job->ledger, &resumed, &job->finished);
+    return ret == 0 && resumed ? adopt_class(job) : ret;
+}
+
+/* Has the job a folder with a manifest? Then an output that exists may be its own. */
+static bool was_begun(const ResrOptions *options)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    if (options->checkpoint == RESR_CHECKPOINT_OFF || name_folder(folder, options, ".resr") < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/manifest.json", folder);
+    return access(path, F_OK) == 0;
+}
+
+static int check_outputs(const ResrOptions *options)
+{
+    char frames[PATH_MAX];
+    int ret = resr_publish_check(options->output, options->input, options->overwrite);
+    if (ret == RESR_ERR_EXISTS && was_begun(options))
+        ret = 0;
+    if (ret == 0 && options->framehash[0])
+        ret = resr_publish_check(options->framehash, options->input, true);
+    if (ret == 0 && options->report[0])
+        ret = resr_publish_check(options->report, options->input, true);
+    if (ret == 0 && options->keep_frames && !was_begun(options)) {
+        ret = name_folder(frames, options, ".frames");
+        if (ret == 0)
+            ret = resr_publish_check(frames, NULL, options->overwrite);
+    }
+    return ret;
+}
+
+/* Rank 0: opens the input and the model, settles the output and the plan, and finds what an earlier
+ * attempt has done. */
 static int plan_job(Job *job)
 {
     ResrOptions *options = &job->session->options;
     bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
-    ResrFormat output;
     int width_px, height_px;
     int ret = resr_decoder_open(&job->decoder, options->input, 0);
     if (ret == 0 && !dry_run)
-        ret = resr_publish_check(options->output, options->input, options->overwrite);
+        ret = check_outputs(options);
     if (ret == 0)
         ret = resr_model_find(&job->model, options->model_path[0] ? options->model_path : NULL,
                               options->model_name[0] ? options->model_name : NULL,
@@ -76,16 +189,21 @@ static int plan_job(Job *job)
     const ResrVideoInfo *info = resr_decoder_info(job->decoder);
     ret = resr_plan_output_size(&width_px, &height_px, options, info, spec);
     if (ret == 0)
-        ret = resr_sink_plan(&output, options->output, options->input, info, width_px, height_px,
-                             &options->encode);
+        ret = resr_sink_plan(&job->output, options->output, options->input, info, width_px,
+                             height_px, &options->encode);
     if (ret == 0)
-        ret = resr_plan_make(&job->plan, options, info, &output, job->model, job->session->ranks);
+        ret = resr_plan_make(&job->plan, options, info, &job->output.format, job->model,
+                             job->session->ranks);
+    if (ret == 0 && !dry_run)
+        ret = open_checkpoint(job);
+    if (ret == 0 && !dry_run && !job->finished)
+        ret = resr_publish_check(options->output, options->input, options->overwrite);
     return ret;
 }
 
 static void describe_rank(ResrRankInfo *info, int rank)
 {
-    *info = (ResrRankInfo){.rank = rank};
+    *info = (ResrRankInfo){.rank = rank, .pid = (int32_t)getpid()};
     gethostname(info->host, sizeof info->host - 1);
     snprintf(info->cpu, sizeof info->cpu, "%s", resr_cpu_brand());
 }
@@ -124,9 +242,19 @@ static int alloc_answers(Job *job, Answers *answers)
     return ret;
 }
 
-/* Rank 0: the numerics class that the job runs in, from all ranks' probes. */
+/* Rank 0: the numerics class that the job runs in, from all ranks' probes, unless an earlier
+ * attempt has chosen it. */
 static int choose_class(Job *job, const Answers *answers)
 {
+    char *class = job->plan.numerics_class;
+    for (int i = 0; i < job->plan.ranks && class[0]; i++)
+        if (resr_probe_fastest(&job->ranks[i].probe, class))
+            return 0;
+    if (class[0])
+        return resr_fail(RESR_ERR_DEVICE,
+                         "%s: the job was begun in numerics class %s, which no rank here can run; "
+                         "go on where it was begun, or remove the job's folder to start over",
+                         job->session->options.output, class);
     ResrProbe *probes = NULL;
     int ret = resr_alloc(&probes, (size_t)job->plan.ranks, sizeof *probes);
     if (ret < 0)
@@ -193,18 +321,99 @@ cleanup:
     return ret;
 }
 
+static void segment_path(void *user, char *out, int64_t number)
+{
+    resr_checkpoint_segment_path(((Job *)user)->checkpoint, out, number);
+}
+
+static int commit_segment(void *user, const ResrSegmentInfo *info)
+{
+    Job *job = user;
+    return resr_checkpoint_commit(job->checkpoint, info, &job->ledger);
+}
+
+static int publishing(void *user, const char *temporary)
+{
+    return resr_checkpoint_publishing(((Job *)user)->checkpoint, temporary);
+}
+
+/* Rank 0: the checkpoint begins, or the output's finished segments are taken over. */
+static int begin_checkpoint(Job *job)
+{
+    const ResrOptions *options = &job->session->options;
+    const ResrVideoInfo *info = resr_decoder_info(job->decoder);
+    ResrCheckpointPlan plan = {
+        .plan = &job->plan,
+        .info = {&job->plan.output, info->time_base_num, info->time_base_den, job->model->name,
+                 job->model->sha256, job->plan.numerics_class},
+        .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames};
+    int ret = options->keep_frames ? name_folder(plan.frames_folder, options, ".frames") : 0;
+    return ret < 0 ? ret : resr_checkpoint_begin(job->checkpoint, &plan);
+}
+
+static int restore_segments(Job *job)
+{
+    int count, ret = 0;
+    const ResrSegmentInfo *segments = resr_checkpoint_segments(job->checkpoint, &count);
+    int64_t frames = 0;
+    for (int i = 0; i < count && ret == 0; i++) {
+        const ResrLedgerEntry *entries = &job->ledger.entries[segments[i].first];
+        size_t n = (size_t)segments[i].frames;
+        int64_t *pts = NULL, *durations = NULL;
+        ret = resr_alloc(&pts, n, sizeof *pts);
+        if (ret == 0)
+            ret = resr_alloc(&durations, n, sizeof *durations);
+        for (size_t k = 0; ret == 0 && k < n; k++) {
+            pts[k] = entries[k].pts;
+            durations[k] = entries[k].duration;
+        }
+        if (ret == 0)
+            ret = resr_sink_restore(job->sink, &segments[i], pts, durations);
+        free(pts);
+        free(durations);
+        frames += segments[i].frames;
+    }
+    if (ret == 0 && frames > 0)
+        resr_log_info("going on with the job: %" PRId64 " frames are in finished segments", frames);
+    return ret;
+}
+
 /* Rank 0: opens the output and starts the threads at both ends. */
 static int open_ends(Job *job)
 {
     const ResrOptions *options = &job->session->options;
-    int ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
-                             &job->plan.output, &options->encode, options->overwrite);
+    ResrSegmentStore store = {job, job->folder, segment_path, commit_segment, publishing};
+    int ret = job->checkpoint ? begin_checkpoint(job) : 0;
+    if (ret == 0)
+        ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
+                             &job->plan.output, &options->encode, options->overwrite,
+                             job->checkpoint ? &store : NULL);
+    if (ret == 0 && job->checkpoint)
+        ret = restore_segments(job);
     if (ret == 0)
         ret = resr_report_create(&job->report);
-    if (ret == 0)
-        ret = resr_pipeline_start(&job->pipeline, job->decoder, job->sink, &job->plan,
-                                  options->max_frames, options->framehash);
-    return ret;
+    ResrPipelineParts parts = {.decoder = job->decoder,
+                               .sink = job->sink,
+                               .checkpoint = job->checkpoint,
+                               .ledger = &job->ledger,
+                               .plan = &job->plan,
+                               .max_frames = options->max_frames,
+                               .framehash = options->framehash};
+    return ret < 0 ? ret : resr_pipeline_start(&job->pipeline, &parts);
+}
+
+static void write_pids(Job *job)
+{
+    char *lines = NULL, *next;
+    size_t ranks = (size_t)job->plan.ranks, line = sizeof job->ranks->host + 32;
+    if (resr_alloc(&lines, ranks + 1, line) < 0)
+        return;
+    next = lines;
+    for (size_t i = 0; i < ranks; i++)
+        next += snprintf(next, line, "%d %s %d\n", job->ranks[i].rank, job->ranks[i].host,
+                         job->ranks[i].pid);
+    resr_checkpoint_write_pids(job->checkpoint, lines);
+    free(lines);
 }
 
 /* Rank 0: the job itself, then its report. */
@@ -214,10 +423,18 @@ static int coordinate(Job *job)
     const ResrOptions *options = &session->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(session->start_ns)};
-    int ret = resr_coordinator_create(&job->coordinator, job->compute, &job->plan, options,
-                                      job->ranks, job->report);
+    ResrCoordinatorParts parts = {job->compute, &job->plan,    options,         job->ranks,
+                                  job->report,  job->pipeline, job->checkpoint, &job->turn_ns};
+    job->turn_ns = resr_clock_ns();
+    if (job->checkpoint)
+        write_pids(job);
+    job->ran = true;
+    int ret = resr_coordinator_create(&job->coordinator, &parts);
     if (ret == 0)
-        ret = resr_coordinator_run(job->coordinator, job->pipeline, session->stop_signal);
+        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
+                                  job->plan.deadline_seconds);
+    if (ret == 0)
+        ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (ret < 0)
         return ret;
     resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out);
@@ -241,6 +458,12 @@ static int run_job(Job *job)
     int ret = resr_launch_share_status(root ? plan_job(job) : 0);
     if (ret < 0)
         return ret;
+    resr_launch_broadcast(&job->finished, sizeof job->finished);
+    if (job->finished) {
+        if (root)
+            resr_log_info("%s: was finished already", job->session->options.output);
+        return root ? begin_checkpoint(job) : 0;
+    }
     resr_launch_broadcast(&job->plan, sizeof job->plan);
     ret = resr_launch_broadcast_model(&job->model);
     if (ret == 0)
@@ -259,9 +482,7 @@ static int run_job(Job *job)
 int resr_session_run(ResrSession *session)
 {
     Job job = {.session = session};
-    int ret = run_job(&job);
-    free_job(&job);
-    return ret;
+    return end_job(&job, run_job(&job));
 }
 
 /* Rank 0's choice and speed, and what a computing rank's workspace takes. */
@@ -302,8 +523,7 @@ int resr_session_dry_run(ResrSession *session)
     if (ret == 0 && session->rank == 0)
         resr_plan_print(&job.plan, &session->options, resr_decoder_info(job.decoder), job.model,
                         workspace_bytes, flops);
-    free_job(&job);
-    return resr_launch_share_status(ret);
+    return resr_launch_share_status(end_job(&job, ret));
 }
 
 int resr_session_list_devices(ResrSession *session)

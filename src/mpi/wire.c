@@ -38,7 +38,7 @@ static uint64_t header_hash(const ResrWireHeader *header)
 void resr_message_seal(ResrMessage *message)
 {
     ResrWireHeader *header = &message->header;
-    for (int i = 0; i < header->part.count; i++) {
+    for (int i = 0; header->kind <= RESR_WIRE_RESULT && i < header->part.count; i++) {
         const ResrFrame *frame = message->frames[i];
         header->frames[i].index = frame->index;
         header->frames[i].pts = frame->pts;

@@ -13,12 +13,15 @@
  */
 
 #define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
-#define RESR_WIRE_VERSION 1
+#define RESR_WIRE_VERSION 2
 
 typedef enum ResrWireKind {
     RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
     RESR_WIRE_RESULT,   /* worker -> rank 0: the same part, in the output format */
-    RESR_WIRE_FAILURE,  /* worker -> rank 0: code and text */
+    RESR_WIRE_FAILURE,  /* worker -> rank 0: the part failed; code and text */
+    RESR_WIRE_ALIVE,    /* both ways, now and then: the sender runs; progress */
+    RESR_WIRE_RECALL,   /* rank 0 -> worker: give back what was not begun */
+    RESR_WIRE_RETURN,   /* worker -> rank 0: the part was not begun and will not be */
     RESR_WIRE_STOP,     /* rank 0 -> worker: nothing more will come */
     RESR_WIRE_BYE,      /* worker -> rank 0: the last message */
 } ResrWireKind;
@@ -34,7 +37,8 @@ typedef struct ResrWireHeader {
     uint64_t hash; /* XXH3-64 of the header with this field zero */
     ResrPart part;
     double seconds;       /* RESULT: compute time */
-    int32_t code;         /* FAILURE: RESR_ERR_*; STOP: non-zero tells to drop what is unfinished */
+    int32_t code;         /* FAILURE: RESR_ERR_* */
+    int64_t progress;     /* ALIVE: frames computed so far */
     uint64_t frame_bytes; /* WORK, RESULT: of each frame's buffer */
     union {
         ResrWireFrame frames[RESR_MAX_BATCH_FRAMES]; /* WORK, RESULT: part.count of them */

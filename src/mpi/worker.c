@@ -1,38 +1,95 @@
 #include "mpi/worker.h"
 
+#include "base/clock.h"
 #include "mpi/idle.h"
 #include "mpi/mail.h"
 
-int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
-{
+typedef struct Worker {
+    ResrCompute *compute;
     ResrMail *mail;
+    double deadline_seconds;
+    int64_t heard_ns, told_ns; /* of rank 0; to rank 0 */
+    bool stopping;
+} Worker;
+
+/* Tells rank 0 that this rank runs, and how far it is. */
+static int send_alive(Worker *worker)
+{
     ResrMessage *message;
-    ResrIdle idle = {0};
-    bool stopping = false;
-    int rank;
-    int ret = resr_mail_create(&mail, 0, 0, &plan->input);
+    int ret = resr_message_create(&message, RESR_WIRE_ALIVE);
     if (ret < 0)
         return ret;
-    while (!stopping || resr_mail_sending(mail) > 0) {
-        ret = resr_mail_poll(mail, &message, &rank);
-        bool active = resr_mail_active(mail) || message;
-        if (message && message->header.kind == RESR_WIRE_STOP) {
-            message->header.kind = RESR_WIRE_BYE;
-            ret = resr_mail_send(mail, 0, message);
-            stopping = true;
-        } else if (message && compute && message->header.kind == RESR_WIRE_WORK) {
-            resr_compute_push(compute, message);
-        } else {
-            resr_message_free(message);
-        }
-        if (ret == 0 && !stopping && compute && (message = resr_compute_poll(compute))) {
+    message->header.progress = worker->compute ? resr_compute_progress(worker->compute) : 0;
+    worker->told_ns = resr_clock_ns();
+    return resr_mail_send(worker->mail, 0, message);
+}
+
+static int give_back(Worker *worker)
+{
+    ResrMessage *message;
+    int ret = 0;
+    while (ret == 0 && worker->compute && (message = resr_compute_recall(worker->compute))) {
+        message->header.kind = RESR_WIRE_RETURN;
+        ret = resr_mail_send(worker->mail, 0, message);
+    }
+    return ret;
+}
+
+static int handle(Worker *worker, ResrMessage *message)
+{
+    worker->heard_ns = resr_clock_ns();
+    if (message->header.kind == RESR_WIRE_STOP) {
+        worker->stopping = true;
+        message->header.kind = RESR_WIRE_BYE;
+        return resr_mail_send(worker->mail, 0, message);
+    }
+    if (message->header.kind == RESR_WIRE_WORK && worker->compute) {
+        resr_compute_push(worker->compute, message);
+        return 0;
+    }
+    int ret = message->header.kind == RESR_WIRE_RECALL ? give_back(worker) : 0;
+    resr_message_free(message);
+    return ret;
+}
+
+/* Rank 0 speaks at least as often as this rank does. */
+static int check_root(const Worker *worker)
+{
+    double silent = resr_clock_seconds_since(worker->heard_ns);
+    if (silent < 2 * worker->deadline_seconds || worker->stopping)
+        return 0;
+    return resr_fail(RESR_ERR_STOPPED,
+                     "rank 0 has not been heard of for %.0f s: the job ends here; run the same "
+                     "command again to go on",
+                     silent);
+}
+
+int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
+{
+    Worker worker = {.compute = compute,
+                     .deadline_seconds = plan->deadline_seconds,
+                     .heard_ns = resr_clock_ns()};
+    ResrMessage *message;
+    ResrIdle idle = {0};
+    int rank;
+    int ret = resr_mail_create(&worker.mail, 0, 0, &plan->input);
+    while (ret == 0 && (!worker.stopping || resr_mail_sending(worker.mail) > 0)) {
+        ret = resr_mail_poll(worker.mail, &message, &rank);
+        bool active = resr_mail_active(worker.mail) || message;
+        if (message)
+            ret = handle(&worker, message);
+        if (ret == 0 && !worker.stopping && compute && (message = resr_compute_poll(compute))) {
             active = true;
-            ret = resr_mail_send(mail, 0, message);
+            ret = resr_mail_send(worker.mail, 0, message);
         }
-        if (ret < 0)
-            return ret; /* the exchange stays as it is: there is no orderly way out */
+        if (ret == 0 && !worker.stopping &&
+            resr_clock_seconds_since(worker.told_ns) >= resr_plan_heartbeat_seconds(plan))
+            ret = send_alive(&worker);
+        if (ret == 0)
+            ret = check_root(&worker);
         resr_idle_turn(&idle, active);
     }
-    resr_mail_free(mail);
-    return 0;
+    if (ret == 0)
+        resr_mail_free(worker.mail);
+    return ret; /* on failure the exchange stays as it is: there is no orderly way out */
 }

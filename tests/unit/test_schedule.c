@@ -49,6 +49,13 @@ typedef struct Outcome {
     int frames_of_rank[RANKS];
 } Outcome;
 
+static bool every_frame(void *user, int64_t index)
+{
+    (void)user;
+    (void)index;
+    return true;
+}
+
 /* Plays the schedule with workers that need `seconds` a frame, everything decoded from the start;
  * checks that every frame is handed out exactly once and in batches. */
 static Outcome play(const ResrPlan *plan, int schedule, double seconds)
@@ -56,6 +63,7 @@ static Outcome play(const ResrPlan *plan, int schedule, double seconds)
     struct {
         double done;
         int rank;
+        ResrPart part;
     } running[RANKS * RESR_PARTS_IN_FLIGHT];
     ResrScheduler *scheduler;
     ResrPart part;
@@ -65,13 +73,15 @@ static Outcome play(const ResrPlan *plan, int schedule, double seconds)
     double now = 0;
     for (int i = 0; i < RANKS; i++)
         ranks[i] = i;
-    assert_int_equal(resr_scheduler_create(&scheduler, plan, schedule, ranks, RANKS), 0);
+    assert_int_equal(
+        resr_scheduler_create(&scheduler, plan, schedule, ranks, RANKS, every_frame, NULL), 0);
     resr_scheduler_update(scheduler, FRAMES, true);
     for (;;) {
         while (resr_scheduler_next(scheduler, &part, &rank)) {
             double start = workers[rank].free_at > now ? workers[rank].free_at : now;
             workers[rank].free_at = start + seconds * part.count;
             running[n].done = workers[rank].free_at;
+            running[n].part = part;
             running[n++].rank = rank;
             assert_true(++workers[rank].parts <= RESR_PARTS_IN_FLIGHT);
             assert_true(part.first + part.count <= FRAMES && part.count >= 1);
@@ -92,7 +102,7 @@ static Outcome play(const ResrPlan *plan, int schedule, double seconds)
                 first = i;
         now = running[first].done;
         workers[running[first].rank].parts--;
-        resr_scheduler_done(scheduler, running[first].rank);
+        assert_true(resr_scheduler_done(scheduler, running[first].rank, &running[first].part));
         running[first] = running[--n];
     }
     for (int i = 0; i < FRAMES; i++)
@@ -142,7 +152,9 @@ static void test_waits_for_whole_batches(void **state)
     ResrScheduler *scheduler;
     ResrPart part;
     int ranks[] = {0}, rank;
-    assert_int_equal(resr_scheduler_create(&scheduler, &plan, RESR_SCHEDULE_PULL, ranks, 1), 0);
+    assert_int_equal(
+        resr_scheduler_create(&scheduler, &plan, RESR_SCHEDULE_PULL, ranks, 1, every_frame, NULL),
+        0);
     resr_scheduler_update(scheduler, 7, false);
     assert_false(resr_scheduler_next(scheduler, &part, &rank));
     resr_scheduler_update(scheduler, 8, false);
@@ -155,6 +167,84 @@ static void test_waits_for_whole_batches(void **state)
     resr_scheduler_free(scheduler);
 }
 
+/* Frames as the coordinator knows them: needed until their result is there. */
+typedef struct Frames {
+    bool made[FRAMES];
+} Frames;
+
+static bool not_made(void *user, int64_t index)
+{
+    return !((Frames *)user)->made[index];
+}
+
+/* Some frames are made already; ranks hang and come back at random, and parts fail: in the end
+ * every frame is made, and none that was made before is handed out. */
+static void play_with_losses(int schedule, unsigned seed)
+{
+    enum { N = 5 };
+    struct {
+        ResrPart part;
+        int rank;
+    } running[N * RESR_PARTS_IN_FLIGHT];
+    ResrPlan plan = make_plan(48, 8);
+    ResrScheduler *scheduler;
+    Frames frames = {{false}};
+    int ranks[N] = {0, 1, 2, 3, 4}, n = 0, left = FRAMES;
+    srand(seed);
+    for (int i = 0; i < FRAMES; i++) {
+        frames.made[i] = rand() % 100 < 20 || (i >= 96 && i < 150);
+        left -= frames.made[i];
+    }
+    assert_int_equal(
+        resr_scheduler_create(&scheduler, &plan, schedule, ranks, N, not_made, &frames), 0);
+    resr_scheduler_update(scheduler, FRAMES, true);
+    while (left > 0) {
+        ResrPart part;
+        int rank;
+        while (resr_scheduler_next(scheduler, &part, &rank)) {
+            assert_true(n < N * RESR_PARTS_IN_FLIGHT);
+            for (int i = 0; i < part.count; i++)
+                assert_false(frames.made[part.first + i]);
+            running[n].part = part;
+            running[n++].rank = rank;
+        }
+        assert_true(n > 0);
+        int pick = rand() % n, chance = rand() % 100;
+        rank = running[pick].rank;
+        if (chance < 10 && resr_scheduler_live(scheduler) > 1) {
+            resr_scheduler_lose(scheduler, rank);
+            for (int i = n - 1; i >= 0; i--)
+                if (running[i].rank == rank)
+                    running[i] = running[--n];
+            assert_int_equal(resr_scheduler_in_flight(scheduler, rank), 0);
+            if (chance < 5)
+                resr_scheduler_revive(scheduler, rank);
+            continue;
+        }
+        part = running[pick].part;
+        running[pick] = running[--n];
+        assert_true(resr_scheduler_done(scheduler, rank, &part));
+        assert_false(resr_scheduler_done(scheduler, rank, &part));
+        if (chance < 20) {
+            resr_scheduler_requeue(scheduler, &part);
+            continue;
+        }
+        for (int i = 0; i < part.count; i++)
+            frames.made[part.first + i] = true;
+        left -= part.count;
+    }
+    resr_scheduler_free(scheduler);
+}
+
+static void test_losses(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 300; seed++) {
+        play_with_losses(RESR_SCHEDULE_PULL, seed);
+        play_with_losses(RESR_SCHEDULE_STATIC, seed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_pull_has_a_short_tail),
         cmocka_unit_test(test_all_sizes),
         cmocka_unit_test(test_waits_for_whole_batches),
+        cmocka_unit_test(test_losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

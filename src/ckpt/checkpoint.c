@@ -1,0 +1,337 @@
+#include "ckpt/checkpoint.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/publish.h"
+#include "ckpt/replay.h"
+#include "ckpt/store.h"
+
+struct ResrCheckpoint {
+    ResrJobDir dir;
+    const char *output;
+    ResrManifest *manifest; /* of the job as it was begun */
+    bool resumed, fresh;    /* fresh: nothing of use was there, and nothing was written yet */
+    char journal_path[PATH_MAX], status_path[PATH_MAX];
+    ResrJournal *journal;
+    ResrReplay found; /* not changed after the start */
+    ResrCheckpointPlan plan;
+    ResrStore *store;     /* frames on their way to batch files */
+    pthread_mutex_t lock; /* of what follows */
+    ResrStatus status;
+    int64_t durable; /* frames in finished segments */
+};
+
+/* The job as an earlier attempt began it; RESR_ERR_NOINPUT if there is none that can be used. */
+static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
+{
+    char path[PATH_MAX];
+    ResrManifest *then = NULL;
+    resr_jobdir_path(&c->dir, path, "manifest.json");
+    int ret = resr_manifest_read(&then, path);
+    if (ret == RESR_ERR_DATA) {
+        resr_log_warn("%s; the job starts over", resr_error_text());
+        return RESR_ERR_NOINPUT;
+    }
+    if (ret == 0)
+        ret = resr_manifest_compare(now, then, c->dir.path);
+    if (ret < 0) {
+        resr_manifest_free(then);
+        return ret;
+    }
+    resr_manifest_free(c->manifest);
+    c->manifest = then;
+    return 0;
+}
+
+static int open_journal(ResrCheckpoint *c, bool keep_frames, ResrLedger *ledger)
+{
+    ResrRecord *records = NULL;
+    size_t count = 0;
+    int ret = resr_journal_open(&c->journal, &records, &count, c->journal_path,
+                                resr_manifest_run(c->manifest));
+    if (ret == 0)
+        ret = resr_replay(&c->found, &c->dir, c->output, records, count, keep_frames, ledger);
+    free(records);
+    for (int i = 0; i < c->found.segment_count; i++)
+        c->durable += c->found.segments[i].frames;
+    return ret;
+}
+
+int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *output,
+                         ResrManifest *manifest, ResrLedger *ledger, bool *resumed, bool *finished)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0) {
+        resr_manifest_free(manifest);
+        return ret;
+    }
+    ResrCheckpoint *c = *out;
+    *resumed = *finished = false;
+    c->output = output;
+    c->manifest = manifest;
+    c->found.total = -1;
+    pthread_mutex_init(&c->lock, NULL);
+    ret = resr_jobdir_open(&c->dir, folder);
+    resr_jobdir_path(&c->dir, c->journal_path, "journal");
+    resr_jobdir_path(&c->dir, c->status_path, "status.json");
+    if (ret == 0)
+        ret = read_manifest(c, manifest);
+    if (ret == 0) {
+        bool keep_frames = resr_manifest_keeps_frames(c->manifest);
+        ret = open_journal(c, keep_frames, ledger);
+        resr_status_read(&c->status, c->status_path);
+        *resumed = c->resumed = ret == 0;
+        *finished = ret == 0 && c->found.published;
+    } else if (ret == RESR_ERR_NOINPUT) {
+        c->fresh = true;
+        ret = 0;
+    }
+    if (ret < 0) {
+        resr_checkpoint_close(c);
+        *out = NULL;
+    }
+    return ret;
+}
+
+const char *resr_checkpoint_class(const ResrCheckpoint *c)
+{
+    return resr_manifest_class(c->manifest);
+}
+
+/* A new job: whatever lies there is of no use; the manifest makes it this job's folder. */
+static int begin_job(ResrCheckpoint *c)
+{
+    char path[PATH_MAX];
+    resr_jobdir_sweep(&c->dir, NULL, NULL);
+    if (unlink(c->journal_path) != 0 && errno != ENOENT)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be removed: %s", c->journal_path,
+                         strerror(errno));
+    resr_jobdir_path(&c->dir, path, "manifest.json");
+    resr_manifest_set_class(c->manifest, c->plan.plan->numerics_class);
+    int ret = resr_manifest_write(c->manifest, path);
+    return ret < 0 ? ret : open_journal(c, false, NULL);
+}
+
+/* Is there room for the batch files that exist at once? */
+static int check_room(const ResrCheckpoint *c)
+{
+    const ResrPlan *plan = c->plan.plan;
+    int64_t bytes = resr_plan_batch_file_bytes(plan, c->plan.frames_folder[0] != 0);
+    int64_t free_bytes = resr_publish_free_bytes(c->journal_path);
+    if (!c->plan.always || free_bytes >= bytes)
+        return 0;
+    return resr_fail(RESR_ERR_IO,
+                     "%s: batch files may take %" PRId64 " bytes and %" PRId64 " are free: %" PRId64
+                     " bytes are missing; free some space, name another "
+                     "folder with --job-dir, or use --checkpoint auto",
+                     c->dir.path, bytes, free_bytes, bytes - free_bytes);
+}
+
+int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
+{
+    c->plan = *plan;
+    int ret = check_room(c);
+    if (ret == 0 && !c->resumed)
+        ret = begin_job(c);
+    if (ret < 0)
+        return ret;
+    c->fresh = false;
+    c->status.attempt++;
+    resr_checkpoint_tell(c, "running", 0, "");
+    return resr_store_create(&c->store, &c->dir, c->journal, &c->found, &c->plan);
+}
+
+const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *c, int *count)
+{
+    *count = c->found.segment_count;
+    return c->found.segments;
+}
+
+int64_t resr_checkpoint_frames_total(const ResrCheckpoint *c)
+{
+    return c->found.total;
+}
+
+ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *c, int64_t index)
+{
+    return index < c->found.frames ? (ResrFrameStage)c->found.stages[index] : RESR_FRAME_DECODED;
+}
+
+int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
+{
+    char path[PATH_MAX], name[32];
+    for (size_t i = 0; i < c->found.batch_count; i++) {
+        const ResrRecord *file = &c->found.batches[i];
+        if (index < file->number || index >= file->number + file->a)
+            continue;
+        resr_batchfile_name(name, file->number);
+        resr_jobdir_path(&c->dir, path, name);
+        return resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
+    }
+    return resr_fail(RESR_ERR_DATA, "%s: frame %" PRId64 " is in no batch file", c->dir.path,
+                     index);
+}
+
+void resr_checkpoint_keep(ResrCheckpoint *c, ResrFrame *frame)
+{
+    resr_store_keep(c->store, frame);
+}
+
+int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
+{
+    ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
+    resr_store_end_of_input(c->store, frames);
+    return c->found.total == frames ? 0 : resr_journal_append(c->journal, &record, 1);
+}
+
+int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const ResrLedger *ledger)
+{
+    ResrRecord *records = NULL;
+    size_t n = (size_t)info->frames;
+    int ret = resr_alloc(&records, n + 1, sizeof *records);
+    if (ret < 0)
+        return ret;
+    for (size_t i = 0; i < n; i++) {
+        const ResrLedgerEntry *entry = &ledger->entries[info->first + (int64_t)i];
+        records[i] = (ResrRecord){.type = RESR_RECORD_FRAME,
+                                  .number = info->first + (int64_t)i,
+                                  .a = entry->pts,
+                                  .b = entry->duration,
+                                  .hash = entry->hash};
+    }
+    records[n] = (ResrRecord){.type = RESR_RECORD_SEGMENT,
+                              .detail = (uint16_t)info->reorder,
+                              .number = info->number,
+                              .a = info->frames,
+                              .b = info->bytes,
+                              .hash = info->hash};
+    ret = resr_journal_append(c->journal, records, n + 1);
+    free(records);
+    if (ret < 0)
+        return ret;
+    resr_store_release(c->store, info->first, info->frames);
+    pthread_mutex_lock(&c->lock);
+    c->durable += info->frames;
+    pthread_mutex_unlock(&c->lock);
+    resr_checkpoint_tell(c, "running", 0, "");
+    return 0;
+}
+
+void resr_checkpoint_segment_path(const ResrCheckpoint *c, char *out, int64_t number)
+{
+    resr_jobdir_segment_path(&c->dir, out, number);
+}
+
+void resr_checkpoint_write_batches(ResrCheckpoint *c)
+{
+    resr_store_write_batches(c->store);
+}
+
+bool resr_checkpoint_writes_batches(const ResrCheckpoint *c)
+{
+    return resr_store_writes_batches(c->store);
+}
+
+int resr_checkpoint_drain(ResrCheckpoint *c)
+{
+    return resr_store_drain(c->store);
+}
+
+int resr_checkpoint_error(ResrCheckpoint *c)
+{
+    return resr_store_error(c->store);
+}
+
+int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int64_t frames = c->durable;
+    pthread_mutex_unlock(&c->lock);
+    return frames + (c->store ? resr_store_frames(c->store) : 0);
+}
+
+int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
+{
+    struct stat status;
+    if (stat(temporary, &status) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
+    ResrRecord record = {
+        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
+    return resr_journal_append(c->journal, &record, 1);
+}
+
+int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
+{
+    int ret = 0;
+    if (c->plan.frames_folder[0])
+        ret = resr_store_export(c->store);
+    if (ret < 0)
+        return ret;
+    resr_store_free(c->store);
+    c->store = NULL;
+    if (leave_status)
+        resr_checkpoint_tell(c, "done", 0, "");
+    resr_jobdir_remove(&c->dir, leave_status);
+    return 0;
+}
+
+void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
+{
+    int64_t safe = resr_checkpoint_frames_safe(c);
+    pthread_mutex_lock(&c->lock);
+    ResrStatus *status = &c->status;
+    status->state = state;
+    status->exit_code = exit_code;
+    status->frames_durable = safe;
+    if (c->plan.plan)
+        status->frames_total = c->found.total >= 0 ? c->found.total : c->plan.plan->frames_estimate;
+    snprintf(status->message, sizeof status->message, "%s", message);
+    int ret = resr_status_write(status, c->status_path);
+    pthread_mutex_unlock(&c->lock);
+    if (ret < 0)
+        resr_log_warn("%s", resr_error_text());
+}
+
+void resr_checkpoint_strike(ResrCheckpoint *c, const char *host, int rank)
+{
+    pthread_mutex_lock(&c->lock);
+    int ret = resr_status_strike(&c->status, host, rank);
+    pthread_mutex_unlock(&c->lock);
+    if (ret < 0)
+        resr_log_warn("%s", resr_error_text());
+    resr_checkpoint_tell(c, "running", 0, "");
+}
+
+void resr_checkpoint_write_pids(ResrCheckpoint *c, const char *lines)
+{
+    char path[PATH_MAX];
+    resr_jobdir_path(&c->dir, path, "pids");
+    if (resr_publish_news(path, lines, strlen(lines)) < 0)
+        resr_log_warn("%s", resr_error_text());
+}
+
+void resr_checkpoint_close(ResrCheckpoint *c)
+{
+    if (!c)
+        return;
+    resr_store_free(c->store);
+    resr_journal_close(c->journal);
+    if (c->fresh)
+        resr_jobdir_remove(&c->dir, false);
+    resr_replay_clear(&c->found);
+    resr_manifest_free(c->manifest);
+    resr_status_clear(&c->status);
+    resr_jobdir_close(&c->dir);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}

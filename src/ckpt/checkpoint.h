@@ -1,0 +1,101 @@
+#ifndef RESR_CKPT_CHECKPOINT_H
+#define RESR_CKPT_CHECKPOINT_H
+
+#include <limits.h>
+
+#include "ckpt/batchfile.h"
+#include "ckpt/manifest.h"
+#include "ckpt/status.h"
+#include "job/ledger.h"
+#include "media/sink.h"
+
+/* What a job keeps on disk so that the same command goes on after any end, in its job folder: see
+ * ckpt/jobdir.h, and ckpt/journal.h for what counts. Rank 0 only. A thread of its own writes batch
+ * files and status.json. */
+typedef struct ResrCheckpoint ResrCheckpoint;
+
+/* Opens and locks the folder for the job of `manifest` (taken over, also on failure) and finds out
+ * what is done. *resumed: it was begun before; its numerics class is then that of
+ * resr_checkpoint_class(), and `ledger` gets the frames of finished segments. *finished: `output`
+ * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
+ * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
+ * folder holds another job; else see resr_jobdir_open(), RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
+                                         const char *output, ResrManifest *manifest,
+                                         ResrLedger *ledger, bool *resumed, bool *finished);
+
+const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
+
+/* How the job runs, once that is settled. */
+typedef struct ResrCheckpointPlan {
+    const ResrPlan *plan; /* numerics class included; must outlive the checkpoint */
+    ResrBatchInfo info;
+    bool always;                  /* write batch files from the start */
+    char frames_folder[PATH_MAX]; /* where they end; empty: they go when they are not needed */
+} ResrCheckpointPlan;
+
+/* A new job gets its manifest; the thread starts. RESR_ERR_IO: also when the disk has no room for
+ * the batch files that may exist at once, naming what is missing. */
+RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
+                                          const ResrCheckpointPlan *plan);
+
+/* Finished segments found at the start, in order of number, and their count. */
+const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *checkpoint, int *count);
+
+/* Frames of the input if an earlier attempt came to its end, else -1. */
+int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);
+
+/* How far frame `index` was when the job was opened. From any thread. */
+ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
+
+/* Frame `index` out of its batch file (RESR_FRAME_UPSCALED), the caller's. A file that has become
+ * unreadable is RESR_ERR_DATA: the frame must be computed. */
+RESR_MUST_CHECK int resr_checkpoint_load(ResrCheckpoint *checkpoint, ResrFrame **out,
+                                         int64_t index);
+
+/* An upscaled frame exists. It is held until it is safe, where its loss would cost something. */
+void resr_checkpoint_keep(ResrCheckpoint *checkpoint, ResrFrame *frame);
+
+/* The input has ended after `frames` frames. */
+RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int64_t frames);
+
+/* A segment's file is complete under its name and synced: journals it with its frames' entries of
+ * `ledger`, lets go of its frames and removes its batch files. RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
+                                           const ResrLedger *ledger);
+
+/* Path of a segment's file, PATH_MAX bytes. */
+void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number);
+
+/* From now on batch files are written as batches become complete: so much work is at risk. */
+void resr_checkpoint_write_batches(ResrCheckpoint *checkpoint);
+bool resr_checkpoint_writes_batches(const ResrCheckpoint *checkpoint);
+
+/* Stopping: writes all frames that are held into batch files, in order, and ends the thread. */
+RESR_MUST_CHECK int resr_checkpoint_drain(ResrCheckpoint *checkpoint);
+
+/* 0, or the thread's first error with its message. */
+RESR_MUST_CHECK int resr_checkpoint_error(ResrCheckpoint *checkpoint);
+
+/* Frames that need no work after a kill now. */
+int64_t resr_checkpoint_frames_safe(ResrCheckpoint *checkpoint);
+
+/* The file `temporary` is complete and will be given the output's name next: journalled, so that a
+ * rerun knows the output as its own. RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_checkpoint_publishing(ResrCheckpoint *checkpoint, const char *temporary);
+
+/* The output has its name. Moves the batch files that are to be kept to their folder, with
+ * frames.h5 over all of them, and removes the folder; with `leave_status` all but status.json. */
+RESR_MUST_CHECK int resr_checkpoint_finish(ResrCheckpoint *checkpoint, bool leave_status);
+
+/* status.json says `state` now. Failures are warned of only. From any thread. */
+void resr_checkpoint_tell(ResrCheckpoint *checkpoint, const char *state, int exit_code,
+                          const char *message);
+void resr_checkpoint_strike(ResrCheckpoint *checkpoint, const char *host, int rank);
+
+/* Writes the file pids: a line per rank, "RANK HOST PID". */
+void resr_checkpoint_write_pids(ResrCheckpoint *checkpoint, const char *lines);
+
+void resr_checkpoint_close(ResrCheckpoint *checkpoint); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,157 @@
+#include "ckpt/jobdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* After mpirun was killed its ranks live on for up to 2 s; a slow file system needs longer. */
+#define LOCK_WAIT_SECONDS 30
+
+static int make_folder(const char *path)
+{
+    struct stat status;
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return resr_fail(errno == EACCES   ? RESR_ERR_PERM
+                         : errno == ENOSPC ? RESR_ERR_IO
+                                           : RESR_ERR_EXISTS,
+                         "%s: the job's folder cannot be created: %s", path, strerror(errno));
+    if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return resr_fail(RESR_ERR_EXISTS, "%s: is no folder; name another with --job-dir", path);
+    if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
+        return resr_fail(RESR_ERR_PERM,
+                         "%s: the job's folder belongs to somebody else or others may write into "
+                         "it, so what it holds is not trusted; remove it or name another with "
+                         "--job-dir",
+                         path);
+    return 0;
+}
+
+/* False if the file that was locked is no longer the one of that name: its owner just removed the
+ * folder. */
+static bool is_current(int fd, const char *path)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
+/* One try; *taken is false while another process has it. */
+static int try_lock(ResrJobDir *dir, bool *taken)
+{
+    char path[PATH_MAX];
+    resr_jobdir_path(dir, path, "lock");
+    *taken = false;
+    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (dir->lock_fd < 0)
+        return resr_fail(errno == ENOSPC ? RESR_ERR_IO : RESR_ERR_PERM, "%s: cannot be opened: %s",
+                         path, strerror(errno));
+    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        *taken = is_current(dir->lock_fd, path);
+    else if (errno != EWOULDBLOCK && errno != EINTR)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
+    if (!*taken)
+        resr_jobdir_close(dir);
+    return 0;
+}
+
+int resr_jobdir_open(ResrJobDir *dir, const char *path)
+{
+    int64_t start_ns = resr_clock_ns();
+    bool taken = false, told = false;
+    *dir = (ResrJobDir){.lock_fd = -1};
+    if (strlen(path) + 64 >= sizeof dir->path)
+        return resr_fail(RESR_ERR_USAGE, "%.64s...: the path of the job's folder is too long",
+                         path);
+    memcpy(dir->path, path, strlen(path) + 1);
+    for (;;) {
+        int ret = make_folder(path);
+        if (ret == 0)
+            ret = try_lock(dir, &taken);
+        if (ret < 0 || taken)
+            return ret;
+        if (resr_clock_seconds_since(start_ns) > LOCK_WAIT_SECONDS)
+            return resr_fail(RESR_ERR_STOPPED,
+                             "%s: another process works on this job (see pids and status.json "
+                             "there); wait for it or stop it",
+                             path);
+        if (!told)
+            resr_log_info("%s: another process holds this job; waiting for it", path);
+        told = true;
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    }
+}
+
+void resr_jobdir_path(const ResrJobDir *dir, char out[PATH_MAX], const char *name)
+{
+    snprintf(out, PATH_MAX, "%.*s/%s", PATH_MAX - 64, dir->path, name);
+}
+
+void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t number)
+{
+    char name[48];
+    snprintf(name, sizeof name, "segment-%06" PRId64 ".nut", number);
+    resr_jobdir_path(dir, out, name);
+}
+
+static bool is_unfinished(const char *name)
+{
+    return name[0] == '.' && strstr(name, ".tmp");
+}
+
+static bool is_work(const char *name)
+{
+    return strncmp(name, "segment-", 8) == 0 || strncmp(name, "batch-", 6) == 0 ||
+           is_unfinished(name);
+}
+
+void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
+                       void *user)
+{
+    char path[PATH_MAX];
+    DIR *folder = opendir(dir->path);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        if (!is_work(entry->d_name) || (keep && keep(user, entry->d_name)))
+            continue;
+        snprintf(path, sizeof path, "%.*s/%.255s", PATH_MAX - 300, dir->path, entry->d_name);
+        unlink(path);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* Manifest and journal go last: until then they tell that the job is done, whenever this is cut
+ * short. */
+void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
+{
+    static const char *const names[] = {"pids",          "status.json", "lock", "frames.h5",
+                                        "manifest.json", "journal",     NULL};
+    char path[PATH_MAX];
+    resr_jobdir_sweep(dir, NULL, NULL);
+    for (int i = 0; names[i]; i++) {
+        resr_jobdir_path(dir, path, names[i]);
+        if (!leave_status || strcmp(names[i], "status.json") != 0)
+            unlink(path);
+    }
+    rmdir(dir->path);
+    resr_jobdir_close(dir);
+}
+
+void resr_jobdir_close(ResrJobDir *dir)
+{
+    if (dir->path[0] && dir->lock_fd >= 0)
+        close(dir->lock_fd);
+    dir->lock_fd = -1;
+}

@@ -1,0 +1,40 @@
+#ifndef RESR_CKPT_JOBDIR_H
+#define RESR_CKPT_JOBDIR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* The folder of a job: OUTPUT.resr, or --job-dir. It belongs to one process at a time.
+ *   manifest.json  what the job is           journal   what is done
+ *   segment-000007.nut, batch-00000048.h5    status.json, pids, lock  for restart loops and people
+ */
+typedef struct ResrJobDir {
+    char path[PATH_MAX];
+    int lock_fd;
+} ResrJobDir;
+
+/* Creates the folder (mode 0700) or takes the one that is there, waits up to 30 s for a process
+ * that still holds it, and removes unfinished files. RESR_ERR_PERM: it is somebody else's, or
+ * others may write into it; RESR_ERR_STOPPED: another process keeps it; RESR_ERR_EXISTS,
+ * RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_jobdir_open(ResrJobDir *dir, const char *path);
+
+/* The path of a file in it. The name is ours and short. */
+void resr_jobdir_path(const ResrJobDir *dir, char out[PATH_MAX], const char *name);
+void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t number);
+
+/* Removes every file that `keep` (may be NULL) does not want; names it is asked for are those of
+ * segments, batch files and unfinished files. Folders are left alone. */
+void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
+                       void *user);
+
+/* Removes the folder with all that the program wrote there, with `leave_status` all but
+ * status.json, and lets it go. */
+void resr_jobdir_remove(ResrJobDir *dir, bool leave_status);
+
+void resr_jobdir_close(ResrJobDir *dir); /* safe on a zeroed one */
+
+#endif

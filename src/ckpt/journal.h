@@ -1,0 +1,45 @@
+#ifndef RESR_CKPT_JOURNAL_H
+#define RESR_CKPT_JOURNAL_H
+
+#include <stddef.h>
+
+#include "base/hash.h"
+
+/* The journal of a job: an append-only file of 64-byte records, each with its place, a check value
+ * and the mark of its run. What is not in it did not happen; a file counts only if it is there, its
+ * record is there and its hash agrees. */
+
+typedef enum ResrRecordType {
+    RESR_RECORD_FRAME = 1, /* number: index; a: pts; b: duration; hash: of its planes */
+    RESR_RECORD_SEGMENT,   /* number; a: frames; b: bytes; detail: reorder depth; hash: of the file.
+                              The records of its frames stand right before it. */
+    RESR_RECORD_BATCH,     /* number: first frame; a: frames; b: bytes; hash: of the file */
+    RESR_RECORD_END,       /* a: frames of the whole input; detail: 1 if that is all it holds */
+    RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
+} ResrRecordType;
+
+/* In memory as on disk; the byte order is the machine's, and another one fails the check. */
+typedef struct ResrRecord {
+    uint32_t magic;
+    uint16_t type, detail;
+    int64_t number, a, b;
+    ResrHash hash;
+    uint64_t place; /* records before it */
+    uint64_t check; /* XXH3-64 of the 56 bytes before, seeded with the run's mark */
+} ResrRecord;
+
+typedef struct ResrJournal ResrJournal;
+
+/* Opens the journal of run `run`, or begins it, and hands out the good records (the caller frees
+ * them) up to the first that is damaged, cut or of another run: from there on the file is cut off.
+ * RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count,
+                                      const char *path, uint64_t run);
+
+/* Stamps and appends `count` records, all or none, and waits until they are on disk. From any
+ * thread. RESR_ERR_IO: the journal stays as it was. */
+RESR_MUST_CHECK int resr_journal_append(ResrJournal *journal, ResrRecord *records, size_t count);
+
+void resr_journal_close(ResrJournal *journal); /* NULL is allowed */
+
+#endif

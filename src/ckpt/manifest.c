@@ -1,0 +1,257 @@
+#include "ckpt/manifest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/publish.h"
+#include "media/images.h"
+#include "version.h"
+
+/* Read of a file's beginning and end for its identity. */
+#define IDENTITY_BYTES (4 << 20)
+
+struct ResrManifest {
+    json_t *object;
+};
+
+static int hash_ends(ResrHash *out, const char *path, int64_t bytes)
+{
+    char *buffer = NULL;
+    int64_t piece = bytes < IDENTITY_BYTES ? bytes : IDENTITY_BYTES;
+    int ret = resr_alloc(&buffer, 2, (size_t)piece + 1);
+    if (ret < 0)
+        return ret;
+    FILE *file = fopen(path, "rbe");
+    if (!file || fread(buffer, 1, (size_t)piece, file) != (size_t)piece ||
+        fseeko(file, (off_t)(bytes - piece), SEEK_SET) != 0 ||
+        fread(buffer + piece, 1, (size_t)piece, file) != (size_t)piece)
+        ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
+    *out = resr_hash_bytes(buffer, 2 * (size_t)piece);
+    if (file)
+        fclose(file);
+    free(buffer);
+    return ret;
+}
+
+/* Names and sizes stand for a list of images; a lone file is known by its size and its ends. */
+static int identify_input(json_t *object, const char *path)
+{
+    ResrImages images;
+    struct stat status;
+    char hex[RESR_HASH_HEX_BYTES];
+    int64_t bytes = 0;
+    int ret = resr_images_find(&images, path);
+    if (ret < 0)
+        return ret;
+    ResrHash *hashes = NULL;
+    ret = resr_alloc(&hashes, (size_t)images.count, sizeof *hashes);
+    for (int64_t i = 0; i < images.count && ret == 0; i++) {
+        if (stat(images.paths[i], &status) != 0) {
+            ret =
+                resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", images.paths[i], strerror(errno));
+        } else if (images.is_list) {
+            char text[4200];
+            int used = snprintf(text, sizeof text, "%s %" PRId64, images.names[i],
+                                (int64_t)status.st_size);
+            hashes[i] = resr_hash_bytes(text, (size_t)used);
+        } else {
+            ret = hash_ends(&hashes[i], images.paths[i], (int64_t)status.st_size);
+        }
+        bytes += (int64_t)status.st_size;
+    }
+    if (ret == 0) {
+        ResrHash all = resr_hash_bytes(hashes, (size_t)images.count * sizeof *hashes);
+        resr_hash_to_hex(hex, &all);
+        json_object_set_new(object, "input_bytes", json_integer((json_int_t)bytes));
+        json_object_set_new(object, "input_xxh128", json_string(hex));
+    }
+    free(hashes);
+    resr_images_free(&images);
+    return ret;
+}
+
+static void set_formats(json_t *object, const ResrFormat *in, const ResrFormat *out)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%d x %d %s", in->width_px, in->height_px, in->pix_fmt);
+    json_object_set_new(object, "input_format", json_string(text));
+    snprintf(text, sizeof text, "%d x %d %s matrix %d transfer %d primaries %d range %d chroma %d",
+             out->width_px, out->height_px, out->pix_fmt, out->matrix, out->transfer,
+             out->primaries, out->full_range, out->chroma_location);
+    json_object_set_new(object, "output_format", json_string(text));
+}
+
+int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const ResrPlan *plan,
+                         const ResrModel *model, const char *encoder, const char *encoder_version)
+{
+    struct timespec now;
+    char started[64];
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(started, sizeof started, "%" PRId64 ".%09ld", (int64_t)now.tv_sec, now.tv_nsec);
+    const ResrEncodeOptions *encode = &options->encode;
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:b}",
+        "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
+        "model", model->name, "model_sha256", model->sha256, "outscale", options->outscale,
+        "denoise", options->denoise, "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px,
+        "frames", (json_int_t)options->max_frames, "segment_frames",
+        (json_int_t)plan->units.segment_frames, "encoder", encoder, "encoder_library",
+        encoder_version, "preset", encode->preset, "crf", encode->crf, "encoder_threads",
+        encode->threads, "keep_frames", options->keep_frames);
+    if (object) {
+        set_formats(object, &plan->input, &plan->output);
+        ret = identify_input(object, options->input);
+    } else {
+        ret = resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
+    }
+    (*out)->object = object;
+    if (ret < 0) {
+        resr_manifest_free(*out);
+        *out = NULL;
+    }
+    return ret;
+}
+
+void resr_manifest_free(ResrManifest *manifest)
+{
+    if (!manifest)
+        return;
+    json_decref(manifest->object);
+    free(manifest);
+}
+
+/* Hash of the object without its seal. */
+static int seal_of(ResrHash *out, json_t *object)
+{
+    json_t *bare = json_copy(object);
+    json_object_del(bare, "seal");
+    char *text = bare ? json_dumps(bare, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    json_decref(bare);
+    if (!text)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
+    *out = resr_hash_bytes(text, strlen(text));
+    free(text);
+    return 0;
+}
+
+static int damaged(const char *path, const char *why)
+{
+    return resr_fail(RESR_ERR_DATA, "%s: damaged: %s", path, why);
+}
+
+int resr_manifest_read(ResrManifest **out, const char *path)
+{
+    json_error_t error;
+    ResrHash seal;
+    char hex[RESR_HASH_HEX_BYTES];
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return resr_fail(RESR_ERR_NOINPUT, "%s: %s", path, strerror(errno));
+    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return damaged(path, error.text);
+    }
+    int ret = seal_of(&seal, object);
+    resr_hash_to_hex(hex, &seal);
+    const char *written = json_string_value(json_object_get(object, "seal"));
+    if (ret == 0 && (!written || strcmp(written, hex) != 0))
+        ret = damaged(path, "its seal does not agree");
+    if (ret == 0)
+        ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0) {
+        json_decref(object);
+        return ret;
+    }
+    (*out)->object = object;
+    return 0;
+}
+
+int resr_manifest_write(const ResrManifest *manifest, const char *path)
+{
+    ResrHash seal;
+    char hex[RESR_HASH_HEX_BYTES];
+    int ret = seal_of(&seal, manifest->object);
+    if (ret < 0)
+        return ret;
+    resr_hash_to_hex(hex, &seal);
+    json_object_set_new(manifest->object, "seal", json_string(hex));
+    char *text = json_dumps(manifest->object, JSON_INDENT(1));
+    ret = text ? resr_publish_bytes(path, text, strlen(text))
+               : resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
+    free(text);
+    return ret;
+}
+
+bool resr_manifest_keeps_frames(const ResrManifest *manifest)
+{
+    return json_is_true(json_object_get(manifest->object, "keep_frames"));
+}
+
+const char *resr_manifest_class(const ResrManifest *manifest)
+{
+    const char *class = json_string_value(json_object_get(manifest->object, "numerics_class"));
+    return class ? class : "";
+}
+
+void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class)
+{
+    json_object_set_new(manifest->object, "numerics_class", json_string(numerics_class));
+}
+
+uint64_t resr_manifest_run(const ResrManifest *manifest)
+{
+    ResrHash seal = {{0}};
+    uint64_t run;
+    if (seal_of(&seal, manifest->object) < 0)
+        return 0;
+    memcpy(&run, seal.bytes, sizeof run);
+    return run;
+}
+
+/* A value as people write it. */
+static void show(char out[160], const json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+    snprintf(out, 160, "%s", text ? text : "nothing");
+    free(text);
+}
+
+int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, const char *folder)
+{
+    const char *key;
+    json_t *value;
+    char list[600] = "";
+    size_t used = 0;
+    json_object_foreach(now->object, key, value)
+    {
+        char was[160], is[160];
+        const json_t *before = json_object_get(then->object, key);
+        if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
+            strcmp(key, "seal") == 0 || (before && json_equal(before, value)))
+            continue;
+        show(was, before);
+        show(is, value);
+        int n = snprintf(list + used, sizeof list - used, "%s%s was %s and is now %s",
+                         used ? "; " : "", key, was, is);
+        used = n > 0 && used + (size_t)n < sizeof list ? used + (size_t)n : used;
+    }
+    if (!used)
+        return 0;
+    return resr_fail(
+        RESR_ERR_MISMATCH,
+        "%s holds the beginning of another job: %s. Give the options of that job to go "
+        "on with it, or remove the folder to start over",
+        folder, list);
+}

@@ -1,0 +1,203 @@
+#include "ckpt/replay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+static bool is_whole(const char *path, const ResrHash *hash, int64_t bytes)
+{
+    ResrHash found;
+    int64_t found_bytes;
+    struct stat status;
+    return stat(path, &status) == 0 && (int64_t)status.st_size == bytes &&
+           resr_hash_file(&found, &found_bytes, path) == 0 && found_bytes == bytes &&
+           memcmp(&found, hash, sizeof found) == 0;
+}
+
+static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
+{
+    if (index >= replay->frames) {
+        int64_t frames = index + 1024;
+        uint8_t *stages = realloc(replay->stages, (size_t)frames);
+        if (!stages)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the state of %" PRId64 " frames",
+                             frames);
+        memset(stages + replay->frames, RESR_FRAME_DECODED, (size_t)(frames - replay->frames));
+        replay->stages = stages;
+        replay->frames = frames;
+    }
+    replay->stages[index] = (uint8_t)stage;
+    return 0;
+}
+
+/* The frames' records stand right before their segment's. */
+static bool has_frames(const ResrRecord *segment, size_t place)
+{
+    bool good = segment->a > 0 && (uint64_t)segment->a <= place;
+    for (int64_t i = 0; i < segment->a && good; i++) {
+        const ResrRecord *frame = segment - segment->a + i;
+        good =
+            frame->type == RESR_RECORD_FRAME && (i == 0 || frame->number == frame[-1].number + 1);
+    }
+    return good;
+}
+
+static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
+                        size_t place, ResrLedger *ledger)
+{
+    char path[PATH_MAX];
+    resr_jobdir_segment_path(dir, path, record->number);
+    if (!has_frames(record, place) || !is_whole(path, &record->hash, record->b)) {
+        resr_log_warn("%s: missing or damaged; its frames are made again", path);
+        return 0;
+    }
+    const ResrRecord *frames = record - record->a;
+    ResrSegmentInfo *info = &replay->segments[replay->segment_count++];
+    *info = (ResrSegmentInfo){.number = record->number,
+                              .first = frames[0].number,
+                              .frames = record->a,
+                              .bytes = record->b,
+                              .reorder = record->detail,
+                              .hash = record->hash};
+    int ret = 0;
+    for (int64_t i = 0; i < record->a && ret == 0; i++) {
+        ResrLedgerEntry entry = {frames[i].a, frames[i].b, frames[i].hash};
+        ret = resr_ledger_set(ledger, frames[i].number, &entry);
+        if (ret == 0)
+            ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
+    }
+    return ret;
+}
+
+static ResrFrameStage stage_of(const ResrReplay *replay, int64_t index)
+{
+    return index < replay->frames ? (ResrFrameStage)replay->stages[index] : RESR_FRAME_DECODED;
+}
+
+static int take_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
+                      bool keep_frames)
+{
+    char path[PATH_MAX], name[32];
+    int64_t durable = 0;
+    for (int64_t i = 0; i < record->a; i++)
+        durable += stage_of(replay, record->number + i) == RESR_FRAME_DURABLE;
+    if (durable == record->a && !keep_frames)
+        return 0;
+    resr_batchfile_name(name, record->number);
+    resr_jobdir_path(dir, path, name);
+    if (!is_whole(path, &record->hash, record->b)) {
+        if (durable < record->a)
+            resr_log_warn("%s: missing or damaged; its frames are made again", path);
+        return 0;
+    }
+    replay->batches[replay->batch_count++] = *record;
+    int ret = 0;
+    for (int64_t i = record->number; i < record->number + record->a && ret == 0; i++)
+        if (stage_of(replay, i) == RESR_FRAME_DECODED)
+            ret = set_stage(replay, i, RESR_FRAME_UPSCALED);
+    return ret;
+}
+
+static bool is_output(const char *output, const ResrRecord *record)
+{
+    struct stat status;
+    return stat(output, &status) == 0 && (int64_t)status.st_ino == record->a &&
+           (int64_t)status.st_size == record->b;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const ResrSegmentInfo *left = a, *right = b;
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const ResrRecord *left = a, *right = b;
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+static bool is_wanted(void *user, const char *name)
+{
+    const ResrReplay *replay = user;
+    ResrSegmentInfo segment = {0};
+    ResrRecord batch = {0};
+    int end = 0;
+    if (sscanf(name, "segment-%" SCNd64 ".nut%n", &segment.number, &end) == 1 && end > 0)
+        return bsearch(&segment, replay->segments, (size_t)replay->segment_count, sizeof segment,
+                       by_number) != NULL;
+    if (sscanf(name, "batch-%" SCNd64 ".h5%n", &batch.number, &end) == 1 && end > 0)
+        return bsearch(&batch, replay->batches, replay->batch_count, sizeof batch, by_first) !=
+               NULL;
+    return false;
+}
+
+/* Segments before batches, each by number, the last record of a number last: that one holds. */
+static int by_subject(const void *a, const void *b)
+{
+    const ResrRecord *left = *(const ResrRecord *const *)a, *right = *(const ResrRecord *const *)b;
+    if (left->type != right->type)
+        return left->type < right->type ? -1 : 1;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
+    return left->place < right->place ? -1 : left->place > right->place;
+}
+
+static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
+                      size_t count, bool keep_frames, ResrLedger *ledger)
+{
+    const ResrRecord **files = NULL;
+    size_t n = 0;
+    int ret = resr_alloc(&files, count + 1, sizeof *files);
+    for (size_t i = 0; i < count && ret == 0; i++)
+        if (records[i].type == RESR_RECORD_SEGMENT || records[i].type == RESR_RECORD_BATCH)
+            files[n++] = &records[i];
+    if (ret == 0)
+        qsort(files, n, sizeof *files, by_subject);
+    for (size_t i = 0; i < n && ret == 0; i++) {
+        const ResrRecord *file = files[i];
+        bool superseded =
+            i + 1 < n && files[i + 1]->type == file->type && files[i + 1]->number == file->number;
+        if (superseded)
+            continue;
+        ret = file->type == RESR_RECORD_SEGMENT
+                  ? take_segment(out, dir, file, (size_t)(file - records), ledger)
+                  : take_batch(out, dir, file, keep_frames);
+    }
+    free(files);
+    return ret;
+}
+
+int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
+                const ResrRecord *records, size_t count, bool keep_frames, ResrLedger *ledger)
+{
+    *out = (ResrReplay){.total = -1};
+    int ret = resr_alloc(&out->segments, count + 1, sizeof *out->segments);
+    if (ret == 0)
+        ret = resr_alloc(&out->batches, count + 1, sizeof *out->batches);
+    out->published = count > 0 && records[count - 1].type == RESR_RECORD_OUTPUT &&
+                     is_output(output, &records[count - 1]);
+    for (size_t i = 0; i < count; i++)
+        if (records[i].type == RESR_RECORD_END)
+            out->total = records[i].a;
+    if (ret == 0)
+        ret = take_files(out, dir, records, count, keep_frames, ledger);
+    if (ret < 0)
+        resr_replay_clear(out);
+    else
+        resr_jobdir_sweep(dir, is_wanted, out);
+    return ret;
+}
+
+void resr_replay_clear(ResrReplay *replay)
+{
+    free(replay->segments);
+    free(replay->batches);
+    free(replay->stages);
+    *replay = (ResrReplay){0};
+}

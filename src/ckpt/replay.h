@@ -1,0 +1,27 @@
+#ifndef RESR_CKPT_REPLAY_H
+#define RESR_CKPT_REPLAY_H
+
+#include "ckpt/checkpoint.h"
+#include "ckpt/jobdir.h"
+
+/* What the journal and the files of a job folder say together. */
+typedef struct ResrReplay {
+    ResrSegmentInfo *segments; /* whole ones, by number */
+    int segment_count;
+    ResrRecord *batches; /* RESR_RECORD_BATCH of whole files, by first frame */
+    size_t batch_count;
+    uint8_t *stages; /* ResrFrameStage of frames 0 .. frames - 1 */
+    int64_t frames;
+    int64_t total;  /* frames of the input, -1: not known */
+    bool published; /* the last record is that of the output, and the output is that file */
+} ResrReplay;
+
+/* Believes a record only if its file is there and hashes to it; files that no record vouches for
+ * are removed, as are batch files of finished segments unless `keep_frames`. Entries of finished
+ * segments go into `ledger`. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
+                                const ResrRecord *records, size_t count, bool keep_frames,
+                                ResrLedger *ledger);
+void resr_replay_clear(ResrReplay *replay);
+
+#endif

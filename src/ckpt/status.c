@@ -1,0 +1,76 @@
+#include "ckpt/status.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/publish.h"
+
+static json_t *strikes_of(const ResrStatus *status)
+{
+    json_t *strikes = status->strikes ? json_loads(status->strikes, 0, NULL) : NULL;
+    return strikes ? strikes : json_array();
+}
+
+void resr_status_read(ResrStatus *status, const char *path)
+{
+    json_t *object = json_load_file(path, 0, NULL);
+    json_t *strikes = json_object_get(object, "strikes");
+    status->attempt = json_integer_value(json_object_get(object, "attempt"));
+    free(status->strikes);
+    status->strikes = json_is_array(strikes) ? json_dumps(strikes, JSON_COMPACT) : NULL;
+    json_decref(object);
+}
+
+/* JSON is UTF-8; a message may hold the bytes of any file name. */
+static json_t *text_json(const char *text)
+{
+    char plain[RESR_ERROR_TEXT_BYTES];
+    json_t *string = json_string(text);
+    if (string)
+        return string;
+    snprintf(plain, sizeof plain, "%s", text);
+    for (char *c = plain; *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    return json_string(plain);
+}
+
+int resr_status_write(const ResrStatus *status, const char *path)
+{
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    json_t *object = json_pack(
+        "{s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:s, s:o}", "state", status->state, "exit_code",
+        status->exit_code, "frames_durable", (json_int_t)status->frames_durable, "frames_total",
+        (json_int_t)status->frames_total, "attempt", (json_int_t)status->attempt, "message",
+        text_json(status->message), "pid", (json_int_t)getpid(), "host", host, "strikes",
+        strikes_of(status));
+    char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    int ret = text ? resr_publish_news(path, text, strlen(text))
+                   : resr_fail(RESR_ERR_INTERNAL, "%s: cannot be built", path);
+    free(text);
+    json_decref(object);
+    return ret;
+}
+
+int resr_status_strike(ResrStatus *status, const char *host, int rank)
+{
+    json_t *strikes = strikes_of(status);
+    json_array_append_new(strikes, json_pack("{s:s, s:i}", "host", host, "rank", rank));
+    char *text = json_dumps(strikes, JSON_COMPACT);
+    json_decref(strikes);
+    if (!text)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: the list of strikes");
+    free(status->strikes);
+    status->strikes = text;
+    return 0;
+}
+
+void resr_status_clear(ResrStatus *status)
+{
+    free(status->strikes);
+    *status = (ResrStatus){0};
+}

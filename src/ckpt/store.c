@@ -1,0 +1,393 @@
+#include "ckpt/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+
+struct ResrStore {
+    const ResrJobDir *dir;
+    ResrJournal *journal;
+    const ResrReplay *found;
+    const ResrCheckpointPlan *plan;
+    int64_t group_frames; /* frames of a file: a batch, or less where the pool is small */
+    bool retain;          /* the pool has room to hold frames until their segment is durable */
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    bool writing, draining, ended;
+    int64_t total; /* frames of the input; INT64_MAX as long as its end is not known */
+    ResrFrame **held;
+    size_t held_count, held_capacity; /* by index */
+    uint8_t *seen;                    /* by index: was handed to resr_store_keep() */
+    int64_t seen_capacity;
+    ResrRecord *files; /* batch files that are there, by first frame */
+    size_t file_count, file_capacity;
+    int status;
+    char error[RESR_ERROR_TEXT_BYTES];
+};
+
+/* Makes room for one more element. */
+static int reserve(void *array, size_t *capacity, size_t count, size_t size)
+{
+    void **pointer = array;
+    if (count < *capacity)
+        return 0;
+    size_t more = *capacity ? 2 * *capacity : 64;
+    void *grown = realloc(*pointer, more * size);
+    if (!grown)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu entries of the checkpoint", more);
+    *pointer = grown;
+    *capacity = more;
+    return 0;
+}
+
+static void set_error(ResrStore *store, int status)
+{
+    if (store->status == 0) {
+        store->status = status;
+        snprintf(store->error, sizeof store->error, "%s", resr_error_text());
+    }
+}
+
+static bool was_seen(const ResrStore *store, int64_t index)
+{
+    bool found = index < store->found->frames && store->found->stages[index] != RESR_FRAME_DECODED;
+    return found || (index < store->seen_capacity && store->seen[index]);
+}
+
+static int mark_seen(ResrStore *store, int64_t index)
+{
+    if (index >= store->seen_capacity) {
+        int64_t capacity = 2 * index + 1024;
+        uint8_t *seen = realloc(store->seen, (size_t)capacity);
+        if (!seen)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: marks of %" PRId64 " frames",
+                             capacity);
+        memset(seen + store->seen_capacity, 0, (size_t)(capacity - store->seen_capacity));
+        store->seen = seen;
+        store->seen_capacity = capacity;
+    }
+    store->seen[index] = 1;
+    return 0;
+}
+
+/* The frames that share a file with frame `index`. */
+static void group_of(const ResrStore *store, int64_t index, int64_t *first, int64_t *end)
+{
+    const ResrUnits *units = &store->plan->plan->units;
+    int64_t batch = resr_units_batch_first(units, index);
+    int64_t batch_end = resr_units_batch_end(units, index);
+    *first = batch + (index - batch) / store->group_frames * store->group_frames;
+    *end = *first + store->group_frames < batch_end ? *first + store->group_frames : batch_end;
+}
+
+static bool is_complete(const ResrStore *store, int64_t first, int64_t end)
+{
+    bool complete = true;
+    for (int64_t i = first; i < end && i < store->total && complete; i++)
+        complete = was_seen(store, i);
+    return complete;
+}
+
+/* The next frames that can go into one file, each with a hold of its own; 0 if there are none. */
+static int next_run(ResrStore *store, ResrFrame *run[RESR_MAX_BATCH_FRAMES])
+{
+    for (size_t i = 0; i < store->held_count && (store->writing || store->draining); i++) {
+        int64_t first, end;
+        int n = 0;
+        group_of(store, store->held[i]->index, &first, &end);
+        if (!store->draining && !is_complete(store, first, end))
+            continue;
+        for (size_t k = i; k < store->held_count && store->held[k]->index < end &&
+                           store->held[k]->index == store->held[i]->index + n;
+             k++)
+            run[n++] = resr_frame_hold(store->held[k]);
+        return n;
+    }
+    return 0;
+}
+
+static int find_held(const ResrStore *store, int64_t index)
+{
+    for (size_t i = 0; i < store->held_count; i++)
+        if (store->held[i]->index == index)
+            return (int)i;
+    return -1;
+}
+
+/* Lets go of held frames first .. end - 1; false if there was none. */
+static bool drop_held(ResrStore *store, int64_t first, int64_t end)
+{
+    size_t kept = 0, before = store->held_count;
+    for (size_t i = 0; i < before; i++) {
+        if (store->held[i]->index >= first && store->held[i]->index < end)
+            resr_frame_free(store->held[i]);
+        else
+            store->held[kept++] = store->held[i];
+    }
+    store->held_count = kept;
+    return kept < before;
+}
+
+static int write_run(ResrStore *store, ResrRecord *record, char path[PATH_MAX],
+                     ResrFrame *const run[], int n)
+{
+    char name[32];
+    resr_batchfile_name(name, run[0]->index);
+    resr_jobdir_path(store->dir, path, name);
+    int ret = resr_batchfile_write(record, path, &store->plan->info, run, n);
+    return ret < 0 ? ret : resr_journal_append(store->journal, record, 1);
+}
+
+static void *store_main(void *argument)
+{
+    ResrStore *store = argument;
+    ResrFrame *run[RESR_MAX_BATCH_FRAMES];
+    ResrRecord record;
+    char path[PATH_MAX];
+    pthread_mutex_lock(&store->lock);
+    while (store->status == 0) {
+        int n = next_run(store, run);
+        if (n == 0 && (store->draining || store->ended))
+            break;
+        if (n == 0) {
+            pthread_cond_wait(&store->changed, &store->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&store->lock);
+        int ret = write_run(store, &record, path, run, n);
+        pthread_mutex_lock(&store->lock);
+        if (ret == 0)
+            ret = reserve(&store->files, &store->file_capacity, store->file_count,
+                          sizeof *store->files);
+        /* The segment may have become durable in the meantime: then nobody needs the file. */
+        bool needed = find_held(store, run[0]->index) >= 0 || store->plan->frames_folder[0];
+        if (ret == 0 && needed)
+            store->files[store->file_count++] = record;
+        else if (ret == 0)
+            unlink(path);
+        if (ret < 0)
+            set_error(store, ret);
+        drop_held(store, run[0]->index, run[0]->index + n);
+        for (int i = 0; i < n; i++)
+            resr_frame_free(run[i]);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journal,
+                      const ResrReplay *found, const ResrCheckpointPlan *plan)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrStore *store = *out;
+    const ResrPlan *job = plan->plan;
+    store->dir = dir;
+    store->journal = journal;
+    store->found = found;
+    store->plan = plan;
+    store->total = INT64_MAX;
+    store->writing = plan->always;
+    store->group_frames = job->units.batch_frames;
+    if (store->group_frames > job->pool_frames / 2)
+        store->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
+    store->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->changed, NULL);
+    for (size_t i = 0; i < found->batch_count && ret == 0; i++) {
+        ret = reserve(&store->files, &store->file_capacity, i, sizeof *store->files);
+        if (ret == 0)
+            store->files[store->file_count++] = found->batches[i];
+    }
+    if (ret == 0 && pthread_create(&store->thread, NULL, store_main, store) != 0)
+        ret = resr_fail(RESR_ERR_INTERNAL, "the checkpoint's thread cannot be started");
+    store->started = ret == 0;
+    if (ret < 0) {
+        resr_store_free(store);
+        *out = NULL;
+    }
+    return ret;
+}
+
+void resr_store_keep(ResrStore *store, ResrFrame *frame)
+{
+    pthread_mutex_lock(&store->lock);
+    int ret = mark_seen(store, frame->index);
+    if (ret == 0 && (store->writing || store->retain))
+        ret = reserve(&store->held, &store->held_capacity, store->held_count, sizeof *store->held);
+    if (ret < 0) {
+        set_error(store, ret);
+    } else if (store->writing || store->retain) {
+        size_t i = store->held_count++;
+        for (; i > 0 && store->held[i - 1]->index > frame->index; i--)
+            store->held[i] = store->held[i - 1];
+        store->held[i] = resr_frame_hold(frame);
+        pthread_cond_signal(&store->changed);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+void resr_store_end_of_input(ResrStore *store, int64_t frames)
+{
+    pthread_mutex_lock(&store->lock);
+    store->total = frames;
+    pthread_cond_signal(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void resr_store_write_batches(ResrStore *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->writing = true;
+    pthread_cond_signal(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+bool resr_store_writes_batches(ResrStore *store)
+{
+    pthread_mutex_lock(&store->lock);
+    bool writing = store->writing;
+    pthread_mutex_unlock(&store->lock);
+    return writing;
+}
+
+static void end_thread(ResrStore *store, bool drain)
+{
+    pthread_mutex_lock(&store->lock);
+    store->draining = drain;
+    store->ended = true;
+    pthread_cond_signal(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    if (store->started)
+        pthread_join(store->thread, NULL);
+    store->started = false;
+}
+
+int resr_store_drain(ResrStore *store)
+{
+    end_thread(store, true);
+    return resr_store_error(store);
+}
+
+int resr_store_error(ResrStore *store)
+{
+    pthread_mutex_lock(&store->lock);
+    int status = store->status;
+    if (status < 0)
+        resr_fail(status, "%s", store->error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void resr_store_release(ResrStore *store, int64_t first, int64_t frames)
+{
+    char path[PATH_MAX], name[32];
+    size_t kept = 0;
+    pthread_mutex_lock(&store->lock);
+    drop_held(store, first, first + frames);
+    for (size_t i = 0; i < store->file_count; i++) {
+        const ResrRecord *file = &store->files[i];
+        bool inside = file->number >= first && file->number < first + frames;
+        if (!inside || store->plan->frames_folder[0]) {
+            store->files[kept++] = *file;
+            continue;
+        }
+        resr_batchfile_name(name, file->number);
+        resr_jobdir_path(store->dir, path, name);
+        unlink(path);
+    }
+    store->file_count = kept;
+    pthread_mutex_unlock(&store->lock);
+}
+
+int64_t resr_store_frames(ResrStore *store)
+{
+    int64_t frames = 0;
+    pthread_mutex_lock(&store->lock);
+    for (size_t i = 0; i < store->file_count && !store->plan->frames_folder[0]; i++)
+        frames += store->files[i].a;
+    pthread_mutex_unlock(&store->lock);
+    return frames;
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const ResrRecord *left = a, *right = b;
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+/* Removes batch files of an earlier output from the folder. */
+static void clear_folder(const ResrStore *store, const char *folder)
+{
+    char path[PATH_MAX + 300], name[32];
+    DIR *entries = opendir(folder);
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        bool ours = strncmp(entry->d_name, "batch-", 6) != 0;
+        for (size_t i = 0; i < store->file_count && !ours; i++) {
+            resr_batchfile_name(name, store->files[i].number);
+            ours = strcmp(name, entry->d_name) == 0;
+        }
+        snprintf(path, sizeof path, "%s/%.255s", folder, entry->d_name);
+        if (!ours)
+            unlink(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+int resr_store_export(ResrStore *store)
+{
+    const char *folder = store->plan->frames_folder;
+    char from[PATH_MAX], to[PATH_MAX + 64], name[32];
+    int ret = 0;
+    end_thread(store, false);
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return resr_fail(RESR_ERR_EXISTS, "%s: the folder cannot be created: %s", folder,
+                         strerror(errno));
+    qsort(store->files, store->file_count, sizeof *store->files, by_first);
+    clear_folder(store, folder);
+    int64_t next = 0;
+    for (size_t i = 0; i < store->file_count && ret == 0; i++) {
+        resr_batchfile_name(name, store->files[i].number);
+        resr_jobdir_path(store->dir, from, name);
+        snprintf(to, sizeof to, "%s/%s", folder, name);
+        if (rename(from, to) != 0 && !(errno == ENOENT && access(to, F_OK) == 0))
+            ret = resr_fail(RESR_ERR_IO, "%s: cannot be moved to %s: %s", from, folder,
+                            strerror(errno));
+        if (ret == 0 && store->files[i].number != next)
+            ret = resr_fail(RESR_ERR_INTERNAL, "%s: frame %" PRId64 " is in no batch file", folder,
+                            next);
+        next = store->files[i].number + store->files[i].a;
+    }
+    snprintf(to, sizeof to, "%s/frames.h5", folder);
+    return ret < 0 ? ret
+                   : resr_batchfile_write_index(to, &store->plan->info, store->files,
+                                                store->file_count);
+}
+
+void resr_store_free(ResrStore *store)
+{
+    if (!store)
+        return;
+    end_thread(store, false);
+    drop_held(store, 0, INT64_MAX);
+    free(store->held);
+    free(store->seen);
+    free(store->files);
+    pthread_cond_destroy(&store->changed);
+    pthread_mutex_destroy(&store->lock);
+    free(store);
+}

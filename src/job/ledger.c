@@ -1,0 +1,53 @@
+#include "job/ledger.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/publish.h"
+
+int resr_ledger_set(ResrLedger *ledger, int64_t index, const ResrLedgerEntry *entry)
+{
+    size_t needed = (size_t)index + 1, capacity = ledger->capacity ? ledger->capacity : 1024;
+    while (capacity < needed)
+        capacity *= 2;
+    if (capacity != ledger->capacity) {
+        ResrLedgerEntry *entries = realloc(ledger->entries, capacity * sizeof *entries);
+        if (!entries)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the ledger of %zu frames",
+                             capacity);
+        memset(entries + ledger->capacity, 0, (capacity - ledger->capacity) * sizeof *entries);
+        ledger->entries = entries;
+        ledger->capacity = capacity;
+    }
+    ledger->entries[index] = *entry;
+    if (index >= ledger->length)
+        ledger->length = index + 1;
+    return 0;
+}
+
+int resr_ledger_write(const ResrLedger *ledger, const char *path)
+{
+    enum { LINE_BYTES = 20 + 1 + 20 + 1 + 32 + 1 };
+    char *text = NULL, *next, hex[RESR_HASH_HEX_BYTES];
+    int ret = resr_alloc(&text, (size_t)ledger->length + 1, LINE_BYTES);
+    if (ret < 0)
+        return ret;
+    next = text;
+    for (int64_t i = 0; i < ledger->length; i++) {
+        resr_hash_to_hex(hex, &ledger->entries[i].hash);
+        next += snprintf(next, LINE_BYTES + 1, "%" PRId64 " %" PRId64 " %s\n", i,
+                         ledger->entries[i].pts, hex);
+    }
+    ret = resr_publish_bytes(path, text, (size_t)(next - text));
+    free(text);
+    return ret;
+}
+
+void resr_ledger_clear(ResrLedger *ledger)
+{
+    free(ledger->entries);
+    *ledger = (ResrLedger){0};
+}

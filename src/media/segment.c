@@ -1,0 +1,119 @@
+#include "media/segment.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/publish.h"
+#include "media/libav.h"
+
+/* NUT has no negative times: decoding times run ahead of presentation by a few frames. */
+#define SHIFT_FRAMES 64
+
+bool resr_segment_holds(const AVCodec *codec)
+{
+    const AVOutputFormat *nut = av_guess_format("nut", NULL, NULL);
+    return nut && avformat_query_codec(nut, codec->id, FF_COMPLIANCE_EXPERIMENTAL) == 1;
+}
+
+static int failure(ResrSegmentWriter *writer, int averror)
+{
+    if (averror != AVERROR(ENOSPC) && averror != AVERROR(EDQUOT))
+        return resr_av_fail(RESR_ERR_IO, averror, writer->path, "cannot be written");
+    errno = ENOSPC;
+    return resr_publish_write_failure(writer->path, writer->bytes + (64 << 10));
+}
+
+int resr_segment_create(ResrSegmentWriter *writer, const char *path, const AVCodecContext *encoder)
+{
+    *writer = (ResrSegmentWriter){.path = path, .time_base = encoder->time_base};
+    AVStream *stream = NULL;
+    if (avformat_alloc_output_context2(&writer->context, NULL, "nut", path) < 0 ||
+        !(stream = avformat_new_stream(writer->context, NULL)) ||
+        avcodec_parameters_from_context(stream->codecpar, encoder) < 0)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", path);
+    stream->codecpar->codec_tag = 0;
+    stream->time_base = encoder->time_base;
+    writer->context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
+    writer->context->flags |= AVFMT_FLAG_BITEXACT; /* the same frames, the same file */
+    int averror = avio_open(&writer->context->pb, path, AVIO_FLAG_WRITE);
+    if (averror >= 0)
+        averror = avformat_write_header(writer->context, NULL);
+    return averror < 0 ? failure(writer, averror) : 0;
+}
+
+int resr_segment_write(ResrSegmentWriter *writer, const AVPacket *packet)
+{
+    AVPacket *copy = av_packet_clone(packet);
+    if (!copy)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", writer->path);
+    copy->stream_index = 0;
+    copy->pts += SHIFT_FRAMES;
+    copy->dts = copy->dts == AV_NOPTS_VALUE ? copy->pts : copy->dts + SHIFT_FRAMES;
+    av_packet_rescale_ts(copy, writer->time_base, writer->context->streams[0]->time_base);
+    writer->bytes += packet->size;
+    int averror = av_write_frame(writer->context, copy);
+    av_packet_free(&copy);
+    if (averror >= 0 && writer->context->pb->error < 0)
+        averror = writer->context->pb->error;
+    return averror < 0 ? failure(writer, averror) : 0;
+}
+
+int resr_segment_end(ResrSegmentWriter *writer)
+{
+    int averror = av_write_trailer(writer->context);
+    if (averror >= 0 && writer->context->pb->error < 0)
+        averror = writer->context->pb->error;
+    int closed = avio_closep(&writer->context->pb);
+    if (averror >= 0)
+        averror = closed;
+    int ret = averror < 0 ? failure(writer, averror) : 0;
+    resr_segment_abandon(writer);
+    return ret;
+}
+
+void resr_segment_abandon(ResrSegmentWriter *writer)
+{
+    if (writer->context && writer->context->pb)
+        avio_closep(&writer->context->pb);
+    avformat_free_context(writer->context);
+    writer->context = NULL;
+}
+
+static int check_headers(const char *path, const AVCodecParameters *found,
+                         const AVCodecContext *expect)
+{
+    int bytes = expect->extradata_size;
+    if (found->codec_id == expect->codec_id && found->extradata_size == bytes &&
+        (bytes == 0 || memcmp(found->extradata, expect->extradata, (size_t)bytes) == 0))
+        return 0;
+    return resr_fail(RESR_ERR_INTERNAL,
+                     "%s: encoder %s gives each segment other headers; use --segment 0 with it",
+                     path, expect->codec->name);
+}
+
+int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacketHandler handler,
+                      void *user)
+{
+    AVFormatContext *context = NULL;
+    AVPacket *packet = av_packet_alloc();
+    if (!packet)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", path);
+    int averror = avformat_open_input(&context, path, av_find_input_format("nut"), NULL);
+    int ret = averror < 0 ? resr_av_fail(RESR_ERR_DATA, averror, path, "cannot be read") : 0;
+    if (ret == 0 && context->nb_streams != 1)
+        ret =
+            resr_fail(RESR_ERR_DATA, "%s: holds %u streams, expected 1", path, context->nb_streams);
+    if (ret == 0)
+        ret = check_headers(path, context->streams[0]->codecpar, expect);
+    while (ret == 0 && (averror = av_read_frame(context, packet)) >= 0) {
+        av_packet_rescale_ts(packet, context->streams[0]->time_base, expect->time_base);
+        packet->pts -= SHIFT_FRAMES;
+        ret = handler(user, packet);
+        av_packet_unref(packet);
+    }
+    if (ret == 0 && averror != AVERROR_EOF)
+        ret = resr_av_fail(RESR_ERR_DATA, averror, path, "cannot be read");
+    avformat_close_input(&context);
+    av_packet_free(&packet);
+    return ret;
+}
