@@ -8,17 +8,28 @@ undisturbed_run
 
 case $1 in
 time_limit)
-    # One minute is left and the notice is due three minutes before the end: it comes when the controller next looks.
-    sleep_before_look $((alone_s / 2 + 1))
-    upscale_job --partition=low --time=1
+    # One minute is left and the notice is due three minutes before the end: it comes when the controller next looks, for
+    # which the job should be half way; on a busy machine that may take a second try.
+    for try in 1 2 3; do
+        sleep_before_look $((alone_s / 2 + 1))
+        upscale_job --partition=low --time=1
+        await_requeue && break
+        echo "try $try ended before the controller looked"
+        rm -f out.mkv
+    done
     ended_well 1
     grep -q "notice of the end" job.log || fail "requeued, but not by the notice: $(cat job.log)"
     ;;
 preempt)
-    sleep_before_look $((alone_s / 2 + 3))
-    upscale_job --partition=low
-    await_frames out.mkv 48
-    sbatch --partition=high --output=/dev/null --wrap "sleep 2" >/dev/null || fail "no job that preempts"
+    for try in 1 2 3; do
+        sleep_before_look $((alone_s / 2 + 3))
+        upscale_job --partition=low
+        await_frames out.mkv 48
+        sbatch --partition=high --output=/dev/null --wrap "sleep 2" >/dev/null || fail "no job that preempts"
+        await_requeue && break
+        echo "try $try ended before the notice was over"
+        rm -f out.mkv
+    done
     ended_well 1
     grep -q "DUE TO PREEMPTION" job.log || fail "requeued, but not by preemption: $(cat job.log)"
     ;;
@@ -28,7 +39,7 @@ kill_full)
     scancel --signal=KILL --full "$job"
     await_state 'FAILED|CANCELLED' 60
     [ ! -e out.mkv ] || fail "the job ended before it was killed"
-    kept_frames=$(durable out.mkv)
+    kept_frames=$(status_number out.mkv frames_durable)
     upscale_job --partition=low
     ended_well 0
     echo "ok: the second job went on at frame $kept_frames"
@@ -44,13 +55,16 @@ node_down)
     ;;
 kill_ranks)
     upscale_job --partition=low
-    for frames in 48 96 144; do
-        await_frames out.mkv $frames
-        victim=$(sed -n "$((frames / 48))p" out.mkv.resr/pids | cut -d ' ' -f 3)
-        kill -9 "$victim" || fail "rank with pid $victim: $(cat out.mkv.resr/pids)"
+    attempt=0
+    for rank in 2 0 3; do
+        attempt=$((attempt + 1))
+        await_attempt out.mkv $attempt
+        await_frames out.mkv $(($(status_number out.mkv frames_durable) + 1))
+        victim=$(sed -n "s/^$rank .* //p" out.mkv.resr/pids)
+        kill -9 "$victim" || fail "rank $rank: $(cat out.mkv.resr/pids)"
     done
     ended_well 0
-    [ "$(grep -c 'attempt [0-9]* ended' job.log)" -ge 3 ] || fail "not killed three times: $(cat job.log)"
+    [ "$(grep -c 'attempt [0-9]* ended with 137' job.log)" = 3 ] || fail "not killed three times: $(cat job.log)"
     ;;
 cancel)
     # What a user cancels stays cancelled, and goes on when it is submitted again.
