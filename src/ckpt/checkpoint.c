@@ -285,6 +285,13 @@ int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
     return 0;
 }
 
+void resr_checkpoint_abandon(ResrCheckpoint *c)
+{
+    resr_store_free(c->store);
+    c->store = NULL;
+    resr_jobdir_remove(&c->dir, false);
+}
+
 void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
 {
     int64_t safe = resr_checkpoint_frames_safe(c);

@@ -88,6 +88,9 @@ RESR_MUST_CHECK int resr_checkpoint_publishing(ResrCheckpoint *checkpoint, const
  * frames.h5 over all of them, and removes the folder; with `leave_status` all but status.json. */
 RESR_MUST_CHECK int resr_checkpoint_finish(ResrCheckpoint *checkpoint, bool leave_status);
 
+/* The job cannot be gone on with: the folder is removed. */
+void resr_checkpoint_abandon(ResrCheckpoint *checkpoint);
+
 /* status.json says `state` now. Failures are warned of only. From any thread. */
 void resr_checkpoint_tell(ResrCheckpoint *checkpoint, const char *state, int exit_code,
                           const char *message);

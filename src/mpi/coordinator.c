@@ -278,8 +278,12 @@ static int tell_all(ResrCoordinator *c, ResrWireKind kind)
 /* Who does not answer, or does not get on? */
 static int check_ranks(ResrCoordinator *c, int64_t now_ns)
 {
+    double gap = (double)(now_ns - c->checked_ns) * 1e-9;
     int ret = 0;
     resr_liveness_heard(c->liveness, 0, now_ns);
+    if (c->checked_ns && gap > c->parts.plan->deadline_seconds / 2) /* this process was stopped */
+        resr_liveness_restart(c->liveness, c->parts.plan->ranks, now_ns);
+    c->checked_ns = now_ns;
     if (c->parts.compute)
         resr_liveness_progress(c->liveness, 0, resr_compute_progress(c->parts.compute), now_ns);
     for (int i = 0; i < c->parts.plan->ranks && ret == 0; i++) {

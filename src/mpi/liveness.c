@@ -56,6 +56,12 @@ void resr_liveness_busy(ResrLiveness *liveness, int rank, bool busy, int64_t now
     life->busy = busy;
 }
 
+void resr_liveness_restart(ResrLiveness *liveness, int ranks, int64_t now_ns)
+{
+    for (int i = 0; i < ranks; i++)
+        liveness->ranks[i].heard_ns = liveness->ranks[i].advanced_ns = now_ns;
+}
+
 void resr_liveness_frame(ResrLiveness *liveness, double seconds)
 {
     if (seconds > liveness->longest_frame_seconds)

@@ -25,6 +25,9 @@ bool resr_liveness_progress(ResrLiveness *liveness, int rank, int64_t frames, in
 /* The rank has work from now on, if it had none. */
 void resr_liveness_busy(ResrLiveness *liveness, int rank, bool busy, int64_t now_ns);
 
+/* Whoever looks was away: all waits begin again. */
+void resr_liveness_restart(ResrLiveness *liveness, int ranks, int64_t now_ns);
+
 /* A frame took so long. */
 void resr_liveness_frame(ResrLiveness *liveness, double seconds);
 

@@ -53,9 +53,11 @@ static int settle_checkpoint(Job *job, int ret)
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost);
+    else if (ret == RESR_ERR_DATA) /* this input cannot be gone on with */
+        resr_checkpoint_abandon(checkpoint);
     else if (ret == RESR_ERR_STOPPED && resr_checkpoint_drain(checkpoint) < 0)
         ret = resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
-    if (ret < 0)
+    if (ret < 0 && ret != RESR_ERR_DATA)
         resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
                              resr_error_text());
     return ret;

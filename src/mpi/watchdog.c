@@ -57,6 +57,7 @@ static void *watch_main(void *argument)
     pthread_mutex_lock(&watchdog->lock);
     while (!watchdog->ended) {
         struct timespec until;
+        int64_t asleep_ns = resr_clock_ns();
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += watchdog->deadline_seconds > 8 ? 2 : 0;
         until.tv_nsec += watchdog->deadline_seconds > 8 ? 0 : 200000000;
@@ -65,7 +66,9 @@ static void *watch_main(void *argument)
             until.tv_nsec -= 1000000000;
         }
         pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &until);
-        if (!watchdog->ended)
+        /* After the whole process was stopped its other threads get their time first. */
+        bool was_stopped = resr_clock_seconds_since(asleep_ns) > 2 + watchdog->deadline_seconds / 2;
+        if (!watchdog->ended && !was_stopped)
             look(watchdog);
     }
     pthread_mutex_unlock(&watchdog->lock);

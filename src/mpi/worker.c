@@ -9,6 +9,7 @@ typedef struct Worker {
     ResrMail *mail;
     double deadline_seconds;
     int64_t heard_ns, told_ns; /* of rank 0; to rank 0 */
+    int64_t turn_ns;           /* the loop's last turn */
     bool stopping;
 } Worker;
 
@@ -52,9 +53,13 @@ static int handle(Worker *worker, ResrMessage *message)
     return ret;
 }
 
-/* Rank 0 speaks at least as often as this rank does. */
-static int check_root(const Worker *worker)
+/* Rank 0 speaks at least as often as this rank does. After this process itself was stopped for a
+ * while there is nothing to be said of rank 0 yet. */
+static int check_root(Worker *worker)
 {
+    if (resr_clock_seconds_since(worker->turn_ns) > worker->deadline_seconds / 2)
+        worker->heard_ns = resr_clock_ns();
+    worker->turn_ns = resr_clock_ns();
     double silent = resr_clock_seconds_since(worker->heard_ns);
     if (silent < 2 * worker->deadline_seconds || worker->stopping)
         return 0;
@@ -68,7 +73,8 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
 {
     Worker worker = {.compute = compute,
                      .deadline_seconds = plan->deadline_seconds,
-                     .heard_ns = resr_clock_ns()};
+                     .heard_ns = resr_clock_ns(),
+                     .turn_ns = resr_clock_ns()};
     ResrMessage *message;
     ResrIdle idle = {0};
     int rank;

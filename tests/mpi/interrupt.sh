@@ -1,19 +1,48 @@
 #!/bin/sh
-# A signal ends a job with exit 75, soon, and nothing is left behind.
+# A signal ends a job with exit 75, soon. Without a checkpoint nothing is left behind; with one the same
+# command goes on and the frames are those of a run that nobody disturbed.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" slow.safetensors rrdb 4 4 64 32 7
-clip in.mp4 200
+clip in.mp4 40
+slow="-m slow.safetensors --precision exact --progress none"
 
-for name in INT TERM; do
-    "$RESR" -i in.mp4 -o out.mp4 -m slow.safetensors --progress none 2>run.log &
+# stop SIGNAL OPTION...: starts the job, sends the signal after a while, expects 75.
+stop() {
+    name=$1
+    shift
+    # shellcheck disable=SC2086 # words
+    "$RESR" -i in.mp4 -o out.mp4 $slow "$@" 2>run.log &
     pid=$!
     sleep 2
     kill -0 $pid || fail "the job ended before it could be stopped: $(cat run.log)"
-    kill -$name $pid
+    kill "-$name" $pid
     code=0
     wait $pid || code=$?
     [ $code = 75 ] || fail "SIG$name: exit $code: $(cat run.log)"
     grep -q 'stopped by signal' run.log || fail "SIG$name: $(cat run.log)"
+}
+
+for name in INT TERM; do
+    stop $name --checkpoint off
     [ -z "$(find . -name '*out*')" ] || fail "SIG$name left $(find . -name '*out*')"
-    echo "ok SIG$name"
+    echo "ok SIG$name, no checkpoint"
 done
+
+# shellcheck disable=SC2086
+"$RESR" -i in.mp4 -o whole.mp4 $slow --framehash whole.hash || fail "undisturbed"
+made=0
+for name in TERM USR1 INT; do
+    stop $name --segment 8 --batch 4
+    [ ! -e out.mp4 ] || fail "SIG$name: an output was written"
+    [ "$(jq -r .state out.mp4.resr/status.json)" = resumable ] || fail "SIG$name: $(cat out.mp4.resr/status.json)"
+    grep -q 'run the same command again' run.log || fail "SIG$name: $(cat run.log)"
+    now=$(jq .frames_durable out.mp4.resr/status.json)
+    [ "$now" -gt $made ] || fail "SIG$name: $now frames are safe, $made were before"
+    made=$now
+    echo "ok SIG$name, $made frames are safe"
+done
+# shellcheck disable=SC2086
+"$RESR" -i in.mp4 -o out.mp4 $slow --segment 8 --batch 4 --framehash out.hash || fail "going on"
+cmp -s whole.hash out.hash || fail "other frames after three stops"
+[ ! -e out.mp4.resr ] || fail "left behind: $(ls out.mp4.resr)"
+echo "ok the same frames"
