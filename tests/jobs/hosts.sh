@@ -29,7 +29,7 @@ while [ "$1" != sh ]; do
     shift
 done
 echo "$words" >>calls
-[ "$OMPI_MCA_odls_base_sigkill_timeout" = 5 ] || exit 64
+[ "$OMPI_MCA_odls_base_sigkill_timeout" = 10 ] || exit 64
 exec "$@"
 END
 cat >bin/scontrol <<'END'

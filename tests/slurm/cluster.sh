@@ -51,7 +51,6 @@ SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=10
 SlurmdParameters=config_overrides
 GresTypes=gpu
 PartitionName=low Nodes=$nodes Default=YES OverSubscribe=EXCLUSIVE PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
@@ -117,7 +116,7 @@ start_cluster() {
 
 # Four ranks of one thread, and no core that is theirs alone, whatever the number of cores.
 export RESR_MPIRUN="mpirun --bind-to none --oversubscribe"
-# A dead rank is noticed after 2 s instead of 10.
+# A dead rank is noticed after 2 s instead of 20.
 export OMPI_MCA_odls_base_sigkill_timeout=1
 export RESR_JOBS="$JOBS"
 

@@ -21,6 +21,8 @@ time_limit)
     grep -q "notice of the end" job.log || fail "requeued, but not by the notice: $(cat job.log)"
     ;;
 preempt)
+    # Slurm, mpirun and the loop each signal the ranks, which is one wish to stop; mpirun gives them time for it.
+    unset OMPI_MCA_odls_base_sigkill_timeout
     for try in 1 2 3; do
         sleep_before_look $((alone_s / 2 + 3))
         upscale_job --partition=low
@@ -32,6 +34,7 @@ preempt)
     done
     ended_well 1
     grep -q "DUE TO PREEMPTION" job.log || fail "requeued, but not by preemption: $(cat job.log)"
+    grep -q "stopped by signal" job.log || fail "not stopped in good order: $(cat job.log)"
     ;;
 kill_full)
     upscale_job --partition=low
@@ -68,11 +71,13 @@ kill_ranks)
     ;;
 cancel)
     # What a user cancels stays cancelled, and goes on when it is submitted again.
+    unset OMPI_MCA_odls_base_sigkill_timeout
     upscale_job --partition=low
     await_frames out.mkv 48
     scancel "$job"
-    await_state CANCELLED 30
+    await_state CANCELLED 60
     sleep 6 # a requeue would show
+    grep -q "stopped by signal" job.log || fail "not stopped in good order: $(cat job.log)"
     [ "$(job_field JobState)" = CANCELLED ] && [ "$(job_field Restarts)" = 0 ] || fail "came back: $(cat job.log)"
     upscale_job --partition=low
     ended_well 0

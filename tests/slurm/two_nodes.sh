@@ -6,6 +6,8 @@
 # Slurm sorts by name, and the batch script has to run on this machine's own.
 start_cluster zz
 undisturbed_run
+# Both nodes are this machine, which Open MPI must not know: names in shared memory would collide.
+export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
 
 # Two ranks on each node. A death on the second one costs the job no requeue.
 upscale_job --nodes=2 --ntasks-per-node=2
