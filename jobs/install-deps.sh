@@ -1,5 +1,5 @@
 #!/bin/sh
-# jobs/install-deps.sh build|test...: installs the Debian packages that building (and testing) needs
+# jobs/install-deps.sh build|test|slurm...: installs the Debian packages that building (and testing) needs
 # and that are missing, with apt-get as root or through sudo. Where nothing is missing nothing is
 # done and no network is used. Debian 12 and Ubuntu 24.04; elsewhere it names the packages.
 set -eu
@@ -8,14 +8,17 @@ build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-de
 libavcodec-dev libavutil-dev libzimg-dev libpopt-dev libjansson-dev libzip-dev
 libxxhash-dev ffmpeg python3-venv ca-certificates curl"
 test="libcmocka-dev jq valgrind clang-format shellcheck git"
+# The daemons of the tests under real Slurm. They are run by the tests themselves, not as services.
+slurm="munge slurmctld slurmd slurm-client"
 
 wanted=""
 for group in "$@"; do
     case $group in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
+    slurm) wanted="$wanted $slurm" ;;
     *)
-        echo "install-deps.sh: '$group' is no group; use build or test" >&2
+        echo "install-deps.sh: '$group' is no group; use build, test or slurm" >&2
         exit 64
         ;;
     esac

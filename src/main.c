@@ -12,13 +12,21 @@
 #include "mpi/launch.h"
 #include "mpi/session.h"
 
+/* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
+ * and the restart loop pass it on (measured: three signals within 3 ms). */
+#define SAME_SIGNAL_SECONDS 1
+
 static volatile int stop_signal;
+static volatile int64_t stop_signal_ns;
 
 static void on_signal(int number)
 {
-    if (stop_signal)
+    if (!stop_signal) {
+        stop_signal_ns = resr_clock_ns();
+        stop_signal = number;
+    } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
         _exit(128 + number); /* the second one ends at once */
-    stop_signal = number;
+    }
 }
 
 static void catch_signals(void)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # tests/run.sh [--heavy] [CTEST OPTION...]: installs what is missing, builds and runs the tests. --heavy,
-# or CI set in the environment, adds the build with sanitizers and the runs under valgrind.
+# or CI set in the environment, adds the build with sanitizers, the runs under valgrind and those under real Slurm (as root).
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/build.sh
@@ -14,6 +14,9 @@ elif [ -n "${CI:-}" ] && [ "${CI:-}" != false ]; then
 fi
 
 sh jobs/install-deps.sh build test
+if [ $heavy = ON ] && [ "$(id -u)" = 0 ]; then
+    sh jobs/install-deps.sh slurm || echo "run.sh: no Slurm; the tests that need it are skipped" >&2
+fi
 build_program -DBUILD_TESTING=ON -DRESR_TEST_HEAVY=$heavy
 
 # Tests that need real weights or clips are skipped where those cannot be had.

@@ -72,7 +72,7 @@ shell)
         echo "skipped: shellcheck is not here"
         exit 77
     }
-    shellcheck -S warning -s sh -x jobs/*.sh models/*.sh tests/*.sh tests/*/*.sh || failed=1
+    shellcheck -S warning -s sh -x jobs/*.sh jobs/run-until-done jobs/*.sbatch models/*.sh tests/*.sh tests/*/*.sh || failed=1
     ;;
 *)
     echo "lint.sh: '$1' is no rule" >&2

@@ -1,0 +1,70 @@
+# Sourced by the batch scripts. Only run-until-done goes on from where a job stood; here is what Slurm needs:
+# the notice before the time limit is passed on, and what was stopped by it is put back into the queue.
+
+say() {
+    echo "job ${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID = }$SLURM_JOB_ID: $*"
+}
+
+# $RESR names the program; else it is found in PATH, or beside this folder ($jobs, set by the batch script).
+# shellcheck disable=SC2154
+find_program() {
+    program=${RESR:-$(command -v realesrgan-mpi || :)}
+    [ -n "$program" ] || program=$jobs/../build/realesrgan-mpi
+    [ -x "$program" ] || {
+        say "realesrgan-mpi is neither in PATH nor $program; build it, or name it by RESR=/path/to/realesrgan-mpi"
+        exit 127
+    }
+}
+
+# One rank a task, each bound to its share of the cores; $RESR_MPIRUN has other words for mpirun. A rank takes
+# the GPU of its number on its node, so every rank has to see all GPUs of the node (--gpus-per-node).
+find_mpirun() {
+    mpirun=${RESR_MPIRUN:-mpirun --map-by slot:PE=${SLURM_CPUS_PER_TASK:-1}}
+    say "restart ${SLURM_RESTART_COUNT:-0} on $SLURM_JOB_NODELIST," \
+        "$SLURM_NTASKS ranks of ${SLURM_CPUS_PER_TASK:-1} cores"
+}
+
+noticed=no
+ended=no
+loop=""
+on_notice() {
+    noticed=yes
+    say "notice of the end: stopping"
+    [ -z "$loop" ] || kill -USR1 "$loop" 2>/dev/null
+}
+# Slurm sends TERM to every process of the job, so it is not passed on: to the program two signals would be two.
+on_term() {
+    ended=yes
+}
+trap on_notice USR1
+trap on_term TERM
+
+# run_job WORD...: runs mpirun with these words until done; its exit code in $rc.
+run_job() {
+    # shellcheck disable=SC2086 # $mpirun is words
+    "$jobs/run-until-done" -- $mpirun "$@" &
+    loop=$!
+    [ $noticed = no ] || kill -USR1 "$loop"
+    rc=127
+    while :; do
+        seen=$noticed$ended
+        got=0
+        wait "$loop" || got=$?
+        [ $got = 127 ] || rc=$got # 127: it was waited for already
+        [ "$seen" = "$noticed$ended" ] && break
+    done
+    loop=""
+}
+
+# finish: ends the script. 75 means: the same command goes on. After TERM without a notice it is left to Slurm,
+# which requeues a preempted job by itself; a job that was cancelled would come to life again.
+finish() {
+    if [ "$rc" = 75 ] && { [ $noticed = yes ] || [ $ended = no ]; }; then
+        if scontrol requeue "$SLURM_JOB_ID"; then
+            say "requeued"
+        else
+            say "stopped, and not requeued: submit the same command again, it goes on"
+        fi
+    fi
+    exit "$rc"
+}

@@ -1,0 +1,186 @@
+#!/bin/sh
+# run-until-done against a program that keeps the contract and ends as it is told. $SHELL_UNDER_TEST: sh or bash.
+set -eu
+loop=$(cd "$(dirname "$0")/../../jobs" && pwd)/run-until-done
+program=$(cd "$(dirname "$0")" && pwd)/program.sh
+shell=${SHELL_UNDER_TEST:-sh}
+work=$(mktemp -d "${TMPDIR:-/tmp}/resr-test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+cd "$work"
+export PLAN="$work/plan"
+unset SLURM_JOB_NODELIST SLURM_TASKS_PER_NODE OMPI_MCA_odls_base_sigkill_timeout
+
+fail() {
+    echo "FAILED: $*" >&2
+    [ ! -f run.log ] || cat run.log >&2
+    exit 1
+}
+
+# plan LINE...: what the starts of the program do; everything from earlier is removed.
+plan() {
+    rm -rf ./*
+    printf '%s\n' "$@" >plan
+}
+
+# await FILE: until it is there.
+await() {
+    tries=0
+    while [ ! -e "$1" ]; do
+        tries=$((tries + 1))
+        [ $tries -le 200 ] || fail "$1 did not come"
+        sleep 0.05
+    done
+}
+
+# loop_ends CODE STARTS [OPTION...]: the loop's exit code and how often the program was started.
+loop_ends() {
+    code=$1
+    starts=$2
+    shift 2
+    got=0
+    "$shell" "$loop" --wait 0 "$@" -- sh "$program" -i in -o out 2>run.log || got=$?
+    [ $got = "$code" ] || fail "exit $got, expected $code: $(cat plan)"
+    [ "$(cat starts)" = "$starts" ] || fail "$(cat starts) starts, expected $starts: $(cat plan)"
+}
+
+plan "frames 100 finish"
+loop_ends 0 1
+[ -e out ] && [ ! -e out.resr ] || fail "finish"
+
+# Deaths of every kind with frames in between go on, and the count of attempts without a new frame begins again.
+plan "mute 137" "frames 5 die 137" "die 1" "die 139" "frames 6 die 134" "mute 1" "die 143" "frames 9 finish"
+loop_ends 0 8
+grep -q "ended with 139 at frame 5 of 100" run.log || fail "no word on progress"
+
+plan "frames 5 die 137" "die 137" "die 1" "mute 9" "frames 9 finish"
+loop_ends 70 4
+grep -q "no new frame in 3 attempts" run.log || fail "no reason given"
+plan "mute 1" "mute 1" "mute 1" "finish"
+loop_ends 70 3
+
+plan "frames 1 die 1" "frames 2 die 1" "frames 3 die 1" "frames 4 finish"
+loop_ends 75 3 --attempts 3
+loop_ends 0 4 # and again, from where it was
+[ ! -e out.resr ] || fail "the job directory stayed"
+
+# Waiting doubles: 1 and 2 s, not more than --wait.
+plan "die 1" "die 1" "finish"
+began=$(date +%s)
+loop_ends 0 3 --wait 2
+took=$(($(date +%s) - began))
+[ $took -ge 3 ] && [ $took -le 7 ] || fail "waited $took s, expected 4"
+
+# Refusals are final, by exit code or by status.json; another exit code of this attempt's status is not.
+for code in 64 65 66 69 70 73 74 77 78; do
+    plan "frames 3 refuse $code" "finish"
+    loop_ends $code 1
+    plan "frames 3 fail $code" "finish"
+    loop_ends $code 1
+    plan "mute $code" "finish"
+    loop_ends $code 1
+done
+grep -q "exit 78 is final" run.log || fail "no word on the refusal"
+plan "fail 74" "mute 137" "finish"
+loop_ends 74 1
+grep -qF 'the "state": is failed, C:\74' run.log || fail "the program's message is not shown"
+loop_ends 0 3 # after space was made; the second start leaves the first one's status behind
+
+# A hung rank: the output is whole, mpirun's exit code means nothing, the directory goes.
+plan "frames 100 strike n1 abort 65"
+loop_ends 0 1
+[ -e out ] && [ ! -e out.resr ] || fail "abort"
+# done without an output is no end
+plan "frames 5 abort 1" "frames 9 finish"
+sed -i 's/^/frames 4 /' plan
+mkdir other
+got=0
+(cd other && cp ../plan . && PLAN=$work/other/plan "$shell" "$loop" --wait 0 -- \
+    sh -c 'sh "$0" "$@"; code=$?; [ $code = 0 ] || rm -f out; exit $code' "$program" -i in -o out 2>run.log) || got=$?
+[ $got = 0 ] && [ -e other/out ] || fail "state done without an output was believed (exit $got)"
+[ "$(cat other/starts)" = 2 ] || fail "state done without an output: $(cat other/starts) starts"
+
+# Where the job directory is.
+for words in "-o far/out" "--output far/out" "--output=far/out" "-o far/out --job-dir far/jd"; do
+    plan "frames 2 die 1" "frames 100 abort 9"
+    mkdir far
+    # shellcheck disable=SC2086 # words
+    "$shell" "$loop" --wait 0 -- sh "$program" -i in $words 2>run.log || fail "$words"
+    [ "$(ls far)" = out ] || fail "$words: left $(ls far)"
+done
+
+# Signals are passed on and end the loop. env: a shell in the background ignores INT, and so would all below it.
+for name in USR1 TERM INT HUP; do
+    plan "frames 7 wait" "finish"
+    env --default-signal=INT "$shell" "$loop" --wait 0 -- sh "$program" -i in -o out 2>run.log &
+    pid=$!
+    await waiting
+    kill -$name $pid
+    code=0
+    wait $pid || code=$?
+    [ $code = 75 ] || fail "SIG$name: exit $code"
+    grep -q '"resumable"' out.resr/status.json || fail "SIG$name did not reach the program"
+    [ "$(cat starts)" = 1 ] || fail "SIG$name: started again"
+done
+
+# The first is USR1 whatever came, the second TERM: to a program that only TERM ends.
+plan "nothing"
+cat >stubborn.sh <<'END'
+trap 'echo USR1 >>seen' USR1
+trap 'echo TERM >>seen; exit 143' TERM
+touch waiting
+while :; do sleep 0.05; done
+END
+"$shell" "$loop" -- sh stubborn.sh -o out 2>run.log &
+pid=$!
+await waiting
+kill -TERM $pid
+await seen
+kill -USR1 $pid
+code=0
+wait $pid || code=$?
+[ $code = 75 ] || fail "two signals: exit $code"
+[ "$(paste -s -d ' ' seen)" = "USR1 TERM" ] || fail "two signals: the program got $(paste -s -d ' ' seen)"
+
+# A signal while it waits for the next attempt ends it at once.
+plan "die 1" "die 1" "die 1"
+"$shell" "$loop" --wait 60 -- sh -c 'sh "$0" "$@"; code=$?; touch ended; exit $code' "$program" -o out 2>run.log &
+pid=$!
+while [ "$(cat starts 2>/dev/null)" != 2 ]; do sleep 0.05; done # 2 s to the third
+await ended
+sleep 0.5
+kill -USR1 $pid
+code=0
+wait $pid || code=$?
+[ $code = 75 ] && [ "$(cat starts)" = 2 ] || fail "a signal between attempts: exit $code, $(cat starts) starts"
+
+# Ctrl-C on a terminal reaches the program once, through the loop.
+if command -v script >/dev/null && command -v setsid >/dev/null; then
+    plan "nothing"
+    cat >once.sh <<'END'
+for name in USR1 INT TERM; do
+    trap "echo $name >>seen" $name
+done
+touch waiting
+while [ ! -e seen ]; do sleep 0.05; done
+sleep 0.5
+exit 75
+END
+    { await waiting; printf '\003'; sleep 1; } |
+        script -qec "$shell $loop -- sh once.sh -o out" /dev/null >run.log 2>&1 || code=$?
+    [ $code = 75 ] || fail "Ctrl-C: exit $code"
+    [ "$(paste -s -d ' ' seen)" = USR1 ] || fail "Ctrl-C: the program got $(paste -s -d ' ' seen)"
+fi
+
+# Wrong use.
+for words in "" "--attempts" "--attempts x -- a -o b" "--attempts 0 -- a -o b" "--wait -1 -- a -o b" "--" \
+    "-- mpirun -n 2 a -i b" "realesrgan-mpi -i a -o b"; do
+    code=0
+    # shellcheck disable=SC2086 # words
+    "$shell" "$loop" $words 2>run.log || code=$?
+    [ $code = 64 ] && grep -q usage run.log || fail "'$words': exit $code"
+done
+code=0
+"$shell" "$loop" -- ./no-such-program -o out 2>run.log || code=$?
+[ $code = 127 ] || fail "a command that is not there: exit $code"
+echo "ok"

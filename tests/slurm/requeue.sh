@@ -1,0 +1,85 @@
+#!/bin/sh
+# requeue.sh time_limit|preempt|kill_full|node_down|kill_ranks|cancel: what happens to jobs on clusters happens to
+# jobs/upscale.sbatch under real Slurm; the frames are those of the undisturbed run every time.
+# shellcheck source=tests/slurm/cluster.sh
+. "$(dirname "$0")/cluster.sh"
+start_cluster
+undisturbed_run
+
+case $1 in
+time_limit)
+    # One minute is left and the notice is due three minutes before the end: it comes when the controller next looks, for
+    # which the job should be half way; on a busy machine that may take a second try.
+    for try in 1 2 3; do
+        sleep_before_look $((alone_s / 2 + 1))
+        upscale_job --partition=low --time=1
+        await_requeue && break
+        echo "try $try ended before the controller looked"
+        rm -f out.mkv
+    done
+    ended_well 1
+    grep -q "notice of the end" job.log || fail "requeued, but not by the notice: $(cat job.log)"
+    ;;
+preempt)
+    # Slurm, mpirun and the loop each signal the ranks, which is one wish to stop; mpirun gives them time for it.
+    unset OMPI_MCA_odls_base_sigkill_timeout
+    for try in 1 2 3; do
+        sleep_before_look $((alone_s / 2 + 3))
+        upscale_job --partition=low
+        await_frames out.mkv 48
+        sbatch --partition=high --output=/dev/null --wrap "sleep 2" >/dev/null || fail "no job that preempts"
+        await_requeue && break
+        echo "try $try ended before the notice was over"
+        rm -f out.mkv
+    done
+    ended_well 1
+    grep -q "DUE TO PREEMPTION" job.log || fail "requeued, but not by preemption: $(cat job.log)"
+    grep -q "stopped by signal" job.log || fail "not stopped in good order: $(cat job.log)"
+    ;;
+kill_full)
+    upscale_job --partition=low
+    await_frames out.mkv 48
+    scancel --signal=KILL --full "$job"
+    await_state 'FAILED|CANCELLED' 60
+    [ ! -e out.mkv ] || fail "the job ended before it was killed"
+    kept_frames=$(status_number out.mkv frames_durable)
+    upscale_job --partition=low
+    ended_well 0
+    echo "ok: the second job went on at frame $kept_frames"
+    ;;
+node_down)
+    upscale_job --partition=low
+    await_frames out.mkv 48
+    scontrol update NodeName="$host" State=DOWN Reason=test
+    await_state 'PENDING|COMPLETING' 30
+    sleep 2
+    scontrol update NodeName="$host" State=RESUME
+    ended_well 1
+    ;;
+kill_ranks)
+    upscale_job --partition=low
+    attempt=0
+    for rank in 2 0 3; do
+        attempt=$((attempt + 1))
+        await_attempt out.mkv $attempt
+        await_frames out.mkv $(($(status_number out.mkv frames_durable) + 1))
+        victim=$(sed -n "s/^$rank .* //p" out.mkv.resr/pids)
+        kill -9 "$victim" || fail "rank $rank: $(cat out.mkv.resr/pids)"
+    done
+    ended_well 0
+    [ "$(grep -c 'attempt [0-9]* ended with 137' job.log)" = 3 ] || fail "not killed three times: $(cat job.log)"
+    ;;
+cancel)
+    # What a user cancels stays cancelled, and goes on when it is submitted again.
+    unset OMPI_MCA_odls_base_sigkill_timeout
+    upscale_job --partition=low
+    await_frames out.mkv 48
+    scancel "$job"
+    await_state CANCELLED 60
+    sleep 6 # a requeue would show
+    grep -q "stopped by signal" job.log || fail "not stopped in good order: $(cat job.log)"
+    [ "$(job_field JobState)" = CANCELLED ] && [ "$(job_field Restarts)" = 0 ] || fail "came back: $(cat job.log)"
+    upscale_job --partition=low
+    ended_well 0
+    ;;
+esac

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Two nodes: ranks that mpirun starts on both, deaths on either, a node that is lost for good, and a host that was found
+# hung and is left out of the allocation.
+# shellcheck source=tests/slurm/cluster.sh
+. "$(dirname "$0")/cluster.sh"
+# Slurm sorts by name, and the batch script has to run on this machine's own.
+start_cluster zz
+undisturbed_run
+# Both nodes are this machine, which Open MPI must not know: names in shared memory would collide.
+export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
+
+# Two ranks on each node. A death on the second one costs the job no requeue.
+upscale_job --nodes=2 --ntasks-per-node=2
+await_frames out.mkv 48
+victim=$(sed -n 's/^3 .* //p' out.mkv.resr/pids)
+tr '\0' '\n' <"/proc/$victim/environ" | grep -qx SLURMD_NODENAME=zz || fail "rank 3 is not on the second node"
+kill -9 "$victim"
+ended_well 0
+[ "$(job_field Restarts)" = 0 ] || fail "requeued: $(cat job.log)"
+grep -q 'attempt 1 ended' job.log || fail "no attempt ended early: $(cat job.log)"
+
+# A node that does not come back: the job goes on at the other.
+rm out.mkv
+upscale_job
+await_frames out.mkv 48
+lost=$(job_field NodeList)
+scontrol update NodeName="$lost" State=DOWN Reason=test
+ended_well 1
+[ "$(job_field NodeList)" != "$lost" ] || fail "went on at the lost node"
+scontrol update NodeName="$lost" State=RESUME
+
+# A host with two strikes is left out of the allocation: each mpirun writes down where its ranks are.
+cat >everywhere <<END
+#!/bin/sh
+echo "\$PMIX_NAMESPACE \$SLURMD_NODENAME" >>nodes
+[ "\$OMPI_COMM_WORLD_RANK" != 0 ] || exec sh "$JOBS/../tests/jobs/program.sh" "\$@"
+END
+chmod +x everywhere
+export PLAN="$work/plan"
+rm out.mkv
+printf '%s\n' "strike zz frames 5 strike zz die 1" "frames 9 finish" >plan
+RESR=$work/everywhere upscale_job --nodes=2 --ntasks-per-node=2
+await_state 'COMPLETED|FAILED' 60
+[ "$(job_field JobState)" = COMPLETED ] || fail "the job is $(job_field JobState): $(cat job.log)"
+first=$(sed -n '1s/ .*//p' nodes)
+sort nodes | uniq -c | awk -v first="$first" '{ print ($2 == first ? "first" : "then"), $3, $1 }' | sort >found
+printf '%s\n' "first $host 2" "first zz 2" "then $host 2" | sort | cmp -s - found || fail "ranks: $(cat found nodes)"
+echo "ok: left out: the second node"
