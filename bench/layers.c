@@ -50,10 +50,14 @@ enum { VERDICT_WIDTH_PX = 34, VERDICT_HEIGHT_PX = 10, MAX_REPEATS = 64, DENSE_RO
 /* A run repeats a small layer until it has this work: some milliseconds. */
 static const double RUN_FLOPS = 5e9;
 
-/* What rounding explains of the error of one convolution. */
-static double layer_limit(const char *class)
+/* What rounding explains of the error of one convolution; F(4x4) in bf16 has four times that of
+ * F(2x2). */
+static double layer_limit(const ResrConvKernels *kernels)
 {
-    return strcmp(class, "exact") == 0 ? 0 : strcmp(class, "fp32") == 0 ? 1e-5 : 1e-2;
+    const ResrWinogradKernels *winograd = kernels->winograd;
+    if (!winograd)
+        return 0;
+    return !winograd->bf16 ? 1e-5 : winograd->outputs == 2 ? 1e-2 : 3e-2;
 }
 
 /* One layer on maps of its own. */
@@ -227,7 +231,7 @@ static int measure_conv(const LayerCase *c, const ResrOps *ops, const ResrPacked
                     .width_px = options->width_px,
                     .height_px = options->height_px,
                     .error = layer_error(c, packed, conv, threads),
-                    .limit = layer_limit(ops->class),
+                    .limit = layer_limit(packed->kernels),
                     .flops =
                         18.0 * conv->cin * conv->cout * options->width_px * options->height_px};
     if (row.error < 0)
@@ -307,7 +311,7 @@ static int measure_dense(const ResrOps *ops, const ResrPackedNet *net, const Res
                     .threads = threads,
                     .width_px = options->width_px,
                     .height_px = options->height_px,
-                    .limit = strcmp(ops->class, "exact") == 0 ? 0 : 2 * layer_limit(ops->class),
+                    .limit = 2 * layer_limit(net->body),
                     .flops = 2 * macs * (double)px};
     int ret = dense_error(&row.error, ops, model, threads);
     if (ret == 0)
