@@ -32,13 +32,19 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 ffmpeg -v error -i models/clips/bikes.mp4 -an -frames:v "$frames" -vf scale=1920:1080 -c:v libx264 -preset ultrafast \
     "$folder/in.mkv"
+choice=-n
+if [ "$network" = short ]; then
+    choice=-m
+    network=$folder/short.safetensors
+    "$build/tests/support/make_model" "$network" srvgg 4 1 64 0 0
+fi
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 # shellcheck disable=SC2016 # the rank's shell expands it
 mpirun --bind-to none --oversubscribe -n 2 sh -c 'exec "$0" -f %M -o "$1/peak.$OMPI_COMM_WORLD_RANK" "$2" \
-    -i "$1/in.mkv" -o "$1/out.mkv" -n "$3" --memory "$4" --codec "$5" --root dedicated --threads "$6" \
+    -i "$1/in.mkv" -o "$1/out.mkv" "$3" "$4" --memory "$5" --codec "$6" --root dedicated --threads "$7" \
     --progress none --report "$1/report"' \
-    $time "$folder" "$build/realesrgan-mpi" "$network" "$memory" "$codec" "$(nproc)" >&2
+    $time "$folder" "$build/realesrgan-mpi" $choice "$network" "$memory" "$codec" "$(nproc)" >&2
 
 # yuv420p: 12 bits a pixel, at both sizes
 jq -c --arg memory "$memory" --arg codec "$codec" --argjson root "$(cat "$folder/peak.0")" \
