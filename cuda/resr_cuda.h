@@ -1,0 +1,48 @@
+#ifndef RESR_CUDA_H
+#define RESR_CUDA_H
+
+/* What the shared object realesrgan-cuda.so gives to the program, which opens it at run time
+ * (net/cuda.h): one binary runs on machines with and without CUDA. No type of CUDA's is seen here.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/ops.h"
+
+/* Raised with every change of these types or of ResrOps and ResrModel. */
+#define RESR_CUDA_ABI 1
+
+/* The program's functions, for the shared object. */
+typedef struct ResrCudaHost {
+    int (*fail)(int code, const char *format, ...); /* base/error.h */
+    void (*warn)(const char *format, ...);          /* base/log.h */
+} ResrCudaHost;
+
+typedef struct ResrCudaDevice {
+    int32_t index, sms, capability; /* 10 * major + minor */
+    char name[256], uuid[48];
+    size_t total_bytes, free_bytes;
+} ResrCudaDevice;
+
+typedef struct ResrCuda {
+    /* Devices that the driver shows; 0 also where there is no driver. */
+    int (*device_count)(void);
+
+    /* RESR_ERR_DEVICE. */
+    int (*describe)(ResrCudaDevice *out, int device);
+
+    /* The process's device and its rung ("auto", "mma", "wgmma", "cublas"). RESR_ERR_DEVICE:
+     * there is no such device, or it cannot run the rung. Once, before ops(). */
+    int (*select)(int device, const char *rung);
+
+    /* The selected device's tables, best last; NULL past the end. */
+    const ResrOps *(*ops)(int index);
+} ResrCuda;
+
+/* The one symbol that is looked up: "resr_cuda_open". NULL if `abi` is not RESR_CUDA_ABI. `host`
+ * must outlive all calls. */
+typedef const ResrCuda *ResrCudaOpen(int abi, const ResrCudaHost *host);
+ResrCudaOpen resr_cuda_open;
+
+#endif

@@ -1,0 +1,18 @@
+#!/bin/sh
+# on_device.sh COMMAND...: runs a test of the CUDA backend on this machine's GPU, or without one on
+# the emulator ($RESR_EMULATOR: the folder of its runtime, $RESR_EMULATED: the translated kernels), or
+# skips it (77). Where CI is set a skip is a failure: kernels that nobody ran are not known to work.
+set -u
+
+# nvidia-smi is there without a GPU too; only its list tells.
+if nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+    exec "$@"
+fi
+if [ -n "${RESR_EMULATOR:-}" ]; then
+    LD_LIBRARY_PATH=$RESR_EMULATOR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} EMU_KERNELS=$RESR_EMULATED
+    export LD_LIBRARY_PATH EMU_KERNELS
+    exec "$@"
+fi
+echo "skipped: no GPU, and no emulator (CMake's RESR_PTX_EMU names its folder)"
+[ -z "${CI:-}" ] || [ "${CI:-}" = false ] || exit 1
+exit 77
