@@ -9,6 +9,7 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -108,22 +109,22 @@ cublasStatus_t check_shape(const Desc *desc, const Layout *a, const Layout *b, c
 void CUDART_CB multiply(void *data)
 {
     Product *p = static_cast<Product *>(data);
-    std::vector<float> weights((size_t)p->channels * p->depth), row(p->depth);
-    for (int64_t o = 0; o < p->channels; o++)
+    const int64_t channels = p->channels;
+    std::vector<float> weights((size_t)channels * p->depth), sums(channels);
+    for (int64_t o = 0; o < channels; o++)
         for (int64_t k = 0; k < p->depth; k++)
-            weights[o * p->depth + k] = __half2float(p->weights[o * p->ld_weights + k]);
+            weights[k * channels + o] = __half2float(p->weights[o * p->ld_weights + k]);
     for (int64_t i = 0; i < p->pixels; i++) {
-        for (int64_t k = 0; k < p->depth; k++)
-            row[k] = __half2float(p->rows[i * p->ld_rows + k]);
-        for (int64_t o = 0; o < p->channels; o++) {
-            float sum = 0;
-            for (int64_t k = 0; k < p->depth; k++)
-                sum += row[k] * weights[o * p->depth + k];
-            p->out[i * p->ld_out + o] = p->alpha * sum + (p->bias ? p->bias[o] : 0);
+        std::fill(sums.begin(), sums.end(), 0.0f);
+        for (int64_t k = 0; k < p->depth; k++) {
+            const float value = __half2float(p->rows[i * p->ld_rows + k]);
+            for (int64_t o = 0; o < channels; o++)
+                sums[o] += value * weights[k * channels + o];
         }
+        for (int64_t o = 0; o < channels; o++)
+            p->out[i * p->ld_out + o] = p->alpha * sums[o] + (p->bias ? p->bias[o] : 0);
     }
 }
-
 } // namespace
 
 API cublasStatus_t cublasLtCreate(cublasLtHandle_t *out)
