@@ -24,21 +24,18 @@ static const int threads = 256;
 // Thread i copies 8 channels of one tap: consecutive threads write consecutive 16 bytes.
 static __global__ void __launch_bounds__(256)
     cublas_im2col(uint4 *__restrict__ rows, const __half *__restrict__ in, int in_pitch, int cin,
-                  int upsample, int height, int width, long first, long count)
+                  int upsample, int height, int width, unsigned first, unsigned copies)
 {
-    const long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
-    const int octets = cin / 8;
-    if (i >= count * 9 * octets)
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, octets = (unsigned)cin / 8;
+    if (i >= copies)
         return;
-    const int octet = (int)(i % octets), tap = (int)(i / octets % 9);
-    const long pixel = first + i / octets / 9;
-    const int x = (int)(pixel % width) + tap % 3 - 1;
-    const int y = (int)(pixel / width % height) + tap / 3 - 1;
+    const unsigned octet = i % octets, tap = i / octets % 9, pixel = first + i / octets / 9;
+    const unsigned row = pixel / width, tile = row / height;
+    const int x = (int)(pixel % width + tap % 3) - 1, y = (int)(row % height + tap / 3) - 1;
     uint4 value = make_uint4(0, 0, 0, 0);
     if (x >= 0 && x < width && y >= 0 && y < height) {
-        const long tile = pixel / width / height;
-        const long row = tile * (height >> upsample) + (y >> upsample);
-        const long source = row * (width >> upsample) + (x >> upsample);
+        const size_t line = tile * (size_t)(height >> upsample) + (y >> upsample);
+        const size_t source = line * (width >> upsample) + (x >> upsample);
         value = *reinterpret_cast<const uint4 *>(in + source * in_pitch + octet * 8);
     }
     rows[i] = value;
@@ -64,15 +61,15 @@ static __device__ float4 load4(const float *p)
 
 // Thread i finishes four channels of one pixel; `bias` is NULL where cuBLASLt has added it.
 static __global__ void __launch_bounds__(256)
-    cublas_finish(ConvCall c, const float *bias, const float *products, long first, long count)
+    cublas_finish(ConvCall c, const float *bias, const float *products, unsigned first,
+                  unsigned count)
 {
-    const long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
-    const int quads = c.cout / 4;
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x, quads = (unsigned)c.cout / 4;
     if (i >= count * quads)
         return;
     const int channel = (int)(i % quads) * 4;
-    const long pixel = first + i / quads, wide = pixel * 64 + channel;
-    float4 v = load4(products + i * 4);
+    const size_t pixel = first + i / quads, wide = pixel * 64 + channel;
+    float4 v = load4(products + (size_t)i * 4);
     if (bias)
         v = fma4(1, v, load4(bias + channel));
     v.x = activate(v.x, c.activation, c.slope, channel);
@@ -267,7 +264,7 @@ static int run_piece(const ConvCall *call, cublasLtHandle_t handle, int device, 
         return ret;
     cublas_im2col<<<(unsigned)((copies + threads - 1) / threads), threads, 0, stream>>>(
         rows, static_cast<const __half *>(call->in), call->in_pitch, call->cin, call->upsample,
-        call->height, call->width, first, count);
+        call->height, call->width, (unsigned)first, (unsigned)copies);
     ret = resr_cuda_check(cudaGetLastError(), "launching im2col");
     if (ret == 0 && p->adds_bias)
         ret = check(lt->desc_set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias,
@@ -282,16 +279,17 @@ static int run_piece(const ConvCall *call, cublasLtHandle_t handle, int device, 
         return ret;
     const long quads = count * (call->cout / 4);
     cublas_finish<<<(unsigned)((quads + threads - 1) / threads), threads, 0, stream>>>(
-        *call, p->adds_bias ? NULL : call->bias, sums, first, count);
+        *call, p->adds_bias ? NULL : call->bias, sums, (unsigned)first, (unsigned)count);
     return resr_cuda_check(cudaGetLastError(), "launching the end of a convolution");
 }
 
 static int run(const ConvCall *call, cudaStream_t stream)
 {
     cublasLtHandle_t handle;
-    int device;
-    int ret = get_handle(&handle, &device);
+    int device, ret = get_handle(&handle, &device);
     const long all = pixels_of(call), piece = piece_pixels(call);
+    if (all > INT32_MAX) // the kernels count pixels in 32 bits
+        return resr_cuda_fail(RESR_ERR_INTERNAL, "--conv cublas: %ld pixels in one launch", all);
     for (long first = 0; ret == 0 && first < all; first += piece)
         ret = run_piece(call, handle, device, first, first + piece < all ? piece : all - first,
                         stream);
