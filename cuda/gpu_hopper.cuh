@@ -93,6 +93,15 @@ template <int groups> __device__ __forceinline__ void gpu_wgmma_wait()
     asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(groups) : "memory");
 }
 
+/* Makes the sums pass here: the compiler may neither read them before a wait nor write them after
+ * a fence that this stands beside. No instruction. */
+template <int n> __device__ __forceinline__ void gpu_pin(float (&sums)[n])
+{
+#pragma unroll
+    for (int i = 0; i < n; i++)
+        asm volatile("" : "+f"(sums[i])::"memory");
+}
+
 /* Registers of each thread of a warpgroup, which all its warps must ask for. */
 template <int registers> __device__ __forceinline__ void gpu_registers_up()
 {

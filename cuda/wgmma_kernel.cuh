@@ -167,6 +167,7 @@ __device__ __forceinline__ void multiply(float (&sums)[Shape<OUTPUTS>::sums], ui
     uint64_t a = SWIZZLED ? gpu_operand(pixels, 16, 8 * SLICE * 2, GPU_SWIZZLE_64)
                           : gpu_operand(pixels, STAGE_X * 16, 128, GPU_PLAIN);
     uint64_t b = gpu_operand(weights, S::lead, 128, GPU_PLAIN);
+    gpu_pin(sums);
     gpu_wgmma_fence();
 #pragma unroll
     for (int dx = 0; dx < 3; dx++)
@@ -314,12 +315,14 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, Ring
             if (slice == 0 && stored < ready)
                 store_row<OUTPUTS>(job.call, place, stored++, first, done);
             gpu_wgmma_wait<1>();
+            gpu_pin(sums);
             if (slice && leader)
                 gpu_barrier_arrive(before);
             before = ring.empty + ring.stage * 8;
             ring.next();
         }
         gpu_wgmma_wait<0>();
+        gpu_pin(sums);
         if (leader)
             gpu_barrier_arrive(before);
         take(turn ? turn - 1 : 2, done, sums);
