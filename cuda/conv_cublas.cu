@@ -296,14 +296,11 @@ static int run(const ConvCall *call, cudaStream_t stream)
     return ret;
 }
 
-// Makes the handle as well, since nothing may be allocated while a walk is captured.
 static int available(int capability, const char **why)
 {
-    cublasLtHandle_t handle;
-    int device;
     (void)capability;
-    *why = "cuBLASLt cannot be opened or refuses this device";
-    return get_handle(&handle, &device) == 0;
+    *why = "cuBLASLt 12 or 13 was not found";
+    return resr_cublaslt_open(&lt) == 0;
 }
 
 static int supports(const ConvCall *call)
@@ -311,8 +308,13 @@ static int supports(const ConvCall *call)
     return call->cin % 16 == 0 && call->cout % 16 == 0 && call->cout <= 64;
 }
 
+// Asked before the walk, so the handle is made here: a walk that is being captured may not
+// allocate. run() reports what went wrong.
 static size_t scratch_bytes(const ConvCall *call)
 {
+    cublasLtHandle_t handle;
+    int device;
+    (void)get_handle(&handle, &device);
     return (size_t)piece_pixels(call) * pixel_bytes(call) + workspace_bytes + 256;
 }
 

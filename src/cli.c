@@ -16,9 +16,9 @@
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
 typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
-        *memory, *backend, *precision, *cpumask, *threads, *task, *outscale, *denoise, *codec, *crf,
-        *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report, *framehash,
-        *progress;
+        *memory, *backend, *conv, *precision, *cpumask, *threads, *task, *outscale, *denoise,
+        *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report,
+        *framehash, *progress;
     int overwrite, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -33,7 +33,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 35 };
+enum { N_OPTIONS = 36 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -58,6 +58,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
         STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16 [auto]", "NAME"),
+        STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
         STR("precision", 0, precision,
             "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
             "fp32 [auto]",
@@ -225,6 +226,22 @@ static int apply_task(ResrOptions *options, const char *name)
     return 0;
 }
 
+/* --conv: a rung of the CUDA backend by its name as a backend, "cuda-mma". */
+static int apply_conv(ResrOptions *options, const char *name)
+{
+    static const char *const names[] = {"auto", "mma", "wgmma", "cublas", NULL};
+    int32_t index = 0;
+    int ret = parse_name(&index, "--conv", name, names);
+    if (ret < 0 || index == 0)
+        return ret;
+    if (strcmp(options->backend, "auto") != 0 && strcmp(options->backend, "cuda") != 0)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--conv %s goes with --backend cuda, but --backend %s was given", name,
+                         options->backend);
+    snprintf(options->backend, sizeof options->backend, "cuda-%s", name);
+    return 0;
+}
+
 static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
@@ -238,6 +255,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = copy_text(o->model_path, sizeof o->model_path, "-m", v->model_path)) < 0 ||
         (ret = copy_text(o->model_name, sizeof o->model_name, "-n", v->model_name)) < 0 ||
         (ret = copy_text(o->backend, sizeof o->backend, "--backend", v->backend)) < 0 ||
+        (ret = apply_conv(o, v->conv)) < 0 ||
         (ret = copy_text(o->encode.codec, sizeof o->encode.codec, "--codec", v->codec)) < 0 ||
         (ret = copy_text(o->encode.preset, sizeof o->encode.preset, "--preset", v->preset)) < 0 ||
         (ret = copy_text(o->encode.pix_fmt, sizeof o->encode.pix_fmt, "--pix-fmt", v->pix_fmt)) <
