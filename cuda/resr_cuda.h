@@ -32,11 +32,12 @@ typedef struct ResrCuda {
     /* RESR_ERR_DEVICE. */
     int (*describe)(ResrCudaDevice *out, int device);
 
-    /* The process's device and its rung ("auto", "mma", "wgmma", "cublas"). RESR_ERR_DEVICE:
-     * there is no such device, or it cannot run the rung. Once, before ops(). */
-    int (*select)(int device, const char *rung);
+    /* Chooses the process's device. RESR_ERR_DEVICE: there is no such device, or none of the
+     * kernels runs on it. Before ops(). */
+    int (*select)(int device);
 
-    /* The selected device's tables, best last; NULL past the end. */
+    /* The selected device's tables: "cuda" with its best kernels, then "cuda-mma" and so on, each
+     * with the kernels of that name (and a numerics class of its own); NULL past the end. */
     const ResrOps *(*ops)(int index);
 } ResrCuda;
 

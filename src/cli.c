@@ -57,7 +57,8 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
-        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16 [auto]", "NAME"),
+        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda [auto]",
+            "NAME"),
         STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
         STR("precision", 0, precision,
             "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
@@ -247,7 +248,7 @@ static int convert_values(ResrOptions *o, const Values *v)
     static const char *const schedules[] = {"pull", "static", NULL};
     static const char *const roots[] = {"compute", "dedicated", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
-    static const char *const precisions[] = {"auto", "bf16", "fp32", "exact", NULL};
+    static const char *const precisions[] = {"auto", "bf16", "fp16", "fp32", "exact", NULL};
     int32_t root = 0, precision = 0;
     int ret;
     if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/cuda.h"
 
 void resr_launch_broadcast(void *data, size_t bytes)
 {
@@ -52,6 +53,7 @@ int resr_launch_threads(int *cpus)
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &rank);
     MPI_Comm_size(node, &size);
+    resr_cuda_backend_set_place(rank, size);
     CPU_ZERO(&own);
     if (sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) == 0)
         CPU_SET(0, &own);

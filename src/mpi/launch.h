@@ -18,7 +18,8 @@ RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model);
 
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
  * may run on the same ones; at least 1. Warns when a rank is held to one CPU of many idle ones,
- * naming the option that mends it. *cpus: CPUs in the mask. */
+ * naming the option that mends it. *cpus: CPUs in the mask. Also tells net/cuda.h the rank's place
+ * on its node. */
 int resr_launch_threads(int *cpus);
 
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */

@@ -63,6 +63,13 @@ typedef struct ResrOps {
                                                       both: clamp to [0, 1], crop, planar RGB */
     int (*submit)(void *run);
     int (*wait)(void *run);
+
+    /* Backends that take several tiles through each stage; NULL for others. reserve() follows
+     * run_create(): memory for walks of up to `wanted` tiles; *tiles: of how many there is, at
+     * least one. set_tiles() comes before a walk's head: it and tail then get arrays of that many
+     * tiles, which have the same size, the same part kept and the same crop. */
+    int (*reserve)(void *run, int wanted, int *tiles);
+    void (*set_tiles)(void *run, int tiles);
 } ResrOps;
 
 #endif
