@@ -18,6 +18,10 @@
  * of the products, cut one by one they would fill 72 %). A strip's row comes in boxes of 8, 16, 32
  * or 64 pixels that begin in one tile; what lies outside the tile, TMA fills with zeros.
  *
+ * Enlarged inputs (nearest x2 before the convolution) are computed as their four phases, each a 2 x
+ * 2 convolution of the small image with sums of the nine taps: 2.25 times fewer products. A pass
+ * has every second column; an input row adds to four output rows (N = 128) and finishes two.
+ *
  * Pixels lie 64 bytes apart with TMA's 64-byte swizzle: no bank conflicts for 8 pixels x 16 bytes,
  * whatever the shift. That a swizzled operand may begin at a pixel that is no multiple of 8 follows
  * from the PTX ISA's text (the swizzle is of the address) but was not seen on a GPU yet;
@@ -37,15 +41,14 @@ int resr_wgmma_plain_rows;
 namespace
 {
 
+typedef Shape<32, false> Narrow;
+typedef Shape<64, false> Wide;
+typedef Shape<32, true> Enlarged;
+
 /* Outputs of one pass: 64 where their weights fit beside two rings. */
 int pass_outputs(int cin, int cout)
 {
     return cout == 64 && cin <= 96 ? 64 : 32;
-}
-
-int weights_bytes(int cin, int outputs)
-{
-    return cin * outputs * 9 * 2 * 5 / 3;
 }
 
 /* Segments of each strip that let the workers end together: a segment reads two rows more. */
@@ -101,8 +104,8 @@ int encode_boxes(Job *job, bool swizzled)
     int ret = find_encode(&encode);
     if (ret < 0)
         return ret;
-    cuuint64_t pixel = static_cast<cuuint64_t>(call.in_pitch) * 2, row = pixel * call.width;
-    cuuint64_t width = call.width, height = call.height, tiles = call.tiles;
+    cuuint64_t pixel = static_cast<cuuint64_t>(call.in_pitch) * 2, row = pixel * job->in_width;
+    cuuint64_t width = job->in_width, height = job->in_height, tiles = call.tiles;
     cuuint64_t channels = call.cin;
     cuuint64_t size4[] = {channels, width, height, tiles}, step4[] = {pixel, row, row * height};
     cuuint64_t size5[] = {8, width, channels / 8, height, tiles};
@@ -128,7 +131,7 @@ int encode_boxes(Job *job, bool swizzled)
     return 0;
 }
 
-template <int OUTPUTS, bool SWIZZLED> int launch(Job *job, cudaStream_t stream)
+template <class S, bool SWIZZLED> int launch(Job *job, cudaStream_t stream)
 {
     const ConvCall &call = job->call;
     int device = 0, sms = 0, ret;
@@ -138,26 +141,28 @@ template <int OUTPUTS, bool SWIZZLED> int launch(Job *job, cudaStream_t stream)
                           "conv_wgmma's device");
     if (ret < 0)
         return ret;
-    int weights = weights_bytes(call.cin, OUTPUTS);
+    int weights = call.cin / SLICE * S::slice_bytes;
     int stages = (SHARED_BYTES - BARRIER_BYTES - weights) / (GROUPS * STAGE_BYTES);
     job->stages = stages < STAGES_MAX ? stages : STAGES_MAX;
     int bytes = job->stages * GROUPS * STAGE_BYTES + weights + BARRIER_BYTES;
-    job->halves = call.cout / OUTPUTS;
-    job->tile_columns = (call.width + BOX_X) / BOX_X * BOX_X;
+    job->passes = call.cout / S::outputs * S::rows;
+    job->in_height = call.height / S::rows;
+    job->in_width = call.width / S::rows;
+    job->tile_columns = (job->in_width + BOX_X) / BOX_X * BOX_X;
     job->strips = (call.tiles * job->tile_columns + STRIP_X - 1) / STRIP_X;
-    int blocks = sms / job->halves > 0 ? sms / job->halves : 1;
-    job->segments = choose_segments(job->strips, call.height, blocks * GROUPS);
+    int blocks = sms / job->passes > 0 ? sms / job->passes : 1;
+    job->segments = choose_segments(job->strips, job->in_height, blocks * GROUPS);
     int items = job->strips * job->segments;
     if (blocks > (items + GROUPS - 1) / GROUPS)
         blocks = (items + GROUPS - 1) / GROUPS;
     if ((ret = encode_boxes(job, SWIZZLED)) < 0)
         return ret;
-    ret = resr_cuda_check(cudaFuncSetAttribute(conv_wgmma_kernel<OUTPUTS, SWIZZLED>,
+    ret = resr_cuda_check(cudaFuncSetAttribute(conv_wgmma_kernel<S, SWIZZLED>,
                                                cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
                           "conv_wgmma's shared memory");
     if (ret < 0)
         return ret;
-    conv_wgmma_kernel<OUTPUTS, SWIZZLED><<<blocks * job->halves, THREADS, bytes, stream>>>(*job);
+    conv_wgmma_kernel<S, SWIZZLED><<<blocks * job->passes, THREADS, bytes, stream>>>(*job);
     return resr_cuda_check(cudaGetLastError(), "conv_wgmma");
 }
 
@@ -167,47 +172,106 @@ int available(int capability, const char **why)
     return capability == 90;
 }
 
+/* Enlarged inputs: conv_up and nothing else in the networks. */
+int takes_enlarged(int cin, int cout)
+{
+    return cin == 64 && cout == 64;
+}
+
 int supports(const ConvCall *call)
 {
     return (call->cout == 32 || call->cout == 64) && call->cin % SLICE == 0 && call->cin <= 192 &&
-           !call->upsample;
+           (!call->upsample || takes_enlarged(call->cin, call->cout));
 }
 
+size_t plain_halves(int cin, int cout)
+{
+    return static_cast<size_t>(cin) * cout * 9;
+}
+
+/* Of four phases, each 2 x 2 taps: behind the nine taps. */
 size_t packed_bytes(int cin, int cout)
 {
-    return static_cast<size_t>(cin) * cout * 9 * sizeof(__half);
+    size_t enlarged = takes_enlarged(cin, cout) ? static_cast<size_t>(cin) * cout * 4 * 4 : 0;
+    return (plain_halves(cin, cout) + enlarged) * sizeof(__half);
 }
 
-/* [half][slice][tap column][8 channels][tap rows 1 0 2][output][8]. A lane of a product has the
- * columns 8 * j + lane % 4 * 2 + e: outputs are permuted so that they are neighbours. */
+/* A network's weights [cout][cin][3][3] with the counts they are padded to. */
+struct Weights {
+    const float *values;
+    int cin, cout, padded_cin, padded_cout;
+};
+
+/* The sum of taps rows y0..y1, columns x0..x1. */
+__half sum_of(const Weights &w, int channel, int k, const int (&y)[2], const int (&x)[2])
+{
+    float sum = 0;
+    if (channel >= w.cout || k >= w.cin)
+        return __float2half_rn(0);
+    const float *taps = w.values + (static_cast<size_t>(channel) * w.cin + k) * 9;
+    for (int ky = y[0]; ky <= y[1]; ky++)
+        for (int kx = x[0]; kx <= x[1]; kx++)
+            sum += taps[ky * 3 + kx];
+    return __float2half_rn(sum);
+}
+
+/* One pass: [slice][tap column][8 channels][tap row][output][8]. A lane of a product has the
+ * columns 8 * j + lane % 4 * 2 + e: outputs are permuted so that they are neighbours. Rows and
+ * columns are given as first and last of the network's taps that they sum. */
+template <class S>
+__half *pack_pass(__half *to, const Weights &w, int half, const int (*rows)[2],
+                  const int (*columns)[2])
+{
+    for (int k0 = 0; k0 + SLICE <= w.padded_cin; k0 += SLICE)
+        for (int column = 0; column < S::columns; column++)
+            for (int k8 = k0; k8 < k0 + SLICE; k8 += 8)
+                for (int row = 0; row < S::slots; row++)
+                    for (int i = 0; i < S::outputs * 8; i++) {
+                        int n = i / 8;
+                        int channel =
+                            half * S::outputs + n % 8 / 2 * (S::outputs / 4) + n / 8 * 2 + n % 2;
+                        *to++ = sum_of(w, channel, k8 + i % 8, rows[row], columns[column]);
+                    }
+    return to;
+}
+
+/* The rows an input row meets, in the order of the slots at turn 0: output rows r, r+1, r-1; where
+ * the input is enlarged 2r, 2r+1, 2r+2, 2r-1. A phase's tap sums those of the nine that fall on
+ * the same pixel of the input. */
 void pack(void *out, const float *weights, int cin, int cout, int padded_cin, int padded_cout)
 {
-    const int rows[] = {1, 0, 2};
-    int outputs = pass_outputs(padded_cin, padded_cout);
+    const int each[][2] = {{0, 0}, {1, 1}, {2, 2}}, turned[][2] = {{1, 1}, {0, 0}, {2, 2}};
+    const int phases[2][2][2] = {{{0, 0}, {1, 2}}, {{0, 1}, {2, 2}}};
+    const int enlarged[][2] = {{1, 2}, {0, 1}, {0, 0}, {2, 2}};
+    Weights w = {weights, cin, cout, padded_cin, padded_cout};
     __half *to = static_cast<__half *>(out);
-    for (int half = 0; half < padded_cout / outputs; half++)
-        for (int slice = 0; slice < padded_cin / SLICE; slice++)
-            for (int dx = 0; dx < 3; dx++)
-                for (int k8 = 0; k8 < SLICE / 8; k8++)
-                    for (int row = 0; row < 3; row++)
-                        for (int i = 0; i < outputs * 8; i++) {
-                            int n = i / 8, k = slice * SLICE + k8 * 8 + i % 8;
-                            int channel =
-                                half * outputs + n % 8 / 2 * (outputs / 4) + n / 8 * 2 + n % 2;
-                            size_t at = (static_cast<size_t>(channel) * cin + k) * 9;
-                            bool real = k < cin && channel < cout;
-                            *to++ = __float2half_rn(real ? weights[at + rows[row] * 3 + dx] : 0.0f);
-                        }
+    if (pass_outputs(padded_cin, padded_cout) == 64)
+        to = pack_pass<Wide>(to, w, 0, turned, each);
+    else
+        for (int half = 0; half < padded_cout / 32; half++)
+            to = pack_pass<Narrow>(to, w, half, turned, each);
+    if (takes_enlarged(padded_cin, padded_cout))
+        for (int pass = 0; pass < 4; pass++)
+            to = pack_pass<Enlarged>(to, w, pass >> 1, enlarged, phases[pass & 1]);
+}
+
+template <class S> int launch_way(Job *job, cudaStream_t stream)
+{
+    return resr_wgmma_plain_rows ? launch<S, false>(job, stream) : launch<S, true>(job, stream);
 }
 
 int run(const ConvCall *call, cudaStream_t stream)
 {
     Job job = {};
     job.call = *call;
-    bool plain = resr_wgmma_plain_rows;
+    if (call->upsample) {
+        job.call.weights =
+            static_cast<const __half *>(call->weights) + plain_halves(call->cin, call->cout);
+        return launch_way<Enlarged>(&job, stream);
+    }
     if (pass_outputs(call->cin, call->cout) == 64)
-        return plain ? launch<64, false>(&job, stream) : launch<64, true>(&job, stream);
-    return plain ? launch<32, false>(&job, stream) : launch<32, true>(&job, stream);
+        return launch_way<Wide>(&job, stream);
+    return launch_way<Narrow>(&job, stream);
 }
 
 } // namespace

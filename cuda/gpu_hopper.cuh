@@ -146,6 +146,25 @@ __device__ __forceinline__ void gpu_wgmma(float (&d)[48], uint64_t a, uint64_t b
                  : "l"(a), "l"(b));
 }
 
+/* N = 128: d += a * b for a of 64 x 16 pixels and channels, b of 16 x 128. */
+__device__ __forceinline__ void gpu_wgmma(float (&d)[64], uint64_t a, uint64_t b)
+{
+    asm volatile("{\n.reg .pred add;\nsetp.eq.u32 add, 1, 1;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
+                 "%0,%1,%2,%3,%4,%5,%6,%7,"
+                 "%8,%9,%10,%11,%12,%13,%14,%15,"
+                 "%16,%17,%18,%19,%20,%21,%22,%23,"
+                 "%24,%25,%26,%27,%28,%29,%30,%31,"
+                 "%32,%33,%34,%35,%36,%37,%38,%39,"
+                 "%40,%41,%42,%43,%44,%45,%46,%47,"
+                 "%48,%49,%50,%51,%52,%53,%54,%55,"
+                 "%56,%57,%58,%59,%60,%61,%62,%63"
+                 "}, %64, %65, add, 1, 1, 0, 0;\n}\n"
+                 : GPU_SUMS8(d, 0), GPU_SUMS8(d, 8), GPU_SUMS8(d, 16), GPU_SUMS8(d, 24),
+                   GPU_SUMS8(d, 32), GPU_SUMS8(d, 40), GPU_SUMS8(d, 48), GPU_SUMS8(d, 56)
+                 : "l"(a), "l"(b));
+}
+
 /* N = 192: d += a * b for a of 64 x 16 pixels and channels, b of 16 x 192. */
 __device__ __forceinline__ void gpu_wgmma(float (&d)[96], uint64_t a, uint64_t b)
 {

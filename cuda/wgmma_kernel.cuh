@@ -25,19 +25,28 @@ enum {
     BOXES = 4,
 };
 
-/* Weights in shared memory: [slice][tap column][8 channels][5 tap rows x outputs][16 bytes]. */
-template <int OUTPUTS> struct Shape {
-    static constexpr int sums = 3 * OUTPUTS / 2; /* of a thread */
-    static constexpr int done = OUTPUTS / 2;     /* of them, a finished row's */
-    static constexpr int lead = 5 * OUTPUTS * 16;
+/* A pass of a kernel: `OUTPUTS` outputs of each input row, or, where the input is enlarged, of
+ * every second column of two rows. Weights in shared memory: [slice][tap column][8 channels][tap
+ * rows x outputs][16 bytes]. */
+template <int OUTPUTS, bool UP> struct Shape {
+    static constexpr int outputs = OUTPUTS;
+    static constexpr bool up = UP;
+    static constexpr int rows = UP ? 2 : 1;    /* of outputs, finished by an input row */
+    static constexpr int slots = UP ? 4 : 3;   /* output rows that an input row adds to */
+    static constexpr int turns = UP ? 2 : 3;   /* of the slots until they are as they were */
+    static constexpr int columns = UP ? 2 : 3; /* of taps */
+    static constexpr int stored = slots + 2;   /* tap rows in shared memory, the first two twice */
+    static constexpr int row_sums = OUTPUTS / 2; /* of a thread, of an output row */
+    static constexpr int piece = OUTPUTS * 16;   /* bytes: 8 channels of one tap */
+    static constexpr int lead = stored * piece;
     static constexpr int column_bytes = SLICE / 8 * lead;
-    static constexpr int slice_bytes = 3 * column_bytes;
+    static constexpr int slice_bytes = columns * column_bytes;
 };
 
 struct Job {
     CUtensorMap boxes[BOXES]; /* of 8, 16, 32, 64 pixels */
     ConvCall call;
-    int tile_columns, strips, segments, stages, halves;
+    int in_height, in_width, tile_columns, strips, segments, stages, passes;
 };
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -45,15 +54,15 @@ struct Job {
 #endif
 
 #ifdef HOPPER
-/* What a warpgroup does at once: a strip's output rows first..end-1 from input rows in..in_end-1.
- */
+/* What a warpgroup does at once: the outputs of a strip's rows first..end-1, from input rows
+ * in..in_end-1. */
 struct Item {
     int column, first, end, in, in_end;
 };
 
 __device__ __forceinline__ Item find_item(const Job &job, int index)
 {
-    int segment = index / job.strips, height = job.call.height;
+    int segment = index / job.strips, height = job.in_height;
     Item item;
     item.column = (index - segment * job.strips) * STRIP_X;
     item.first = height * segment / job.segments;
@@ -137,32 +146,36 @@ __device__ __forceinline__ void feed(const Job &job, Ring ring, int worker, int 
     }
 }
 
-/* A warp: the weights of this block's half, once; tap rows 1 0 2, then 1 0 again. */
-template <int OUTPUTS>
+/* A warp: the weights of this block's pass, once; the first two tap rows again behind the last. */
+template <class S>
 __device__ __forceinline__ void feed_weights(const Job &job, uint32_t to, uint32_t barrier,
-                                             int half)
+                                             int pass)
 {
-    constexpr int piece = OUTPUTS * 16;
-    int pieces = job.call.cin / 8 * 3;
+    int pieces = job.call.cin / 8 * S::columns, lane = threadIdx.x & 31;
     const char *from = static_cast<const char *>(job.call.weights) +
-                       static_cast<size_t>(half) * pieces * 3 * piece;
-    int lane = threadIdx.x & 31;
+                       static_cast<size_t>(pass) * pieces * S::slots * S::piece;
     if (lane == 0)
-        gpu_barrier_expect(barrier, pieces * 5 * piece);
+        gpu_barrier_expect(barrier, pieces * S::lead);
     __syncwarp();
     for (int i = lane; i < pieces; i += 32) {
-        gpu_bulk_copy(to + i * 5 * piece, from + i * 3 * piece, 3 * piece, barrier);
-        gpu_bulk_copy(to + (i * 5 + 3) * piece, from + i * 3 * piece, 2 * piece, barrier);
+        const char *taps = from + i * S::slots * S::piece;
+        gpu_bulk_copy(to + i * S::lead, taps, S::slots * S::piece, barrier);
+        gpu_bulk_copy(to + i * S::lead + S::slots * S::piece, taps, 2 * S::piece, barrier);
     }
 }
 
-/* A stage's products: 3 tap columns x 2 x 16 channels. */
-template <int OUTPUTS, bool SWIZZLED>
-__device__ __forceinline__ void multiply(float (&sums)[Shape<OUTPUTS>::sums], uint32_t pixels,
+/* From a pixel of a stage to its neighbour, bytes. */
+template <bool SWIZZLED> __device__ __forceinline__ constexpr int pixel_shift()
+{
+    return SWIZZLED ? SLICE * 2 : 16;
+}
+
+/* A stage's products: the tap columns x 2 x 16 channels. */
+template <class S, bool SWIZZLED>
+__device__ __forceinline__ void multiply(float (&sums)[S::slots * S::row_sums], uint32_t pixels,
                                          uint32_t weights)
 {
-    using S = Shape<OUTPUTS>;
-    constexpr int shift = (SWIZZLED ? SLICE * 2 : 16) >> 4;
+    constexpr int shift = pixel_shift<SWIZZLED>() >> 4;
     constexpr int deeper = (SWIZZLED ? 32 : 2 * STAGE_X * 16) >> 4;
     uint64_t a = SWIZZLED ? gpu_operand(pixels, 16, 8 * SLICE * 2, GPU_SWIZZLE_64)
                           : gpu_operand(pixels, STAGE_X * 16, 128, GPU_PLAIN);
@@ -170,7 +183,7 @@ __device__ __forceinline__ void multiply(float (&sums)[Shape<OUTPUTS>::sums], ui
     gpu_pin(sums);
     gpu_wgmma_fence();
 #pragma unroll
-    for (int dx = 0; dx < 3; dx++)
+    for (int dx = 0; dx < S::columns; dx++)
 #pragma unroll
         for (int k = 0; k < SLICE / 16; k++)
             gpu_wgmma(sums, a + dx * shift + k * deeper,
@@ -184,7 +197,8 @@ struct Place {
     bool real[2];
 };
 
-__device__ __forceinline__ Place find_place(const Job &job, int column)
+template <class S>
+__device__ __forceinline__ Place find_place(const Job &job, int column, int phase)
 {
     Place place;
     int row = (threadIdx.x & 127) / 32 * 16 + (threadIdx.x & 31) / 4;
@@ -192,8 +206,9 @@ __device__ __forceinline__ Place find_place(const Job &job, int column)
     for (int h = 0; h < 2; h++) {
         int at = column + row + h * 8, tile = at / job.tile_columns,
             x = at - tile * job.tile_columns;
-        place.real[h] = x < job.call.width && tile < job.call.tiles;
-        place.px[h] = static_cast<size_t>(tile) * job.call.height * job.call.width + x;
+        place.real[h] = x < job.in_width && tile < job.call.tiles;
+        place.px[h] =
+            static_cast<size_t>(tile) * job.call.height * job.call.width + x * S::rows + phase;
     }
     return place;
 }
@@ -243,10 +258,10 @@ __device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t p
     return make_uint2(*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high));
 }
 
-/* A finished row: a lane has `OUTPUTS / 4` neighbouring channels of two pixels. */
-template <int OUTPUTS>
+/* A finished row: a lane has `outputs / 4` neighbouring channels of two pixels. */
+template <class S>
 __device__ __forceinline__ void store_row(const ConvCall &call, const Place &place, int y,
-                                          int first, const float (&done)[OUTPUTS / 2])
+                                          int first, const float *done)
 {
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -255,7 +270,7 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
         size_t px = place.px[h] + static_cast<size_t>(y) * call.width;
         __half *to = static_cast<__half *>(call.out) + px * call.out_pitch + call.out_channel;
 #pragma unroll
-        for (int j = 0; j < OUTPUTS / 8; j += 4) {
+        for (int j = 0; j < S::outputs / 8; j += 4) {
             const float *v = done + j * 4 + h * 2;
             int channel = first + j * 2;
             uint2 low = finish(call, make_float4(v[0], v[1], v[4], v[5]), px, channel);
@@ -266,54 +281,79 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
     }
 }
 
-/* Takes a third of the sums out and leaves zeros. */
-template <int THIRD, int N>
-__device__ __forceinline__ void take_third(float (&done)[N], float (&sums)[3 * N])
+template <class S> using Done = float[S::rows * S::row_sums];
+
+/* The finished rows from y on, as far as they are the item's. */
+template <class S>
+__device__ __forceinline__ void store_rows(const ConvCall &call, const Place &place,
+                                           const Item &item, int y, int first, const Done<S> &done)
 {
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-        done[i] = sums[THIRD * N + i];
-        sums[THIRD * N + i] = 0.0f;
+    for (int i = 0; i < S::rows; i++)
+        if (y + i >= S::rows * item.first && y + i < S::rows * item.end)
+            store_row<S>(call, place, y + i, first, done + i * S::row_sums);
+}
+
+/* Takes a slot of the sums out and leaves zeros. */
+template <class S, int SLOT>
+__device__ __forceinline__ void take_slot(float *done, float (&sums)[S::slots * S::row_sums])
+{
+#pragma unroll
+    for (int i = 0; i < S::row_sums; i++) {
+        done[i] = sums[SLOT * S::row_sums + i];
+        sums[SLOT * S::row_sums + i] = 0.0f;
     }
 }
 
-template <int N>
-__device__ __forceinline__ void take(int third, float (&done)[N], float (&sums)[3 * N])
+/* The rows that the input row of this turn finished. */
+template <class S>
+__device__ __forceinline__ void take(int turn, Done<S> &done, float (&sums)[S::slots * S::row_sums])
 {
-    if (third == 0)
-        take_third<0>(done, sums);
-    else if (third == 1)
-        take_third<1>(done, sums);
-    else
-        take_third<2>(done, sums);
+    if constexpr (S::up) {
+        if (turn == 0) {
+            take_slot<S, 3>(done, sums);
+            take_slot<S, 0>(done + S::row_sums, sums);
+        } else {
+            take_slot<S, 1>(done, sums);
+            take_slot<S, 2>(done + S::row_sums, sums);
+        }
+    } else {
+        if (turn == 0)
+            take_slot<S, 2>(done, sums);
+        else if (turn == 1)
+            take_slot<S, 0>(done, sums);
+        else
+            take_slot<S, 1>(done, sums);
+    }
 }
 
-/* A warpgroup's part of an item. The turn of row r is (r - item.in) % 3: the third that belongs to
- * output row r, so row r - 1 has the one before. A finished row is stored while the products of
- * the next one are under way. */
-template <int OUTPUTS, bool SWIZZLED>
-__device__ __forceinline__ void walk_item(const Job &job, const Item &item, Ring &ring,
-                                          uint32_t weights, int first)
+/* A warpgroup's part of an item; `shift`: bytes to the first pixel of the first tap column.
+ *
+ * Output row y has slot (y - in) % 3, where the input is enlarged (y - 2 * in) % 4. Input row r
+ * adds to rows r-1..r+1 (2r-1..2r+2) and finishes the first of them (the first two); the turn,
+ * (r - in) % turns, says which slots those are. They are stored while the next row's products are
+ * under way. */
+template <class S, bool SWIZZLED>
+__device__ __forceinline__ void walk_item(const Job &job, const Item &item, const Place &place,
+                                          Ring &ring, uint32_t shift, uint32_t weights, int first)
 {
-    using S = Shape<OUTPUTS>;
-    Place place = find_place(job, item.column);
     int slices = job.call.cin / SLICE, turn = 0;
     bool leader = (threadIdx.x & 31) == 0;
-    float sums[S::sums], done[S::done];
+    float sums[S::slots * S::row_sums];
+    Done<S> done;
 #pragma unroll
-    for (int i = 0; i < S::sums; i++)
+    for (int i = 0; i < S::slots * S::row_sums; i++)
         sums[i] = 0.0f;
 
-    int stored = item.first, ready = item.first; /* rows; ready is stored or stored + 1 */
     for (int y = item.in; y < item.in_end; y++) {
-        uint32_t b = weights + (turn ? 3 - turn : 0) * OUTPUTS * 16;
+        uint32_t b = weights + (S::up ? 2 * turn : (turn ? 3 - turn : 0)) * S::piece;
         uint32_t before = 0;
         for (int slice = 0; slice < slices; slice++) {
             gpu_barrier_wait(ring.full + ring.stage * 8, ring.parity);
-            multiply<OUTPUTS, SWIZZLED>(sums, ring.data + ring.stage * STAGE_BYTES,
-                                        b + slice * S::slice_bytes);
-            if (slice == 0 && stored < ready)
-                store_row<OUTPUTS>(job.call, place, stored++, first, done);
+            multiply<S, SWIZZLED>(sums, ring.data + ring.stage * STAGE_BYTES + shift,
+                                  b + slice * S::slice_bytes);
+            if (slice == 0 && y > item.in)
+                store_rows<S>(job.call, place, item, S::rows * (y - 1) - 1, first, done);
             gpu_wgmma_wait<1>();
             gpu_pin(sums);
             if (slice && leader)
@@ -325,33 +365,29 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, Ring
         gpu_pin(sums);
         if (leader)
             gpu_barrier_arrive(before);
-        take(turn ? turn - 1 : 2, done, sums);
-        ready += y > item.first;
-        turn = turn == 2 ? 0 : turn + 1;
+        take<S>(turn, done, sums);
+        turn = turn == S::turns - 1 ? 0 : turn + 1;
     }
-    if (stored < ready)
-        store_row<OUTPUTS>(job.call, place, stored++, first, done);
-    if (stored < item.end) { /* the tile's last row has no row below it */
-        take(turn ? turn - 1 : 2, done, sums);
-        store_row<OUTPUTS>(job.call, place, stored, first, done);
-    }
+    store_rows<S>(job.call, place, item, S::rows * (item.in_end - 1) - 1, first, done);
+    take<S>(turn, done, sums); /* the tile's last row has no row below it */
+    store_rows<S>(job.call, place, item, S::rows * item.in_end - 1, first, done);
 }
 #endif
 
-template <int OUTPUTS, bool SWIZZLED>
+template <class S, bool SWIZZLED>
 __global__ void __launch_bounds__(THREADS, 1) conv_wgmma_kernel(const __grid_constant__ Job job)
 {
 #ifdef HOPPER /* other architectures of the same build have an empty kernel, never launched */
-    using S = Shape<OUTPUTS>;
     extern __shared__ __align__(1024) unsigned char shared[];
     uint32_t base = gpu_shared_address(shared);
     uint32_t weights = base + GROUPS * job.stages * STAGE_BYTES;
     uint32_t barriers = weights + job.call.cin / SLICE * S::slice_bytes;
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     int group = warp < GROUPS * 4 ? warp >> 2 : warp - GROUPS * 4;
-    int half = blockIdx.x % job.halves;
-    int worker = blockIdx.x / job.halves * GROUPS + group;
-    int workers = gridDim.x / job.halves * GROUPS;
+    int pass = blockIdx.x % job.passes, half = S::up ? pass >> 1 : pass;
+    int phase = S::up ? pass & 1 : 0; /* odd columns begin one pixel further right */
+    int worker = blockIdx.x / job.passes * GROUPS + group;
+    int workers = gridDim.x / job.passes * GROUPS;
     Ring ring = make_ring(base, barriers, group, job.stages);
 
     if (threadIdx.x == 0) {
@@ -368,16 +404,19 @@ __global__ void __launch_bounds__(THREADS, 1) conv_wgmma_kernel(const __grid_con
     if (warp >= GROUPS * 4) {
         gpu_registers_down<FEEDER_REGISTERS>();
         if (group == 0)
-            feed_weights<OUTPUTS>(job, weights, barriers, half);
+            feed_weights<S>(job, weights, barriers, pass);
         if (group < GROUPS && lane == 0)
             feed<SWIZZLED>(job, ring, worker, workers);
         return;
     }
     gpu_registers_up<GROUP_REGISTERS>();
-    int first = half * OUTPUTS + lane % 4 * (OUTPUTS / 4);
+    int first = half * S::outputs + lane % 4 * (S::outputs / 4);
     gpu_barrier_wait(barriers, 0);
-    for (int index = worker; index < job.strips * job.segments; index += workers)
-        walk_item<OUTPUTS, SWIZZLED>(job, find_item(job, index), ring, weights, first);
+    for (int index = worker; index < job.strips * job.segments; index += workers) {
+        Item item = find_item(job, index);
+        walk_item<S, SWIZZLED>(job, item, find_place<S>(job, item.column, phase), ring,
+                               phase * pixel_shift<SWIZZLED>(), weights, first);
+    }
 #endif
 }
 
