@@ -101,16 +101,22 @@ def mma_walls(gpu, layer, tiles, height, width):
 
 
 def wgmma_walls(gpu, layer, tiles, height, width):
-    """Ladder 2 (conv_wgmma.cu): strips of 64 columns, N = 96 or 192, two warpgroups an SM."""
-    stacked = 192 if layer.cout == 64 and layer.cin <= 96 else 96
-    passes = 1 if layer.cout <= 32 or stacked == 192 else 2
+    """Ladder 2 (conv_wgmma.cu): strips of 64 columns, N = 96 or 192, two warpgroups an SM; enlarged
+    inputs as four passes of 2 x 2 taps over the small image, N = 128."""
+    enlarged = layer.name.startswith("conv_up")
+    outputs = 64 if layer.cout == 64 and layer.cin <= 96 and not enlarged else 32
+    taps, stacked = (2, 4 * outputs) if enlarged else (3, 3 * outputs)
+    passes = layer.cout // outputs * (2 if enlarged else 1)
+    weights = taps * (stacked + 2 * outputs) * layer.cin * 2  # bytes in shared memory
+    if enlarged:
+        height, width = height // 2, width // 2
     columns = (width + 8) // 8 * 8 * tiles
     strips = ceil(columns / 64)
-    workers = gpu.sms * 2 // passes
+    workers = gpu.sms // passes * 2
     best = min(range(1, min(64, height) + 1),
                key=lambda s: ceil(strips * s / workers) * (ceil(height / s) + (2 if s > 1 else 0) + 0.5))
     rows = ceil(strips * best / workers) * (ceil(height / best) + (2 if best > 1 else 0))
-    products = layer.cin // 16 * 3  # a row of a strip
+    products = layer.cin // 16 * taps  # a row of a strip
     tensor = rows * 2 * products * 64 * stacked * 16 / gpu.wide  # two warpgroups share the SM
     reads = rows * 2 * products * (64 * 16 + stacked * 16) * 2
     copied = rows * 2 * 72 * layer.cin * 2
@@ -118,8 +124,8 @@ def wgmma_walls(gpu, layer, tiles, height, width):
         Wall("tensor", clocks_us(gpu, tensor / OVERLAP)),
         Wall("shared", clocks_us(gpu, (reads + copied) / SHARED_BYTES / OVERLAP)),
         Wall("L2", clocks_us(gpu, copied / gpu.l2)),
-        Wall("memory", memory_us(gpu, layer, tiles * height * width)),
-        Wall("latency", clocks_us(gpu, LATENCY + 9 * layer.cin * 32 * 2 * 5 / 3 / gpu.l2)),
+        Wall("memory", memory_us(gpu, layer, tiles * height * width * (4 if enlarged else 1))),
+        Wall("latency", clocks_us(gpu, LATENCY + weights / gpu.l2)),
     ]
 
 
@@ -143,8 +149,8 @@ RUNGS = {"mma": mma_walls, "wgmma": wgmma_walls, "cublas": cublas_walls}
 
 def layer_us(rung, gpu, layer, tiles, height, width):
     """Time and limiting wall. Ladder 2 leaves what it does not compute to ladder 1 (16 channels or
-    outputs, enlarged inputs)."""
-    if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32 or layer.name.startswith("conv_up")):
+    outputs)."""
+    if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32):
         rung = "mma"
     walls = RUNGS[rung](gpu, layer, tiles, *size_of(layer, height, width))
     if rung == "cublas":  # one after the other
@@ -217,8 +223,7 @@ def print_layers(gpu):
         print("|---|---|---|---|")
         for layer in layers_of("x4plus"):
             used = rung
-            if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32
-                                    or layer.name.startswith("conv_up")):
+            if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32):
                 used = "mma"
             walls = RUNGS[used](gpu, layer, 8, *size_of(layer, 256, 256))
             us, worst = layer_us(rung, gpu, layer, 8, 256, 256)
