@@ -25,7 +25,7 @@
  * Pixels lie 64 bytes apart with TMA's 64-byte swizzle: no bank conflicts for 8 pixels x 16 bytes,
  * whatever the shift. That a swizzled operand may begin at a pixel that is no multiple of 8 follows
  * from the PTX ISA's text (the swizzle is of the address) but was not seen on a GPU yet;
- * resr_wgmma_plain_rows takes the second way, 16-byte rows without a swizzle, whose shift is plain
+ * rung wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
  * address arithmetic.
  *
  * Every pixel's additions come in the same order, wherever a strip or a
@@ -35,8 +35,6 @@
 #include "wgmma_kernel.cuh"
 
 #include "base/error.h"
-
-int resr_wgmma_plain_rows;
 
 namespace
 {
@@ -184,7 +182,7 @@ int supports(const ConvCall *call)
            (!call->upsample || takes_enlarged(call->cin, call->cout));
 }
 
-size_t plain_halves(int cin, int cout)
+size_t whole_halves(int cin, int cout)
 {
     return static_cast<size_t>(cin) * cout * 9;
 }
@@ -193,7 +191,7 @@ size_t plain_halves(int cin, int cout)
 size_t packed_bytes(int cin, int cout)
 {
     size_t enlarged = takes_enlarged(cin, cout) ? static_cast<size_t>(cin) * cout * 4 * 4 : 0;
-    return (plain_halves(cin, cout) + enlarged) * sizeof(__half);
+    return (whole_halves(cin, cout) + enlarged) * sizeof(__half);
 }
 
 /* A network's weights [cout][cin][3][3] with the counts they are padded to. */
@@ -255,25 +253,23 @@ void pack(void *out, const float *weights, int cin, int cout, int padded_cin, in
             to = pack_pass<Enlarged>(to, w, pass >> 1, enlarged, phases[pass & 1]);
 }
 
-template <class S> int launch_way(Job *job, cudaStream_t stream)
-{
-    return resr_wgmma_plain_rows ? launch<S, false>(job, stream) : launch<S, true>(job, stream);
-}
-
-int run(const ConvCall *call, cudaStream_t stream)
+template <bool SWIZZLED> int run(const ConvCall *call, cudaStream_t stream)
 {
     Job job = {};
     job.call = *call;
     if (call->upsample) {
         job.call.weights =
-            static_cast<const __half *>(call->weights) + plain_halves(call->cin, call->cout);
-        return launch_way<Enlarged>(&job, stream);
+            static_cast<const __half *>(call->weights) + whole_halves(call->cin, call->cout);
+        return launch<Enlarged, SWIZZLED>(&job, stream);
     }
     if (pass_outputs(call->cin, call->cout) == 64)
-        return launch_way<Wide>(&job, stream);
-    return launch_way<Narrow>(&job, stream);
+        return launch<Wide, SWIZZLED>(&job, stream);
+    return launch<Narrow, SWIZZLED>(&job, stream);
 }
 
 } // namespace
 
-const ConvRung conv_rung_wgmma = {"wgmma", available, supports, packed_bytes, pack, nullptr, run};
+const ConvRung conv_rung_wgmma = {"wgmma", available, supports, packed_bytes,
+                                  pack,    nullptr,   run<true>};
+const ConvRung conv_rung_wgmma_plain = {"wgmma-plain", available, supports,  packed_bytes,
+                                        pack,          nullptr,   run<false>};

@@ -1,8 +1,16 @@
 #ifndef RESR_CUDA_CONV_WGMMA_CUH
 #define RESR_CUDA_CONV_WGMMA_CUH
 
-/* Ladder 2's second way to lay pixels in shared memory: 1 takes 16-byte rows without a swizzle
- * (four times the copies). A variable so that tests and bench run both ways; 0 to begin with. */
-extern int resr_wgmma_plain_rows;
+#include "conv.cuh"
+
+/* Ladder 2's second way to lay pixels in shared memory, 16-byte rows without a swizzle (four times
+ * the copies): for tests, for bench, and for a GPU that should not take the first. Same results. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern const ConvRung conv_rung_wgmma_plain;
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -152,7 +152,7 @@ static void *fetch(void *from, size_t bytes)
 }
 
 /* Runs tiles first..first+tiles-1 of `d` in one call. */
-static Result run(const Data *d, int first, int tiles)
+static Result run(const ConvRung *rung, const Data *d, int first, int tiles)
 {
     const Shape *s = &d->shape;
     size_t tile_px = (size_t)d->height * (size_t)d->width, px = tile_px * (size_t)tiles;
@@ -163,9 +163,9 @@ static Result run(const Data *d, int first, int tiles)
         out[i] = untouched_half;
     for (size_t i = 0; i < px * WIDE; i++)
         marks[i] = untouched;
-    size_t packed_bytes = conv_rung_wgmma.packed_bytes(s->cin, s->cout);
+    size_t packed_bytes = rung->packed_bytes(s->cin, s->cout);
     void *packed = malloc(packed_bytes);
-    conv_rung_wgmma.pack(packed, d->weights, s->cin, s->cout, s->cin, s->cout);
+    rung->pack(packed, d->weights, s->cin, s->cout, s->cin, s->cout);
     void *in = upload(d->in + (skip >> (2 * s->upsample)) * IN_PITCH,
                       (px >> (2 * s->upsample)) * IN_PITCH * 2);
     void *weights = upload(packed, packed_bytes);
@@ -199,8 +199,8 @@ static Result run(const Data *d, int first, int tiles)
         .height = d->height,
         .width = d->width,
     };
-    CHECK(!conv_rung_wgmma.supports(&call));
-    CHECK(conv_rung_wgmma.run(&call, NULL));
+    CHECK(!rung->supports(&call));
+    CHECK(rung->run(&call, NULL));
     CHECK(cudaDeviceSynchronize());
     Result r = {fetch(to, px * OUT_PITCH * 2), fetch(trunk, wide), fetch(f32, wide)};
     void *used[] = {in, weights, bias, slope, base, add};
@@ -320,13 +320,12 @@ static int test_sizes(int row)
             height = 3; /* 138 x 138 is "cuts" in the other direction, and half a minute */
         double worst = 0;
         Data d = make_data(shapes[k], 1 + i % 3 / 2, height, width);
-        resr_wgmma_plain_rows = i % 4 == 3;
-        Result r = run(&d, 0, d.tiles);
+        const ConvRung *rung = i % 4 == 3 ? &conv_rung_wgmma_plain : &conv_rung_wgmma;
+        Result r = run(rung, &d, 0, d.tiles);
         size_t wrong = count_wrong(&d, &r, &worst);
         failed += wrong > 0;
         printf("%3d -> %2d, %d tiles of %3d x %3d, %s: error at most %.3f of the bound",
-               d.shape.cin, d.shape.cout, d.tiles, width, height,
-               resr_wgmma_plain_rows ? "plain   " : "swizzled", worst);
+               d.shape.cin, d.shape.cout, d.tiles, d.width, d.height, rung->name, worst);
         printf(wrong ? ", %zu WRONG\n" : "\n", wrong);
         free_result(&r);
         free_data(&d);
@@ -354,15 +353,12 @@ static int test_cuts(void)
                                   : i % 4 ? 4
                                           : SHAPES - 1],
                            2 + i % 3, 2 + i, widths[i]);
-        resr_wgmma_plain_rows = 0;
-        Result whole = run(&d, 0, d.tiles);
+        Result whole = run(&conv_rung_wgmma, &d, 0, d.tiles);
         size_t wrong = count_wrong(&d, &whole, &worst);
-        resr_wgmma_plain_rows = 1;
-        Result plain = run(&d, 0, d.tiles);
+        Result plain = run(&conv_rung_wgmma_plain, &d, 0, d.tiles);
         bool same_ways = equal(&d, &whole, &plain, 0, d.tiles), same_cuts = true;
-        resr_wgmma_plain_rows = 0;
         for (int tile = 0; tile < d.tiles; tile++) {
-            Result alone = run(&d, tile, 1);
+            Result alone = run(&conv_rung_wgmma, &d, tile, 1);
             same_cuts = same_cuts && equal(&d, &whole, &alone, tile, 1);
             free_result(&alone);
         }
