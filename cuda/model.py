@@ -30,7 +30,8 @@ GPUS = [
 
 # Assumptions about what is reached of each limit.
 SUSTAINED = 0.80  # of the peak's clock under tensor load: cuBLAS reaches 790 of 989 on an H200
-OVERLAP = 0.85  # of the longest wall, for barriers and dependences within a block
+OVERLAPS = (0.60, 0.85)  # of the longest wall, for barriers and dependences within a block: a range,
+OVERLAP = OVERLAPS[1]  # since only a GPU can tell; single figures take the upper end
 MEMORY = 0.90  # of the datasheet's memory rate: copies reach 4.3 of 4.8 TB/s on an H200
 LATENCY = 2400  # clocks of a block that nothing else in it hides: first copies, last stores
 LAUNCH_US = 1.5  # between two kernels of one graph
@@ -200,20 +201,78 @@ def rungs_of(gpu):
     return ["cublas", "mma"] + (["wgmma"] if gpu.wide else [])
 
 
+def with_overlap(value, function, *arguments):
+    global OVERLAP
+    usual, OVERLAP = OVERLAP, value
+    try:
+        return function(*arguments)
+    finally:
+        OVERLAP = usual
+
+
+def print_walls():
+    """What a dense block would reach if only one wall stood (8 tiles of 256 x 256)."""
+    names = ["tensor", "shared", "L2", "memory", "latency"]
+    print("| GPU | rung | " + " | ".join(names) + " | lowest |")
+    print("|---|---|" + "---|" * (len(names) + 1))
+    block = [layer for layer in layers_of("x4plus") if layer.name in ("conv1", "conv2", "conv3", "conv4", "conv5")]
+    flops = sum(2.0 * layer.real_macs * 8 * 256 * 256 for layer in block)
+    for gpu in GPUS:
+        for rung in rungs_of(gpu)[1:]:
+            us = dict.fromkeys(names, 0.0)
+            for layer in block:
+                for wall in RUNGS[rung](gpu, layer, 8, 256, 256):
+                    us[wall.name] += wall.us
+            rates = {name: flops / us[name] / 1e6 for name in names}
+            print(f"| {gpu.name} | {rung} | " + " | ".join(f"{rates[n]:.0f}" for n in names)
+                  + f" | {min(rates, key=rates.get)} |")
+
+
 def print_predictions():
-    print("| GPU | rung | one 256 x 256 tile of x4plus x 8, TFLOP/s | of peak | limiting wall |"
-          " x2plus 1080p, tiles of 256: computed / useful TFLOP/s | whole frames: computed = useful |"
-          " 300 frames on 12 GPUs, tiles / whole frames |")
-    print("|---|---|---|---|---|---|---|---|")
+    def x4plus(gpu, rung):
+        us, flops, _ = network_us(rung, gpu, "x4plus", 8, 256, 256)
+        return flops / us / 1e6
+
+    print("| GPU | rung | x4plus, 8 tiles of 256 x 256, TFLOP/s | of peak | x2plus 1080p in tiles of 256: "
+          "computed / useful TFLOP/s | whole frames: TFLOP/s | 300 frames on 12 GPUs: tiles / whole frames |")
+    print("|---|---|---|---|---|---|---|")
     for gpu in GPUS:
         for rung in rungs_of(gpu):
-            us, flops, wall = network_us(rung, gpu, "x4plus", 8, 256, 256)
-            rate = flops / us / 1e6
-            t_us, t_computed, t_useful, _ = frame_us(rung, gpu, 8, 256, 36)
-            w_us, w_computed, _, _ = frame_us(rung, gpu, 1, 0, 0)
-            print(f"| {gpu.name} | {rung} | {rate:.0f} | {100 * rate / gpu.peak:.0f} % | {wall} | "
-                  f"{t_computed:.0f} / {t_useful:.0f} | {w_computed:.0f} | "
-                  f"{25 * t_us / 1e6:.1f} s / {25 * w_us / 1e6:.1f} s |")
+            low, high = (with_overlap(o, x4plus, gpu, rung) for o in OVERLAPS)
+            tiles = [with_overlap(o, frame_us, rung, gpu, 8, 256, 36) for o in OVERLAPS]
+            whole = [with_overlap(o, frame_us, rung, gpu, 1, 0, 0) for o in OVERLAPS]
+            print(f"| {gpu.name} | {rung} | {low:.0f}-{high:.0f} | {100 * low / gpu.peak:.0f}-"
+                  f"{100 * high / gpu.peak:.0f} % | {tiles[0][1]:.0f}-{tiles[1][1]:.0f} / "
+                  f"{tiles[0][2]:.0f}-{tiles[1][2]:.0f} | {whole[0][1]:.0f}-{whole[1][1]:.0f} | "
+                  f"{25 * tiles[1][0] / 1e6:.1f}-{25 * tiles[0][0] / 1e6:.1f} s / "
+                  f"{25 * whole[1][0] / 1e6:.1f}-{25 * whole[0][0] / 1e6:.1f} s |")
+
+
+def print_counts():
+    """Per body pixel and dense block, without the waste of edges, from the kernels' own geometry."""
+    block = [layer for layer in layers_of("x4plus") if layer.name in ("conv1", "conv2", "conv3", "conv4", "conv5")]
+    memory = sum(2 * (layer.cin + layer.cout) + layer.f32_bytes for layer in block)
+    mma = dict.fromkeys(("products", "shared", "l2"), 0.0)
+    wide = dict.fromkeys(("products", "shared", "l2"), 0.0)
+    for layer in block:
+        slices, tile_x = layer.cin // 16, 16 if layer.cout == 64 else 32
+        pixels = tile_x * 16
+        copied = ((tile_x + 2) * 18 * 32 + 9 * 16 * layer.cout * 2) * slices
+        mma["products"] += 8 * 9 * 4 * 4 * slices / pixels
+        mma["shared"] += (8 * (18 + 18) * 512 * slices + copied) / pixels
+        mma["l2"] += copied / pixels
+        passes = layer.cout // 32
+        steps = slices * 3 * passes / 64  # wgmma m64n96k16 a pixel
+        wide["products"] += steps
+        wide["shared"] += steps * (64 + 96) * 16 * 2 + 72 / 64 * layer.cin * 2 * passes
+        wide["l2"] += 72 / 64 * layer.cin * 2 * passes
+    im2col = sum(9 * layer.cin * 2 * 2 + 8 * layer.cout for layer in block)
+    print("| rung | tensor instructions | bytes from and to shared memory | bytes L2 to SM | bytes of memory |")
+    print("|---|---|---|---|---|")
+    print(f"| cublas | the library's | the library's | {im2col:,} and the library's | {memory:,} |")
+    print(f"| mma | {mma['products']:.0f} mma.m16n8k16 | {mma['shared']:,.0f} | {mma['l2']:,.0f} | {memory:,} |")
+    print(f"| wgmma | {wide['products']:.2f} wgmma.m64n96k16 | {wide['shared']:,.0f} | {wide['l2']:,.0f} "
+          f"| {memory:,} |")
 
 
 def print_layers(gpu):
@@ -238,6 +297,10 @@ def main():
     parser.add_argument("--layers", metavar="GPU", help="walls of every layer on one GPU")
     arguments = parser.parse_args()
     if not arguments.layers:
+        print_counts()
+        print()
+        print_walls()
+        print()
         print_predictions()
         return
     for gpu in GPUS:
