@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "conv.cuh"
+#include "conv_wgmma.cuh"
 #if defined(RESR_CUDA_CUBLAS)
 #include "cublaslt.cuh"
 #endif
@@ -370,6 +371,7 @@ const ConvRung *const rungs[] = {
     &conv_rung_mma,
 #if defined(RESR_CUDA_WGMMA)
     &conv_rung_wgmma,
+    &conv_rung_wgmma_plain,
 #endif
 };
 } // namespace

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "conv.cuh"
+#include "conv_wgmma.cuh"
 
 #define CHECK(call)                                                                                \
     do {                                                                                           \
@@ -331,7 +332,7 @@ static bool run_case(const ConvRung *rung, const Case *c, int tiles, int height,
     Buffers b = {0};
     Data d = make_data(c, tiles, height, width);
     ConvCall call = make_call(&d, &b, rung);
-    d.weights_rounding = c->upsample && strcmp(rung->name, "wgmma") == 0 ? 0x1p-11 : 0;
+    d.weights_rounding = c->upsample && strncmp(rung->name, "wgmma", 5) == 0 ? 0x1p-11 : 0;
     if (!rung->supports(&call)) {
         free_buffers(&b);
         free_data(&d);
@@ -375,6 +376,7 @@ static const ConvRung *find_rung(const char *name)
         &conv_rung_mma,
 #if defined(RESR_CUDA_WGMMA)
         &conv_rung_wgmma,
+        &conv_rung_wgmma_plain,
 #endif
 #if defined(RESR_CUDA_CUBLAS)
         &conv_rung_cublas,
