@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "nccl.h"
 #include "walk.h"
 
 enum { MAX_TABLES = 4 };
@@ -135,7 +136,8 @@ const ResrCuda *resr_cuda_open(int abi, const ResrCudaHost *host)
     static const ResrCuda cuda = {.device_count = resr_cuda_device_count,
                                   .describe = resr_cuda_describe,
                                   .select = select_device,
-                                  .ops = ops_at};
+                                  .ops = ops_at,
+                                  .nccl = resr_cuda_nccl};
     if (abi != RESR_CUDA_ABI)
         return NULL;
     resr_cuda_fail = host->fail;

@@ -16,9 +16,9 @@
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
 typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
-        *memory, *backend, *conv, *precision, *cpumask, *threads, *task, *outscale, *denoise,
-        *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report,
-        *framehash, *progress;
+        *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
+        *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames,
+        *report, *framehash, *progress;
     int overwrite, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -33,7 +33,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 36 };
+enum { N_OPTIONS = 37 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -60,6 +60,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda [auto]",
             "NAME"),
         STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
+        STR("transport", 0, transport, "of the weights to GPUs: auto, mpi, nccl [auto]", "NAME"),
         STR("precision", 0, precision,
             "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
             "fp32 [auto]",
@@ -247,6 +248,7 @@ static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
     static const char *const roots[] = {"compute", "dedicated", NULL};
+    static const char *const transports[] = {"auto", "mpi", "nccl", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
     static const char *const precisions[] = {"auto", "bf16", "fp16", "fp32", "exact", NULL};
     int32_t root = 0, precision = 0;
@@ -279,6 +281,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = parse_int32(&o->encode.threads, "--encoder-threads", v->encoder_threads, 1, 256)) <
             0 ||
         (ret = parse_name(&o->schedule, "--schedule", v->schedule, schedules)) < 0 ||
+        (ret = parse_name(&o->transport, "--transport", v->transport, transports)) < 0 ||
         (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
         (ret = parse_name(&o->progress, "--progress", v->progress, modes)) < 0)
         return ret;

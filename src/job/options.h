@@ -13,6 +13,12 @@ typedef enum ResrSchedule {
     RESR_SCHEDULE_STATIC, /* batch b goes to computing rank b mod N */
 } ResrSchedule;
 
+typedef enum ResrTransport {
+    RESR_TRANSPORT_AUTO, /* mpi: what NCCL could save is less than its start takes */
+    RESR_TRANSPORT_MPI,
+    RESR_TRANSPORT_NCCL, /* weights from device to device */
+} ResrTransport;
+
 typedef enum ResrProgressMode {
     RESR_PROGRESS_AUTO,
     RESR_PROGRESS_BAR,
@@ -49,6 +55,7 @@ typedef struct ResrOptions {
     uint32_t cpumask;
     int32_t threads;            /* a rank; 0: the rank's share of its CPUs */
     int32_t schedule, progress; /* ResrSchedule, ResrProgressMode */
+    int32_t transport;          /* ResrTransport */
     bool root_dedicated;        /* rank 0 does not compute */
     bool overwrite;
     ResrEncodeOptions encode;

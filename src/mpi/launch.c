@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "mpi/transport.h"
 #include "net/cuda.h"
 
 void resr_launch_broadcast(void *data, size_t bytes)
@@ -28,7 +29,7 @@ int resr_launch_share_status(int status)
     return status;
 }
 
-int resr_launch_broadcast_model(ResrModel **model)
+int resr_launch_broadcast_model(ResrModel **model, int transport)
 {
     int rank, lowest;
     ResrNetSpec spec = {0};
@@ -41,7 +42,10 @@ int resr_launch_broadcast_model(ResrModel **model)
     if (lowest < 0)
         return status < 0 ? status
                           : resr_fail(lowest, "a rank has no memory for the network's weights");
-    resr_launch_broadcast((*model)->arena, (*model)->arena_floats * sizeof *(*model)->arena);
+    size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
+    if (transport == RESR_TRANSPORT_NCCL)
+        return resr_transport_weights((*model)->arena, bytes);
+    resr_launch_broadcast((*model)->arena, bytes);
     return 0;
 }
 

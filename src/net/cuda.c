@@ -15,6 +15,7 @@ static struct {
     bool tried;
     int node_rank, node_ranks;
     const ResrCuda *cuda;
+    const ResrCudaNccl *nccl;
     char missing[RESR_ERROR_TEXT_BYTES], device[512];
 } backend = {.node_ranks = 1};
 
@@ -114,4 +115,31 @@ const char *resr_cuda_backend_device(void)
 {
     open_once();
     return backend.device;
+}
+
+int resr_cuda_backend_open_nccl(void)
+{
+    open_once();
+    if (!backend.cuda)
+        return resr_fail(RESR_ERR_DEVICE,
+                         "--transport nccl: no GPU: %s; --transport mpi does without",
+                         backend.missing);
+    if (!backend.nccl)
+        backend.nccl = backend.cuda->nccl();
+    return backend.nccl ? 0 : RESR_ERR_DEVICE;
+}
+
+int resr_cuda_backend_nccl_id(unsigned char id[RESR_CUDA_BACKEND_ID_BYTES])
+{
+    _Static_assert((int)RESR_CUDA_BACKEND_ID_BYTES == RESR_CUDA_NCCL_ID_BYTES, "one size");
+    return backend.nccl->unique_id(id);
+}
+
+int resr_cuda_backend_nccl_broadcast(void *data, size_t bytes,
+                                     const unsigned char id[RESR_CUDA_BACKEND_ID_BYTES], int ranks,
+                                     int rank)
+{
+    const char *seconds = getenv("RESR_NCCL_TIMEOUT_S");
+    double timeout_s = seconds ? atof(seconds) : 0;
+    return backend.nccl->broadcast(data, bytes, id, ranks, rank, timeout_s > 0 ? timeout_s : 60);
 }

@@ -69,6 +69,8 @@ static void test_conv(void **state)
     expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--backend", "avx2", "--conv", "mma"),
                    "--backend avx2");
     expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--conv", "fast"), "wgmma");
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--transport", "nccl"), 0);
+    assert_int_equal(options.transport, RESR_TRANSPORT_NCCL);
 }
 
 static void test_refusals(void **state)
