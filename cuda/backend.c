@@ -102,7 +102,11 @@ static void add_table(const ConvRung *rung, bool best, int capability)
                                 .submit = resr_cuda_submit,
                                 .wait = resr_cuda_wait,
                                 .reserve = resr_cuda_reserve,
-                                .set_tiles = resr_cuda_set_tiles};
+                                .set_tiles = resr_cuda_set_tiles,
+                                .frames_begin = resr_cuda_frames_begin,
+                                .frame_submit = resr_cuda_frame_submit,
+                                .frame_finish = resr_cuda_frame_finish,
+                                .frame_collect = resr_cuda_frame_collect};
 }
 
 static int select_device(int device)

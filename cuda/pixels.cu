@@ -20,7 +20,23 @@ __device__ bool own_pixel(size_t *px, int tiles, int height, int width)
     return *px < static_cast<size_t>(tiles) * height * width;
 }
 
-__global__ void __launch_bounds__(THREADS) pixels_in_kernel(PixelsIn call)
+__device__ __forceinline__ int mirrored(int position, int size)
+{
+    if (position < size)
+        return position;
+    int back = 2 * (size - 1) - position;
+    return back > 0 ? back : 0;
+}
+
+__device__ __forceinline__ float pixel_of(const PixelsImage &image, size_t tile, int colour, int x,
+                                          int y)
+{
+    x = mirrored(image.tile[tile].x + x, image.width);
+    y = mirrored(image.tile[tile].y + y, image.height);
+    return image.planar[image.tile[tile].base + colour * image.plane + y * image.stride + x];
+}
+
+__global__ void __launch_bounds__(THREADS) pixels_in_kernel(const __grid_constant__ PixelsIn call)
 {
     size_t px;
     int factor = call.factor, width = call.width / factor, height = call.height / factor;
@@ -28,9 +44,7 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(PixelsIn call)
         return;
     size_t tile = px / (static_cast<size_t>(height) * width);
     int x = static_cast<int>(px % width), y = static_cast<int>(px / width % height);
-    size_t plane = static_cast<size_t>(call.height) * call.width;
-    const float *in = call.planar + tile * 3 * plane;
-    float first = in[0];
+    float first = pixel_of(call.in, tile, 0, 0, 0);
     bool varies = false;
     for (int group = 0; group < call.channels; group += GROUP) {
         __align__(16) __half out[GROUP];
@@ -40,8 +54,7 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(PixelsIn call)
             int dy = channel / factor % factor, dx = channel % factor;
             float v = 0.0f;
             if (colour < 3) {
-                v = in[colour * plane + static_cast<size_t>(y * factor + dy) * call.width +
-                       x * factor + dx];
+                v = pixel_of(call.in, tile, colour, x * factor + dx, y * factor + dy);
                 varies |= fabsf(v - first) > 0.0625f;
             }
             out[i] = __float2half_rn(v);
@@ -55,35 +68,34 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(PixelsIn call)
         atomicOr(&call.flags[tile].in_varies, 1u);
 }
 
-__global__ void __launch_bounds__(THREADS) pixels_out_kernel(PixelsOut call)
+__global__ void __launch_bounds__(THREADS) pixels_out_kernel(const __grid_constant__ PixelsOut call)
 {
     size_t px;
     if (!own_pixel(&px, call.tiles, call.height, call.width))
         return;
-    size_t in_plane = static_cast<size_t>(call.height) * call.width, tile = px / in_plane;
+    size_t tile_px = static_cast<size_t>(call.height) * call.width, tile = px / tile_px;
     int x = static_cast<int>(px % call.width), y = static_cast<int>(px / call.width % call.height);
     int factor = call.factor;
-    size_t out_plane = static_cast<size_t>(call.out_height) * call.out_width;
     const float *from = call.last + px * call.pitch;
-    const float *tiles_first = call.last + tile * in_plane * call.pitch;
-    float first = *tiles_first + (call.nearest ? call.nearest[tile * 3 * in_plane] : 0.0f);
+    float first = call.last[tile * tile_px * call.pitch];
+    if (call.add_nearest)
+        first += pixel_of(call.in, tile, 0, 0, 0);
     bool varies = false, not_finite = false;
     for (int colour = 0; colour < 3; colour++) {
-        float base = 0.0f;
-        if (call.nearest)
-            base = call.nearest[tile * 3 * in_plane + colour * in_plane + px % in_plane];
+        float nearest = call.add_nearest ? pixel_of(call.in, tile, colour, x, y) : 0.0f;
+        float *to = call.out.planar + call.out.tile[tile].base + colour * call.out.plane;
         for (int dy = 0; dy < factor; dy++)
             for (int dx = 0; dx < factor; dx++) {
                 float v = from[(colour * factor + dy) * factor + dx];
-                if (call.nearest)
-                    v += base;
+                if (call.add_nearest)
+                    v += nearest;
                 varies |= v != first;
                 not_finite |= !isfinite(v);
                 v = v > 0.0f ? (v < 1.0f ? v : 1.0f) : 0.0f;
                 int out_x = x * factor + dx - call.crop_x, out_y = y * factor + dy - call.crop_y;
                 if (out_x >= 0 && out_x < call.out_width && out_y >= 0 && out_y < call.out_height)
-                    call.planar[(tile * 3 + colour) * out_plane +
-                                static_cast<size_t>(out_y) * call.out_width + out_x] = v;
+                    to[(call.out.tile[tile].y + out_y) * call.out.stride + call.out.tile[tile].x +
+                       out_x] = v;
             }
     }
     if (varies)

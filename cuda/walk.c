@@ -6,7 +6,7 @@
 
 #include "walk_memory.h"
 
-enum { MAX_TILES = 64, BODY_TILE_PX = 32 * 16, TILE_STEP_PX = 4 };
+enum { BODY_TILE_PX = 32 * 16, TILE_STEP_PX = 4 };
 
 size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
@@ -50,6 +50,7 @@ void resr_cuda_run_free(void *pointer)
         cudaStreamSynchronize(run->stream); /* after an error there may be work under way */
         cudaStreamDestroy(run->stream);
     }
+    resr_cuda_free_frames(&run->frames);
     resr_cuda_free_walk(run);
     free(run);
 }
@@ -61,7 +62,7 @@ static int filling_tiles(const Run *run)
     cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, run->net->device);
     long px = (long)(run->max_width / factor) * (run->max_height / factor);
     long tiles = (4L * sms * BODY_TILE_PX + px - 1) / px;
-    return tiles < MAX_TILES ? (int)tiles : MAX_TILES;
+    return tiles < PIXELS_MAX_TILES ? (int)tiles : PIXELS_MAX_TILES;
 }
 
 /* The largest square tile, context included, of which one would fit `bytes`. */
@@ -147,6 +148,67 @@ static bool is_rrdb(const Run *run)
     return run->net->spec.arch == RESR_ARCH_RRDB;
 }
 
+/* The tiles one after the other in memory at `offset`, of width x height each. */
+static void place_tiles(const Run *run, PixelsImage *image, size_t offset, int width, int height)
+{
+    image->planar = floats_at(run, offset);
+    image->stride = (size_t)width;
+    image->plane = (size_t)width * (size_t)height;
+    image->width = width;
+    image->height = height;
+    for (int i = 0; i < run->at.tiles; i++)
+        image->tile[i].base = (size_t)i * 3 * image->plane;
+}
+
+/* The tiles as parts of a frame on the device. */
+static void place_in_frame(const Run *run, PixelsImage *image)
+{
+    const Frames *frames = &run->frames;
+    image->planar = frames->rgb_in.planar;
+    image->stride = frames->rgb_in.stride;
+    image->plane = frames->rgb_in.plane;
+    image->width = frames->in.width;
+    image->height = frames->in.height;
+    for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].x = run->ins[i].frame_x_px;
+        image->tile[i].y = run->ins[i].frame_y_px;
+    }
+}
+
+static void place_in(const Run *run, PixelsImage *image)
+{
+    if (run->in_frame)
+        place_in_frame(run, image);
+    else
+        place_tiles(run, image, run->at.planar_in, run->at.width, run->at.height);
+}
+
+static void place_out(const Run *run, PixelsImage *image)
+{
+    const Frames *frames = &run->frames;
+    if (!run->in_frame) {
+        place_tiles(run, image, run->at.planar_out, run->outs->width_px, run->outs->height_px);
+        return;
+    }
+    image->planar = frames->rgb_out.planar;
+    image->stride = frames->rgb_out.stride;
+    image->plane = frames->rgb_out.plane;
+    image->width = frames->out.width;
+    image->height = frames->out.height;
+    for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].x = run->outs[i].frame_x_px;
+        image->tile[i].y = run->outs[i].frame_y_px;
+    }
+}
+
+static PixelFlags *flags_of(const Run *run)
+{
+    const Frames *frames = &run->frames;
+    if (!run->in_frame)
+        return (PixelFlags *)(run->memory + run->at.flags);
+    return frames->slots[frames->submitted % FRAME_SLOTS].device_flags + frames->next_tile;
+}
+
 /* The tiles' pixels to pinned memory, then to the device. */
 static int upload(Run *run, const ResrTileIn *in)
 {
@@ -180,17 +242,19 @@ int resr_cuda_head(void *pointer, const ResrTileIn *in)
         return ret;
     run->at = resr_cuda_layout(run->net, run->tiles, in->width_px, in->height_px);
     run->current = 0;
-    ret = upload(run, in);
+    run->in_frame = !in->plane[0];
+    memcpy(run->ins, in, (size_t)run->tiles * sizeof *in);
+    ret = run->in_frame ? 0 : upload(run, in);
     if (ret < 0)
         return ret;
-    PixelsIn pixels = {.planar = floats_at(run, run->at.planar_in),
-                       .out = run->memory + run->at.head,
+    PixelsIn pixels = {.out = run->memory + run->at.head,
                        .channels = run->net->head_channels,
                        .factor = run->net->spec.unshuffle,
                        .tiles = run->at.tiles,
                        .height = run->at.height,
                        .width = run->at.width,
-                       .flags = (PixelFlags *)(run->memory + run->at.flags)};
+                       .flags = flags_of(run)};
+    place_in(run, &pixels.in);
     ret = resr_cuda_pixels_in(&pixels, run->stream);
     if (ret < 0)
         return ret;
@@ -331,10 +395,11 @@ int resr_cuda_tail(void *pointer, const ResrTileOut *out)
     int ret = is_rrdb(run) ? tail_rrdb(run) : tail_compact(run);
     if (ret < 0)
         return ret;
+    memcpy(run->outs, out, (size_t)at->tiles * sizeof *out);
     PixelsOut pixels = {.last = floats_at(run, at->last),
                         .pitch = is_rrdb(run) ? 4 : run->net->tail_channels,
                         .factor = is_rrdb(run) ? 1 : at->scale,
-                        .nearest = is_rrdb(run) ? NULL : floats_at(run, at->planar_in),
+                        .add_nearest = !is_rrdb(run),
                         .tiles = at->tiles,
                         .height = at->body_height * enlarged,
                         .width = at->body_width * enlarged,
@@ -342,12 +407,16 @@ int resr_cuda_tail(void *pointer, const ResrTileOut *out)
                         .crop_y = out->crop_y_px,
                         .out_height = out->height_px,
                         .out_width = out->width_px,
-                        .planar = floats_at(run, at->planar_out),
-                        .flags = (PixelFlags *)(run->memory + at->flags)};
-    memcpy(run->outs, out, (size_t)at->tiles * sizeof *out);
+                        .flags = flags_of(run)};
+    place_in(run, &pixels.in);
+    place_out(run, &pixels.out);
     ret = resr_cuda_pixels_out(&pixels, run->stream);
     if (ret < 0)
         return ret;
+    if (run->in_frame) {
+        run->frames.next_tile += at->tiles;
+        return 0;
+    }
     return download(run, (size_t)at->tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
 }
 
@@ -357,21 +426,19 @@ int resr_cuda_submit(void *run)
     return 0;
 }
 
-/* Refuses results that no network gives: a device that fails without saying so is found here. */
-static int check_flags(const Run *run)
+int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device)
 {
-    for (int tile = 0; tile < run->at.tiles; tile++) {
-        const PixelFlags *flags = &run->host_flags[tile];
+    for (int tile = 0; tile < tiles; tile++, flags++) {
         if (flags->not_finite)
             return resr_cuda_fail(RESR_ERR_DEVICE,
                                   "CUDA device %d: the network's output has infinite values or "
                                   "NaN; --precision fp32 has the range that fp16 lacks",
-                                  run->net->device);
+                                  device);
         if (flags->in_varies && !flags->out_varies)
             return resr_cuda_fail(RESR_ERR_DEVICE,
                                   "CUDA device %d: all values of a tile are the same, though its "
                                   "input is not; the device or the weights are at fault",
-                                  run->net->device);
+                                  device);
     }
     return 0;
 }
@@ -381,7 +448,7 @@ int resr_cuda_wait(void *pointer)
     Run *run = pointer;
     int ret = resr_cuda_check(cudaStreamSynchronize(run->stream), "computing tiles");
     if (ret == 0)
-        ret = check_flags(run);
+        ret = resr_cuda_check_flags(run->host_flags, run->at.tiles, run->net->device);
     if (ret < 0)
         return ret == RESR_CUDA_NO_MEMORY ? RESR_ERR_DEVICE : ret;
     const float *from = run->host_out;

@@ -106,8 +106,9 @@ int resr_cuda_alloc_walk(Run *run, int tiles)
             cudaMallocHost((void **)&run->host_flags, (size_t)tiles * sizeof *run->host_flags),
             "pinned memory");
     if (ret == 0) {
+        run->ins = calloc((size_t)tiles, sizeof *run->ins);
         run->outs = calloc((size_t)tiles, sizeof *run->outs);
-        if (!run->outs)
+        if (!run->ins || !run->outs)
             ret = resr_cuda_fail(RESR_ERR_INTERNAL, "out of memory for %d tiles", tiles);
     }
     run->max_tiles = tiles;
@@ -123,7 +124,9 @@ void resr_cuda_free_walk(Run *run)
     cudaFreeHost(run->host_in);
     cudaFreeHost(run->host_out);
     cudaFreeHost(run->host_flags);
+    free(run->ins);
     free(run->outs);
+    run->ins = NULL;
     run->memory = run->scratch = NULL;
     run->host_in = run->host_out = NULL;
     run->host_flags = NULL;

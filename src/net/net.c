@@ -26,18 +26,21 @@ static int32_t round_up(int32_t value, int32_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
-/* Memory for walks of several tiles, where the backend does that. */
-static int reserve(ResrNet *net)
+int resr_net_reserve(ResrNet *net)
 {
     int tiles = net->plan.columns * net->plan.rows;
-    net->max_tiles = 1;
-    int ret = net->ops->reserve ? net->ops->reserve(net->run, tiles, &net->max_tiles) : 0;
+    if (net->max_tiles > 0)
+        return 0;
+    int reserved = 1;
+    int ret = net->ops->reserve ? net->ops->reserve(net->run, tiles, &reserved) : 0;
     if (ret == 0)
-        ret = resr_alloc(&net->tiles_in, (size_t)net->max_tiles, sizeof *net->tiles_in);
+        ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
     if (ret == 0)
-        ret = resr_alloc(&net->tiles_out, (size_t)net->max_tiles, sizeof *net->tiles_out);
+        ret = resr_alloc(&net->tiles_out, (size_t)reserved, sizeof *net->tiles_out);
     if (ret == 0)
         ret = resr_alloc(&net->done, (size_t)tiles, sizeof *net->done);
+    if (ret == 0)
+        net->max_tiles = reserved;
     return ret;
 }
 
@@ -72,8 +75,6 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
     net->workspace_bytes +=
         ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
     ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
-    if (ret == 0)
-        ret = reserve(net);
 cleanup:
     if (ret < 0) {
         resr_net_free(net);
@@ -118,6 +119,7 @@ static int walk_rrdb(ResrNet *net)
     return ops->upsample(net->run, 1);
 }
 
+/* All stages of a network for tiles of one shape; only enqueued. */
 static int walk(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int tiles)
 {
     const ResrOps *ops = net->ops;
@@ -128,16 +130,13 @@ static int walk(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int 
         ret = net->spec.arch == RESR_ARCH_RRDB ? walk_rrdb(net) : ops->compact_body(net->run);
     if (ret == 0)
         ret = ops->tail(net->run, out);
-    if (ret == 0)
-        ret = ops->submit(net->run);
-    if (ret == 0)
-        ret = ops->wait(net->run);
-    return ret;
+    return ret == 0 ? ops->submit(net->run) : ret;
 }
 
 int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in)
 {
-    return walk(net, out, in, 1);
+    int ret = walk(net, out, in, 1);
+    return ret == 0 ? net->ops->wait(net->run) : ret;
 }
 
 /* Where the extended frame's coordinate lies in the real one: mirrored at the last pixel, which is
@@ -167,7 +166,7 @@ static int32_t at_most(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* A frame as the walk sees it. */
+/* A frame as the walk sees it; all NULL: the backend has it. */
 typedef struct Planes {
     const float *in[3];
     float *out[3];
@@ -187,6 +186,8 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .keep_y_px = tile.y_px - tile.in_y_px,
         .keep_width_px = tile.width_px,
         .keep_height_px = tile.height_px,
+        .frame_x_px = tile.in_x_px,
+        .frame_y_px = tile.in_y_px,
     };
     *out = (ResrTileOut){
         .stride = planes->out_stride,
@@ -194,8 +195,10 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .crop_y_px = in->keep_y_px * scale,
         .width_px = at_most(tile.width_px, net->frame_width_px - tile.x_px) * scale,
         .height_px = at_most(tile.height_px, net->frame_height_px - tile.y_px) * scale,
+        .frame_x_px = tile.x_px * scale,
+        .frame_y_px = tile.y_px * scale,
     };
-    for (int c = 0; c < 3; c++) {
+    for (int c = 0; c < 3 && planes->in[c]; c++) {
         in->plane[c] = planes->in[c] + (size_t)tile.in_y_px * planes->in_stride + tile.in_x_px;
         out->plane[c] = planes->out[c] + (size_t)(tile.y_px * scale) * planes->out_stride +
                         (size_t)(tile.x_px * scale);
@@ -236,7 +239,9 @@ int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const
                      size_t in_stride, const volatile int *stop)
 {
     Planes planes = {{in[0], in[1], in[2]}, {out[0], out[1], out[2]}, in_stride, out_stride};
-    int tiles = net->plan.columns * net->plan.rows;
+    int tiles = net->plan.columns * net->plan.rows, ret = resr_net_reserve(net);
+    if (ret < 0)
+        return ret;
     if (net->extended) {
         planes.in_stride = (size_t)net->plan.frame_width_px;
         extend(net, in, in_stride);
@@ -250,9 +255,41 @@ int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const
         if (stop && *stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
         int count = gather_tiles(net, &planes, i);
-        int ret = walk(net, net->tiles_out, net->tiles_in, count);
+        ret = walk(net, net->tiles_out, net->tiles_in, count);
+        if (ret == 0)
+            ret = net->ops->wait(net->run);
         if (ret < 0)
             return ret;
     }
     return 0;
+}
+
+int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
+{
+    ResrFrameSetup complete = *setup;
+    complete.tiles = net->plan.columns * net->plan.rows;
+    int ret = net->ops->frames_begin ? net->ops->frames_begin(net->run, &complete) : 0;
+    if (ret <= 0)
+        return ret;
+    ret = resr_net_reserve(net);
+    return ret < 0 ? ret : 1;
+}
+
+int resr_net_submit_frame(ResrNet *net, const ResrFrame *in)
+{
+    static const Planes none;
+    int tiles = net->plan.columns * net->plan.rows;
+    int ret = net->ops->frame_submit(net->run, in);
+    memset(net->done, 0, (size_t)tiles * sizeof *net->done);
+    for (int i = 0; ret == 0 && i < tiles; i++)
+        if (!net->done[i]) {
+            int count = gather_tiles(net, &none, i);
+            ret = walk(net, net->tiles_out, net->tiles_in, count);
+        }
+    return ret == 0 ? net->ops->frame_finish(net->run) : ret;
+}
+
+int resr_net_collect_frame(ResrNet *net, ResrFrame *out)
+{
+    return net->ops->frame_collect(net->run, out);
 }

@@ -58,9 +58,10 @@ for streams in lazy random; do
     EMU_STREAMS=$streams run $streams 1 $small
     same compact $streams
 done
-# The fourth allocation is for the tiles of a walk, all twelve at first (the third: the weights).
+# Before the tiles of a walk, all twelve at first, come the probe's two allocations, the weights and eight
+# for frames.
 # shellcheck disable=SC2086
-EMU_FAIL_MALLOC=4 run refused_once 1 $small
+EMU_FAIL_MALLOC=12 run refused_once 1 $small
 grep -q "memory for 6 tiles at once, not for 12" run.log || fail "no word about fewer tiles: $(cat run.log)"
 same compact refused_once
 # shellcheck disable=SC2086
