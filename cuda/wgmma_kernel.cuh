@@ -114,7 +114,7 @@ __device__ __forceinline__ void copy_row(const Job &job, uint32_t to, uint32_t b
             to += (BOX_X << box) * SLICE * 2;
         } else {
             for (int k8 = 0; k8 < SLICE / 8; k8++)
-                gpu_tensor_copy(to + k8 * STAGE_X * 16, map, 0, x - 1, slice * (SLICE / 8) + k8, y,
+                gpu_tensor_copy(to + k8 * STAGE_X * 16, map, 0, slice * (SLICE / 8) + k8, x - 1, y,
                                 tile, barrier);
             to += (BOX_X << box) * 16;
         }
