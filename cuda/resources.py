@@ -110,39 +110,54 @@ def read_sass(path):
     return found
 
 
+def by_arch(values):
+    """One value where all architectures agree, else "80: a, 86: b, ..." with equal neighbours joined."""
+    if len(set(values.values())) == 1:
+        return str(next(iter(values.values())))
+    groups = {}
+    for arch, value in values.items():
+        groups.setdefault(value, []).append(arch)
+    return ", ".join(f"{value} ({' '.join(archs)})" for value, archs in groups.items())
+
+
+def read_kernels(folder):
+    """{(file, kernel): {arch: (threads, registers, shared, spills, blocks, occupancy, loop)}}, and what
+    spills."""
+    kernels, bad = {}, []
+    for arch in SM:
+        for path in sorted(glob.glob(os.path.join(folder, f"*.{arch}.ptxas"))):
+            name = os.path.basename(path).split(".")[0]
+            found, threads = read_ptxas(path), read_threads(path[:-5] + "ptx")
+            sass = read_sass(path[:-5] + "sass") if os.path.exists(path[:-5] + "sass") else {}
+            for mangled, kernel in zip(found, demangle(list(found))):
+                registers, static, stack, spills = found[mangled]
+                if registers < 10 and "wgmma" in kernel:
+                    continue  # the empty body of a kernel for another architecture
+                if spills or stack:
+                    bad.append(f"{kernel} on sm_{arch}: {spills} bytes of spills, {stack} of stack")
+                shared, block = static + dynamic_shared(kernel), threads.get(mangled, 256)
+                kernels.setdefault((name, kernel), {})[arch] = (
+                    block, registers, f"{shared:,}", spills, *occupancy(arch, registers, block, shared),
+                    inner_loop(sass.get(mangled, [])))
+    return kernels, bad
+
+
 def write_tables(folder):
-    rows, loops, bad = [], [], []
-    for path in sorted(glob.glob(os.path.join(folder, "*.ptxas"))):
-        name, arch = os.path.basename(path)[:-6].rsplit(".", 1)
-        found = read_ptxas(path)
-        threads = read_threads(path[:-5] + "ptx")
-        sass = read_sass(path[:-5] + "sass") if os.path.exists(path[:-5] + "sass") else {}
-        for mangled, kernel in zip(found, demangle(list(found))):
-            registers, static, stack, spills = found[mangled]
-            if mangled in sass and count(sass[mangled])["all"] < 8:
-                continue  # the empty body of a kernel for another architecture
-            if spills or stack:
-                bad.append(f"{kernel} on sm_{arch}: {spills} bytes of spills, {stack} of stack")
-            shared = static + dynamic_shared(kernel)
-            block = threads.get(mangled, 256)
-            blocks, share = occupancy(arch, registers, block, shared)
-            rows.append((name, kernel, arch, f"| `{kernel}` | {arch} | {block} | {registers} | {shared:,} | "
-                         f"{spills} | {blocks} | {share} % |"))
-            loop = inner_loop(sass.get(mangled, []))
-            if loop:
-                tensor = loop["HMMA"] + loop["HGMMA"]
-                loops.append(f"| `{kernel}` | {arch} | " + " | ".join(str(loop[c]) for c in COUNTED)
-                             + f" | {loop['all']} | {loop['all'] / tensor:.2f} |")
-    order = list(SM)
-    rows.sort(key=lambda r: (r[0], r[1], order.index(r[2])))
-    print("| kernel | sm | threads | registers | shared bytes | spills | blocks an SM | occupancy |")
+    kernels, bad = read_kernels(folder)
+    print("| kernel | sm | threads | registers | shared bytes | spills | blocks an SM | occupancy, % |")
     print("|---|---|---|---|---|---|---|---|")
-    print("\n".join(r[3] for r in rows))
+    for (_, kernel), archs in sorted(kernels.items()):
+        columns = [by_arch({arch: row[i] for arch, row in archs.items()}) for i in range(6)]
+        print(f"| `{kernel}` | {' '.join(archs)} | " + " | ".join(columns) + " |")
+    loops = [(kernel, arch, row[6]) for (_, kernel), archs in sorted(kernels.items())
+             for arch, row in archs.items() if row[6]]
     if loops:
         print("\nInstructions of the innermost loop with tensor products (a warp's, SASS):\n")
         print("| kernel | sm | " + " | ".join(COUNTED) + " | all | all per product |")
         print("|---|---|" + "---|" * (len(COUNTED) + 2))
-        print("\n".join(loops))
+    for kernel, arch, loop in loops:
+        print(f"| `{kernel}` | {arch} | " + " | ".join(str(loop[c]) for c in COUNTED)
+              + f" | {loop['all']} | {loop['all'] / (loop['HMMA'] + loop['HGMMA']):.2f} |")
     for line in bad:
         print(line, file=sys.stderr)
     return 1 if bad else 0
