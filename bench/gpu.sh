@@ -4,7 +4,7 @@
 # convolution, whole networks, and PyTorch as a peer where it is installed, and writes one JSON file to
 # bench/results (or $OUT). Where compute-sanitizer and ncu are found: memcheck and racecheck over the tests,
 # and ncu's figures. Clocks, modes and persistence stay as they are.
-# A machine without a GPU: RESR_EMULATOR and RESR_EMULATED (tests/cuda) make it a dry run on the emulator.
+# With RESR_DRY_RUN set it plays on the emulator (tests/cuda) with one small size.
 set -eu
 cd "$(dirname "$0")/.."
 out=${OUT:-bench/results}
@@ -33,7 +33,7 @@ step() {
 }
 
 quick=
-if nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+if [ -z "${RESR_DRY_RUN:-}" ] && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
     query=name,uuid,driver_version,compute_cap,clocks.max.sm,clocks.max.mem,power.limit,memory.total
     nvidia-smi -i 0 --query-gpu=$query --format=csv,noheader >"$work/device.csv"
     capability=$(cut -d, -f4 "$work/device.csv" | tr -d ' .')
@@ -42,12 +42,11 @@ if nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
         >"$work/clocks.csv" &
     sampler=$!
     trap 'kill "$sampler" 2>/dev/null || true; rm -rf "$work"' EXIT
-elif [ -n "${RESR_EMULATED:-}" ]; then
-    quick=1 capability=80
+elif [ -n "${RESR_DRY_RUN:-}" ] && [ -n "${EMU_KERNELS:-}" ]; then
+    quick=1
     echo "emulated" >"$work/device.csv"
-    export LD_LIBRARY_PATH="${RESR_EMULATOR:?}" EMU_KERNELS="$RESR_EMULATED"
 else
-    echo "gpu.sh: nvidia-smi shows no GPU" >&2
+    echo "gpu.sh: nvidia-smi shows no GPU, and there is no emulator for a dry run" >&2
     exit 77
 fi
 
