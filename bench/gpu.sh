@@ -22,6 +22,12 @@ say() {
 step() {
     limit=$1 name=$2
     shift 2
+    left=$((570 - $(date +%s) + start))
+    [ "$limit" -le $left ] || limit=$left
+    if [ "$limit" -le 0 ]; then
+        say "no time left for $name"
+        return
+    fi
     say "$name"
     status=0
     timeout "$limit" "$@" >"$work/$name" 2>"$work/$name.err" || status=$?
