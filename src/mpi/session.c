@@ -479,7 +479,7 @@ static int run_job(Job *job)
         return root ? begin_checkpoint(job) : 0;
     }
     resr_launch_broadcast(&job->plan, sizeof job->plan);
-    ret = resr_launch_broadcast_model(&job->model);
+    ret = resr_launch_broadcast_model(&job->model, job->session->options.transport);
     if (ret == 0)
         ret = start_ranks(job);
     if (ret == 0)
