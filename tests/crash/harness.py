@@ -41,10 +41,11 @@ def check(condition, text):
         raise Failure(text)
 
 
-def environment():
+def environment(temporary):
     env = dict(os.environ, OMP_WAIT_POLICY="passive", OMPI_MCA_mpi_yield_when_idle="1",
                OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none",
-               OMPI_MCA_ess_singleton_isolated="1", OMPI_MCA_btl_vader_single_copy_mechanism="none")
+               OMPI_MCA_ess_singleton_isolated="1",
+               OMPI_MCA_orte_tmpdir_base=temporary)
     if os.geteuid() == 0:
         env.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     return env
@@ -161,11 +162,14 @@ class Job:
         if ranks > 1:
             command = ["mpirun", "-n", str(ranks)] + command
         self.runs += 1
+        # Open MPI's own files, of which a kill leaves some; isolated processes would share a folder.
+        temporary = f"{self.folder}/mpi{self.runs}"
+        os.makedirs(temporary)
         self.log = f"{self.folder}/run{self.runs}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
-                                            env=dict(environment(), **(extra_env or {})))
+                                            env=dict(environment(temporary), **(extra_env or {})))
 
     def wait(self):
         try:
