@@ -1,6 +1,6 @@
 """What the crash tests share: a folder with a clip, a random network and the undisturbed result; jobs
 that are started, disturbed and run again; the verdict. $RESR: the program, $MAKE_MODEL: the writer of
-random networks, both set by CTest.
+random networks, $SHIM: the built shim.c, all set by CTest.
 
 Every random choice comes from one seed, which is printed; `--seed S --only N` plays case N again.
 Processes are killed by the ids that the job itself wrote down or that this script started."""
@@ -21,6 +21,7 @@ import time
 
 RESR = os.environ.get("RESR", "")
 MAKE_MODEL = os.environ.get("MAKE_MODEL", "")
+SHIM = os.environ.get("SHIM", "")
 SKIPPED = 77
 LIMIT_SECONDS = 240  # of one run, on a machine that does other things as well
 
@@ -97,12 +98,12 @@ def kill(pid, number=signal.SIGKILL):
 class Arena:
     """A temporary folder with an input, a network and what an undisturbed run makes of them."""
 
-    def __init__(self, frames, model, options, ranks, where=None):
+    def __init__(self, frames, model, options, ranks):
         for tool in ("ffmpeg", "ffprobe"):
             if not shutil.which(tool):
                 print(f"skipped: {tool} is needed")
                 sys.exit(SKIPPED)
-        self.folder = tempfile.mkdtemp(prefix="resr-crash.", dir=where)
+        self.folder = tempfile.mkdtemp(prefix="resr-crash.")
         self.input = f"{self.folder}/in.mp4"
         self.model = f"{self.folder}/net.safetensors"
         self.frames, self.ranks, self.options = frames, ranks, options
@@ -141,21 +142,35 @@ class Arena:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def small_arena():
+    """One process, three segments, six batch files: the shim's jobs."""
+    return Arena(24, "rrdb 2 1 8 4 7", ["--segment", "8", "--batch", "4"], 1)
+
+
+def count_calls(arena):
+    job = Job(arena, "count", ["--checkpoint", "always"])
+    job.start_shimmed()
+    check(job.wait() == 0, f"the counted run failed:\n{job.messages()}")
+    job.verdict()
+    check(len(job.calls()) > 100, f"only {len(job.calls())} calls were counted")
+    return len(job.calls())
+
+
 class Job:
     """One input to one output in a folder of its own; run as often as it takes."""
 
-    def __init__(self, arena, name, options=(), work=None):
+    def __init__(self, arena, name, options=()):
         self.arena, self.name = arena, name
         self.folder = f"{arena.folder}/{name}"
-        self.work = work or f"{self.folder}/work"
+        self.work = f"{self.folder}/work"
         os.makedirs(self.work)
         self.output, self.framehash = f"{self.work}/out.mp4", f"{self.work}/frames.txt"
         self.resr = f"{self.output}.resr"
         self.options = list(options)
         self.process, self.log, self.runs = None, None, 0
 
-    def start(self, extra_env=None, ranks=None):
-        ranks = ranks or self.arena.ranks
+    def start(self, extra_env=None):
+        ranks = self.arena.ranks
         command = [RESR, "--progress", "none", "-i", self.arena.input, "-o", self.output, "-m",
                    self.arena.model, "--precision", "exact", "--threads", "1", "--framehash",
                    self.framehash] + self.arena.options + self.options
@@ -170,6 +185,17 @@ class Job:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, start_new_session=True,
                                             env=dict(environment(temporary), **(extra_env or {})))
+
+    def start_shimmed(self, number=0, fault="", shadow=None):
+        """With `fault` at file-system call `number`; 0: the calls are only counted."""
+        env = {"LD_PRELOAD": SHIM, "RESR_SHIM_ROOT": self.work, "RESR_SHIM_AT": str(number),
+               "RESR_SHIM_LOG": f"{self.folder}/calls", "RESR_SHIM_FAULT": fault}
+        if shadow:
+            env["RESR_SHIM_SHADOW"] = shadow
+        self.start(env)
+
+    def calls(self):
+        return read(f"{self.folder}/calls").decode().splitlines()
 
     def wait(self):
         try:

@@ -12,7 +12,6 @@
  * call holds to its end. Output through stdio is seen as well: streams that fopen() opens for
  * writing write through here. */
 
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
