@@ -127,7 +127,7 @@ class Arena:
                   "the undisturbed run wrote no pids")
             job.check_leftovers()
             self.output, self.hashes = read(job.output), read(job.framehash)
-            check(name == "plain" or self.output == read(f"{self.folder}/plain/work/out.mp4"),
+            check(name == "plain" or self.output == read(f"{self.folder}/plain/job/out.mp4"),
                   "two undisturbed runs differ: nothing can be compared with them")
         counted = subprocess.run(
             ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:0", "-show_entries",
@@ -162,7 +162,7 @@ class Job:
     def __init__(self, arena, name, options=()):
         self.arena, self.name = arena, name
         self.folder = f"{arena.folder}/{name}"
-        self.work = f"{self.folder}/work"
+        self.work = f"{self.folder}/job"
         os.makedirs(self.work)
         self.output, self.framehash = f"{self.work}/out.mp4", f"{self.work}/frames.txt"
         self.resr = f"{self.output}.resr"

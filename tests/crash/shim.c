@@ -116,14 +116,14 @@ static bool begin_call(const char *name, const char *path)
     if (count != at || fault == FAULT_NONE)
         return false;
     bool writes = strcmp(name, "write") == 0 || strcmp(name, "pwrite") == 0;
-    if (fault == FAULT_SHORT && !writes)
+    if ((fault == FAULT_SHORT || fault == FAULT_TORN) && !writes)
         return false;
     if (fault == FAULT_ERROR && fault_errno == EINTR && !writes && strcmp(name, "open") != 0 &&
         strcmp(name, "fsync") != 0 && strcmp(name, "fdatasync") != 0 &&
         strcmp(name, "ftruncate") != 0)
         return false; /* those are never interrupted */
     say("fired\n");
-    if (fault == FAULT_KILL || (fault == FAULT_TORN && !writes))
+    if (fault == FAULT_KILL)
         kill(getpid(), SIGKILL);
     return true;
 }
