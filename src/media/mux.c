@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/publish.h"
 #include "media/libav.h"
 
 struct ResrMuxer {
@@ -25,9 +26,10 @@ struct ResrMuxer {
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
 {
-    if (averror == AVERROR(ENOSPC))
-        return resr_fail(RESR_ERR_IO, "%s: %s: the disk is full; free some space and run again",
-                         m->output, what);
+    if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT)) {
+        errno = ENOSPC;
+        return resr_publish_write_failure(m->output, 64 << 10);
+    }
     return resr_av_fail(RESR_ERR_IO, averror, m->output, what);
 }
 
@@ -166,8 +168,10 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     if (ret == 0 && copy)
         ret = open_source(m, input);
     if (ret == 0 && !probe_only) {
-        int averror = avio_open(&m->context->pb, temporary, AVIO_FLAG_WRITE);
-        if (averror < 0)
+        int averror = resr_av_create(&m->context->pb, temporary);
+        if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT) || averror == AVERROR(EIO))
+            ret = write_failure(m, averror, "cannot be created");
+        else if (averror < 0)
             ret = resr_av_fail(averror == AVERROR(EACCES) ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                                averror, output, "cannot be created");
     }

@@ -39,7 +39,7 @@ int resr_segment_create(ResrSegmentWriter *writer, const char *path, const AVCod
     stream->time_base = encoder->time_base;
     writer->context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
     writer->context->flags |= AVFMT_FLAG_BITEXACT; /* the same frames, the same file */
-    int averror = avio_open(&writer->context->pb, path, AVIO_FLAG_WRITE);
+    int averror = resr_av_create(&writer->context->pb, path);
     if (averror >= 0)
         averror = avformat_write_header(writer->context, NULL);
     return averror < 0 ? failure(writer, averror) : 0;

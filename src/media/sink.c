@@ -35,7 +35,7 @@ struct ResrSink {
     bool created;
     int64_t *pts, *durations; /* of every frame so far, by index */
     size_t capacity;
-    int64_t segment_first, segment_packets; /* of the open segment */
+    int64_t segment_first, segment_frames, segment_packets; /* of the open segment */
     int reorder;        /* frames that decoding order runs ahead of presentation */
     uint8_t *extradata; /* of the first segment's encoder */
     int extradata_bytes;
@@ -301,7 +301,7 @@ static int begin_segment(ResrSink *sink, int64_t first)
         return ret;
     const AVCodecContext *context = sink->encoder.context;
     sink->segment_first = first;
-    sink->segment_packets = 0;
+    sink->segment_frames = sink->segment_packets = 0;
     if (!sink->extradata)
         ret = remember_headers(sink, context);
     else if (context->extradata_size != sink->extradata_bytes ||
@@ -338,7 +338,7 @@ static int commit_segment(ResrSink *sink)
     int64_t length = sink->encoding.options.segment_frames;
     ResrSegmentInfo info = {.number = length > 0 ? sink->segment_first / length : 0,
                             .first = sink->segment_first,
-                            .frames = sink->frames - sink->segment_first,
+                            .frames = sink->segment_frames,
                             .reorder = sink->reorder};
     int ret = resr_segment_end(&sink->writer);
     if (ret == 0)
@@ -360,7 +360,7 @@ static int end_segment(ResrSink *sink)
                                  sink->stored ? store_packet : write_packet, sink);
     resr_encoder_close(&sink->encoder);
     sink->encoder_open = false;
-    int64_t frames = sink->frames - sink->segment_first;
+    int64_t frames = sink->segment_frames;
     if (ret == 0 && sink->segment_packets != frames)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s was given %" PRId64 " frames and returned %" PRId64 " packets",
@@ -387,6 +387,7 @@ static int write_video_frame(ResrSink *sink, const ResrFrame *frame)
         ret = begin_segment(sink, frame->index);
     if (ret == 0)
         ret = remember_time(sink, frame->index, frame->pts, frame->duration);
+    sink->segment_frames++; /* later segments may be there already */
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame,
                                  sink->stored ? store_packet : write_packet, sink);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
+#include "ckpt/jobdir.h"
 #include "cpu/dispatch.h"
 #include "job/info.h"
 #include "mpi/coordinator.h"
@@ -148,7 +149,14 @@ static int open_checkpoint(Job *job)
     if (ret == 0)
         ret = resr_checkpoint_open(&job->checkpoint, job->folder, options->output, manifest,
                                    &job->ledger, &resumed, &job->finished);
-    return ret == 0 && resumed ? adopt_class(job) : ret;
+    if (ret < 0)
+        return ret;
+    resr_publish_sweep(options->output);
+    if (options->framehash[0])
+        resr_publish_sweep(options->framehash);
+    if (options->report[0])
+        resr_publish_sweep(options->report);
+    return resumed ? adopt_class(job) : 0;
 }
 
 /* Has the job a folder with a manifest? Then an output that exists may be its own. */
@@ -161,12 +169,26 @@ static bool was_begun(const ResrOptions *options)
     return access(path, F_OK) == 0;
 }
 
+/* The output is there and its folder has no manifest: the job was done, and a kill cut the removal
+ * of the folder short. A folder that the user named is left to him. */
+static void discard_rest(const ResrOptions *options)
+{
+    char folder[PATH_MAX], error[RESR_ERROR_TEXT_BYTES];
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    if (options->checkpoint != RESR_CHECKPOINT_OFF && !options->job_dir[0] &&
+        name_folder(folder, options, ".resr") == 0)
+        resr_jobdir_discard(folder);
+    resr_fail(0, "%s", error);
+}
+
 static int check_outputs(const ResrOptions *options)
 {
     char frames[PATH_MAX];
     int ret = resr_publish_check(options->output, options->input, options->overwrite);
     if (ret == RESR_ERR_EXISTS && was_begun(options))
         ret = 0;
+    else if (ret == RESR_ERR_EXISTS)
+        discard_rest(options);
     if (ret == 0 && options->framehash[0])
         ret = resr_publish_check(options->framehash, options->input, true);
     if (ret == 0 && options->report[0])
