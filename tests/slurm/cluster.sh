@@ -58,7 +58,7 @@ PartitionName=high Nodes=$nodes OverSubscribe=EXCLUSIVE PriorityTier=10 PreemptM
 END
     for node in "$@"; do
         port=$((port + 1))
-        echo "NodeName=$node NodeHostname=$1 NodeAddr=127.0.0.1 Port=$port CPUs=8 Gres=gpu:4 RealMemory=1000"
+        echo "NodeName=$node NodeAddr=127.0.0.1 Port=$port CPUs=8 Gres=gpu:4 RealMemory=1000"
         mkdir -p "$cluster/spool-$node"
     done >>"$cluster/slurm.conf"
     export SLURM_CONF="$cluster/slurm.conf"
@@ -103,11 +103,13 @@ start_cluster() {
     done
     daemon slurmctld slurmctld -D -f "$SLURM_CONF"
     controller_start_s=$(date +%s)
-    for node in "$@"; do
-        daemon "slurmd-$node" slurmd -D -N "$node" -f "$SLURM_CONF"
+    daemon "slurmd-$host" slurmd -D -N "$host" -f "$SLURM_CONF"
+    shift
+    for node in "$@"; do # with a hostname of its own, by which Open MPI tells nodes apart
+        daemon "slurmd-$node" unshare --uts sh -c 'hostname "$0" && exec slurmd -D -N "$0" -f "$SLURM_CONF"' "$node"
     done
     tries=0
-    until [ "$(sinfo -h -p low -N -t idle -o %N 2>/dev/null | wc -l)" = $# ]; do
+    until [ "$(sinfo -h -p low -N -t idle -o %N 2>/dev/null | wc -l)" = $(($# + 1)) ]; do
         tries=$((tries + 1))
         [ $tries -le 100 ] || skip "slurmd did not come up: $(tail -n 3 "$cluster"/slurm*.log)"
         sleep 0.2
