@@ -18,6 +18,20 @@ ended_well 0
 [ "$(job_field Restarts)" = 0 ] || fail "requeued: $(cat job.log)"
 grep -q 'attempt 1 ended' job.log || fail "no attempt ended early: $(cat job.log)"
 
+# The second node dies with all its processes, and comes back after Slurm has noticed.
+rm out.mkv
+upscale_job --nodes=2 --ntasks-per-node=2
+await_frames out.mkv 48
+lost=$(readlink "/proc/$(cat "$cluster/slurmd-zz.pid")/ns/uts")
+[ -n "$lost" ] && [ "$lost" != "$(readlink /proc/$$/ns/uts)" ] || fail "the second node has no hostname of its own"
+for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/ns/uts")" != "$lost" ] || kill -9 "${process#/proc/}"
+done
+await_state 'PENDING|COMPLETING' 60
+[ ! -e out.mkv ] || fail "the job ended although a node was lost"
+start_node zz
+ended_well 1
+
 # A node that does not come back: the job goes on at the other.
 rm out.mkv
 upscale_job
