@@ -56,9 +56,20 @@ run_job() {
     loop=""
 }
 
+# A lost node looks like a job that makes no progress until Slurm notices, after SlurmdTimeout (300 s). It then ends and
+# requeues the job, which a job that has ended by itself is not.
+await_node_loss() {
+    say "waiting 6 minutes in case a node is lost and Slurm has not noticed yet"
+    sleep 360 &
+    wait $!
+}
+
 # finish: ends the script. 75 means: the same command goes on. After TERM without a notice it is left to Slurm,
 # which requeues a preempted job by itself; a job that was cancelled would come to life again.
 finish() {
+    if [ "$rc" = 70 ] && [ "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ]; then
+        await_node_loss
+    fi
     if [ "$rc" = 75 ] && { [ $noticed = yes ] || [ $ended = no ]; }; then
         if scontrol requeue "$SLURM_JOB_ID"; then
             say "requeued"

@@ -16,7 +16,7 @@ done
 
 # configure NODE...: the first node has this machine's name, so that mpirun knows where it is and starts ranks there by
 # itself, and through srun on the others. Each has eight CPUs and four GPUs whatever is here: the batch scripts' own
-# numbers can then be asked for. Partition high preempts jobs of low, which get 2 s notice and are requeued.
+# numbers can then be asked for. Partition high preempts jobs of low, which are requeued.
 # cred_expire (120 s in real clusters) is how long a requeued job waits before it may start again.
 configure() {
     nodes=$(echo "$*" | tr ' ' ',')
@@ -51,14 +51,15 @@ SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
+SlurmdTimeout=10
 SlurmdParameters=config_overrides
 GresTypes=gpu
-PartitionName=low Nodes=$nodes Default=YES OverSubscribe=EXCLUSIVE PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
+PartitionName=low Nodes=$nodes Default=YES OverSubscribe=EXCLUSIVE PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=high Nodes=$nodes OverSubscribe=EXCLUSIVE PriorityTier=10 PreemptMode=OFF
 END
     for node in "$@"; do
         port=$((port + 1))
-        echo "NodeName=$node NodeHostname=$1 NodeAddr=127.0.0.1 Port=$port CPUs=8 Gres=gpu:4 RealMemory=1000"
+        echo "NodeName=$node NodeAddr=127.0.0.1 Port=$port CPUs=8 Gres=gpu:4 RealMemory=1000"
         mkdir -p "$cluster/spool-$node"
     done >>"$cluster/slurm.conf"
     export SLURM_CONF="$cluster/slurm.conf"
@@ -84,6 +85,11 @@ stop_cluster() {
     rm -rf "$work"
 } 2>/dev/null
 
+# start_node NODE: with a hostname of its own, by which Open MPI tells nodes apart.
+start_node() {
+    daemon "slurmd-$1" unshare --uts sh -c 'hostname "$0" && exec slurmd -D -N "$0" -f "$SLURM_CONF"' "$1"
+}
+
 # start_cluster [NODE...]: this machine, and more nodes on it by these names.
 start_cluster() {
     cluster=$work/cluster
@@ -103,11 +109,13 @@ start_cluster() {
     done
     daemon slurmctld slurmctld -D -f "$SLURM_CONF"
     controller_start_s=$(date +%s)
+    daemon "slurmd-$host" slurmd -D -N "$host" -f "$SLURM_CONF"
+    shift
     for node in "$@"; do
-        daemon "slurmd-$node" slurmd -D -N "$node" -f "$SLURM_CONF"
+        start_node "$node"
     done
     tries=0
-    until [ "$(sinfo -h -p low -N -t idle -o %N 2>/dev/null | wc -l)" = $# ]; do
+    until [ "$(sinfo -h -p low -N -t idle -o %N 2>/dev/null | wc -l)" = $(($# + 1)) ]; do
         tries=$((tries + 1))
         [ $tries -le 100 ] || skip "slurmd did not come up: $(tail -n 3 "$cluster"/slurm*.log)"
         sleep 0.2
@@ -120,7 +128,7 @@ export RESR_MPIRUN="mpirun --bind-to none --oversubscribe"
 export OMPI_MCA_odls_base_sigkill_timeout=1
 export RESR_JOBS="$JOBS"
 
-# The controller looks at the time limits of running jobs, and whether the notice before preemption is over, every 30 s.
+# The controller looks at the time limits of running jobs every 30 s.
 # sleep_before_look SECONDS: until so long before it looks.
 sleep_before_look() {
     look_s=$((controller_start_s + 30))
@@ -203,8 +211,7 @@ upscale_job() {
     submit "$@" "$JOBS/upscale.sbatch" in.mkv out.mkv $options --framehash job.hash
 }
 
-# await_requeue: until the job ran to its end; 1 if it was never requeued. A job that completes after its notice of
-# preemption is over, with a whole output, is TIMEOUT in Slurm 22.05.
+# await_requeue: until the job ran to its end; 1 if it was done without a requeue.
 await_requeue() {
     await_state 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' 200
     [ "$(job_field Restarts)" -gt 0 ] || [ ! -e out.mkv ]

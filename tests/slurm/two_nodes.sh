@@ -6,18 +6,31 @@
 # Slurm sorts by name, and the batch script has to run on this machine's own.
 start_cluster zz
 undisturbed_run
-# Both nodes are this machine, which Open MPI must not know: names in shared memory would collide.
-export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
+export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
 
 # Two ranks on each node. A death on the second one costs the job no requeue.
 upscale_job --nodes=2 --ntasks-per-node=2
 await_frames out.mkv 48
 victim=$(sed -n 's/^3 .* //p' out.mkv.resr/pids)
-tr '\0' '\n' <"/proc/$victim/environ" | grep -qx SLURMD_NODENAME=zz || fail "rank 3 is not on the second node"
+grep -q '^3 zz ' out.mkv.resr/pids || fail "rank 3 is not on the second node: $(cat out.mkv.resr/pids)"
 kill -9 "$victim"
 ended_well 0
 [ "$(job_field Restarts)" = 0 ] || fail "requeued: $(cat job.log)"
 grep -q 'attempt 1 ended' job.log || fail "no attempt ended early: $(cat job.log)"
+
+# The second node dies with all its processes, and comes back after Slurm has noticed.
+rm out.mkv
+upscale_job --nodes=2 --ntasks-per-node=2
+await_frames out.mkv 48
+lost=$(readlink "/proc/$(cat "$cluster/slurmd-zz.pid")/ns/uts")
+[ -n "$lost" ] && [ "$lost" != "$(readlink /proc/$$/ns/uts)" ] || fail "the second node has no hostname of its own"
+for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/ns/uts")" != "$lost" ] || kill -9 "${process#/proc/}"
+done
+await_state 'PENDING|COMPLETING' 60
+[ ! -e out.mkv ] || fail "the job ended although a node was lost"
+start_node zz
+ended_well 1
 
 # A node that does not come back: the job goes on at the other.
 rm out.mkv
@@ -32,7 +45,7 @@ scontrol update NodeName="$lost" State=RESUME
 # A host with two strikes is left out of the allocation: each mpirun writes down where its ranks are.
 cat >everywhere <<END
 #!/bin/sh
-echo "\$PMIX_NAMESPACE \$SLURMD_NODENAME" >>nodes
+echo "\$PMIX_NAMESPACE \$(hostname -s)" >>nodes
 [ "\$OMPI_COMM_WORLD_RANK" != 0 ] || exec sh "$JOBS/../tests/jobs/program.sh" "\$@"
 END
 chmod +x everywhere
