@@ -174,14 +174,16 @@ static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank
         return 0;
     if (header->code == RESR_ERR_STOPPED && c->stopping)
         return 0;
-    if (header->part.attempt >= RESR_MAX_ATTEMPTS)
+    bool device_lost = header->code == RESR_ERR_DEVICE;
+    bool last = device_lost && resr_scheduler_live(c->scheduler) == 1;
+    if (last || header->part.attempt >= RESR_MAX_ATTEMPTS)
         return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
                          header->text);
     resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
                   c->parts.ranks[rank].host, header->text, header->part.first,
                   header->part.first + header->part.count - 1);
     resr_scheduler_requeue(c->scheduler, &header->part);
-    return header->code == RESR_ERR_DEVICE ? lose_rank(c, rank) : 0;
+    return device_lost ? lose_rank(c, rank) : 0;
 }
 
 static int take_alive(ResrCoordinator *c, const ResrMessage *message, int rank)
