@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -103,6 +104,7 @@ static int feed(ResrCoordinator *c, bool *active)
 static void accept_frame(ResrCoordinator *c, ResrFrame **frame)
 {
     ResrFrame **input = slot_of(c->window.input, &c->window, (*frame)->index);
+    memcpy((*frame)->source, (*input)->hash, sizeof(*input)->hash);
     (*frame)->credit = (*input)->credit;
     (*input)->credit = NULL;
     resr_frame_free(*input);
