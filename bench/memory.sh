@@ -1,8 +1,9 @@
 #!/bin/sh
 # bench/memory.sh [-b BUILD] [-m MEMORY] [-c CODEC] [-s WxH] NETWORK FRAMES: peak resident memory of the
-# ranks on a real clip resized to 1080p, or WxH, and upscaled 4x, with --memory MEMORY [1G]. Rank 0 only decodes and encodes,
-# so that its pool and its encoder are not mixed with a worker's memory; rank 1 computes with all CPUs.
-# Prints a line of JSON; the peaks are the kernel's (GNU time, maximum resident set size).
+# ranks on a real clip resized to 1080p, or WxH, and upscaled 4x, with --memory MEMORY [1G]. Rank 0 only
+# decodes and encodes, so that its pool and its encoder are not mixed with a worker's memory; rank 1
+# computes with all CPUs. NETWORK "short" has the maps of the compact networks, but one convolution in its
+# body: for many frames. Prints a line of JSON; the peaks are the kernel's (GNU time).
 set -eu
 cd "$(dirname "$0")/.."
 build=build
