@@ -65,7 +65,7 @@ if [ -z "$quick" ]; then
         tail -n 30 "$work/build.log"
         exit 1
     fi
-    step 120 tests ctest --test-dir "$build" -L cuda --output-on-failure
+    step 120 tests ctest --test-dir "$build" -L cuda -j 8 --output-on-failure
 fi
 REALESRGAN_CUDA=${REALESRGAN_CUDA:-$PWD/$build/realesrgan-cuda.so}
 export REALESRGAN_CUDA
