@@ -196,6 +196,12 @@ static int none_found(const char *precision, const char *backend, bool name_know
     bool wants_cuda = is_cuda(backend) || strcmp(precision, "fp16") == 0;
     if (wants_cuda && resr_cuda_backend_missing()[0])
         return resr_fail(RESR_ERR_DEVICE, "--backend cuda: %s", resr_cuda_backend_missing());
+    if (!name_known && strncmp(backend, "cuda-", 5) == 0)
+        return resr_fail(
+            RESR_ERR_DEVICE,
+            "--conv %s: this GPU does not run it (wgmma needs capability 9.0), or its "
+            "library (cuBLASLt 12 or 13) was not found; leave the choice to --conv auto",
+            backend + 5);
     if (!name_known)
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
     if (is_cuda(backend))
