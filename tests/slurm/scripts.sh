@@ -5,6 +5,7 @@
 . "$(dirname "$0")/cluster.sh"
 start_cluster
 tiny_model
+options="-m tiny.safetensors --threads 1"
 clip "first one.mkv" 20 -c:v ffv1
 clip second.mkv 30 -c:v ffv1
 
