@@ -1,12 +1,11 @@
-/* Speed of whole networks with random weights on one tile, per numerics class, CPU backend and
- * number of threads, as GFLOP/s of direct convolution and as a share of the machine's peak for that
- * kind of operand, measured in the same run, before and after: Winograd's fewer multiplications
- * bring more than all of it. Each backend is first compared with the scalar reference: no figure
- * without its verdict. "disturbed": the two peaks differ by more than a twentieth or are exceeded,
- * so other programs had the cores and the row is no result. JSON on stdout. Exit status 1 if a
- * result is wrong. */
+/* Speed of whole networks with random weights on one tile, or with --layers of their single layers,
+ * per numerics class, CPU backend and number of threads, as GFLOP/s of direct convolution and as a
+ * share of the machine's peak for that kind of operand, measured in the same run, before and after:
+ * Winograd's fewer multiplications bring more than all of it. Each backend is first compared with
+ * the scalar reference: no figure without its verdict. "disturbed": the two peaks differ by more
+ * than a twentieth or are exceeded, so other programs had the cores and the row is no result. JSON
+ * on stdout. Exit status 1 if a result is wrong. */
 #include <getopt.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cpu/dispatch.h"
+#include "layers.h"
 #include "net/net.h"
 #include "peak.h"
 #include "random_model.h"
+#include "row.h"
 
 typedef struct Network {
     const char *name;
@@ -32,8 +33,8 @@ static const Network networks[] = {
 };
 
 typedef struct Options {
-    const char *network, *class, *backend;
-    int width_px, height_px, max_threads, runs;
+    const char *network, *class, *backend, *layer;
+    int layers, width_px, height_px, max_threads, runs;
 } Options;
 
 /* The tile that verdicts are made on: the reference is slow. */
@@ -78,9 +79,8 @@ cleanup:
     return ret;
 }
 
-/* Root mean square of the difference to the reference, over that of the reference's own variation.
- * Class `exact` must have 0, the others what rounding explains: their weights and transforms carry
- * 2^-24 or 2^-9 of each value. */
+/* Class `exact` must have no error, the others what rounding explains: their weights and transforms
+ * carry 2^-24 or 2^-9 of each value. */
 static double class_limit(const char *class)
 {
     return strcmp(class, "exact") == 0 ? 0 : strcmp(class, "fp32") == 0 ? 1e-4 : 5e-2;
@@ -94,54 +94,43 @@ static double verdict(const float *expected, const ResrOps *ops, const ResrModel
     int ret = upscale(&got, NULL, ops, model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, threads, 1);
     size_t values = (size_t)(3 * VERDICT_WIDTH_PX * VERDICT_HEIGHT_PX) *
                     (size_t)(model->spec.scale * model->spec.scale);
-    double mean = 0, variation = 0, difference = 0;
-    for (size_t i = 0; ret == 0 && i < values; i++)
-        mean += (double)expected[i] / (double)values;
-    for (size_t i = 0; ret == 0 && i < values; i++) {
-        variation += ((double)expected[i] - mean) * ((double)expected[i] - mean);
-        difference += (double)(got[i] - expected[i]) * (double)(got[i] - expected[i]);
-    }
+    double error = ret < 0 ? -1 : bench_relative_error(expected, got, values);
     free(got);
-    return ret < 0 ? -1 : sqrt(difference / variation);
+    return error;
 }
 
 static int measure(const Network *network, const ResrOps *ops, const ResrModel *model,
-                   const float *expected, int threads, const Options *options, int *printed)
+                   const float *expected, int threads, const Options *options, int *first)
 {
-    double seconds;
-    double error = verdict(expected, ops, model, threads);
-    if (error < 0)
+    BenchRow row = {.kind = "network",
+                    .name = network->name,
+                    .ops = ops,
+                    .peak_of = ops->name,
+                    .threads = threads,
+                    .width_px = options->width_px,
+                    .height_px = options->height_px,
+                    .error = verdict(expected, ops, model, threads),
+                    .limit = class_limit(ops->class),
+                    .flops = 2.0 * options->width_px * options->height_px *
+                             resr_spec_macs_per_px(&model->spec)};
+    if (row.error < 0)
         return RESR_ERR_INTERNAL;
-    int correct = error <= class_limit(ops->class);
-    double before = bench_peak_flops(ops->name, threads);
-    int ret = upscale(NULL, &seconds, ops, model, options->width_px, options->height_px, threads,
-                      options->runs);
+    row.peak_before = bench_peak_flops(ops->name, threads);
+    int ret = upscale(NULL, &row.seconds, ops, model, options->width_px, options->height_px,
+                      threads, options->runs);
     if (ret < 0)
         return ret;
-    double flops = 2.0 * options->width_px * options->height_px *
-                   resr_spec_macs_per_px(&model->spec) / seconds;
-    double after = bench_peak_flops(ops->name, threads);
-    double peak = before > after ? before : after, least = before > after ? after : before;
-    int exact = strcmp(ops->class, "exact") == 0;
-    int disturbed = least < 0.95 * peak || (exact && peak > 0 && flops > peak);
-    printf("%s\n  {\"verdict\": \"%s\", \"relative_error\": %.2g, \"network\": \"%s\", "
-           "\"backend\": \"%s\", "
-           "\"class\": \"%s\", \"threads\": %d, \"width_px\": %d, \"height_px\": %d, "
-           "\"seconds\": %.4f, \"gflops\": %.1f, \"peak_gflops\": %.1f, \"share_of_peak\": %.3f, "
-           "\"disturbed\": %s}",
-           *printed ? "," : "",
-           !correct ? "WRONG"
-           : exact  ? "same values as c"
-                    : "ok",
-           error, network->name, ops->name, ops->class, threads, options->width_px,
-           options->height_px, seconds, flops * 1e-9, peak * 1e-9, peak > 0 ? flops / peak : 0.0,
-           disturbed ? "true" : "false");
-    *printed = 1;
-    fflush(stdout);
-    return correct ? 0 : RESR_ERR_INTERNAL;
+    row.after = bench_peak_flops(ops->name, threads);
+    return bench_row_print(&row, first);
 }
 
-static int measure_network(const Network *network, const Options *options, int *printed)
+static int selected(const ResrOps *ops, const Options *options)
+{
+    return ops->available(~0u) && (!options->class || strcmp(options->class, ops->class) == 0) &&
+           (!options->backend || strcmp(options->backend, ops->name) == 0);
+}
+
+static int measure_network(const Network *network, const Options *options, int *first)
 {
     ResrModel *model = NULL;
     float *expected = NULL;
@@ -152,15 +141,25 @@ static int measure_network(const Network *network, const Options *options, int *
                       options->max_threads, 1);
     for (int i = 1; ret == 0 && resr_cpu_ops(i); i++) {
         const ResrOps *ops = resr_cpu_ops(i);
-        if (!ops->available(~0u) || (options->class && strcmp(options->class, ops->class) != 0) ||
-            (options->backend && strcmp(options->backend, ops->name) != 0))
+        if (!selected(ops, options))
             continue;
         for (int threads = 1; threads <= options->max_threads; threads *= 2)
-            wrong |= measure(network, ops, model, expected, threads, options, printed) < 0;
+            wrong |= measure(network, ops, model, expected, threads, options, first) < 0;
     }
     free(expected);
     resr_model_free(model);
     return ret < 0 || wrong ? RESR_ERR_INTERNAL : 0;
+}
+
+static int measure_layers(const Options *options, int *first)
+{
+    BenchLayers layers = {options->layer, options->width_px, options->height_px,
+                          options->max_threads, options->runs};
+    int failed = 0;
+    for (int i = 1; resr_cpu_ops(i); i++)
+        if (selected(resr_cpu_ops(i), options))
+            failed |= bench_layers(&layers, resr_cpu_ops(i), first) < 0;
+    return failed ? RESR_ERR_INTERNAL : 0;
 }
 
 static int parse(Options *options, int argc, char **argv)
@@ -169,9 +168,10 @@ static int parse(Options *options, int argc, char **argv)
         {"network", required_argument, NULL, 'n'}, {"class", required_argument, NULL, 'c'},
         {"backend", required_argument, NULL, 'b'}, {"width", required_argument, NULL, 'w'},
         {"height", required_argument, NULL, 'h'},  {"threads", required_argument, NULL, 't'},
-        {"runs", required_argument, NULL, 'r'},    {NULL, 0, NULL, 0},
+        {"runs", required_argument, NULL, 'r'},    {"layers", no_argument, NULL, 'L'},
+        {"layer", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0},
     };
-    *options = (Options){NULL, NULL, NULL, 128, 128, 2, 3};
+    *options = (Options){.width_px = 128, .height_px = 128, .max_threads = 2, .runs = 3};
     for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;)
         switch (letter) {
         case 'n':
@@ -195,11 +195,19 @@ static int parse(Options *options, int argc, char **argv)
         case 'r':
             options->runs = atoi(optarg);
             break;
+        case 'l':
+            options->layer = optarg;
+            options->layers = 1;
+            break;
+        case 'L':
+            options->layers = 1;
+            break;
         default:
             return RESR_ERR_USAGE;
         }
     return options->width_px > 0 && options->height_px > 0 && options->max_threads > 0 &&
-                   options->runs > 0 && optind == argc
+                   options->runs > 0 && optind == argc &&
+                   !(options->layers && (options->width_px % 2 || options->height_px % 2))
                ? 0
                : RESR_ERR_USAGE;
 }
@@ -207,19 +215,22 @@ static int parse(Options *options, int argc, char **argv)
 int main(int argc, char **argv)
 {
     Options options;
-    int printed = 0, failed = 0;
+    int first = 1, failed = 0;
     if (parse(&options, argc, argv) < 0) {
-        fprintf(stderr, "usage: bench_kernels [--network NAME] [--class NAME] [--backend NAME] "
-                        "[--width PX] [--height PX] [--threads MAX] [--runs N]\n");
+        fprintf(stderr,
+                "usage: bench_kernels [--network NAME | --layers | --layer NAME] [--class NAME] "
+                "[--backend NAME] [--width PX] [--height PX] [--threads MAX] [--runs N]\n");
         return 64;
     }
     printf("{\"cpu\": \"%s\", \"results\": [", resr_cpu_brand());
-    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++)
+    if (options.layers)
+        failed = measure_layers(&options, &first) < 0;
+    for (size_t i = 0; !options.layers && i < sizeof networks / sizeof networks[0]; i++)
         if (!options.network || strcmp(options.network, networks[i].name) == 0)
-            failed |= measure_network(&networks[i], &options, &printed) < 0;
+            failed |= measure_network(&networks[i], &options, &first) < 0;
     printf("\n]}\n");
-    if (failed || !printed)
+    if (failed || first)
         fprintf(stderr, "bench_kernels: %s\n",
                 failed ? "a result is wrong or an error occurred" : "nothing was measured");
-    return failed || !printed;
+    return failed || first;
 }

@@ -6,8 +6,8 @@ set -eu
 
 build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libavformat-dev
 libavcodec-dev libavutil-dev libzimg-dev libpopt-dev libjansson-dev libzip-dev
-libxxhash-dev ffmpeg python3-venv ca-certificates curl"
-test="libcmocka-dev jq valgrind clang-format shellcheck git"
+libxxhash-dev libhdf5-dev ffmpeg python3-venv ca-certificates curl"
+test="libcmocka-dev python3-h5py jq valgrind clang-format shellcheck git"
 # The daemons of the tests under real Slurm. They are run by the tests themselves, not as services.
 slurm="munge slurmctld slurmd slurm-client"
 

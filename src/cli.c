@@ -16,9 +16,9 @@
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
 typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
-        *memory, *backend, *precision, *cpumask, *threads, *task, *outscale, *denoise, *codec, *crf,
-        *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames, *report, *framehash,
-        *progress, *checkpoint, *job_dir, *deadline;
+        *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
+        *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames,
+        *report, *framehash, *progress, *checkpoint, *job_dir, *deadline;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -33,7 +33,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 39 };
+enum { N_OPTIONS = 41 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -57,7 +57,10 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
-        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16 [auto]", "NAME"),
+        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda [auto]",
+            "NAME"),
+        STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
+        STR("transport", 0, transport, "of the weights to GPUs: auto, mpi, nccl [auto]", "NAME"),
         STR("precision", 0, precision,
             "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
             "fp32 [auto]",
@@ -235,12 +238,29 @@ static int apply_task(ResrOptions *options, const char *name)
     return 0;
 }
 
+/* --conv: a rung of the CUDA backend by its name as a backend, "cuda-mma". */
+static int apply_conv(ResrOptions *options, const char *name)
+{
+    static const char *const names[] = {"auto", "mma", "wgmma", "cublas", NULL};
+    int32_t index = 0;
+    int ret = parse_name(&index, "--conv", name, names);
+    if (ret < 0 || index == 0)
+        return ret;
+    if (strcmp(options->backend, "auto") != 0 && strcmp(options->backend, "cuda") != 0)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--conv %s goes with --backend cuda, but --backend %s was given", name,
+                         options->backend);
+    snprintf(options->backend, sizeof options->backend, "cuda-%s", name);
+    return 0;
+}
+
 static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
     static const char *const roots[] = {"compute", "dedicated", NULL};
+    static const char *const transports[] = {"auto", "mpi", "nccl", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
-    static const char *const precisions[] = {"auto", "bf16", "fp32", "exact", NULL};
+    static const char *const precisions[] = {"auto", "bf16", "fp16", "fp32", "exact", NULL};
     static const char *const checkpoints[] = {"auto", "always", "off", NULL};
     int32_t root = 0, precision = 0;
     int ret;
@@ -249,6 +269,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = copy_text(o->model_path, sizeof o->model_path, "-m", v->model_path)) < 0 ||
         (ret = copy_text(o->model_name, sizeof o->model_name, "-n", v->model_name)) < 0 ||
         (ret = copy_text(o->backend, sizeof o->backend, "--backend", v->backend)) < 0 ||
+        (ret = apply_conv(o, v->conv)) < 0 ||
         (ret = copy_text(o->encode.codec, sizeof o->encode.codec, "--codec", v->codec)) < 0 ||
         (ret = copy_text(o->encode.preset, sizeof o->encode.preset, "--preset", v->preset)) < 0 ||
         (ret = copy_text(o->encode.pix_fmt, sizeof o->encode.pix_fmt, "--pix-fmt", v->pix_fmt)) <
@@ -271,6 +292,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = parse_int32(&o->encode.threads, "--encoder-threads", v->encoder_threads, 1, 256)) <
             0 ||
         (ret = parse_name(&o->schedule, "--schedule", v->schedule, schedules)) < 0 ||
+        (ret = parse_name(&o->transport, "--transport", v->transport, transports)) < 0 ||
         (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
         (ret = parse_name(&o->checkpoint, "--checkpoint", v->checkpoint, checkpoints)) < 0 ||
         (ret = copy_text(o->job_dir, sizeof o->job_dir, "--job-dir", v->job_dir)) < 0 ||

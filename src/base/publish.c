@@ -1,5 +1,7 @@
 #include "base/publish.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 /* Folder of `path` ("." if it has none) into `out`, which holds PATH_MAX bytes. */
 static int folder_of(char *out, const char *path)
@@ -67,27 +71,27 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     return 0;
 }
 
-static int sync_path(const char *path, int flags)
+/* Names the missing bytes where a full disk is the reason. */
+static int failure(const char *path, const char *what)
 {
-    int fd = open(path, flags | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int ret = fsync(fd);
-    int saved = errno;
-    close(fd);
-    errno = saved;
+    if (errno == ENOSPC || errno == EDQUOT)
+        return resr_publish_write_failure(path, 1);
+    return resr_fail(RESR_ERR_IO, "%s: %s: %s", path, what, strerror(errno));
+}
+
+int resr_publish_sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    int ret = folder_of(folder, path);
+    if (ret == 0 && resr_file_sync_path(folder, O_RDONLY | O_DIRECTORY) != 0 && errno != EINVAL)
+        ret = failure(path, "its folder cannot be synced to disk");
     return ret;
 }
 
 int resr_publish(const char *temporary, const char *path, bool overwrite)
 {
-    char folder[PATH_MAX];
-    int ret = folder_of(folder, path);
-    if (ret < 0)
-        return ret;
-    if (sync_path(temporary, O_RDONLY) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", temporary,
-                         strerror(errno));
+    if (resr_file_sync_path(temporary, O_RDONLY) != 0)
+        return failure(temporary, "cannot be synced to disk");
     int renamed = overwrite ? rename(temporary, path)
                             : renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
     if (renamed != 0 && !overwrite && (errno == EINVAL || errno == ENOSYS)) {
@@ -96,13 +100,12 @@ int resr_publish(const char *temporary, const char *path, bool overwrite)
         if (renamed == 0)
             unlink(temporary);
     }
+    if (renamed != 0 && errno == EEXIST)
+        return resr_fail(RESR_ERR_EXISTS, "%s: the finished file cannot be given this name: %s",
+                         path, strerror(errno));
     if (renamed != 0)
-        return resr_fail(errno == EEXIST ? RESR_ERR_EXISTS : RESR_ERR_IO,
-                         "%s: the finished file cannot be given this name: %s", path,
-                         strerror(errno));
-    if (sync_path(folder, O_RDONLY | O_DIRECTORY) != 0 && errno != EINVAL)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be synced to disk: %s", folder, strerror(errno));
-    return 0;
+        return failure(path, "the finished file cannot be given this name");
+    return resr_publish_sync_folder(path);
 }
 
 int64_t resr_publish_free_bytes(const char *path)
@@ -128,13 +131,16 @@ int resr_publish_write_failure(const char *path, int64_t needed_bytes)
 
 static int write_file(const char *temporary, const char *path, const void *data, size_t bytes)
 {
-    FILE *file = fopen(temporary, "wbe");
-    if (!file)
+    int fd = resr_file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    if (fd < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
+        return resr_publish_write_failure(path, (int64_t)bytes);
+    if (fd < 0)
         return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                          "%s: cannot be created: %s", path, strerror(errno));
-    bool written = fwrite(data, 1, bytes, file) == bytes && fflush(file) == 0;
-    int ret = written ? 0 : resr_publish_write_failure(path, (int64_t)bytes);
-    if (fclose(file) != 0 && ret == 0)
+    int ret = 0;
+    if (resr_file_write(fd, data, bytes, 0) != 0)
+        ret = resr_publish_write_failure(path, (int64_t)bytes);
+    if (close(fd) != 0 && errno != EINTR && ret == 0)
         ret = resr_publish_write_failure(path, (int64_t)bytes);
     return ret;
 }
@@ -165,4 +171,34 @@ int resr_publish_news(const char *path, const void *data, size_t bytes)
     if (ret < 0)
         unlink(temporary);
     return ret;
+}
+
+/* ".NAME.DIGITS.tmp" and anything. */
+static bool is_temporary_of(const char *name, const char *candidate)
+{
+    size_t length = strlen(name);
+    if (candidate[0] != '.' || strncmp(candidate + 1, name, length) != 0 ||
+        candidate[length + 1] != '.' || !isdigit((unsigned char)candidate[length + 2]))
+        return false;
+    candidate += length + 2;
+    while (isdigit((unsigned char)*candidate))
+        candidate++;
+    return strncmp(candidate, ".tmp", 4) == 0;
+}
+
+void resr_publish_sweep(const char *path)
+{
+    char folder[PATH_MAX], found[PATH_MAX + 300];
+    struct dirent *entry;
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    DIR *entries = name[0] && folder_of(folder, path) == 0 ? opendir(folder) : NULL;
+    while (entries && (entry = readdir(entries))) {
+        if (!is_temporary_of(name, entry->d_name))
+            continue;
+        snprintf(found, sizeof found, "%s/%.255s", folder, entry->d_name);
+        unlink(found);
+    }
+    if (entries)
+        closedir(entries);
 }

@@ -30,6 +30,13 @@ RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_
 /* The same without waiting for the disk: for files that only tell what is going on. */
 RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t bytes);
 
+/* Waits until the names in the folder that `path` lies in are on disk. RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_publish_sync_folder(const char *path);
+
+/* Removes what processes that were killed left of their attempts at `path`. Only for whoever has
+ * the job to himself. */
+void resr_publish_sweep(const char *path);
+
 /* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk
  * the message names what is missing for `needed_bytes` more. */
 int resr_publish_write_failure(const char *path, int64_t needed_bytes);

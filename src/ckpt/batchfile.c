@@ -52,18 +52,51 @@ static hid_t access_list(void)
     return list;
 }
 
+/* The first system error since create_file(), under the lock. HDF5 tells it in words only. */
+static int system_error;
+
+static herr_t find_errno(unsigned place, const H5E_error2_t *entry, void *user)
+{
+    const char *text = entry->desc ? strstr(entry->desc, "errno = ") : NULL;
+    (void)place;
+    (void)user;
+    if (text && system_error == 0)
+        system_error = (int)strtol(text + strlen("errno = "), NULL, 10);
+    return 0;
+}
+
+static herr_t note_errors(hid_t stack, void *user)
+{
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, find_errno, user);
+}
+
+/* HDF5 keeps a file whose closing failed, trips over it when the process exits, and is therefore
+ * not asked to clean up then. */
+static void prepare_library(void)
+{
+    static bool prepared;
+    if (!prepared)
+        H5dont_atexit();
+    prepared = true;
+    H5Eset_auto2(H5E_DEFAULT, note_errors, NULL);
+}
+
 static hid_t create_file(const char *path)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t file;
+    prepare_library();
     hid_t list = access_list();
-    hid_t file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, list);
+    do {
+        system_error = 0;
+        file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, list);
+    } while (file < 0 && system_error == EINTR);
     H5Pclose(list);
     return file;
 }
 
 static hid_t open_file(const char *path)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    prepare_library();
     hid_t list = access_list();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, list);
     H5Pclose(list);
@@ -288,10 +321,14 @@ static bool write_file(const char *path, const ResrBatchInfo *info, ResrFrame *c
     return good;
 }
 
-/* A failed write is a full disk if there is no room for the file. */
+/* A failed write is a full disk if HDF5 says so or there is no room for the file. */
 static int write_failure(const char *path, int64_t bytes)
 {
-    errno = resr_publish_free_bytes(path) < bytes ? ENOSPC : EIO;
+    pthread_mutex_lock(&lock);
+    errno = system_error ? system_error : EIO;
+    pthread_mutex_unlock(&lock);
+    if (resr_publish_free_bytes(path) < bytes)
+        errno = ENOSPC;
     return resr_publish_write_failure(path, bytes);
 }
 

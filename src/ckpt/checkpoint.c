@@ -137,6 +137,11 @@ static int check_room(const ResrCheckpoint *c)
                      c->dir.path, bytes, free_bytes, bytes - free_bytes);
 }
 
+static void tell_progress(void *user)
+{
+    resr_checkpoint_tell(user, "running", 0, "");
+}
+
 int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
 {
     c->plan = *plan;
@@ -148,7 +153,7 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
     c->fresh = false;
     c->status.attempt++;
     resr_checkpoint_tell(c, "running", 0, "");
-    return resr_store_create(&c->store, &c->dir, c->journal, &c->found, &c->plan);
+    return resr_store_create(&c->store, &c->dir, c->journal, &c->found, &c->plan, tell_progress, c);
 }
 
 const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *c, int *count)

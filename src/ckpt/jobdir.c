@@ -12,20 +12,25 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/publish.h"
 
 /* After mpirun was killed its ranks live on for up to 2 s; a slow file system needs longer. */
 #define LOCK_WAIT_SECONDS 30
+
+/* What a new name may take on disk. */
+#define FOLDER_BYTES 4096
 
 static int make_folder(const char *path)
 {
     struct stat status;
     if (mkdir(path, 0700) == 0)
-        return 0;
+        return resr_publish_sync_folder(path);
+    if (errno == ENOSPC || errno == EDQUOT)
+        return resr_publish_write_failure(path, FOLDER_BYTES);
     if (errno != EEXIST)
-        return resr_fail(errno == EACCES   ? RESR_ERR_PERM
-                         : errno == ENOSPC ? RESR_ERR_IO
-                                           : RESR_ERR_EXISTS,
+        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                          "%s: the job's folder cannot be created: %s", path, strerror(errno));
     if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
         return resr_fail(RESR_ERR_EXISTS, "%s: is no folder; name another with --job-dir", path);
@@ -53,10 +58,11 @@ static int try_lock(ResrJobDir *dir, bool *taken)
     char path[PATH_MAX];
     resr_jobdir_path(dir, path, "lock");
     *taken = false;
-    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    dir->lock_fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (dir->lock_fd < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
+        return resr_publish_write_failure(path, FOLDER_BYTES);
     if (dir->lock_fd < 0)
-        return resr_fail(errno == ENOSPC ? RESR_ERR_IO : RESR_ERR_PERM, "%s: cannot be opened: %s",
-                         path, strerror(errno));
+        return resr_fail(RESR_ERR_PERM, "%s: cannot be opened: %s", path, strerror(errno));
     if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
         *taken = is_current(dir->lock_fd, path);
     else if (errno != EWOULDBLOCK && errno != EINTR)
@@ -140,13 +146,32 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
                                         "manifest.json", "journal",     NULL};
     char path[PATH_MAX];
     resr_jobdir_sweep(dir, NULL, NULL);
-    for (int i = 0; names[i]; i++) {
+    bool gone = true;
+    for (int i = 0; names[i] && gone; i++) {
         resr_jobdir_path(dir, path, names[i]);
         if (!leave_status || strcmp(names[i], "status.json") != 0)
-            unlink(path);
+            gone = unlink(path) == 0 || errno == ENOENT;
     }
-    rmdir(dir->path);
+    if (!gone || (!leave_status && rmdir(dir->path) != 0 && errno != ENOENT))
+        resr_log_warn("%s: cannot be removed: %s", gone ? dir->path : path, strerror(errno));
     resr_jobdir_close(dir);
+}
+
+void resr_jobdir_discard(const char *path)
+{
+    ResrJobDir dir = {.lock_fd = -1};
+    char manifest[PATH_MAX];
+    struct stat status;
+    bool taken = false;
+    if (strlen(path) + 64 >= sizeof dir.path || lstat(path, &status) != 0)
+        return;
+    memcpy(dir.path, path, strlen(path) + 1);
+    if (make_folder(path) < 0 || try_lock(&dir, &taken) < 0 || !taken)
+        return;
+    resr_jobdir_path(&dir, manifest, "manifest.json");
+    if (access(manifest, F_OK) != 0)
+        resr_jobdir_remove(&dir, false);
+    resr_jobdir_close(&dir);
 }
 
 void resr_jobdir_close(ResrJobDir *dir)

@@ -35,6 +35,10 @@ void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const cha
  * status.json, and lets it go. */
 void resr_jobdir_remove(ResrJobDir *dir, bool leave_status);
 
+/* Removes what is left of a folder whose removal was cut short: one without a manifest that no
+ * process holds. */
+void resr_jobdir_discard(const char *path);
+
 void resr_jobdir_close(ResrJobDir *dir); /* safe on a zeroed one */
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/publish.h"
 
@@ -67,17 +68,18 @@ int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, co
     pthread_mutex_init(&journal->lock, NULL);
     journal->path = path;
     journal->run = run;
-    journal->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    journal->fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (journal->fd < 0)
-        ret = resr_fail(RESR_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+        ret = resr_publish_write_failure(path, (int64_t)sizeof(ResrRecord));
     if (ret == 0)
         ret = read_all(journal, records, &whole);
     while (ret == 0 && journal->count < whole &&
            is_good(&(*records)[journal->count], run, journal->count))
         journal->count++;
     *count = journal->count;
-    if (ret == 0 && ftruncate(journal->fd, (off_t)(journal->count * sizeof **records)) != 0)
-        ret = resr_fail(RESR_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    if (ret == 0 &&
+        resr_file_truncate(journal->fd, (off_t)(journal->count * sizeof **records)) != 0)
+        ret = resr_publish_write_failure(path, 1);
     if (ret < 0) {
         resr_journal_close(journal);
         free(*records);
@@ -85,22 +87,6 @@ int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, co
         *records = NULL;
     }
     return ret;
-}
-
-static int write_all(int fd, const void *data, size_t bytes, off_t offset)
-{
-    const char *next = data;
-    while (bytes > 0) {
-        ssize_t n = pwrite(fd, next, bytes, offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        next += n;
-        offset += n;
-        bytes -= (size_t)n;
-    }
-    return 0;
 }
 
 int resr_journal_append(ResrJournal *journal, ResrRecord *records, size_t count)
@@ -113,10 +99,10 @@ int resr_journal_append(ResrJournal *journal, ResrRecord *records, size_t count)
         records[i].place = journal->count + i;
         records[i].check = check_of(&records[i], journal->run);
     }
-    if (write_all(journal->fd, records, count * sizeof *records, offset) != 0 ||
-        fdatasync(journal->fd) != 0) {
+    if (resr_file_write(journal->fd, records, count * sizeof *records, offset) != 0 ||
+        resr_file_sync(journal->fd, 1) != 0) {
         ret = resr_publish_write_failure(journal->path, (int64_t)(count * sizeof *records));
-        if (ftruncate(journal->fd, offset) != 0)
+        if (resr_file_truncate(journal->fd, offset) != 0)
             resr_fail_prefix(ret, "cannot be cut back; ");
     } else {
         journal->count += count;

@@ -18,6 +18,8 @@ struct ResrStore {
     ResrJournal *journal;
     const ResrReplay *found;
     const ResrCheckpointPlan *plan;
+    void (*written)(void *user);
+    void *user;
     int64_t group_frames; /* frames of a file: a batch, or less where the pool is small */
     bool retain;          /* the pool has room to hold frames until their segment is durable */
     pthread_t thread;
@@ -181,13 +183,18 @@ static void *store_main(void *argument)
         drop_held(store, run[0]->index, run[0]->index + n);
         for (int i = 0; i < n; i++)
             resr_frame_free(run[i]);
+        pthread_mutex_unlock(&store->lock);
+        if (ret == 0)
+            store->written(store->user);
+        pthread_mutex_lock(&store->lock);
     }
     pthread_mutex_unlock(&store->lock);
     return NULL;
 }
 
 int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journal,
-                      const ResrReplay *found, const ResrCheckpointPlan *plan)
+                      const ResrReplay *found, const ResrCheckpointPlan *plan,
+                      void (*written)(void *user), void *user)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -198,6 +205,8 @@ int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journ
     store->journal = journal;
     store->found = found;
     store->plan = plan;
+    store->written = written;
+    store->user = user;
     store->total = INT64_MAX;
     store->writing = plan->always;
     store->group_frames = job->units.batch_frames;

@@ -7,9 +7,11 @@
  * a thread of its own. Not for other folders. */
 typedef struct ResrStore ResrStore;
 
-/* All arguments must outlive the store. RESR_ERR_INTERNAL. */
+/* `written(user)` is called by the thread after each batch file. All arguments must outlive the
+ * store. RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journal,
-                                      const ResrReplay *found, const ResrCheckpointPlan *plan);
+                                      const ResrReplay *found, const ResrCheckpointPlan *plan,
+                                      void (*written)(void *user), void *user);
 
 /* See the functions of like names in ckpt/checkpoint.h. */
 void resr_store_keep(ResrStore *store, ResrFrame *frame);

@@ -63,7 +63,6 @@ typedef struct ResrWinogradKernels {
     int32_t outputs;     /* m: 2 or 4 */
     int32_t bf16;        /* operands of the products: bf16, or fp32 */
     int32_t fractions;   /* interpolation points 3/4 and 4/3 instead of 1 and 2 */
-    int32_t far_points;  /* 3/4 and 4/3 instead of 1 and 2 */
     int32_t shared;      /* V is worth keeping for the other convolutions of a dense block */
     int32_t tile_lanes;  /* output lanes of a product: 16 or 32 */
     int32_t strip_tiles; /* tiles of a row that are worked on together, for the caches' sake */

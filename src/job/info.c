@@ -89,6 +89,8 @@ void resr_info_print_devices(const ResrRankInfo *ranks, int n)
     for (int i = 0; i < n; i++) {
         printf("rank %-4d %s: %s, %d of its %d CPUs\n", ranks[i].rank, ranks[i].host, ranks[i].cpu,
                ranks[i].threads, ranks[i].cpus);
+        if (ranks[i].probe.device[0])
+            printf("%-12s %s\n", "", ranks[i].probe.device);
         print_probe(&ranks[i].probe);
     }
 }

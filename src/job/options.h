@@ -19,6 +19,12 @@ typedef enum ResrCheckpointMode {
     RESR_CHECKPOINT_OFF,    /* nothing on disk but the output */
 } ResrCheckpointMode;
 
+typedef enum ResrTransport {
+    RESR_TRANSPORT_AUTO, /* mpi: what NCCL could save is less than its start takes */
+    RESR_TRANSPORT_MPI,
+    RESR_TRANSPORT_NCCL, /* weights from device to device */
+} ResrTransport;
+
 typedef enum ResrProgressMode {
     RESR_PROGRESS_AUTO,
     RESR_PROGRESS_BAR,
@@ -55,6 +61,7 @@ typedef struct ResrOptions {
     uint32_t cpumask;
     int32_t threads;               /* a rank; 0: the rank's share of its CPUs */
     int32_t schedule, progress;    /* ResrSchedule, ResrProgressMode */
+    int32_t transport;             /* ResrTransport */
     int32_t checkpoint;            /* ResrCheckpointMode */
     bool keep_frames;              /* batch files stay, with frames.h5 over them */
     char job_dir[RESR_PATH_BYTES]; /* empty: OUTPUT.resr */

@@ -117,6 +117,22 @@ static void print_bytes(const char *label, double bytes, const char *note)
     printf("%-18s %.*f %s%s\n", label, unit ? 1 : 0, bytes, units[unit], note);
 }
 
+static void print_disk(const ResrPlan *plan, const ResrOptions *options, double all_bytes)
+{
+    print_bytes("disk, at most", all_bytes, " (uncompressed; the encoded file is smaller)");
+    if (options->checkpoint == RESR_CHECKPOINT_OFF) {
+        printf("%-18s off: a kill costs all work\n", "checkpoint");
+        return;
+    }
+    print_bytes("checkpoint", (double)resr_plan_batch_file_bytes(plan, options->keep_frames),
+                options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames
+                    ? " of batch files at most, and the encoded file twice at the end"
+                    : " of batch files at most, if any, and the encoded file twice at the end");
+    printf("%-18s %" PRId64 " frames at most\n", "redone after kill", plan->pool_frames);
+    printf("%-18s %g s without a sign of life, or %d times the longest frame without a next one\n",
+           "hung rank", plan->deadline_seconds, RESR_DEADLINE_FRAMES);
+}
+
 void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
                      const ResrModel *model, size_t workspace_bytes, double flops)
 {
@@ -165,8 +181,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
                 " (workspace, weights, parts in flight)");
     print_bytes("memory, rank 0", (double)plan->pool_frames * (in_bytes + out_bytes),
                 " more for the pool of frames");
-    print_bytes("disk, at most", frames * out_bytes,
-                " (uncompressed; the encoded file is smaller)");
+    print_disk(plan, options, frames * out_bytes);
     if (flops > 0 && frames > 0) {
         double rounds = ceil(frames / plan->computing_ranks);
         printf("%-18s %.1f s at %.1f GFLOP/s a rank (probe on rank 0; decode and encode overlap)\n",

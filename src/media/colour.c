@@ -230,6 +230,16 @@ void resr_colour_free(ResrColour *colour)
     free(colour);
 }
 
+bool resr_colour_is_plain(const ResrColour *c, int *in_matrix, int *out_matrix)
+{
+    const ResrFormat *in = &c->input, *out = &c->output;
+    *in_matrix = matrix_of(in);
+    *out_matrix = matrix_of(out);
+    return in->model == RESR_COLOUR_YUV && out->model == RESR_COLOUR_YUV && !in->has_alpha &&
+           !out->has_alpha && c->rgb_width_px == out->width_px &&
+           c->rgb_height_px == out->height_px;
+}
+
 /* FFmpeg's planar RGB is in the order G, B, R; zimg's is R, G, B. */
 static int plane_index(const ResrFormat *format, int p)
 {

@@ -1,6 +1,7 @@
 #ifndef RESR_MEDIA_COLOUR_H
 #define RESR_MEDIA_COLOUR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,10 @@ RESR_MUST_CHECK int resr_colour_create(ResrColour **out, const ResrFormat *input
                                        const ResrFormat *output, int rgb_width_px,
                                        int rgb_height_px);
 void resr_colour_free(ResrColour *colour);
+
+/* For backends that convert on their device: true if both formats are YUV without alpha and the RGB
+ * image is not resized; then *in_matrix and *out_matrix are H.273's, never unspecified. */
+bool resr_colour_is_plain(const ResrColour *colour, int *in_matrix, int *out_matrix);
 
 RESR_MUST_CHECK int resr_colour_to_rgb(ResrColour *colour, ResrRgb *out, const ResrFrame *in);
 

@@ -85,3 +85,12 @@ int resr_av_video_stream(const AVFormatContext *context)
     }
     return best;
 }
+
+int resr_av_create(AVIOContext **out, const char *path)
+{
+    int averror;
+    do
+        averror = avio_open(out, path, AVIO_FLAG_WRITE);
+    while (averror == AVERROR(EINTR));
+    return averror;
+}

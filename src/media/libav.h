@@ -16,6 +16,9 @@ int resr_av_fail(int code, int averror, const char *path, const char *what);
  * RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA. The caller closes with avformat_close_input(). */
 RESR_MUST_CHECK int resr_av_open_input(AVFormatContext **out, const char *path);
 
+/* Creates a file to be written; goes on after a signal. Returns libav's error. */
+RESR_MUST_CHECK int resr_av_create(AVIOContext **out, const char *path);
+
 /* Index of the video stream to upscale: the default one that is no attached picture; negative if
  * there is none. */
 int resr_av_video_stream(const AVFormatContext *context);

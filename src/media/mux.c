@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/publish.h"
 #include "media/libav.h"
 
 struct ResrMuxer {
@@ -20,13 +21,15 @@ struct ResrMuxer {
     AVRational time_base; /* of the packets given to resr_muxer_write() */
     AVPacket *pending;    /* read from the source, not due yet */
     bool has_pending, source_ended;
+    bool probing; /* nothing will be written: what is left out is told now, and once */
 };
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
 {
-    if (averror == AVERROR(ENOSPC))
-        return resr_fail(RESR_ERR_IO, "%s: %s: the disk is full; free some space and run again",
-                         m->output, what);
+    if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT)) {
+        errno = ENOSPC;
+        return resr_publish_write_failure(m->output, 64 << 10);
+    }
     return resr_av_fail(RESR_ERR_IO, averror, m->output, what);
 }
 
@@ -72,8 +75,9 @@ static int plan_streams(ResrMuxer *m)
         if ((int)i == m->source_video)
             continue;
         if (par->codec_type == AVMEDIA_TYPE_DATA || par->codec_type == AVMEDIA_TYPE_UNKNOWN) {
-            resr_log_warn("%s: stream #%u (%s) is not copied: data streams are left out", m->output,
-                          i, avcodec_get_name(par->codec_id));
+            if (m->probing)
+                resr_log_warn("%s: stream #%u (%s) is not copied: data streams are left out",
+                              m->output, i, avcodec_get_name(par->codec_id));
         } else if (!holds(format, par)) {
             ret =
                 resr_fail(RESR_ERR_USAGE,
@@ -142,6 +146,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
         return ret;
     ResrMuxer *m = *out;
     m->output = output;
+    m->probing = probe_only;
     m->source_video = -1;
     resr_av_quiet();
     const AVOutputFormat *format = av_guess_format(NULL, output, NULL);
@@ -163,8 +168,10 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     if (ret == 0 && copy)
         ret = open_source(m, input);
     if (ret == 0 && !probe_only) {
-        int averror = avio_open(&m->context->pb, temporary, AVIO_FLAG_WRITE);
-        if (averror < 0)
+        int averror = resr_av_create(&m->context->pb, temporary);
+        if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT) || averror == AVERROR(EIO))
+            ret = write_failure(m, averror, "cannot be created");
+        else if (averror < 0)
             ret = resr_av_fail(averror == AVERROR(EACCES) ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                                averror, output, "cannot be created");
     }

@@ -9,10 +9,14 @@
 /* NUT has no negative times: decoding times run ahead of presentation by a few frames. */
 #define SHIFT_FRAMES 64
 
-bool resr_segment_holds(const AVCodec *codec)
+bool resr_segment_holds(const AVCodecContext *encoder)
 {
     const AVOutputFormat *nut = av_guess_format("nut", NULL, NULL);
-    return nut && avformat_query_codec(nut, codec->id, FF_COMPLIANCE_EXPERIMENTAL) == 1;
+    enum AVCodecID id = encoder->codec_id;
+    bool needs_headers = id == AV_CODEC_ID_AV1 || id == AV_CODEC_ID_H264 || id == AV_CODEC_ID_HEVC;
+    bool late = (encoder->flags & AV_CODEC_FLAG_GLOBAL_HEADER) && !encoder->extradata_size;
+    return nut && avformat_query_codec(nut, id, FF_COMPLIANCE_EXPERIMENTAL) == 1 &&
+           !(needs_headers && late);
 }
 
 static int failure(ResrSegmentWriter *writer, int averror)
@@ -35,7 +39,7 @@ int resr_segment_create(ResrSegmentWriter *writer, const char *path, const AVCod
     stream->time_base = encoder->time_base;
     writer->context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
     writer->context->flags |= AVFMT_FLAG_BITEXACT; /* the same frames, the same file */
-    int averror = avio_open(&writer->context->pb, path, AVIO_FLAG_WRITE);
+    int averror = resr_av_create(&writer->context->pb, path);
     if (averror >= 0)
         averror = avformat_write_header(writer->context, NULL);
     return averror < 0 ? failure(writer, averror) : 0;

@@ -10,8 +10,9 @@
 
 #include "media/encode.h"
 
-/* Can NUT hold what this encoder makes? */
-bool resr_segment_holds(const AVCodec *codec);
+/* Can NUT hold what this open encoder makes? Not if it gives its headers with the first packet only
+ * though the output's container needs them first (libaom-av1). */
+bool resr_segment_holds(const AVCodecContext *encoder);
 
 typedef struct ResrSegmentWriter {
     const char *path;

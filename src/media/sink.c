@@ -35,7 +35,7 @@ struct ResrSink {
     bool created;
     int64_t *pts, *durations; /* of every frame so far, by index */
     size_t capacity;
-    int64_t segment_first, segment_packets; /* of the open segment */
+    int64_t segment_first, segment_frames, segment_packets; /* of the open segment */
     int reorder;        /* frames that decoding order runs ahead of presentation */
     uint8_t *extradata; /* of the first segment's encoder */
     int extradata_bytes;
@@ -95,15 +95,16 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if (ret == 0 && kind == OUTPUT_VIDEO)
         ret = resr_muxer_open(&muxer, output, output, input, !info->is_image, encoding.codec, true);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
+        encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
+        *out = (ResrSinkPlan){.format = encoding.format};
+        out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
     }
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
     unsigned version = avcodec_version();
-    *out = (ResrSinkPlan){.format = encoding.format,
-                          .segmented = kind == OUTPUT_VIDEO && resr_segment_holds(encoding.codec)};
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
              version >> 8 & 255, version & 255);
@@ -139,20 +140,44 @@ static int open_muxer(ResrSink *sink)
     return ret;
 }
 
-/* With segments in files the output's container is opened for the join only. */
+/* The output's container with its header, as the encoder describes the video. */
+static int start_output(ResrSink *sink)
+{
+    int ret = open_muxer(sink);
+    if (ret == 0)
+        ret = resr_encoder_open(&sink->encoder, &sink->encoding);
+    return ret < 0 ? ret
+                   : resr_muxer_start(sink->muxer, sink->encoder.context,
+                                      resr_decoder_info(sink->decoder),
+                                      resr_decoder_first_frame(sink->decoder));
+}
+
+static void discard_output(ResrSink *sink)
+{
+    resr_encoder_close(&sink->encoder);
+    resr_muxer_close(sink->muxer);
+    sink->muxer = NULL;
+    if (sink->created)
+        unlink(sink->temporary);
+    sink->created = false;
+}
+
+/* With segments in files the output's container is opened for the join only; what it does not take
+ * is found out now all the same, not after the work. */
 static int open_video(ResrSink *sink)
 {
-    ResrMuxer *probe = NULL;
-    int ret = sink->stored ? resr_muxer_open(&probe, sink->output, sink->output, sink->input, false,
-                                             sink->encoding.codec, true)
-                           : open_muxer(sink);
+    int ret = open_muxer(sink);
     if (ret < 0)
         return ret;
-    sink->encoding.global_header = resr_muxer_wants_global_header(probe ? probe : sink->muxer);
-    resr_muxer_close(probe);
+    sink->encoding.global_header = resr_muxer_wants_global_header(sink->muxer);
     if (sink->encoding.color_range == AVCOL_RANGE_UNSPECIFIED)
         sink->encoding.color_range = resr_decoder_first_frame(sink->decoder)->color_range;
-    return 0;
+    if (!sink->stored)
+        return 0;
+    discard_output(sink);
+    ret = start_output(sink);
+    discard_output(sink);
+    return ret;
 }
 
 int resr_sink_open(ResrSink **out, const char *output, const char *input,
@@ -276,7 +301,7 @@ static int begin_segment(ResrSink *sink, int64_t first)
         return ret;
     const AVCodecContext *context = sink->encoder.context;
     sink->segment_first = first;
-    sink->segment_packets = 0;
+    sink->segment_frames = sink->segment_packets = 0;
     if (!sink->extradata)
         ret = remember_headers(sink, context);
     else if (context->extradata_size != sink->extradata_bytes ||
@@ -313,7 +338,7 @@ static int commit_segment(ResrSink *sink)
     int64_t length = sink->encoding.options.segment_frames;
     ResrSegmentInfo info = {.number = length > 0 ? sink->segment_first / length : 0,
                             .first = sink->segment_first,
-                            .frames = sink->frames - sink->segment_first,
+                            .frames = sink->segment_frames,
                             .reorder = sink->reorder};
     int ret = resr_segment_end(&sink->writer);
     if (ret == 0)
@@ -335,7 +360,7 @@ static int end_segment(ResrSink *sink)
                                  sink->stored ? store_packet : write_packet, sink);
     resr_encoder_close(&sink->encoder);
     sink->encoder_open = false;
-    int64_t frames = sink->frames - sink->segment_first;
+    int64_t frames = sink->segment_frames;
     if (ret == 0 && sink->segment_packets != frames)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s was given %" PRId64 " frames and returned %" PRId64 " packets",
@@ -362,6 +387,7 @@ static int write_video_frame(ResrSink *sink, const ResrFrame *frame)
         ret = begin_segment(sink, frame->index);
     if (ret == 0)
         ret = remember_time(sink, frame->index, frame->pts, frame->duration);
+    sink->segment_frames++; /* later segments may be there already */
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame,
                                  sink->stored ? store_packet : write_packet, sink);
@@ -389,12 +415,7 @@ static int join_segments(ResrSink *sink)
         errno = ENOSPC;
         return resr_publish_write_failure(sink->output, bytes);
     }
-    int ret = open_muxer(sink);
-    if (ret == 0)
-        ret = resr_encoder_open(&sink->encoder, &sink->encoding);
-    if (ret == 0)
-        ret = resr_muxer_start(sink->muxer, sink->encoder.context, resr_decoder_info(sink->decoder),
-                               resr_decoder_first_frame(sink->decoder));
+    int ret = start_output(sink);
     for (int64_t i = 0; i < sink->segment_count && ret == 0; i++) {
         const ResrSegmentInfo *segment = &sink->segments[i];
         if (segment->first != frames)

@@ -28,22 +28,54 @@ struct ResrCompute {
     ResrQueue *work, *done;
 };
 
-/* Upscales the frames of a part; on success `message` holds the results. */
+/* Begins with a frame of a part, which is freed. */
+static int submit_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in)
+{
+    int ret = resr_frame_verify(*in, &compute->plan->input);
+    if (ret == 0)
+        ret = resr_upscaler_submit(upscaler, *in, &compute->stop);
+    if (ret < 0)
+        return ret;
+    resr_frame_free(*in);
+    *in = NULL;
+    return 0;
+}
+
+static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **out)
+{
+    int ret = resr_upscaler_collect(upscaler, out);
+    if (ret < 0)
+        return ret;
+    resr_frame_hash((*out)->hash, &compute->plan->output, *out);
+    compute->progress++;
+    return 0;
+}
+
+/* Upscales the frames of a part; on success `message` holds the results. A frame is collected when
+ * the next one was submitted, so that a GPU always has work. */
 static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
 {
-    for (int i = 0; i < message->header.part.count; i++) {
-        ResrFrame *in = message->frames[i], *out = NULL;
-        int ret = resr_frame_verify(in, &compute->plan->input);
-        if (ret == 0)
-            ret = resr_upscaler_run(upscaler, &out, in, &compute->stop);
-        if (ret < 0)
-            return ret;
-        resr_frame_hash(out->hash, &compute->plan->output, out);
-        resr_frame_free(in);
-        message->frames[i] = out;
-        compute->progress++;
+    int count = message->header.part.count, ret = 0;
+    for (int i = 0; ret == 0 && i <= count; i++) {
+        if (i < count)
+            ret = submit_frame(compute, upscaler, &message->frames[i]);
+        if (ret == 0 && i > 0)
+            ret = collect_frame(compute, upscaler, &message->frames[i - 1]);
     }
-    return 0;
+    return ret;
+}
+
+/* What an error left under way is no part of the next message. */
+static void discard_frames(ResrUpscaler *upscaler)
+{
+    char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    for (int i = 0; i < RESR_FRAMES_UNDER_WAY; i++) {
+        ResrFrame *frame;
+        if (resr_upscaler_collect(upscaler, &frame) == 0)
+            resr_frame_free(frame);
+    }
+    resr_fail(0, "%s", error);
 }
 
 static void fail_part(ResrMessage *message, int code)
@@ -78,8 +110,10 @@ static void *compute_main(void *argument)
         int ret = compute->stop ? RESR_ERR_STOPPED : run_part(compute, upscaler, message);
         message->header.kind = RESR_WIRE_RESULT;
         message->header.seconds = resr_clock_seconds_since(start_ns);
-        if (ret < 0)
+        if (ret < 0) {
+            discard_frames(upscaler);
             fail_part(message, ret);
+        }
         if (!resr_queue_push(compute->done, message))
             resr_message_free(message);
     }

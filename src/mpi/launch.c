@@ -9,6 +9,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "mpi/transport.h"
+#include "net/cuda.h"
 
 void resr_launch_broadcast(void *data, size_t bytes)
 {
@@ -27,7 +29,7 @@ int resr_launch_share_status(int status)
     return status;
 }
 
-int resr_launch_broadcast_model(ResrModel **model)
+int resr_launch_broadcast_model(ResrModel **model, int transport)
 {
     int rank, lowest;
     ResrNetSpec spec = {0};
@@ -40,7 +42,10 @@ int resr_launch_broadcast_model(ResrModel **model)
     if (lowest < 0)
         return status < 0 ? status
                           : resr_fail(lowest, "a rank has no memory for the network's weights");
-    resr_launch_broadcast((*model)->arena, (*model)->arena_floats * sizeof *(*model)->arena);
+    size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
+    if (transport == RESR_TRANSPORT_NCCL)
+        return resr_transport_weights((*model)->arena, bytes);
+    resr_launch_broadcast((*model)->arena, bytes);
     return 0;
 }
 
@@ -52,6 +57,7 @@ int resr_launch_threads(int *cpus)
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &rank);
     MPI_Comm_size(node, &size);
+    resr_cuda_backend_set_place(rank, size);
     CPU_ZERO(&own);
     if (sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) == 0)
         CPU_SET(0, &own);

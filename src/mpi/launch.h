@@ -13,12 +13,14 @@ void resr_launch_broadcast(void *data, size_t bytes);
 int resr_launch_share_status(int status);
 
 /* The model of rank 0 to everyone: on other ranks *model is created (the caller's). One read of the
- * file serves all nodes. Returns the same on every rank: RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model);
+ * file serves all nodes. `transport`: how the weights travel, ResrTransport. Every rank returns an
+ * error if one does: RESR_ERR_INTERNAL (memory), and those of resr_transport_weights(). */
+RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model, int transport);
 
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
  * may run on the same ones; at least 1. Warns when a rank is held to one CPU of many idle ones,
- * naming the option that mends it. *cpus: CPUs in the mask. */
+ * naming the option that mends it. *cpus: CPUs in the mask. Also tells net/cuda.h the rank's place
+ * on its node. */
 int resr_launch_threads(int *cpus);
 
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */

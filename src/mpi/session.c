@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
+#include "ckpt/jobdir.h"
 #include "cpu/dispatch.h"
 #include "job/info.h"
 #include "mpi/coordinator.h"
@@ -127,7 +128,19 @@ static int open_checkpoint(Job *job)
     const ResrOptions *options = &job->session->options;
     ResrManifest *manifest = NULL;
     bool resumed;
-    if (options->checkpoint == RESR_CHECKPOINT_OFF || !job->output.segmented)
+    if (options->checkpoint == RESR_CHECKPOINT_OFF)
+        return 0;
+    if (!job->output.segmented &&
+        (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: --checkpoint always and --keep-frames work for videos, with encoders "
+                         "that give their headers at once (not %s)",
+                         options->output, job->output.encoder);
+    if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
+        resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
+                      "starts over after a kill",
+                      options->output, job->output.encoder);
+    if (!job->output.segmented)
         return 0;
     int ret = name_folder(job->folder, options, ".resr");
     if (ret == 0)
@@ -136,7 +149,14 @@ static int open_checkpoint(Job *job)
     if (ret == 0)
         ret = resr_checkpoint_open(&job->checkpoint, job->folder, options->output, manifest,
                                    &job->ledger, &resumed, &job->finished);
-    return ret == 0 && resumed ? adopt_class(job) : ret;
+    if (ret < 0)
+        return ret;
+    resr_publish_sweep(options->output);
+    if (options->framehash[0])
+        resr_publish_sweep(options->framehash);
+    if (options->report[0])
+        resr_publish_sweep(options->report);
+    return resumed ? adopt_class(job) : 0;
 }
 
 /* Has the job a folder with a manifest? Then an output that exists may be its own. */
@@ -149,12 +169,26 @@ static bool was_begun(const ResrOptions *options)
     return access(path, F_OK) == 0;
 }
 
+/* The output is there and its folder has no manifest: the job was done, and a kill cut the removal
+ * of the folder short. A folder that the user named is left to him. */
+static void discard_rest(const ResrOptions *options)
+{
+    char folder[PATH_MAX], error[RESR_ERROR_TEXT_BYTES];
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    if (options->checkpoint != RESR_CHECKPOINT_OFF && !options->job_dir[0] &&
+        name_folder(folder, options, ".resr") == 0)
+        resr_jobdir_discard(folder);
+    resr_fail(0, "%s", error);
+}
+
 static int check_outputs(const ResrOptions *options)
 {
     char frames[PATH_MAX];
     int ret = resr_publish_check(options->output, options->input, options->overwrite);
     if (ret == RESR_ERR_EXISTS && was_begun(options))
         ret = 0;
+    else if (ret == RESR_ERR_EXISTS)
+        discard_rest(options);
     if (ret == 0 && options->framehash[0])
         ret = resr_publish_check(options->framehash, options->input, true);
     if (ret == 0 && options->report[0])
@@ -467,7 +501,7 @@ static int run_job(Job *job)
         return root ? begin_checkpoint(job) : 0;
     }
     resr_launch_broadcast(&job->plan, sizeof job->plan);
-    ret = resr_launch_broadcast_model(&job->model);
+    ret = resr_launch_broadcast_model(&job->model, job->session->options.transport);
     if (ret == 0)
         ret = start_ranks(job);
     if (ret == 0)

@@ -1,6 +1,8 @@
 #include "net/net.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "net/tile.h"
@@ -12,12 +14,34 @@ struct ResrNet {
     ResrTilePlan plan;                       /* over the extended frame */
     int32_t frame_width_px, frame_height_px; /* as the caller sees it */
     float *extended;                         /* three planes, or NULL if no extension is needed */
+    int max_tiles;                           /* of a walk */
+    ResrTileIn *tiles_in;                    /* [max_tiles] */
+    ResrTileOut *tiles_out;
+    bool *done; /* tiles of the frame */
     size_t workspace_bytes;
 };
 
 static int32_t round_up(int32_t value, int32_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;
+}
+
+int resr_net_reserve(ResrNet *net)
+{
+    int tiles = net->plan.columns * net->plan.rows;
+    if (net->max_tiles > 0)
+        return 0;
+    int reserved = 1;
+    int ret = net->ops->reserve ? net->ops->reserve(net->run, tiles, &reserved) : 0;
+    if (ret == 0)
+        ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
+    if (ret == 0)
+        ret = resr_alloc(&net->tiles_out, (size_t)reserved, sizeof *net->tiles_out);
+    if (ret == 0)
+        ret = resr_alloc(&net->done, (size_t)tiles, sizeof *net->done);
+    if (ret == 0)
+        net->max_tiles = reserved;
+    return ret;
 }
 
 int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, int frame_width_px,
@@ -69,6 +93,9 @@ void resr_net_free(ResrNet *net)
     if (net->packed)
         net->ops->release(net->packed);
     free(net->extended);
+    free(net->tiles_in);
+    free(net->tiles_out);
+    free(net->done);
     free(net);
 }
 
@@ -92,19 +119,24 @@ static int walk_rrdb(ResrNet *net)
     return ops->upsample(net->run, 1);
 }
 
-int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in)
+/* All stages of a network for tiles of one shape; only enqueued. */
+static int walk(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int tiles)
 {
     const ResrOps *ops = net->ops;
+    if (ops->set_tiles)
+        ops->set_tiles(net->run, tiles);
     int ret = ops->head(net->run, in);
     if (ret == 0)
         ret = net->spec.arch == RESR_ARCH_RRDB ? walk_rrdb(net) : ops->compact_body(net->run);
     if (ret == 0)
         ret = ops->tail(net->run, out);
-    if (ret == 0)
-        ret = ops->submit(net->run);
-    if (ret == 0)
-        ret = ops->wait(net->run);
-    return ret;
+    return ret == 0 ? ops->submit(net->run) : ret;
+}
+
+int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in)
+{
+    int ret = walk(net, out, in, 1);
+    return ret == 0 ? net->ops->wait(net->run) : ret;
 }
 
 /* Where the extended frame's coordinate lies in the real one: mirrored at the last pixel, which is
@@ -134,46 +166,130 @@ static int32_t at_most(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
+/* A frame as the walk sees it; all NULL: the backend has it. */
+typedef struct Planes {
+    const float *in[3];
+    float *out[3];
+    size_t in_stride, out_stride;
+} Planes;
+
+static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, const Planes *planes,
+                       int index)
+{
+    int32_t scale = net->spec.scale;
+    ResrTile tile = resr_tile_at(&net->plan, index);
+    *in = (ResrTileIn){
+        .stride = planes->in_stride,
+        .width_px = tile.in_width_px,
+        .height_px = tile.in_height_px,
+        .keep_x_px = tile.x_px - tile.in_x_px,
+        .keep_y_px = tile.y_px - tile.in_y_px,
+        .keep_width_px = tile.width_px,
+        .keep_height_px = tile.height_px,
+        .frame_x_px = tile.in_x_px,
+        .frame_y_px = tile.in_y_px,
+    };
+    *out = (ResrTileOut){
+        .stride = planes->out_stride,
+        .crop_x_px = in->keep_x_px * scale,
+        .crop_y_px = in->keep_y_px * scale,
+        .width_px = at_most(tile.width_px, net->frame_width_px - tile.x_px) * scale,
+        .height_px = at_most(tile.height_px, net->frame_height_px - tile.y_px) * scale,
+        .frame_x_px = tile.x_px * scale,
+        .frame_y_px = tile.y_px * scale,
+    };
+    for (int c = 0; c < 3 && planes->in[c]; c++) {
+        in->plane[c] = planes->in[c] + (size_t)tile.in_y_px * planes->in_stride + tile.in_x_px;
+        out->plane[c] = planes->out[c] + (size_t)(tile.y_px * scale) * planes->out_stride +
+                        (size_t)(tile.x_px * scale);
+    }
+}
+
+/* Whether tiles can go through a walk together: those of a frame's inside, and along its edges. */
+static bool same_shape(const ResrTileOut *out, const ResrTileIn *in, const ResrTileOut *other_out,
+                       const ResrTileIn *other_in)
+{
+    return in->width_px == other_in->width_px && in->height_px == other_in->height_px &&
+           in->keep_x_px == other_in->keep_x_px && in->keep_y_px == other_in->keep_y_px &&
+           in->keep_width_px == other_in->keep_width_px &&
+           in->keep_height_px == other_in->keep_height_px && out->width_px == other_out->width_px &&
+           out->height_px == other_out->height_px;
+}
+
+/* The tile `first` and up to max_tiles - 1 behind it of its shape; returns their number. */
+static int gather_tiles(ResrNet *net, const Planes *planes, int first)
+{
+    int count = 0, tiles = net->plan.columns * net->plan.rows;
+    for (int i = first; i < tiles && count < net->max_tiles; i++) {
+        if (net->done[i])
+            continue;
+        ResrTileIn in;
+        ResrTileOut out;
+        place_tile(net, &out, &in, planes, i);
+        if (count > 0 && !same_shape(&out, &in, &net->tiles_out[0], &net->tiles_in[0]))
+            continue;
+        net->tiles_in[count] = in;
+        net->tiles_out[count++] = out;
+        net->done[i] = true;
+    }
+    return count;
+}
+
 int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const float *const in[3],
                      size_t in_stride, const volatile int *stop)
 {
-    const float *source[3] = {in[0], in[1], in[2]};
-    size_t source_stride = in_stride;
-    int32_t scale = net->spec.scale;
+    Planes planes = {{in[0], in[1], in[2]}, {out[0], out[1], out[2]}, in_stride, out_stride};
+    int tiles = net->plan.columns * net->plan.rows, ret = resr_net_reserve(net);
+    if (ret < 0)
+        return ret;
     if (net->extended) {
-        source_stride = (size_t)net->plan.frame_width_px;
+        planes.in_stride = (size_t)net->plan.frame_width_px;
         extend(net, in, in_stride);
         for (size_t c = 0; c < 3; c++)
-            source[c] = net->extended + c * source_stride * (size_t)net->plan.frame_height_px;
+            planes.in[c] = net->extended + c * planes.in_stride * (size_t)net->plan.frame_height_px;
     }
-    for (int i = 0; i < net->plan.columns * net->plan.rows; i++) {
+    memset(net->done, 0, (size_t)tiles * sizeof *net->done);
+    for (int i = 0; i < tiles; i++) {
+        if (net->done[i])
+            continue;
         if (stop && *stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
-        ResrTile tile = resr_tile_at(&net->plan, i);
-        ResrTileIn tile_in = {
-            .stride = source_stride,
-            .width_px = tile.in_width_px,
-            .height_px = tile.in_height_px,
-            .keep_x_px = tile.x_px - tile.in_x_px,
-            .keep_y_px = tile.y_px - tile.in_y_px,
-            .keep_width_px = tile.width_px,
-            .keep_height_px = tile.height_px,
-        };
-        ResrTileOut tile_out = {
-            .stride = out_stride,
-            .crop_x_px = tile_in.keep_x_px * scale,
-            .crop_y_px = tile_in.keep_y_px * scale,
-            .width_px = at_most(tile.width_px, net->frame_width_px - tile.x_px) * scale,
-            .height_px = at_most(tile.height_px, net->frame_height_px - tile.y_px) * scale,
-        };
-        for (int c = 0; c < 3; c++) {
-            tile_in.plane[c] = source[c] + (size_t)tile.in_y_px * source_stride + tile.in_x_px;
-            tile_out.plane[c] =
-                out[c] + (size_t)(tile.y_px * scale) * out_stride + (size_t)(tile.x_px * scale);
-        }
-        int ret = resr_net_run(net, &tile_out, &tile_in);
+        int count = gather_tiles(net, &planes, i);
+        ret = walk(net, net->tiles_out, net->tiles_in, count);
+        if (ret == 0)
+            ret = net->ops->wait(net->run);
         if (ret < 0)
             return ret;
     }
     return 0;
+}
+
+int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
+{
+    ResrFrameSetup complete = *setup;
+    complete.tiles = net->plan.columns * net->plan.rows;
+    int ret = net->ops->frames_begin ? net->ops->frames_begin(net->run, &complete) : 0;
+    if (ret <= 0)
+        return ret;
+    ret = resr_net_reserve(net);
+    return ret < 0 ? ret : 1;
+}
+
+int resr_net_submit_frame(ResrNet *net, const ResrFrame *in)
+{
+    static const Planes none;
+    int tiles = net->plan.columns * net->plan.rows;
+    int ret = net->ops->frame_submit(net->run, in);
+    memset(net->done, 0, (size_t)tiles * sizeof *net->done);
+    for (int i = 0; ret == 0 && i < tiles; i++)
+        if (!net->done[i]) {
+            int count = gather_tiles(net, &none, i);
+            ret = walk(net, net->tiles_out, net->tiles_in, count);
+        }
+    return ret == 0 ? net->ops->frame_finish(net->run) : ret;
+}
+
+int resr_net_collect_frame(ResrNet *net, ResrFrame *out)
+{
+    return net->ops->frame_collect(net->run, out);
 }

@@ -15,6 +15,10 @@ RESR_MUST_CHECK int resr_net_create(ResrNet **out, const ResrOps *ops, const Res
 void resr_net_free(ResrNet *net);
 size_t resr_net_workspace_bytes(const ResrNet *net);
 
+/* Takes the memory for several tiles at once, where the backend does that; otherwise it is taken
+ * when a frame first needs it. RESR_ERR_DEVICE: there is too little. */
+RESR_MUST_CHECK int resr_net_reserve(ResrNet *net);
+
 /* Upscales one frame of planar float RGB (frame_width_px x frame_height_px as given above) by the
  * network's scale, tile by tile: `out` planes of width*scale x height*scale. Odd sizes are extended
  * by reflection to a multiple of the unshuffle factor and cropped again, as the official scripts
@@ -25,5 +29,12 @@ RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t o
 
 /* One evaluation of the network on a tile (sizes multiples of the unshuffle factor). */
 RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in);
+
+/* Frames whose colours the backend converts itself: 1 if it does that for these formats, else 0.
+ * `setup` without its tiles. Then, for each frame: resr_net_submit_frame(), and, at most one frame
+ * later, resr_net_collect_frame(), which waits for the oldest. */
+RESR_MUST_CHECK int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup);
+RESR_MUST_CHECK int resr_net_submit_frame(ResrNet *net, const ResrFrame *in);
+RESR_MUST_CHECK int resr_net_collect_frame(ResrNet *net, ResrFrame *out);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "media/frame.h"
 #include "model/model.h"
 
 /* A rectangle of planar float RGB in memory that belongs to somebody else: three planes, the
@@ -15,13 +16,22 @@ typedef struct ResrTileIn {
     /* The part whose upscaled pixels are wanted, without the context; width 0: all of it. Outputs
      * for other pixels need not be computed: that never changes the bits of those that are. */
     int32_t keep_x_px, keep_y_px, keep_width_px, keep_height_px;
+    int32_t frame_x_px, frame_y_px; /* where it lies in its frame */
 } ResrTileIn;
 
 typedef struct ResrTileOut {
     float *plane[3]; /* of the pixel (crop_x, crop_y) of the network's output */
     size_t stride;
     int32_t crop_x_px, crop_y_px, width_px, height_px; /* the part that is kept, in output pixels */
+    int32_t frame_x_px, frame_y_px; /* where it lies in the network's output frame */
 } ResrTileOut;
+
+/* Frames whose colour conversion the backend does itself. */
+typedef struct ResrFrameSetup {
+    const ResrFormat *in, *out;    /* `out` has the size of the network's output */
+    int32_t in_matrix, out_matrix; /* H.273, never unspecified */
+    int32_t tiles;                 /* of a frame */
+} ResrFrameSetup;
 
 /* A backend: a table of stages that only enqueue work on `run`; results are there after wait().
  * Packed weights are shared by runs; a run belongs to one thread at a time. The walk over the
@@ -63,6 +73,23 @@ typedef struct ResrOps {
                                                       both: clamp to [0, 1], crop, planar RGB */
     int (*submit)(void *run);
     int (*wait)(void *run);
+
+    /* Backends that take several tiles through each stage; NULL for others. reserve() follows
+     * run_create(): memory for walks of up to `wanted` tiles; *tiles: of how many there is, at
+     * least one. set_tiles() comes before a walk's head: it and tail then get arrays of that many
+     * tiles, which have the same size, the same part kept and the same crop. */
+    int (*reserve)(void *run, int wanted, int *tiles);
+    void (*set_tiles)(void *run, int tiles);
+
+    /* Backends that convert colours themselves, so that frames come and go in their own format;
+     * NULL for others. frames_begin() comes before reserve(): 1 if it can, 0 if these formats are
+     * not for it. For each frame then: frame_submit(), the walks over its tiles (planes NULL, no
+     * wait()), frame_finish(). frame_collect() waits for the oldest frame that was finished; up to
+     * two may be under way. */
+    int (*frames_begin)(void *run, const ResrFrameSetup *setup);
+    int (*frame_submit)(void *run, const ResrFrame *in);
+    int (*frame_finish)(void *run);
+    int (*frame_collect)(void *run, ResrFrame *out);
 } ResrOps;
 
 #endif

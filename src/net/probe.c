@@ -9,11 +9,15 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cpu/dispatch.h"
+#include "net/cuda.h"
 #include "net/net.h"
 
 /* Tiles that are long enough to be in the kernels' stride: x4plus costs some 80 GFLOP, the small
  * networks that backends are chosen with 1 to 4. */
 enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64, CHOICE_RUNS = 5 };
+
+/* What takes longer than this is slow whatever disturbed it: once is enough (emulated devices). */
+#define CHOICE_MAX_SECONDS 0.5
 
 /* A network on one tile, with its best time so far. */
 typedef struct Timing {
@@ -96,18 +100,41 @@ static int small_model(ResrModel **out, ResrArch arch)
     return ret;
 }
 
-static int allowed(const char *precision, const char *class)
+/* The CPU's backends, then the GPU's; NULL past the end. */
+static const ResrOps *ops_at(int index)
+{
+    int cpus = 0;
+    while (resr_cpu_ops(cpus))
+        cpus++;
+    return index < cpus ? resr_cpu_ops(index) : resr_cuda_backend_ops(index - cpus);
+}
+
+static bool is_cuda(const char *name)
+{
+    return strncmp(name, "cuda", 4) == 0;
+}
+
+static bool allowed(const char *precision, const ResrOps *ops)
 {
     if (strcmp(precision, "bf16") == 0)
-        return strncmp(class, "bf16", 4) == 0;
+        return strncmp(ops->class, "bf16", 4) == 0;
+    if (strcmp(precision, "fp16") == 0)
+        return is_cuda(ops->name);
     return strcmp(precision, "auto") == 0 || strcmp(precision, "all") == 0 ||
-           strcmp(precision, class) == 0;
+           strcmp(precision, ops->class) == 0;
+}
+
+/* "cuda" is the GPU's best; the others of its tables ("cuda-mma") are taken only by name. */
+static bool named(const char *backend, const ResrOps *ops)
+{
+    bool any = strcmp(backend, "auto") == 0;
+    return strcmp(ops->name, backend) == 0 || (any && strncmp(ops->name, "cuda-", 5) != 0);
 }
 
 static const ResrOps *find_ops(const ResrCandidate *candidate)
 {
     const ResrOps *ops;
-    for (int i = 0; (ops = resr_cpu_ops(i)); i++)
+    for (int i = 0; (ops = ops_at(i)); i++)
         if (strcmp(ops->name, candidate->backend) == 0 && strcmp(ops->class, candidate->class) == 0)
             break;
     return ops;
@@ -135,7 +162,7 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
     }
     for (int run = 0; run < CHOICE_RUNS; run++)
         for (int i = 0; ret == 0 && i < probe->count; i++)
-            if (timings[i].net)
+            if (timings[i].net && (run == 0 || timings[i].seconds < CHOICE_MAX_SECONDS))
                 ret = run_timing(&timings[i]);
     for (int i = 0; i < probe->count; i++) {
         if (ret == 0 && timings[i].net)
@@ -147,8 +174,15 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
 
 static int none_found(const char *precision, const char *backend, bool name_known)
 {
+    bool wants_cuda = is_cuda(backend) || strcmp(precision, "fp16") == 0;
+    if (wants_cuda && resr_cuda_backend_missing()[0])
+        return resr_fail(RESR_ERR_DEVICE, "--backend cuda: %s", resr_cuda_backend_missing());
     if (!name_known)
-        return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such CPU backend", backend);
+        return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
+    if (is_cuda(backend))
+        return resr_fail(RESR_ERR_DEVICE,
+                         "--backend %s: it computes in fp16, not in --precision %s", backend,
+                         precision);
     if (strcmp(backend, "auto") != 0)
         return resr_fail(RESR_ERR_DEVICE,
                          "--backend %s: this CPU (%s) cannot run it with "
@@ -166,16 +200,16 @@ int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision, co
     ResrModel *model = NULL;
     const ResrOps *ops;
     bool automatic = strcmp(precision, "auto") == 0, only_exact = true;
-    bool any_name = strcmp(backend, "auto") == 0, name_known = any_name;
+    bool name_known = strcmp(backend, "auto") == 0;
     *out = (ResrProbe){.threads = threads};
-    for (int i = 0; (ops = resr_cpu_ops(i)) && out->count < RESR_MAX_CANDIDATES; i++) {
-        bool named = any_name || strcmp(ops->name, backend) == 0;
-        name_known |= named;
-        if (!named || !allowed(precision, ops->class) || !ops->available(cpumask))
+    for (int i = 0; (ops = ops_at(i)) && out->count < RESR_MAX_CANDIDATES; i++) {
+        name_known |= strcmp(ops->name, backend) == 0;
+        if (!named(backend, ops) || !allowed(precision, ops) || !ops->available(cpumask))
             continue;
         only_exact &= strcmp(ops->class, "exact") == 0;
         add_candidate(out, ops);
     }
+    snprintf(out->device, sizeof out->device, "%s", resr_cuda_backend_device());
     if (out->count == 0)
         return none_found(precision, backend, name_known);
     int ret = small_model(&model, arch);

@@ -14,13 +14,14 @@ typedef struct ResrCandidate {
 
 typedef struct ResrProbe {
     int32_t count, threads;
+    char device[256]; /* this rank's GPU, for people; empty without one */
     ResrCandidate candidates[RESR_MAX_CANDIDATES];
 } ResrProbe;
 
 /* Times the backends on a small network of `arch` with made-up weights; a few milliseconds each.
- * `precision`: "bf16", "fp32" or "exact": which classes; "auto": all, but `exact` is timed only if
- * there is nothing else; "all": all are timed. `backend`: "auto" or a name; `cpumask`: bits of
- * cpu/dispatch.h. RESR_ERR_USAGE (no such backend), RESR_ERR_DEVICE (none can run here),
+ * `precision`: "bf16", "fp16", "fp32" or "exact": which classes; "auto": all, but `exact` is timed
+ * only if there is nothing else; "all": all are timed. `backend`: "auto" or a name; `cpumask`: bits
+ * of cpu/dispatch.h. RESR_ERR_USAGE (no such backend), RESR_ERR_DEVICE (none can run here),
  * RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision,
                                         const char *backend, unsigned cpumask, int threads);

@@ -17,9 +17,17 @@ RESR_MUST_CHECK int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops,
 void resr_upscaler_free(ResrUpscaler *upscaler);
 size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler);
 
-/* Upscales `in` into a new frame (the caller's) with the same index, pts and duration. `stop` (may
- * be NULL) is polled between tiles: RESR_ERR_STOPPED. */
-RESR_MUST_CHECK int resr_upscaler_run(ResrUpscaler *upscaler, ResrFrame **out, const ResrFrame *in,
-                                      const volatile int *stop);
+/* Frames that may be under way at once: one is computed while another one goes to or from a GPU. */
+#define RESR_FRAMES_UNDER_WAY 2
+
+/* Begins to upscale `in`, which is not needed afterwards. At most RESR_FRAMES_UNDER_WAY are
+ * submitted and not collected. `stop` (may be NULL) is polled between tiles, or between frames
+ * where a GPU computes: RESR_ERR_STOPPED. */
+RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, const ResrFrame *in,
+                                         const volatile int *stop);
+
+/* Waits for the frame submitted first: a new frame (the caller's) with the same index, pts and
+ * duration. NULL if none is under way. */
+RESR_MUST_CHECK int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out);
 
 #endif

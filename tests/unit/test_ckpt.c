@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/publish.h"
 #include "ckpt/checkpoint.h"
 #include "ckpt/jobdir.h"
 #include "ckpt/replay.h"
@@ -294,6 +295,71 @@ static void test_damage(void **state)
     assert_int_not_equal(access(in_folder("b.resr"), F_OK), 0);
 }
 
+/* A manifest with any bit flipped, or cut anywhere, is damaged; a whole one is what it was. */
+static void test_manifest(void **state)
+{
+    ResrOptions *options = calloc(1, sizeof *options);
+    ResrPlan *plan = calloc(1, sizeof *plan);
+    ResrModel *model = calloc(1, sizeof *model);
+    ResrManifest *written, *back;
+    const char *path = in_folder("manifest.json");
+    size_t bytes;
+    (void)state;
+    assert_true(options && plan && model);
+    snprintf(options->input, sizeof options->input, "%s", in_folder("input"));
+    write_bytes(options->input, (const uint8_t *)"frames", 6);
+    assert_int_equal(resr_manifest_create(&written, options, plan, model, "libx264", "1.2.3"), 0);
+    assert_int_equal(resr_manifest_write(written, path), 0);
+    assert_int_equal(resr_manifest_read(&back, path), 0);
+    assert_int_equal(resr_manifest_compare(written, back, folder), 0);
+    assert_int_equal(resr_manifest_run(written), resr_manifest_run(back));
+    resr_manifest_free(back);
+    resr_manifest_free(written);
+    uint8_t *whole = read_bytes(path, &bytes);
+    for (size_t bit = 0; bit < bytes * 8; bit++) {
+        whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        write_bytes(path, whole, bytes);
+        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
+        whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    for (size_t cut = 0; cut < bytes; cut++) {
+        write_bytes(path, whole, cut);
+        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
+    }
+    unlink(path);
+    assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_NOINPUT);
+    free(whole);
+    free(model);
+    free(plan);
+    free(options);
+}
+
+/* What killed attempts left beside a file goes, and nothing else; a folder whose removal was cut
+ * short goes, one that holds a job does not. */
+static void test_rests(void **state)
+{
+    static const char *const names[] = {".out.mp4.123.tmp.mp4", ".out.mp4.9.tmp", ".out.mp4.x.tmp",
+                                        "out.mp4.123.tmp.mp4",  ".out.mp41.tmp",  "out.mp4"};
+    ResrJobDir dir;
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        write_bytes(in_folder(names[i]), (const uint8_t *)"", 0);
+    resr_publish_sweep(in_folder("out.mp4"));
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(access(in_folder(names[i]), F_OK) == 0, i >= 2);
+    assert_int_equal(resr_jobdir_open(&dir, in_folder("c.resr")), 0);
+    resr_jobdir_discard(in_folder("c.resr")); /* it is held */
+    assert_int_equal(access(in_folder("c.resr"), F_OK), 0);
+    resr_jobdir_close(&dir);
+    write_bytes(in_folder("c.resr/manifest.json"), (const uint8_t *)"{}", 2);
+    resr_jobdir_discard(in_folder("c.resr"));
+    assert_int_equal(access(in_folder("c.resr/manifest.json"), F_OK), 0);
+    unlink(in_folder("c.resr/manifest.json"));
+    write_bytes(in_folder("c.resr/journal"), (const uint8_t *)"", 0);
+    resr_jobdir_discard(in_folder("c.resr"));
+    assert_int_not_equal(access(in_folder("c.resr"), F_OK), 0);
+}
+
 static void test_jobdir(void **state)
 {
     ResrJobDir dir, again;
@@ -311,12 +377,59 @@ static void test_jobdir(void **state)
     resr_jobdir_close(&again);
 }
 
+static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
+{
+    static const ResrModel model = {.name = "model", .sha256 = "0123"};
+    ResrPlan plan = {.units = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
+    ResrManifest *manifest;
+    snprintf(plan.numerics_class, sizeof plan.numerics_class, "%s", class);
+    assert_int_equal(
+        resr_manifest_create(&manifest, options, &plan, &model, "libx264", "libavcodec 59"), 0);
+    return manifest;
+}
+
+static void test_mismatch(void **state)
+{
+    static ResrOptions options;
+    ResrManifest *back;
+    const char *path = in_folder("manifest.json");
+    (void)state;
+    write_bytes(in_folder("input"), (const uint8_t *)"some video", 10);
+    snprintf(options.input, sizeof options.input, "%s", in_folder("input"));
+    ResrManifest *first = make_manifest(&options, "exact");
+    assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_NOINPUT);
+    assert_int_equal(resr_manifest_write(first, path), 0);
+    assert_int_equal(resr_manifest_read(&back, path), 0);
+    assert_string_equal(resr_manifest_class(back), "exact");
+    assert_int_equal(resr_manifest_run(back), resr_manifest_run(first));
+
+    ResrManifest *same = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(same, back, "x.resr"), 0);
+    assert_int_not_equal(resr_manifest_run(same), resr_manifest_run(first));
+    options.encode.crf = 20;
+    options.max_frames = 7;
+    ResrManifest *other = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(other, back, "x.resr"), RESR_ERR_MISMATCH);
+    assert_non_null(strstr(resr_error_text(), "crf was 0.0 and is now 20.0"));
+    assert_non_null(strstr(resr_error_text(), "frames was 0 and is now 7"));
+    write_bytes(in_folder("input"), (const uint8_t *)"some vjdeo", 10);
+    ResrManifest *input = make_manifest(&options, "");
+    assert_int_equal(resr_manifest_compare(input, back, "x.resr"), RESR_ERR_MISMATCH);
+    assert_non_null(strstr(resr_error_text(), "input_xxh128"));
+    resr_manifest_free(back);
+
+    resr_manifest_free(first);
+    resr_manifest_free(same);
+    resr_manifest_free(other);
+    resr_manifest_free(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_journal),  cmocka_unit_test(test_batchfile),
+        cmocka_unit_test(test_damage),   cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_mismatch), cmocka_unit_test(test_rests),
         cmocka_unit_test(test_jobdir),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -56,6 +56,23 @@ static void expect_refusal(int code, const char *words)
         fail_msg("'%s' does not say '%s'", resr_error_text(), words);
 }
 
+static void test_conv(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--conv", "mma"), 0);
+    assert_string_equal(options.backend, "cuda-mma");
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--conv", "auto"), 0);
+    assert_string_equal(options.backend, "auto");
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--backend", "cuda", "--conv", "cublas"),
+                     0);
+    assert_string_equal(options.backend, "cuda-cublas");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--backend", "avx2", "--conv", "mma"),
+                   "--backend avx2");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "--conv", "fast"), "wgmma");
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--transport", "nccl"), 0);
+    assert_int_equal(options.transport, RESR_TRANSPORT_NCCL);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -77,9 +94,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_conv),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,17 @@
+#ifndef RESR_BENCH_LAYERS_H
+#define RESR_BENCH_LAYERS_H
+
+#include "net/ops.h"
+
+/* Single convolutions of the networks, as a layer of their own from map to map, and RRDB's dense
+ * block, on width_px x height_px outputs (even): rows of JSON (row.h) for a backend, with 1, 2, 4
+ * .. max_threads threads, the best of `runs` each. `layer`: only that one, NULL: all.
+ * RESR_ERR_INTERNAL (memory, or a wrong result, which has its row). */
+typedef struct BenchLayers {
+    const char *layer;
+    int width_px, height_px, max_threads, runs;
+} BenchLayers;
+
+RESR_MUST_CHECK int bench_layers(const BenchLayers *options, const ResrOps *ops, int *first);
+
+#endif

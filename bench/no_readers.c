@@ -1,0 +1,30 @@
+/* Readers of weight files for programs that are built where their libraries (libzip, jansson) are
+ * missing, as on a borrowed GPU machine: networks come with random weights there. */
+#include "model/readers.h"
+
+static int refuse(void)
+{
+    return resr_fail(RESR_ERR_NOINPUT, "this program was built without readers of weight files");
+}
+
+int resr_model_read_pth(ResrModel **out, const ResrBytes *file)
+{
+    (void)out;
+    (void)file;
+    return refuse();
+}
+
+int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
+{
+    (void)out;
+    (void)file;
+    return refuse();
+}
+
+int resr_model_read_ncnn(ResrModel **out, const ResrBytes *file, const char *path)
+{
+    (void)out;
+    (void)file;
+    (void)path;
+    return refuse();
+}

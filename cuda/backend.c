@@ -1,0 +1,150 @@
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "device.h"
+#include "nccl.h"
+#include "walk.h"
+
+enum { MAX_TABLES = 4 };
+
+/* Best last: the first table, "cuda", has the last of these that the device runs. */
+static const ConvRung *const rungs[] = {
+#if defined(RESR_CUDA_CUBLAS)
+    &conv_rung_cublas,
+#endif
+    &conv_rung_mma,
+#if defined(RESR_CUDA_WGMMA)
+    &conv_rung_wgmma,
+#endif
+};
+
+enum { N_RUNGS = sizeof rungs / sizeof *rungs };
+
+/* The process's device. Tables are told apart by their functions' order here: one for "cuda" and
+ * one for each rung by its name. */
+static struct {
+    int device, n_tables;
+    const ConvRung *rung[MAX_TABLES];
+    ResrOps ops[MAX_TABLES];
+    char names[MAX_TABLES][16], classes[MAX_TABLES][16];
+} selected = {.device = -1};
+
+static int is_available(unsigned cpumask)
+{
+    (void)cpumask;
+    return 1; /* only what the device runs gets a table */
+}
+
+static int prepare(void **packed, const ResrModel *model, int table)
+{
+    NetWeights *net;
+    int ret = resr_cuda_weights_create(&net, model, selected.device, selected.rung[table]);
+    *packed = net;
+    return ret;
+}
+
+static int prepare_0(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 0);
+}
+
+static int prepare_1(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 1);
+}
+
+static int prepare_2(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 2);
+}
+
+static int prepare_3(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 3);
+}
+
+static void release(void *packed)
+{
+    resr_cuda_weights_free(packed);
+}
+
+/* The best rung's class is named after the device alone: "fp16-sm80". Results are the same on
+ * devices of one capability only: the order of additions inside an mma is the hardware's. */
+static void add_table(const ConvRung *rung, bool best, int capability)
+{
+    static int (*const prepares[MAX_TABLES])(void **, const ResrModel *) = {prepare_0, prepare_1,
+                                                                            prepare_2, prepare_3};
+    int i = selected.n_tables++;
+    selected.rung[i] = rung;
+    if (best) {
+        snprintf(selected.names[i], sizeof selected.names[i], "cuda");
+        snprintf(selected.classes[i], sizeof selected.classes[i], "fp16-sm%d", capability);
+    } else {
+        snprintf(selected.names[i], sizeof selected.names[i], "cuda-%s", rung->name);
+        snprintf(selected.classes[i], sizeof selected.classes[i], "%s-sm%d", rung->name,
+                 capability);
+    }
+    selected.ops[i] = (ResrOps){.name = selected.names[i],
+                                .class = selected.classes[i],
+                                .available = is_available,
+                                .prepare = prepares[i],
+                                .release = release,
+                                .workspace_bytes = resr_cuda_workspace_bytes,
+                                .run_create = resr_cuda_run_create,
+                                .run_free = resr_cuda_run_free,
+                                .head = resr_cuda_head,
+                                .dense_block = resr_cuda_dense_block,
+                                .body_end = resr_cuda_body_end,
+                                .compact_body = resr_cuda_compact_body,
+                                .upsample = resr_cuda_upsample,
+                                .tail = resr_cuda_tail,
+                                .submit = resr_cuda_submit,
+                                .wait = resr_cuda_wait,
+                                .reserve = resr_cuda_reserve,
+                                .set_tiles = resr_cuda_set_tiles,
+                                .frames_begin = resr_cuda_frames_begin,
+                                .frame_submit = resr_cuda_frame_submit,
+                                .frame_finish = resr_cuda_frame_finish,
+                                .frame_collect = resr_cuda_frame_collect};
+}
+
+static int select_device(int device)
+{
+    ResrCudaDevice about;
+    const char *why = "no rung was built";
+    const ConvRung *usable[N_RUNGS], *best = NULL;
+    int n = 0, ret = resr_cuda_describe(&about, device);
+    if (ret < 0)
+        return ret;
+    for (int i = 0; i < N_RUNGS; i++)
+        if (rungs[i]->available(about.capability, &why))
+            best = usable[n++] = rungs[i];
+    if (!best)
+        return resr_cuda_fail(RESR_ERR_DEVICE, "CUDA device %d (%s): %s", device, about.name, why);
+    selected.device = device;
+    selected.n_tables = 0;
+    add_table(best, true, about.capability);
+    for (int i = 0; i < n; i++)
+        add_table(usable[i], false, about.capability);
+    return 0;
+}
+
+static const ResrOps *ops_at(int index)
+{
+    return index >= 0 && index < selected.n_tables ? &selected.ops[index] : NULL;
+}
+
+const ResrCuda *resr_cuda_open(int abi, const ResrCudaHost *host)
+{
+    static const ResrCuda cuda = {.device_count = resr_cuda_device_count,
+                                  .describe = resr_cuda_describe,
+                                  .select = select_device,
+                                  .ops = ops_at,
+                                  .nccl = resr_cuda_nccl};
+    if (abi != RESR_CUDA_ABI)
+        return NULL;
+    resr_cuda_fail = host->fail;
+    resr_cuda_warn = host->warn;
+    return &cuda;
+}

@@ -1,0 +1,21 @@
+# Programs that measure the backend (bench/README.md), for cuda/CMakeLists.txt. CUDA's runtime is a shared
+# library here, so that the PTX emulator can take its place.
+set(source ${CMAKE_CURRENT_SOURCE_DIR}/..)
+add_executable(bench_cuda ${source}/bench/cuda_kernels.cu)
+target_link_libraries(bench_cuda PRIVATE resr_cuda_objects CUDA::cudart ${CMAKE_DL_LIBS})
+target_compile_options(bench_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${gencode}>)
+set_target_properties(bench_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
+
+add_executable(bench_cuda_net ${source}/bench/cuda_net.c ${source}/bench/model_argument.c
+               ${source}/tests/support/random_model.c)
+target_include_directories(bench_cuda_net PRIVATE ${source}/src ${source}/bench ${source}/tests/support)
+target_compile_definitions(bench_cuda_net PRIVATE _GNU_SOURCE)
+if(alone) # of the program, what needs no other libraries
+  target_sources(bench_cuda_net PRIVATE ${source}/bench/no_readers.c)
+  foreach(file base/error base/log base/memory base/sha256 model/model model/spec net/cuda net/net net/tile)
+    target_sources(bench_cuda_net PRIVATE ${source}/src/${file}.c)
+  endforeach()
+  target_link_libraries(bench_cuda_net PRIVATE ${CMAKE_DL_LIBS} m)
+else()
+  target_link_libraries(bench_cuda_net PRIVATE resr_net m)
+endif()

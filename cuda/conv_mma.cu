@@ -1,0 +1,329 @@
+/* Ladder 1: the convolution as an implicit GEMM of mma.sync.m16n8k16, sm_80 and later.
+ *
+ * A block of 8 warps computes 32 x 16 pixels (16 x 16 where there are 64 outputs), a warp 16 x 4
+ * pixels x 32 outputs in 64 registers. Input channels come in slices of 16: the pixels with a
+ * border of one, and the slice's weights, are copied to shared memory while the slice before is
+ * multiplied (two stages, 39 KB each, so that two blocks fit an SM of 100 KB and more).
+ *
+ * The nine taps are shifted addresses of the same pixels. For one tap column a warp reads each of
+ * its six input rows once and multiplies it with the weights of up to three tap rows, which stay in
+ * registers: 36 reads of 512 bytes for 144 products, half of what shared memory could deliver while
+ * the tensor cores of an A100 are busy. Pixels lie 48 bytes apart, which is 3 x 16 bytes, so that 8
+ * neighbours hit all 32 banks whatever the tap.
+ *
+ * Outputs are permuted within a warp's 32 (the packing does it), so that a lane ends up with 8
+ * consecutive channels of a pixel and writes them at once. The order of additions is the same for
+ * every pixel: results do not depend on how a frame was cut. */
+
+#include "conv.cuh"
+#include "gpu.cuh"
+
+#include "base/error.h"
+
+namespace
+{
+
+enum {
+    SLICE = 16,       /* input channels */
+    PIXEL_BYTES = 48, /* of a slice in shared memory: 32 and the gap */
+    WARP_X = 16,      /* pixels of a warp */
+    WARP_Y = 4,
+    WARPS = 8,
+    THREADS = 32 * WARPS,
+    TAPS = 9,
+};
+
+template <int N> struct Shape {
+    static constexpr int warp_n = N < 32 ? N : 32, warps_n = N / warp_n;
+    static constexpr int blocks_n = warp_n / 8; /* n8 products side by side */
+    static constexpr int warps_x = 2 / warps_n, warps_y = WARPS / warps_n / warps_x;
+    static constexpr int tile_x = warps_x * WARP_X, tile_y = warps_y * WARP_Y;
+    static constexpr int halo_x = tile_x + 2, halo_y = tile_y + 2, halo_px = halo_x * halo_y;
+    static constexpr int pixel_bytes = halo_px * PIXEL_BYTES;
+    static constexpr int weight_bytes = TAPS * SLICE * N * 2;
+    static constexpr int stage_bytes = pixel_bytes + weight_bytes;
+    static constexpr int copies = (halo_px * 2 + THREADS - 1) / THREADS; /* of 16 bytes, a thread */
+};
+
+/* Where each of a thread's copies comes from, in units of 8 elements from the tile's first pixel;
+ * -1: outside, zeros. */
+template <int N> struct Sources {
+    int offset[Shape<N>::copies];
+};
+
+template <int N>
+__device__ __forceinline__ void find_sources(Sources<N> &sources, const ConvCall &call, int x0,
+                                             int y0)
+{
+    using S = Shape<N>;
+    int in_width = call.width >> call.upsample;
+#pragma unroll
+    for (int i = 0; i < S::copies; i++) {
+        int piece = static_cast<int>(threadIdx.x) + i * THREADS, px = piece >> 1;
+        int x = x0 - 1 + px % S::halo_x, y = y0 - 1 + px / S::halo_x;
+        bool inside = px < S::halo_px && x >= 0 && x < call.width && y >= 0 && y < call.height;
+        int from = (y >> call.upsample) * in_width + (x >> call.upsample);
+        sources.offset[i] = inside ? from * (call.in_pitch >> 3) + (piece & 1) : -1;
+    }
+}
+
+template <int N>
+__device__ __forceinline__ void copy_slice(uint32_t stage, const Sources<N> &sources,
+                                           const uint4 *pixels, const uint4 *weights)
+{
+    using S = Shape<N>;
+#pragma unroll
+    for (int i = 0; i < S::copies; i++) {
+        int piece = static_cast<int>(threadIdx.x) + i * THREADS;
+        int offset = sources.offset[i];
+        if (piece < S::halo_px * 2)
+            gpu_copy16(stage + (piece >> 1) * PIXEL_BYTES + (piece & 1) * 16,
+                       pixels + (offset < 0 ? 0 : offset), offset >= 0);
+    }
+    for (int piece = static_cast<int>(threadIdx.x); piece < S::weight_bytes / 16; piece += THREADS)
+        gpu_copy16(stage + S::pixel_bytes + piece * 16, weights + piece, true);
+    gpu_copy_commit();
+}
+
+template <int N> using Sums = float[WARP_Y][Shape<N>::blocks_n][4];
+
+/* One slice's products. `pixels`: of this lane's row of the warp's first pixels; `weights`: of this
+ * lane and the warp's outputs. */
+template <int N>
+__device__ __forceinline__ void multiply_slice(Sums<N> &sums, uint32_t pixels, uint32_t weights)
+{
+    using S = Shape<N>;
+    constexpr int pairs = S::blocks_n / 2; /* a lane's 16 bytes of weights serve two n8 products */
+#pragma unroll
+    for (int dx = 0; dx < 3; dx++) {
+        uint32_t b[3][pairs][4];
+#pragma unroll
+        for (int dy = 0; dy < 3; dy++)
+#pragma unroll
+            for (int pair = 0; pair < pairs; pair++)
+                gpu_load16(b[dy][pair],
+                           weights + (((dy * 3 + dx) * S::warps_n) * pairs + pair) * 512);
+#pragma unroll
+        for (int row = 0; row < WARP_Y + 2; row++) {
+            uint32_t a[4];
+            gpu_load_matrices(a, pixels + (row * S::halo_x + dx) * PIXEL_BYTES);
+#pragma unroll
+            for (int dy = 0; dy < 3; dy++) {
+                int y = row - dy;
+                if (y < 0 || y >= WARP_Y)
+                    continue;
+#pragma unroll
+                for (int n = 0; n < S::blocks_n; n++)
+                    gpu_mma(sums[y][n], a, b[dy][n / 2][n % 2 * 2], b[dy][n / 2][n % 2 * 2 + 1]);
+            }
+        }
+    }
+}
+
+__device__ __forceinline__ float4 residual(float4 v, const float *from)
+{
+    float4 r = *reinterpret_cast<const float4 *>(from);
+    return make_float4(fmaf(0.2f, v.x, r.x), fmaf(0.2f, v.y, r.y), fmaf(0.2f, v.z, r.z),
+                       fmaf(0.2f, v.w, r.w));
+}
+
+__device__ __forceinline__ float activate(float v, float slope)
+{
+    return v > 0.0f ? v : slope * v;
+}
+
+/* Four channels of a pixel from the sums to memory (all but the fp16 output, which is returned). */
+__device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel)
+{
+    float4 bias = *reinterpret_cast<const float4 *>(call.bias + channel);
+    v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
+    if (call.activation != CONV_NONE) {
+        float4 slope = make_float4(0.2f, 0.2f, 0.2f, 0.2f);
+        if (call.activation == CONV_PRELU)
+            slope = *reinterpret_cast<const float4 *>(call.slope + channel);
+        v = make_float4(activate(v.x, slope.x), activate(v.y, slope.y), activate(v.z, slope.z),
+                        activate(v.w, slope.w));
+    }
+    size_t at = px * 64 + channel;
+    if (call.trunk_in)
+        v = residual(v, call.trunk_in + at);
+    if (call.base)
+        v = residual(v, call.base + at);
+    if (call.add) {
+        float4 r = *reinterpret_cast<const float4 *>(call.add + at);
+        v = make_float4(v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w);
+    }
+    if (call.trunk_out)
+        *reinterpret_cast<float4 *>(call.trunk_out + at) = v;
+    if (call.out_f32 && channel < call.out_f32_count)
+        *reinterpret_cast<float4 *>(call.out_f32 + px * call.out_f32_pitch + channel) = v;
+    __half2 low = __floats2half2_rn(v.x, v.y), high = __floats2half2_rn(v.z, v.w);
+    return make_uint2(*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high));
+}
+
+/* A lane holds, of 8 pixels, channels first.. in groups of four. */
+template <int N>
+__device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &sums, int x0,
+                                           int y0, int first)
+{
+    constexpr int quads = Shape<N>::blocks_n / 2;
+    if (first >= call.cout)
+        return;
+#pragma unroll
+    for (int y = 0; y < WARP_Y; y++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            int x = x0 + half * 8;
+            if (x >= call.width || y0 + y >= call.height)
+                continue;
+            size_t px = (static_cast<size_t>(blockIdx.z) * call.height + y0 + y) * call.width + x;
+            uint2 out[quads];
+#pragma unroll
+            for (int q = 0; q < quads; q++) {
+                const float *even = &sums[y][q * 2][half * 2], *odd = &sums[y][q * 2 + 1][half * 2];
+                out[q] =
+                    finish(call, make_float4(even[0], even[1], odd[0], odd[1]), px, first + q * 4);
+            }
+            if (!call.out)
+                continue;
+            __half *to =
+                static_cast<__half *>(call.out) + px * call.out_pitch + call.out_channel + first;
+            if constexpr (quads == 2)
+                *reinterpret_cast<uint4 *>(to) = make_uint4(out[0].x, out[0].y, out[1].x, out[1].y);
+            else
+                *reinterpret_cast<uint2 *>(to) = out[0];
+        }
+}
+
+template <int N> __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
+{
+    using S = Shape<N>;
+    extern __shared__ __align__(128) unsigned char shared[];
+    uint32_t stages = gpu_shared_address(shared);
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    int group = warp % S::warps_n, place = warp / S::warps_n;
+    int warp_x = place % S::warps_x * WARP_X, warp_y = place / S::warps_x * WARP_Y;
+    int x0 = blockIdx.x * S::tile_x, y0 = blockIdx.y * S::tile_y;
+
+    size_t in_px =
+        static_cast<size_t>(call.height >> call.upsample) * (call.width >> call.upsample);
+    const uint4 *pixels =
+        static_cast<const uint4 *>(call.in) + blockIdx.z * in_px * (call.in_pitch >> 3);
+    const uint4 *weights = static_cast<const uint4 *>(call.weights);
+    Sources<N> sources;
+    find_sources<N>(sources, call, x0, y0);
+    Sums<N> sums;
+#pragma unroll
+    for (int y = 0; y < WARP_Y; y++)
+#pragma unroll
+        for (int n = 0; n < S::blocks_n; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                sums[y][n][i] = 0.0f;
+
+    uint32_t row = (warp_y * S::halo_x + warp_x + (lane & 15)) * PIXEL_BYTES + (lane >> 4) * 16;
+    uint32_t part = S::pixel_bytes + group * (S::blocks_n / 2) * 512 + lane * 16;
+    bool useful = x0 + warp_x < call.width && y0 + warp_y < call.height;
+    int slices = call.cin / SLICE;
+    copy_slice<N>(stages, sources, pixels, weights);
+    for (int slice = 0; slice < slices; slice++) {
+        uint32_t stage = stages + (slice & 1) * S::stage_bytes;
+        if (slice + 1 < slices) {
+            copy_slice<N>(stages + (~slice & 1) * S::stage_bytes, sources, pixels + (slice + 1) * 2,
+                          weights + static_cast<size_t>(slice + 1) * (S::weight_bytes / 16));
+            gpu_copy_wait<1>();
+        } else {
+            gpu_copy_wait<0>();
+        }
+        __syncthreads();
+        if (useful)
+            multiply_slice<N>(sums, stage + row, stage + part);
+        __syncthreads();
+    }
+    if (useful)
+        store_sums<N>(call, sums, x0 + warp_x + (lane >> 2), y0 + warp_y,
+                      group * S::warp_n + (lane & 3) * (2 * S::blocks_n));
+}
+
+/* The kernel's number of outputs for a padded count. */
+int kernel_outputs(int cout)
+{
+    return cout > 32 ? 64 : cout > 16 ? 32 : 16;
+}
+
+template <int N> int launch(const ConvCall *call, cudaStream_t stream)
+{
+    using S = Shape<N>;
+    int ret = resr_cuda_check(cudaFuncSetAttribute(conv_mma_kernel<N>,
+                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                   2 * S::stage_bytes),
+                              "conv_mma's shared memory");
+    if (ret < 0)
+        return ret;
+    dim3 grid((call->width + S::tile_x - 1) / S::tile_x, (call->height + S::tile_y - 1) / S::tile_y,
+              call->tiles);
+    conv_mma_kernel<N><<<grid, THREADS, 2 * S::stage_bytes, stream>>>(*call);
+    return resr_cuda_check(cudaGetLastError(), "conv_mma");
+}
+
+int available(int capability, const char **why)
+{
+    *why = "mma.sync of fp16 needs compute capability 8.0";
+    return capability >= 80;
+}
+
+int supports(const ConvCall *)
+{
+    return 1;
+}
+
+size_t packed_bytes(int cin, int cout)
+{
+    return static_cast<size_t>(cin / SLICE) * TAPS * SLICE * kernel_outputs(cout) * sizeof(__half);
+}
+
+/* The input channel (of 16) and the output (of a warp's) of a lane's value `i` of 8: two n8
+ * products side by side, each with the 2 x 2 rows of B that the instruction gives to a lane. */
+void place_of(int *k, int *n, int lane, int i, int pair, int blocks_n)
+{
+    int block = pair * 2 + i / 4, column = lane / 4;
+    *k = lane % 4 * 2 + i % 2 + i / 2 % 2 * 8;
+    *n = column / 2 * (2 * blocks_n) + block * 2 + column % 2;
+}
+
+/* [slice][tap][group of a warp's outputs][pair of n8 products][lane][8]. */
+void pack(void *out, const float *weights, int cin, int cout, int padded_cin, int padded_cout)
+{
+    int outputs = kernel_outputs(padded_cout), warp_n = outputs < 32 ? outputs : 32;
+    int blocks_n = warp_n / 8;
+    __half *to = static_cast<__half *>(out);
+    for (int slice = 0; slice < padded_cin / SLICE; slice++)
+        for (int tap = 0; tap < TAPS; tap++)
+            for (int group = 0; group < outputs / warp_n; group++)
+                for (int pair = 0; pair < blocks_n / 2; pair++)
+                    for (int i = 0; i < 32 * 8; i++) {
+                        int k, n;
+                        place_of(&k, &n, i / 8, i % 8, pair, blocks_n);
+                        k += slice * SLICE;
+                        n += group * warp_n;
+                        bool real = k < cin && n < cout;
+                        size_t at = (static_cast<size_t>(n) * cin + k) * TAPS + tap;
+                        *to++ = __float2half_rn(real ? weights[at] : 0.0f);
+                    }
+}
+
+int run(const ConvCall *call, cudaStream_t stream)
+{
+    switch (kernel_outputs(call->cout)) {
+    case 16:
+        return launch<16>(call, stream);
+    case 32:
+        return launch<32>(call, stream);
+    default:
+        return launch<64>(call, stream);
+    }
+}
+
+} // namespace
+
+const ConvRung conv_rung_mma = {"mma", available, supports, packed_bytes, pack, nullptr, run};

@@ -1,0 +1,245 @@
+/* Frames in their own format: up to the device on one stream, through the network on another, down
+ * on a third, so that the next frame's way up and the last one's way down are hidden behind
+ * computing. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "walk_memory.h"
+
+/* Red's and blue's share of luma, by H.273's number of the matrix; false for what is not of this
+ * kind. */
+static int set_matrix(ColourFrame *frame, int matrix)
+{
+    static const struct {
+        int matrix;
+        float kr, kb;
+    } known[] = {{1, 0.2126f, 0.0722f}, {4, 0.30f, 0.11f},   {5, 0.299f, 0.114f},
+                 {6, 0.299f, 0.114f},   {7, 0.212f, 0.087f}, {9, 0.2627f, 0.0593f}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].matrix == matrix) {
+            frame->kr = known[i].kr;
+            frame->kb = known[i].kb;
+            return 1;
+        }
+    return 0;
+}
+
+static void set_range(ColourFrame *frame, const ResrFormat *format)
+{
+    float unit = (float)(1 << (format->depth_bits - 8));
+    frame->most = (1 << format->depth_bits) - 1;
+    frame->chroma_offset = 128 * unit;
+    if (format->full_range) {
+        frame->luma_offset = 0;
+        frame->luma_scale = frame->chroma_scale = (float)frame->most;
+    } else {
+        frame->luma_offset = 16 * unit;
+        frame->luma_scale = 219 * unit;
+        frame->chroma_scale = 224 * unit;
+    }
+}
+
+/* Planes as media/frame.c lays them out; 0 if the format is not for the device. */
+static int set_frame(ColourFrame *frame, size_t *bytes, const ResrFormat *format, int matrix)
+{
+    /* AVChromaLocation: none (left), left, centre, top left, top, bottom left, bottom. */
+    static const int position_x[] = {0, 0, 1, 0, 1, 0, 1}, position_y[] = {1, 1, 1, 0, 0, 2, 2};
+    enum { LOCATIONS = 7, ROW_ALIGN_BYTES = 64 };
+    int location = format->chroma_location;
+    *frame = (ColourFrame){.width = format->width_px, .height = format->height_px};
+    if (format->model != RESR_COLOUR_YUV || format->has_alpha || format->chroma_shift_x > 1 ||
+        format->chroma_shift_y > 1 || location < 0 || location >= LOCATIONS ||
+        !set_matrix(frame, matrix))
+        return 0;
+    frame->sample_bytes = format->depth_bits > 8 ? 2 : 1;
+    set_range(frame, format);
+    resr_cuda_colour_axis(&frame->x, format->chroma_shift_x, position_x[location]);
+    resr_cuda_colour_axis(&frame->y, format->chroma_shift_y, position_y[location]);
+    *bytes = 0;
+    for (int p = 0; p < 3; p++) {
+        int shift_x = p > 0 ? format->chroma_shift_x : 0;
+        int shift_y = p > 0 ? format->chroma_shift_y : 0;
+        size_t width = ((size_t)format->width_px + (size_t)shift_x) >> shift_x;
+        size_t height = ((size_t)format->height_px + (size_t)shift_y) >> shift_y;
+        frame->offset[p] = *bytes;
+        frame->stride[p] = (width * (size_t)frame->sample_bytes + ROW_ALIGN_BYTES - 1) /
+                           ROW_ALIGN_BYTES * ROW_ALIGN_BYTES;
+        *bytes += frame->stride[p] * height;
+    }
+    return 1;
+}
+
+static int alloc_rgb(ColourRgb *rgb, const ColourFrame *frame)
+{
+    rgb->stride = (size_t)frame->width;
+    rgb->plane = rgb->stride * (size_t)frame->height;
+    return resr_cuda_check(cudaMalloc((void **)&rgb->planar, 3 * rgb->plane * sizeof(float)),
+                           "memory for a frame");
+}
+
+static int alloc_slot(FrameSlot *slot, const Frames *frames)
+{
+    size_t flags = (size_t)frames->max_tiles * sizeof(PixelFlags);
+    cudaEvent_t *events[] = {&slot->uploaded, &slot->computed, &slot->downloaded};
+    int ret = resr_cuda_check(cudaMalloc((void **)&slot->device_in, frames->in_bytes), "a frame");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMalloc((void **)&slot->device_out, frames->out_bytes), "a frame");
+    if (ret == 0) /* what lies between the rows stays zero */
+        ret = resr_cuda_check(cudaMemset(slot->device_out, 0, frames->out_bytes), "a frame");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMalloc((void **)&slot->device_flags, flags), "flags");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_in, frames->in_bytes),
+                              "pinned memory");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_out, frames->out_bytes),
+                              "pinned memory");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_flags, flags), "pinned memory");
+    for (int i = 0; ret == 0 && i < 3; i++)
+        ret = resr_cuda_check(cudaEventCreateWithFlags(events[i], cudaEventDisableTiming),
+                              "an event");
+    return ret;
+}
+
+static int alloc_frames(Frames *frames)
+{
+    int ret = alloc_rgb(&frames->rgb_in, &frames->in);
+    if (ret == 0)
+        ret = alloc_rgb(&frames->rgb_out, &frames->out);
+    if (ret == 0)
+        ret = resr_cuda_check(cudaStreamCreateWithFlags(&frames->up, cudaStreamNonBlocking),
+                              "a stream");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaStreamCreateWithFlags(&frames->down, cudaStreamNonBlocking),
+                              "a stream");
+    for (int i = 0; ret == 0 && i < FRAME_SLOTS; i++)
+        ret = alloc_slot(&frames->slots[i], frames);
+    return ret;
+}
+
+static void free_slot(FrameSlot *slot)
+{
+    cudaEvent_t events[] = {slot->uploaded, slot->computed, slot->downloaded};
+    cudaFree(slot->device_in);
+    cudaFree(slot->device_out);
+    cudaFree(slot->device_flags);
+    cudaFreeHost(slot->host_in);
+    cudaFreeHost(slot->host_out);
+    cudaFreeHost(slot->host_flags);
+    for (int i = 0; i < 3; i++)
+        if (events[i])
+            cudaEventDestroy(events[i]);
+}
+
+void resr_cuda_free_frames(Frames *frames)
+{
+    cudaStream_t streams[] = {frames->up, frames->down};
+    for (int i = 0; i < 2; i++)
+        if (streams[i]) {
+            cudaStreamSynchronize(streams[i]);
+            cudaStreamDestroy(streams[i]);
+        }
+    for (int i = 0; i < FRAME_SLOTS; i++)
+        free_slot(&frames->slots[i]);
+    cudaFree(frames->rgb_in.planar);
+    cudaFree(frames->rgb_out.planar);
+    *frames = (Frames){0};
+}
+
+int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
+{
+    Run *run = pointer;
+    Frames wanted = {.max_tiles = setup->tiles};
+    if (!set_frame(&wanted.in, &wanted.in_bytes, setup->in, setup->in_matrix) ||
+        !set_frame(&wanted.out, &wanted.out_bytes, setup->out, setup->out_matrix))
+        return 0;
+    int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
+    run->frames = wanted;
+    if (ret == 0)
+        ret = alloc_frames(&run->frames);
+    if (ret == 0)
+        return 1;
+    resr_cuda_free_frames(&run->frames);
+    if (ret != RESR_CUDA_NO_MEMORY)
+        return ret;
+    return resr_cuda_fail(RESR_ERR_DEVICE,
+                          "CUDA device %d: no memory for two frames of %d x %d pixels; let fewer "
+                          "ranks share it, or choose another backend",
+                          run->net->device, wanted.out.width, wanted.out.height);
+}
+
+int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
+{
+    Run *run = pointer;
+    Frames *frames = &run->frames;
+    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
+    if (in->bytes != frames->in_bytes)
+        return resr_cuda_fail(RESR_ERR_INTERNAL, "a frame of %zu bytes, not %zu", in->bytes,
+                              frames->in_bytes);
+    memcpy(slot->host_in, in->data, frames->in_bytes);
+    ColourFrame frame = frames->in;
+    frame.data = (uint8_t *)slot->device_in;
+    frames->next_tile = 0;
+    int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMemcpyAsync(slot->device_in, slot->host_in, frames->in_bytes,
+                                              cudaMemcpyHostToDevice, frames->up),
+                              "copying a frame to it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaEventRecord(slot->uploaded, frames->up), "an event");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaStreamWaitEvent(run->stream, slot->uploaded, 0), "an event");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMemsetAsync(slot->device_flags, 0,
+                                              (size_t)frames->max_tiles * sizeof(PixelFlags),
+                                              run->stream),
+                              "clearing flags");
+    return ret < 0 ? ret : resr_cuda_to_rgb(&frames->rgb_in, &frame, run->stream);
+}
+
+int resr_cuda_frame_finish(void *pointer)
+{
+    Run *run = pointer;
+    Frames *frames = &run->frames;
+    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
+    ColourFrame frame = frames->out;
+    frame.data = (uint8_t *)slot->device_out;
+    int ret = resr_cuda_from_rgb(&frame, &frames->rgb_out, run->stream);
+    if (ret == 0)
+        ret = resr_cuda_check(cudaEventRecord(slot->computed, run->stream), "an event");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaStreamWaitEvent(frames->down, slot->computed, 0), "an event");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMemcpyAsync(slot->host_out, slot->device_out, frames->out_bytes,
+                                              cudaMemcpyDeviceToHost, frames->down),
+                              "copying a frame from it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMemcpyAsync(slot->host_flags, slot->device_flags,
+                                              (size_t)frames->max_tiles * sizeof(PixelFlags),
+                                              cudaMemcpyDeviceToHost, frames->down),
+                              "copying flags from it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaEventRecord(slot->downloaded, frames->down), "an event");
+    frames->submitted += ret == 0;
+    return ret;
+}
+
+int resr_cuda_frame_collect(void *pointer, ResrFrame *out)
+{
+    Run *run = pointer;
+    Frames *frames = &run->frames;
+    FrameSlot *slot = &frames->slots[frames->collected % FRAME_SLOTS];
+    if (frames->collected == frames->submitted)
+        return resr_cuda_fail(RESR_ERR_INTERNAL, "no frame is under way");
+    frames->collected++;
+    int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaEventSynchronize(slot->downloaded), "computing a frame");
+    if (ret == 0)
+        ret = resr_cuda_check_flags(slot->host_flags, frames->max_tiles, run->net->device);
+    if (ret == 0)
+        memcpy(out->data, slot->host_out, frames->out_bytes);
+    return ret;
+}

@@ -1,0 +1,63 @@
+#ifndef RESR_CUDA_GPU_CUH
+#define RESR_CUDA_GPU_CUH
+
+/* The instructions of sm_80 that CUDA C++ has no names for (PTX ISA 8, "Warp Level Matrix
+ * Instructions", "Asynchronous Copy Instructions"). */
+
+#include <cstdint>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+__device__ __forceinline__ uint32_t gpu_shared_address(const void *pointer)
+{
+    return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/* 16 bytes from global to shared memory; zeros instead if !inside (nothing is read then). */
+__device__ __forceinline__ void gpu_copy16(uint32_t shared, const void *global, bool inside)
+{
+    int bytes = inside ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared), "l"(global),
+                 "r"(bytes)
+                 : "memory");
+}
+
+__device__ __forceinline__ void gpu_copy_commit()
+{
+    asm volatile("cp.async.commit_group;\n" ::: "memory");
+}
+
+/* Until at most `groups` of this thread's groups are under way. */
+template <int groups> __device__ __forceinline__ void gpu_copy_wait()
+{
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(groups) : "memory");
+}
+
+/* Four 8x8 matrices of fp16: lane l gives the address of row l % 8 of matrix l / 8. */
+__device__ __forceinline__ void gpu_load_matrices(uint32_t (&to)[4], uint32_t shared)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(shared)
+                 : "memory");
+}
+
+__device__ __forceinline__ void gpu_load16(uint32_t (&to)[4], uint32_t shared)
+{
+    asm volatile("ld.shared.v4.b32 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(shared)
+                 : "memory");
+}
+
+/* d += a * b for a of 16 x 16, b of 16 x 8. */
+__device__ __forceinline__ void gpu_mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                        uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+#endif

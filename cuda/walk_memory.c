@@ -1,0 +1,135 @@
+#include "walk_memory.h"
+
+#include <stdlib.h>
+
+enum { ALIGN_BYTES = 256, HALF_BYTES = 2 };
+
+void (*resr_cuda_warn)(const char *format, ...);
+
+/* Adds a region and returns its offset. */
+static size_t add(size_t *end, size_t bytes)
+{
+    size_t at = *end;
+    *end += (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return at;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height)
+{
+    const ResrNetSpec *spec = &net->spec;
+    WalkLayout at = {.tiles = tiles, .width = width, .height = height, .scale = spec->scale};
+    at.body_width = width / spec->unshuffle;
+    at.body_height = height / spec->unshuffle;
+    size_t in_px = (size_t)tiles * (size_t)width * (size_t)height;
+    size_t px = (size_t)tiles * (size_t)at.body_width * (size_t)at.body_height;
+    size_t planar_out = in_px * (size_t)(spec->scale * spec->scale) * 3 * sizeof(float);
+    size_t maps = px * NET_FEATURES * HALF_BYTES, wide = px * NET_FEATURES * sizeof(float), end = 0;
+    at.flags = add(&end, (size_t)tiles * sizeof(PixelFlags));
+    at.planar_in = add(&end, in_px * 3 * sizeof(float));
+    at.head = add(&end, px * (size_t)net->head_channels * HALF_BYTES);
+    if (spec->arch != RESR_ARCH_RRDB) {
+        at.dense[0] = add(&end, maps);
+        at.dense[1] = add(&end, maps);
+        at.last = add(&end, px * (size_t)net->tail_channels * sizeof(float));
+        at.planar_out = add(&end, planar_out);
+        at.bytes = end;
+        return at;
+    }
+    size_t dense = px * NET_DENSE_PITCH * HALF_BYTES, body = end;
+    at.dense[0] = add(&end, dense);
+    at.dense[1] = add(&end, dense);
+    at.feat = add(&end, wide);
+    at.base = add(&end, wide);
+    at.trunk = add(&end, wide);
+    size_t body_end = end;
+    end = body;
+    at.high_res = add(&end, 16 * maps);
+    end = larger(end, body_end);
+    at.up2 = add(&end, 16 * maps);
+    size_t up = end;
+    at.up1 = add(&end, 4 * maps);
+    size_t up_end = end;
+    end = up;
+    at.last = add(&end, 16 * px * 4 * sizeof(float));
+    at.planar_out = add(&end, planar_out);
+    at.bytes = larger(end, up_end);
+    return at;
+}
+
+size_t resr_cuda_walk_bytes(const NetWeights *net, int tiles, int width_px, int height_px)
+{
+    return resr_cuda_layout(net, tiles, width_px, height_px).bytes;
+}
+
+/* The most that a rung wants for any layer; the layers behind conv_body run at 2x and 4x. */
+static size_t scratch_bytes(const Run *run, const WalkLayout *at)
+{
+    const NetWeights *net = run->net;
+    size_t most = 0;
+    for (int i = 0; i < net->n_layers; i++) {
+        const NetLayer *layer = &net->layers[i];
+        int behind = net->spec.arch == RESR_ARCH_RRDB ? i - (net->n_layers - 5) : 0;
+        int enlarged = behind > 1 ? 4 : behind == 1 ? 2 : 1;
+        ConvCall call = {.cin = layer->cin,
+                         .cout = layer->cout,
+                         .in_pitch = layer->cin,
+                         .activation = layer->activation,
+                         .upsample = behind == 1 || behind == 2,
+                         .tiles = at->tiles,
+                         .height = at->body_height * enlarged,
+                         .width = at->body_width * enlarged};
+        if (layer->rung->scratch_bytes)
+            most = larger(most, layer->rung->scratch_bytes(&call));
+    }
+    return most;
+}
+
+int resr_cuda_alloc_walk(Run *run, int tiles)
+{
+    WalkLayout at = resr_cuda_layout(run->net, tiles, run->max_width, run->max_height);
+    size_t in_bytes = at.head - at.planar_in, scratch = scratch_bytes(run, &at);
+    size_t out_bytes = in_bytes * (size_t)(at.scale * at.scale);
+    int ret = resr_cuda_check(cudaMalloc((void **)&run->memory, at.bytes), "memory for tiles");
+    if (ret == 0 && scratch > 0)
+        ret = resr_cuda_check(cudaMalloc((void **)&run->scratch, scratch), "scratch memory");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMallocHost((void **)&run->host_in, in_bytes), "pinned memory");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaMallocHost((void **)&run->host_out, out_bytes), "pinned memory");
+    if (ret == 0)
+        ret = resr_cuda_check(
+            cudaMallocHost((void **)&run->host_flags, (size_t)tiles * sizeof *run->host_flags),
+            "pinned memory");
+    if (ret == 0) {
+        run->ins = calloc((size_t)tiles, sizeof *run->ins);
+        run->outs = calloc((size_t)tiles, sizeof *run->outs);
+        if (!run->ins || !run->outs)
+            ret = resr_cuda_fail(RESR_ERR_INTERNAL, "out of memory for %d tiles", tiles);
+    }
+    run->max_tiles = tiles;
+    if (ret < 0)
+        resr_cuda_free_walk(run);
+    return ret;
+}
+
+void resr_cuda_free_walk(Run *run)
+{
+    cudaFree(run->memory);
+    cudaFree(run->scratch);
+    cudaFreeHost(run->host_in);
+    cudaFreeHost(run->host_out);
+    cudaFreeHost(run->host_flags);
+    free(run->ins);
+    free(run->outs);
+    run->ins = NULL;
+    run->memory = run->scratch = NULL;
+    run->host_in = run->host_out = NULL;
+    run->host_flags = NULL;
+    run->outs = NULL;
+    run->max_tiles = 0;
+}

@@ -1,0 +1,71 @@
+#ifndef RESR_CUDA_WALK_MEMORY_H
+#define RESR_CUDA_WALK_MEMORY_H
+
+#include "colour.cuh"
+#include "pixels.cuh"
+#include "walk.h"
+
+/* Where everything of a walk lies on the device, as offsets into one allocation. What is dead is
+ * overlaid: conv_hr's output over the body's buffers, the last convolution's and the planar output
+ * over the first upsampling's. Of a body pixel RRDB takes 4.6 KB (x4plus), all activations fp16,
+ * the trunk fp32. */
+typedef struct WalkLayout {
+    int tiles, width, height;           /* input pixels */
+    int body_width, body_height, scale; /* the body's grid; output pixels of an input pixel */
+    size_t flags, planar_in, head;
+    size_t dense[2];           /* RRDB: [pixel][192]; SRVGG: [pixel][64], by turns */
+    size_t feat, base, trunk;  /* fp32 [pixel][64] */
+    size_t up1, up2, high_res; /* [pixel][64] at 2x, 4x, 4x */
+    size_t last, planar_out;   /* fp32 */
+    size_t bytes;
+} WalkLayout;
+
+WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height);
+
+/* Frames under way: one computed, one going up or down. */
+enum { FRAME_SLOTS = 2 };
+
+typedef struct FrameSlot {
+    char *device_in, *device_out;          /* samples as the frame has them */
+    char *host_in, *host_out;              /* pinned */
+    PixelFlags *device_flags, *host_flags; /* of all tiles of the frame */
+    cudaEvent_t uploaded, computed, downloaded;
+} FrameSlot;
+
+/* Whole frames (net/ops.h), with streams of their own for what goes up and down. */
+typedef struct Frames {
+    ColourFrame in, out; /* without data */
+    ColourRgb rgb_in, rgb_out;
+    size_t in_bytes, out_bytes;
+    int max_tiles; /* of a frame, that there are flags for */
+    int next_tile; /* of the frame that is submitted */
+    unsigned submitted, collected;
+    cudaStream_t up, down;
+    FrameSlot slots[FRAME_SLOTS];
+} Frames;
+
+typedef struct Run {
+    const NetWeights *net;
+    cudaStream_t stream;
+    int max_width, max_height, max_tiles; /* what memory is there for */
+    int tiles;                            /* of the walk */
+    int current;                          /* dense[] that holds the trunk */
+    WalkLayout at;                        /* of the walk */
+    int in_frame;                         /* the walk's tiles are parts of a frame on the device */
+    ResrTileIn *ins;                      /* [max_tiles] */
+    ResrTileOut *outs;                    /* [max_tiles] */
+    char *memory, *scratch;               /* on the device */
+    float *host_in, *host_out;            /* pinned */
+    PixelFlags *host_flags;
+    Frames frames;
+} Run;
+
+/* Memory for walks of `tiles` tiles; RESR_CUDA_NO_MEMORY leaves the run as it was without any. */
+RESR_MUST_CHECK int resr_cuda_alloc_walk(Run *run, int tiles);
+void resr_cuda_free_walk(Run *run);
+void resr_cuda_free_frames(Frames *frames);
+
+/* Whether a tile's results can be a network's: RESR_ERR_DEVICE. */
+RESR_MUST_CHECK int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device);
+
+#endif

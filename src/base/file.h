@@ -1,0 +1,25 @@
+#ifndef RESR_BASE_FILE_H
+#define RESR_BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/* Calls on files that go on after a signal interrupted them. Like the calls behind them they return
+ * a negative value at a failure and leave the reason in errno. */
+
+RESR_MUST_CHECK int resr_file_open(const char *path, int flags, mode_t mode);
+
+/* All of `bytes`, or a failure. */
+RESR_MUST_CHECK int resr_file_write(int fd, const void *data, size_t bytes, off_t offset);
+
+RESR_MUST_CHECK int resr_file_truncate(int fd, off_t bytes);
+
+/* Waits until the file, or the folder, is on disk; with `data_only` fdatasync(). */
+RESR_MUST_CHECK int resr_file_sync(int fd, int data_only);
+
+/* The same for what lies at `path`; `flags` as for opening it. */
+RESR_MUST_CHECK int resr_file_sync_path(const char *path, int flags);
+
+#endif

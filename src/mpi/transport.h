@@ -1,0 +1,14 @@
+#ifndef RESR_MPI_TRANSPORT_H
+#define RESR_MPI_TRANSPORT_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* Rank 0's weights to everyone from device to device, by NCCL. Collective, main threads; every rank
+ * needs a GPU. Every rank returns an error if one does: RESR_ERR_DEVICE (no GPU, no NCCL),
+ * RESR_ERR_STOPPED (an error of NCCL's, or a minute without progress), RESR_ERR_DATA (what arrived
+ * is not what was sent). MPI stays in order. */
+RESR_MUST_CHECK int resr_transport_weights(float *weights, size_t bytes);
+
+#endif

@@ -1,0 +1,90 @@
+#!/bin/sh
+# The whole program with --backend cuda: the same frames for any number of ranks, tiles at once and order
+# of streams; what it says where memory is short, a device is lost or there is none.
+. "$(dirname "$0")/../mpi/lib.sh"
+tiny_model
+"$MAKE_MODEL" compact.safetensors srvgg 2 1 64 0 7
+clip in.mp4 3
+ffmpeg -v error -y -i in.mp4 -vf scale=40:24 small.mp4
+
+run() {
+    name=$1
+    ranks=$2
+    shift 2
+    upscale "$ranks" -i "$input" -o out.mp4 --overwrite --backend cuda --framehash "$name.hash" "$@" || fail "$name"
+    [ "$(cut -d' ' -f3 "$name.hash" | sort -u | wc -l)" = 3 ] || fail "$name: not three different frames"
+}
+same() {
+    cmp -s "$1.hash" "$2.hash" || fail "$2: other frames than $1"
+    echo "ok $2"
+}
+# refused STATUS TEXT OPTION...: the exit status and a part of the message.
+refused() {
+    status=$1
+    text=$2
+    shift 2
+    code=0
+    upscale 1 -i in.mp4 -o none.mp4 "$@" 2>/dev/null || code=$?
+    [ $code = "$status" ] || fail "exit $code instead of $status: $*"
+    grep -q -- "$text" run.log || fail "the message has no \"$text\": $(cat run.log)"
+    [ ! -e none.mp4 ] || fail "an output was left: $*"
+    echo "ok refused: $text"
+}
+
+"$RESR" --list-devices --backend cuda >devices
+grep -q 'GPU 0: .*SMs.*compute capability' devices || fail "--list-devices: $(cat devices)"
+input=small.mp4
+run rrdb1 1 -m tiny.safetensors
+run rrdb2 2 -m tiny.safetensors --batch 1
+same rrdb1 rrdb2
+run rrdb3 3 -m tiny.safetensors --batch 1
+same rrdb1 rrdb3
+upscale 1 -i "$input" -o out.mp4 --overwrite --precision fp32 -m tiny.safetensors --framehash fp32.hash
+! cmp -s rrdb1.hash fp32.hash || fail "fp16's frames are fp32's: it did not run on the device"
+
+input=in.mp4
+small="-m compact.safetensors -t 16 --tile-pad 8"
+# shellcheck disable=SC2086 # words
+run compact 1 $small
+refused 69 "in fp16, not in" --backend cuda --precision fp32 -m tiny.safetensors
+REALESRGAN_CUDA=$PWD/none.so refused 69 "there is no .*none.so" --backend cuda -m tiny.safetensors
+[ -n "${EMU_KERNELS:-}" ] || {
+    echo "a GPU: what the emulator alone can play is left out"
+    exit 0
+}
+
+for streams in lazy random; do
+    # shellcheck disable=SC2086
+    EMU_STREAMS=$streams run $streams 1 $small
+    same compact $streams
+done
+# Before the tiles of a walk, all twelve at first, come the probe's two allocations, the weights and eight
+# for frames.
+# shellcheck disable=SC2086
+EMU_FAIL_MALLOC=12 run refused_once 1 $small
+grep -q "memory for 6 tiles at once, not for 12" run.log || fail "no word about fewer tiles: $(cat run.log)"
+same compact refused_once
+# shellcheck disable=SC2086
+EMU_MEM=4000000 run small_memory 1 $small
+grep -q "tiles at once, not for 12" run.log || fail "no word about fewer tiles: $(cat run.log)"
+same compact small_memory
+
+ffmpeg -v error -y -i in.mp4 -vf scale=160:160 -frames:v 1 large.mp4
+code=0
+EMU_MEM=4000000 upscale 1 -i large.mp4 -o none.mp4 --backend cuda -m compact.safetensors -t 0 2>/dev/null || code=$?
+[ $code = 69 ] || fail "a tile that does not fit: exit $code"
+fits=$(sed -n 's/.*--tile-pad are at most \([0-9]*\).*/\1/p' run.log)
+[ -n "$fits" ] || fail "a tile that does not fit: no -t is named: $(cat run.log)"
+EMU_MEM=4000000 upscale 1 -i large.mp4 -o out.mp4 --overwrite --backend cuda -m compact.safetensors \
+    -t $((fits - 8)) --tile-pad 4 || fail "-t $((fits - 8)), which was said to fit"
+echo "ok a tile that does not fit"
+
+# shellcheck disable=SC2086
+EMU_LOST=20 refused 69 "CUDA device 0: .*LaunchFailure" --backend cuda $small
+EMU_DEVICES=0 refused 69 "shows no device" --backend cuda -m tiny.safetensors
+EMU_DEVICES=0 refused 69 "shows no device" --precision fp16 -m tiny.safetensors
+EMU_DEVICES=0 upscale 1 -i in.mp4 -o out.mp4 --overwrite -m compact.safetensors || fail "without a device: no CPU"
+EMU_DEVICES=2 upscale 3 -i in.mp4 -o out.mp4 --overwrite --backend cuda -m compact.safetensors --batch 1 \
+    --framehash shared.hash
+grep -q "3 ranks of this node share 2 GPUs" run.log || fail "no warning about shared devices"
+echo "ok devices"

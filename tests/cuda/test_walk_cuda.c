@@ -1,0 +1,111 @@
+/* test_walk_cuda BACKEND: whole networks on a CUDA backend ("cuda-mma") against the CPU's fp32,
+ * whose results are PyTorch's (tests/reference): PSNR of the float output of at least 60 dB, for
+ * every kind of network, whole frames and tiles. Exit 77 where the device does not run the backend.
+ */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check_net.h"
+#include "cpu/dispatch.h"
+#include "net/cuda.h"
+
+#define MIN_PSNR_DB 60.0
+
+static const ResrOps *tested;
+
+static double psnr_db(const CheckImage *got, const CheckImage *expected)
+{
+    double squares = 0;
+    size_t n = 0;
+    for (int p = 0; p < 3; p++)
+        for (int y = 0; y < got->height_px; y++)
+            for (int x = 0; x < got->width_px; x++, n++) {
+                double error = (double)got->plane[p][(size_t)y * got->stride + (size_t)x] -
+                               (double)expected->plane[p][(size_t)y * expected->stride + (size_t)x];
+                squares += error * error;
+            }
+    return 10 * log10((double)n / squares);
+}
+
+/* Ones of the network's frame, whole or in tiles, against the CPU. */
+static void compare(ResrNetSpec spec, int width_px, int height_px, int tile_px, int tile_pad_px)
+{
+    ResrModel *model = check_model(spec, 7);
+    CheckImage in = check_image(width_px, height_px);
+    check_image_random(&in, 11);
+    CheckRun on_cpu = {resr_cpu_select("fp32", NULL, ~0u), tile_px, tile_pad_px, 1};
+    CheckRun on_gpu = {tested, tile_px, tile_pad_px, 1};
+    if (!on_cpu.ops)
+        on_cpu.ops = resr_cpu_ops(0);
+    CheckImage expected = check_upscale(&on_cpu, model, &in);
+    CheckImage got = check_upscale(&on_gpu, model, &in);
+    double psnr = psnr_db(&got, &expected);
+    printf("%s x%d, %d blocks, %d features, %d x %d, tile %d + %d: %.1f dB, %.0f %% within 0..1\n",
+           spec.arch == RESR_ARCH_RRDB ? "RRDB" : "SRVGG", spec.scale, spec.num_blocks, spec.nf,
+           width_px, height_px, tile_px, tile_pad_px, psnr, 100 * check_inside(&expected));
+    assert_true(psnr >= MIN_PSNR_DB);
+    check_image_free(&in);
+    check_image_free(&expected);
+    check_image_free(&got);
+    resr_model_free(model);
+}
+
+static void rrdb_x4(void **state)
+{
+    (void)state;
+    compare(check_rrdb(4, 2, 64, 32), 20, 17, 0, 0);
+}
+
+static void rrdb_x2(void **state)
+{
+    (void)state;
+    compare(check_rrdb(2, 2, 64, 32), 33, 27, 0, 0);
+}
+
+static void rrdb_x1(void **state)
+{
+    (void)state;
+    compare(check_rrdb(1, 1, 64, 32), 30, 22, 0, 0);
+}
+
+static void narrow_rrdb(void **state)
+{
+    (void)state;
+    compare(check_rrdb(2, 1, 24, 12), 14, 18, 0, 0);
+}
+
+static void compact(void **state)
+{
+    (void)state;
+    for (int scale = 1; scale <= 4; scale++)
+        compare(check_srvgg(scale, 4, 64), 35, 21, 0, 0);
+    compare(check_srvgg(6, 1, 48), 9, 12, 0, 0); /* a tail in two pieces */
+}
+
+/* Tiles go through a walk together: nine shapes of them here, the inner ones four at once. */
+static void tiles(void **state)
+{
+    (void)state;
+    compare(check_srvgg(2, 1, 64), 46, 43, 12, 4);
+    compare(check_rrdb(2, 1, 64, 32), 29, 22, 8, 4);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rrdb_x4),     cmocka_unit_test(rrdb_x2), cmocka_unit_test(rrdb_x1),
+        cmocka_unit_test(narrow_rrdb), cmocka_unit_test(compact), cmocka_unit_test(tiles),
+    };
+    const char *name = argc > 1 ? argv[1] : "cuda";
+    for (int i = 0; (tested = resr_cuda_backend_ops(i)); i++)
+        if (strcmp(tested->name, name) == 0)
+            break;
+    if (!tested) {
+        printf("skipped: no %s here: %s\n", name, resr_cuda_backend_missing());
+        return 77;
+    }
+    printf("%s\nbackend %s, class %s\n", resr_cuda_backend_device(), tested->name, tested->class);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
