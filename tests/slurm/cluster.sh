@@ -75,7 +75,13 @@ daemon() {
 }
 
 stop_cluster() {
-    scancel --user=root 2>/dev/null
+    # Jobs of a test that failed may have processes, which only the daemons can end.
+    scancel --user=root
+    tries=0
+    while [ -n "$(squeue -h)" ] && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.4
+    done
     for process in $daemons; do # slurmd and slurmctld before munged
         kill "$process" 2>/dev/null && wait "$process"
     done
