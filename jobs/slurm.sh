@@ -24,6 +24,18 @@ find_mpirun() {
         "$SLURM_NTASKS ranks of ${SLURM_CPUS_PER_TASK:-1} cores"
 }
 
+# exit_if_done OUTPUT OPTION...: a job that was requeued while it ended, or with its array, may be complete. With
+# --overwrite an output says nothing, it may have been there before.
+exit_if_done() {
+    case " $* " in
+    *" --overwrite "* | *" --job-dir"*) return ;;
+    esac
+    if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ -e "$1" ] && [ ! -e "$1.resr" ]; then
+        say "$1 is complete"
+        exit 0
+    fi
+}
+
 noticed=no
 ended=no
 loop=""

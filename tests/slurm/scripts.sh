@@ -5,6 +5,7 @@
 . "$(dirname "$0")/cluster.sh"
 start_cluster
 tiny_model
+options="-m tiny.safetensors --threads 1"
 clip "first one.mkv" 20 -c:v ffv1
 clip second.mkv 30 -c:v ffv1
 
@@ -43,6 +44,15 @@ refused 73 big.mkv "$JOBS/upscale.sbatch" second.mkv big.mkv $options
 RESR=/nonexistent refused 127 "RESR=" "$JOBS/upscale.sbatch" second.mkv out.mkv
 echo "ok refusals"
 
+# A job that is requeued when all is done does nothing more.
+# shellcheck disable=SC2086 # words
+submit --wait "$JOBS/upscale.sbatch" second.mkv again.mkv $options || fail "again: $(cat job.log)"
+scontrol requeue "$job"
+sleep 1
+await_state 'COMPLETED|FAILED' 60
+[ "$(job_field JobState)" = COMPLETED ] && grep -q "again.mkv is complete" job.log || fail "requeued when done: $(cat job.log)"
+echo "ok requeued when done"
+
 # Submitted from elsewhere and without RESR_JOBS: the scripts find their folder by themselves.
 mkdir elsewhere
 unset RESR_JOBS
@@ -50,4 +60,4 @@ unset RESR_JOBS
 (cd elsewhere && submit --wait --gpus-per-node=0 "$JOBS/upscale.sbatch" ../second.mkv out.mkv -m ../tiny.safetensors --threads 1) ||
     fail "elsewhere: $(cat job.log)"
 [ "$(count_frames elsewhere/out.mkv)" = 30 ] || fail "elsewhere: $(cat job.log)"
-echo "ok"
+echo "ok elsewhere"

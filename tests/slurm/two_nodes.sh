@@ -30,6 +30,7 @@ done
 await_state 'PENDING|COMPLETING' 60
 [ ! -e out.mkv ] || fail "the job ended although a node was lost"
 start_node zz
+scontrol update NodeName=zz State=RESUME
 ended_well 1
 
 # A node that does not come back: the job goes on at the other.
