@@ -1,9 +1,10 @@
 #!/bin/sh
 # bench/checkpoint.sh time|size [BUILD [FRAMES [ROUNDS]]]: what checkpoints cost.
 # time: upscales a real clip by x4plus with --checkpoint always and off in turns, and prints the medians
-# of wall time and of processor time as a line of JSON. size: bytes of the video stream with segments of
-# 48 frames against one encoder over the whole video (--segment 0), libx264 as it is by default: a
-# real clip upscaled by animevideov3, and two enlarged 2x by a network that only repeats pixels.
+# of wall time and of processor time as a line of JSON. size: bytes of the video stream and PSNR against
+# the frames before encoding, with segments of 48 frames and with one encoder over the whole video
+# (--segment 0), libx264: a real clip upscaled by animevideov3, and one enlarged 2x by a network that
+# only repeats pixels. What segments cost at equal PSNR follows from one encoder at crf 17, the default, and 18.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-time}
@@ -39,13 +40,26 @@ stream_bytes() {
         awk '{ bytes += $1 } END { print bytes }'
 }
 
-size() { # CLIP MODEL
-    upscale -i "$clips/$1" -m "$2" --segment 48
-    segments=$(stream_bytes)
-    upscale -i "$clips/$1" -m "$2" --segment 0
-    echo "$1 $2 $segments $(stream_bytes)" | awk '{ printf "{\"clip\": \"%s\", \"model\": \"%s\", ", $1, $2
-        printf "\"segment_bytes\": %d, \"one_encoder_bytes\": %d, \"more_percent\": %.2f}\n", $3, $4,
-            100 * ($3 / $4 - 1) }'
+psnr() {
+    ffmpeg -v info -nostats -i "$folder/out.mp4" -i "$folder/frames.mkv" -lavfi psnr -f null - 2>&1 |
+        sed -n 's/.*average:\([0-9.]*\).*/\1/p'
+}
+
+encoded() { # OPTION...: bytes and PSNR
+    upscale "$@"
+    echo "$(stream_bytes) $(psnr)"
+}
+
+size() { # CLIP MODEL FRAMES
+    clip=$1
+    set -- -i "$clips/$1" -m "$2" --frames "$3"
+    "$build/realesrgan-mpi" -o "$folder/frames.mkv" --overwrite --progress none --codec ffv1 "$@" >&2
+    echo "$clip $(encoded "$@" --crf 17) $(encoded "$@" --crf 17 --segment 0) $(encoded "$@" --crf 18 --segment 0)" |
+        awk '{ rate = log($4 / $6) / ($5 - $7) # of one encoder, per dB
+            printf "{\"clip\": \"%s\", \"segment_bytes\": %d, \"segment_psnr\": %.3f, ", $1, $2, $3
+            printf "\"one_encoder_bytes\": %d, \"one_encoder_psnr\": %.3f, \"more_percent\": %.2f, ", $4, $5,
+                100 * ($2 / $4 - 1)
+            printf "\"more_percent_at_equal_psnr\": %.2f}\n", 100 * ($2 / ($4 * exp(rate * ($3 - $5))) - 1) }'
 }
 
 case $what in
@@ -62,9 +76,8 @@ $(median "$folder/cpu.off")" | awk -v frames="$frames" -v rounds="$rounds" '{
     ;;
 size)
     "$build/tests/support/make_model" "$folder/repeat.safetensors" srvgg 2 1 8 0 0
-    size carphone_pristine.mp4 models/weights/realesr-animevideov3-x4.param
-    size bikes.mp4 "$folder/repeat.safetensors"
-    size bigbuckbunny.mp4 "$folder/repeat.safetensors"
+    size carphone_pristine.mp4 models/weights/realesr-animevideov3-x4.param 120
+    size bikes.mp4 "$folder/repeat.safetensors" 240
     ;;
 *)
     echo "checkpoint.sh: '$what' is neither time nor size" >&2
