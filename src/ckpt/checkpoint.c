@@ -114,8 +114,7 @@ static int begin_job(ResrCheckpoint *c)
     char path[PATH_MAX];
     resr_jobdir_sweep(&c->dir, NULL, NULL);
     if (unlink(c->journal_path) != 0 && errno != ENOENT)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be removed: %s", c->journal_path,
-                         strerror(errno));
+        return resr_publish_write_failure(c->journal_path, 1);
     resr_jobdir_path(&c->dir, path, "manifest.json");
     resr_manifest_set_class(c->manifest, c->plan.plan->numerics_class);
     int ret = resr_manifest_write(c->manifest, path);
