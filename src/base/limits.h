@@ -34,7 +34,7 @@
 #define RESR_SLOWEST_FLOPS 5e9
 
 /* Attempts at a part that fails, each on whoever has room, before the job gives up. */
-#define RESR_MAX_ATTEMPTS 3
+#define RESR_MAX_ATTEMPTS 5
 
 /* --checkpoint auto writes batch files when a kill would cost more than so much computing. */
 #define RESR_REDO_SECONDS 300
@@ -43,6 +43,10 @@
  * SIGTERM or SIGINT, which are followed by SIGKILL, and after SIGUSR1, the early notice. */
 #define RESR_DRAIN_SECONDS 10
 #define RESR_DRAIN_NOTICE_SECONDS 60
+
+/* A job that ends early waits so long at most for ranks to say goodbye: what it holds is saved
+ * afterwards. */
+#define RESR_HURRY_SECONDS 2
 
 /* Largest accepted frame. 16K video is 15360 x 8640. */
 #define RESR_MAX_SIDE_PX 32768

@@ -21,6 +21,15 @@ void resr_batchfile_name(char out[32], int64_t first)
     snprintf(out, 32, "batch-%08" PRId64 ".h5", first);
 }
 
+bool resr_batchfile_is_name(const char *name, int64_t *first)
+{
+    char exact[32];
+    if (sscanf(name, "batch-%" SCNd64 ".h5", first) != 1 || *first < 0)
+        return false;
+    resr_batchfile_name(exact, *first);
+    return strcmp(name, exact) == 0;
+}
+
 static const char *plane_name(const ResrFormat *format, int plane)
 {
     static const char *const yuv[] = {"Y", "U", "V"}, *const rgb[] = {"G", "B", "R"};

@@ -20,6 +20,9 @@ typedef struct ResrBatchInfo {
 /* File name of the batch file that begins with frame `first` ("batch-00000048.h5"). */
 void resr_batchfile_name(char out[32], int64_t first);
 
+/* Is it such a name? *first is then its frame. */
+bool resr_batchfile_is_name(const char *name, int64_t *first);
+
 /* Writes `count` consecutive frames, whose hashes are known, to `path`, and describes the file in
  * *record (RESR_RECORD_BATCH). The frames are read back and compared before the file gets its name.
  * RESR_ERR_IO: nothing is left behind; on a full disk the message says what is missing. */

@@ -53,14 +53,14 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     return 0;
 }
 
-static int open_journal(ResrCheckpoint *c, bool keep_frames, ResrLedger *ledger)
+static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrLedger *ledger)
 {
     ResrRecord *records = NULL;
     size_t count = 0;
     int ret = resr_journal_open(&c->journal, &records, &count, c->journal_path,
                                 resr_manifest_run(c->manifest));
     if (ret == 0)
-        ret = resr_replay(&c->found, &c->dir, c->output, records, count, keep_frames, ledger);
+        ret = resr_replay(&c->found, &c->dir, c->output, records, count, frames_folder, ledger);
     free(records);
     for (int i = 0; i < c->found.segment_count; i++)
         c->durable += c->found.segments[i].frames;
@@ -68,7 +68,8 @@ static int open_journal(ResrCheckpoint *c, bool keep_frames, ResrLedger *ledger)
 }
 
 int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *output,
-                         ResrManifest *manifest, ResrLedger *ledger, bool *resumed, bool *finished)
+                         const char *frames_folder, ResrManifest *manifest, ResrLedger *ledger,
+                         bool *resumed, bool *finished)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0) {
@@ -87,8 +88,7 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     if (ret == 0)
         ret = read_manifest(c, manifest);
     if (ret == 0) {
-        bool keep_frames = resr_manifest_keeps_frames(c->manifest);
-        ret = open_journal(c, keep_frames, ledger);
+        ret = open_journal(c, frames_folder, ledger);
         resr_status_read(&c->status, c->status_path);
         *resumed = c->resumed = ret == 0;
         *finished = ret == 0 && c->found.published;
@@ -118,7 +118,7 @@ static int begin_job(ResrCheckpoint *c)
     resr_jobdir_path(&c->dir, path, "manifest.json");
     resr_manifest_set_class(c->manifest, c->plan.plan->numerics_class);
     int ret = resr_manifest_write(c->manifest, path);
-    return ret < 0 ? ret : open_journal(c, false, NULL);
+    return ret < 0 ? ret : open_journal(c, "", NULL);
 }
 
 /* Is there room for the batch files that exist at once? */
@@ -126,13 +126,15 @@ static int check_room(const ResrCheckpoint *c)
 {
     const ResrPlan *plan = c->plan.plan;
     int64_t bytes = resr_plan_batch_file_bytes(plan, c->plan.frames_folder[0] != 0);
+    for (size_t i = 0; i < c->found.batch_count; i++)
+        bytes -= c->found.batches[i].b;
     int64_t free_bytes = resr_publish_free_bytes(c->journal_path);
-    if (!c->plan.always || free_bytes >= bytes)
+    if (!c->plan.always || c->found.published || free_bytes >= bytes)
         return 0;
     return resr_fail(RESR_ERR_IO,
                      "%s: batch files may take %" PRId64 " bytes and %" PRId64 " are free: %" PRId64
                      " bytes are missing; free some space, name another "
-                     "folder with --job-dir, or use --checkpoint auto",
+                     "folder with --job-dir, or leave out --checkpoint always and --keep-frames",
                      c->dir.path, bytes, free_bytes, bytes - free_bytes);
 }
 
@@ -271,6 +273,11 @@ int resr_checkpoint_error(ResrCheckpoint *c)
     return resr_store_error(c->store);
 }
 
+double resr_checkpoint_stall(const ResrCheckpoint *c)
+{
+    return c->store ? resr_store_stall(c->store) : 0;
+}
+
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
 {
     pthread_mutex_lock(&c->lock);
@@ -313,7 +320,9 @@ void resr_checkpoint_abandon(ResrCheckpoint *c)
 
 void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
 {
+    char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text; it stays that */
     int64_t safe = resr_checkpoint_frames_safe(c);
+    snprintf(error, sizeof error, "%s", resr_error_text());
     pthread_mutex_lock(&c->lock);
     ResrStatus *status = &c->status;
     status->state = state;
@@ -326,6 +335,7 @@ void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, c
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
+    resr_fail(0, "%s", error);
 }
 
 void resr_checkpoint_strike(ResrCheckpoint *c, const char *host, int rank)

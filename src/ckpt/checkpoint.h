@@ -14,15 +14,17 @@
  * files and status.json. */
 typedef struct ResrCheckpoint ResrCheckpoint;
 
-/* Opens and locks the folder for the job of `manifest` (taken over, also on failure) and finds out
+/* `frames_folder`: where batch files go in the end, if they are to stay; else empty.
+ * Opens and locks the folder for the job of `manifest` (taken over, also on failure) and finds out
  * what is done. *resumed: it was begun before; its numerics class is then that of
  * resr_checkpoint_class(), and `ledger` gets the frames of finished segments. *finished: `output`
  * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
  * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
  * folder holds another job; else see resr_jobdir_open(), RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
-                                         const char *output, ResrManifest *manifest,
-                                         ResrLedger *ledger, bool *resumed, bool *finished);
+                                         const char *output, const char *frames_folder,
+                                         ResrManifest *manifest, ResrLedger *ledger, bool *resumed,
+                                         bool *finished);
 
 const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 
@@ -30,8 +32,8 @@ const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 typedef struct ResrCheckpointPlan {
     const ResrPlan *plan; /* numerics class included; must outlive the checkpoint */
     ResrBatchInfo info;
-    bool always;                  /* write batch files from the start */
-    char frames_folder[PATH_MAX]; /* where they end; empty: they go when they are not needed */
+    bool always;               /* write batch files from the start */
+    const char *frames_folder; /* where they end; empty: they go when they are not needed */
 } ResrCheckpointPlan;
 
 /* A new job gets its manifest; the thread starts. RESR_ERR_IO: also when the disk has no room for
@@ -81,6 +83,9 @@ RESR_MUST_CHECK int resr_checkpoint_drain(ResrCheckpoint *checkpoint);
 
 /* 0, or the thread's first error with its message. */
 RESR_MUST_CHECK int resr_checkpoint_error(ResrCheckpoint *checkpoint);
+
+/* Seconds that the thread has been writing one file now. */
+double resr_checkpoint_stall(const ResrCheckpoint *checkpoint);
 
 /* Frames that need no work after a kill now. */
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *checkpoint);

@@ -14,10 +14,10 @@ typedef enum ResrRecordType {
     RESR_RECORD_SEGMENT,   /* number; a: frames; b: bytes; detail: reorder depth; hash: of the file.
                               The records of its frames stand right before it. */
     RESR_RECORD_BATCH,     /* number: first frame; a: frames; b: bytes; hash: of the file */
-    RESR_RECORD_END,       /* a: frames of the whole input; detail: 1 if that is all it holds */
+    RESR_RECORD_END,       /* a: frames of the whole input */
+    RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
     RESR_RECORD_SOURCE,    /* number: index of a segment's last frame; a: pts; hash: of the decoded
                               frame: where decoding can go on, and how that is known to be right */
-    RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
 } ResrRecordType;
 
 /* In memory as on disk; the byte order is the machine's, and another one fails the check. */

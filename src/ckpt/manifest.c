@@ -194,11 +194,6 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     return ret;
 }
 
-bool resr_manifest_keeps_frames(const ResrManifest *manifest)
-{
-    return json_is_true(json_object_get(manifest->object, "keep_frames"));
-}
-
 const char *resr_manifest_class(const ResrManifest *manifest)
 {
     const char *class = json_string_value(json_object_get(manifest->object, "numerics_class"));

@@ -80,18 +80,27 @@ static ResrFrameStage stage_of(const ResrReplay *replay, int64_t index)
     return index < replay->frames ? (ResrFrameStage)replay->stages[index] : RESR_FRAME_DECODED;
 }
 
+/* A file that is to stay may have been moved already, when the end of the job was cut short. */
+static bool was_moved(const char *frames_folder, const char *name, const ResrRecord *record)
+{
+    char path[PATH_MAX];
+    int used = snprintf(path, sizeof path, "%s/%s", frames_folder, name);
+    return frames_folder[0] && used > 0 && (size_t)used < sizeof path &&
+           is_whole(path, &record->hash, record->b);
+}
+
 static int take_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
-                      bool keep_frames)
+                      const char *frames_folder)
 {
     char path[PATH_MAX], name[32];
     int64_t durable = 0;
     for (int64_t i = 0; i < record->a; i++)
         durable += stage_of(replay, record->number + i) == RESR_FRAME_DURABLE;
-    if (durable == record->a && !keep_frames)
+    if (durable == record->a && !frames_folder[0])
         return 0;
     resr_batchfile_name(name, record->number);
     resr_jobdir_path(dir, path, name);
-    if (!is_whole(path, &record->hash, record->b)) {
+    if (!is_whole(path, &record->hash, record->b) && !was_moved(frames_folder, name, record)) {
         if (durable < record->a)
             resr_log_warn("%s: missing or damaged; its frames are made again", path);
         return 0;
@@ -111,14 +120,16 @@ static bool is_output(const char *output, const ResrRecord *record)
            (int64_t)status.st_size == record->b;
 }
 
-/* Where decoding can go on: the last frame of the finished segments that lead the video. */
+/* Where decoding can go on: the last frame that is known in the finished segments that lead the
+ * video. */
 static void find_source(ResrReplay *replay, const ResrRecord *records, size_t count)
 {
     int64_t frames = 0;
     for (int i = 0; i < replay->segment_count && replay->segments[i].first == frames; i++)
         frames += replay->segments[i].frames;
     for (size_t i = 0; i < count; i++)
-        if (records[i].type == RESR_RECORD_SOURCE && records[i].number == frames - 1)
+        if (records[i].type == RESR_RECORD_SOURCE && records[i].number < frames &&
+            (replay->source.type == 0 || records[i].number >= replay->source.number))
             replay->source = records[i];
 }
 
@@ -161,7 +172,7 @@ static int by_subject(const void *a, const void *b)
 }
 
 static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
-                      size_t count, bool keep_frames, ResrLedger *ledger)
+                      size_t count, const char *frames_folder, ResrLedger *ledger)
 {
     const ResrRecord **files = NULL;
     size_t n = 0;
@@ -179,26 +190,28 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
             continue;
         ret = file->type == RESR_RECORD_SEGMENT
                   ? take_segment(out, dir, file, (size_t)(file - records), ledger)
-                  : take_batch(out, dir, file, keep_frames);
+                  : take_batch(out, dir, file, frames_folder);
     }
     free(files);
     return ret;
 }
 
 int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
-                const ResrRecord *records, size_t count, bool keep_frames, ResrLedger *ledger)
+                const ResrRecord *records, size_t count, const char *frames_folder,
+                ResrLedger *ledger)
 {
     *out = (ResrReplay){.total = -1};
     int ret = resr_alloc(&out->segments, count + 1, sizeof *out->segments);
     if (ret == 0)
         ret = resr_alloc(&out->batches, count + 1, sizeof *out->batches);
-    out->published = count > 0 && records[count - 1].type == RESR_RECORD_OUTPUT &&
-                     is_output(output, &records[count - 1]);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (records[i].type == RESR_RECORD_END)
             out->total = records[i].a;
+        if (records[i].type == RESR_RECORD_OUTPUT)
+            out->published = is_output(output, &records[i]);
+    }
     if (ret == 0)
-        ret = take_files(out, dir, records, count, keep_frames, ledger);
+        ret = take_files(out, dir, records, count, frames_folder, ledger);
     if (ret < 0) {
         resr_replay_clear(out);
         return ret;

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
@@ -24,7 +26,8 @@ struct ResrStore {
     bool retain;          /* the pool has room to hold frames until their segment is durable */
     pthread_t thread;
     bool started;
-    pthread_mutex_t lock; /* of what follows */
+    atomic_llong busy_since_ns; /* of the thread's write under way; 0: none */
+    pthread_mutex_t lock;       /* of what follows */
     pthread_cond_t changed;
     bool writing, draining, ended;
     int64_t total; /* frames of the input; INT64_MAX as long as its end is not known */
@@ -127,18 +130,17 @@ static int find_held(const ResrStore *store, int64_t index)
     return -1;
 }
 
-/* Lets go of held frames first .. end - 1; false if there was none. */
-static bool drop_held(ResrStore *store, int64_t first, int64_t end)
+/* Lets go of held frames first .. end - 1. */
+static void drop_held(ResrStore *store, int64_t first, int64_t end)
 {
-    size_t kept = 0, before = store->held_count;
-    for (size_t i = 0; i < before; i++) {
+    size_t kept = 0;
+    for (size_t i = 0; i < store->held_count; i++) {
         if (store->held[i]->index >= first && store->held[i]->index < end)
             resr_frame_free(store->held[i]);
         else
             store->held[kept++] = store->held[i];
     }
     store->held_count = kept;
-    return kept < before;
 }
 
 static int write_run(ResrStore *store, ResrRecord *record, char path[PATH_MAX],
@@ -167,7 +169,9 @@ static void *store_main(void *argument)
             continue;
         }
         pthread_mutex_unlock(&store->lock);
+        store->busy_since_ns = resr_clock_ns();
         int ret = write_run(store, &record, path, run, n);
+        store->busy_since_ns = 0;
         pthread_mutex_lock(&store->lock);
         if (ret == 0)
             ret = reserve(&store->files, &store->file_capacity, store->file_count,
@@ -207,12 +211,14 @@ int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journ
     store->plan = plan;
     store->written = written;
     store->user = user;
-    store->total = INT64_MAX;
-    store->writing = plan->always;
+    store->total = found->published ? found->total : INT64_MAX;
     store->group_frames = job->units.batch_frames;
     if (store->group_frames > job->pool_frames / 2)
         store->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
     store->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
+    /* Where memory does not hold an open segment, files do. With one segment for the whole video
+     * they would hold all of it: only if that was asked for. */
+    store->writing = plan->always || (job->units.segment_frames > 0 && !store->retain);
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->changed, NULL);
     for (size_t i = 0; i < found->batch_count && ret == 0; i++) {
@@ -300,12 +306,19 @@ int resr_store_error(ResrStore *store)
     return status;
 }
 
+double resr_store_stall(const ResrStore *store)
+{
+    int64_t since_ns = store->busy_since_ns;
+    return since_ns ? resr_clock_seconds_since(since_ns) : 0;
+}
+
 void resr_store_release(ResrStore *store, int64_t first, int64_t frames)
 {
     char path[PATH_MAX], name[32];
     size_t kept = 0;
     pthread_mutex_lock(&store->lock);
-    drop_held(store, first, first + frames);
+    if (!store->plan->frames_folder[0]) /* else what is not written yet still has to be */
+        drop_held(store, first, first + frames);
     for (size_t i = 0; i < store->file_count; i++) {
         const ResrRecord *file = &store->files[i];
         bool inside = file->number >= first && file->number < first + frames;
@@ -344,13 +357,15 @@ static void clear_folder(const ResrStore *store, const char *folder)
     DIR *entries = opendir(folder);
     struct dirent *entry;
     while (entries && (entry = readdir(entries))) {
-        bool ours = strncmp(entry->d_name, "batch-", 6) != 0;
-        for (size_t i = 0; i < store->file_count && !ours; i++) {
-            resr_batchfile_name(name, store->files[i].number);
-            ours = strcmp(name, entry->d_name) == 0;
-        }
-        snprintf(path, sizeof path, "%s/%.255s", folder, entry->d_name);
-        if (!ours)
+        int64_t number;
+        bool wanted = false;
+        if (!resr_batchfile_is_name(entry->d_name, &number))
+            continue;
+        for (size_t i = 0; i < store->file_count && !wanted; i++)
+            wanted = store->files[i].number == number;
+        resr_batchfile_name(name, number);
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        if (!wanted)
             unlink(path);
     }
     if (entries)
@@ -381,6 +396,9 @@ int resr_store_export(ResrStore *store)
                             next);
         next = store->files[i].number + store->files[i].a;
     }
+    if (ret == 0 && store->total != INT64_MAX && next != store->total)
+        ret =
+            resr_fail(RESR_ERR_INTERNAL, "%s: frame %" PRId64 " is in no batch file", folder, next);
     snprintf(to, sizeof to, "%s/frames.h5", folder);
     return ret < 0 ? ret
                    : resr_batchfile_write_index(to, &store->plan->info, store->files,

@@ -21,6 +21,9 @@ bool resr_store_writes_batches(ResrStore *store);
 RESR_MUST_CHECK int resr_store_drain(ResrStore *store);
 RESR_MUST_CHECK int resr_store_error(ResrStore *store);
 
+/* Seconds that the thread has been writing one file now. */
+double resr_store_stall(const ResrStore *store);
+
 /* Frames first .. first + frames - 1 are durable: they and their batch files can go. */
 void resr_store_release(ResrStore *store, int64_t first, int64_t frames);
 

@@ -128,7 +128,10 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
                 options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames
                     ? " of batch files at most, and the encoded file twice at the end"
                     : " of batch files at most, if any, and the encoded file twice at the end");
-    printf("%-18s %" PRId64 " frames at most\n", "redone after kill", plan->pool_frames);
+    if (plan->units.segment_frames == 0 && options->checkpoint != RESR_CHECKPOINT_ALWAYS)
+        printf("%-18s all frames: one segment holds the whole video\n", "redone after kill");
+    else
+        printf("%-18s %" PRId64 " frames at most\n", "redone after kill", plan->pool_frames);
     printf("%-18s %g s without a sign of life, or %d times the longest frame without a next one\n",
            "hung rank", plan->deadline_seconds, RESR_DEADLINE_FRAMES);
 }

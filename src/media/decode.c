@@ -82,8 +82,9 @@ static int damaged(const ResrDecoder *d, const char *what, int averror)
         av_strerror(averror, text, sizeof text);
     if (d->info.frames_estimate > 0)
         snprintf(of, sizeof of, " of about %" PRId64, d->info.frames_estimate);
-    return resr_fail(RESR_ERR_DATA, "%s: input ended at frame %" PRId64 "%s: %s%s%s", d->path,
-                     d->next_index, of, what, averror < 0 ? ": " : "", text);
+    int code = averror == AVERROR(EIO) ? RESR_ERR_IO : RESR_ERR_DATA;
+    return resr_fail(code, "%s: input ended at frame %" PRId64 "%s: %s%s%s", d->path, d->next_index,
+                     of, what, averror < 0 ? ": " : "", text);
 }
 
 /* A file that ends sooner than it says itself was cut off. */

@@ -116,7 +116,8 @@ int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacket
         av_packet_unref(packet);
     }
     if (ret == 0 && averror != AVERROR_EOF)
-        ret = resr_av_fail(RESR_ERR_DATA, averror, path, "cannot be read");
+        ret = resr_av_fail(averror == AVERROR(EIO) ? RESR_ERR_IO : RESR_ERR_DATA, averror, path,
+                           "cannot be read");
     avformat_close_input(&context);
     av_packet_free(&packet);
     return ret;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,12 @@ struct ResrSink {
     const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
+    atomic_bool stop;
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
-    int64_t frames, packets; /* given, restored ones included; written to the output */
+    int64_t frames;       /* given, restored ones included */
+    atomic_llong packets; /* written to the output */
     /* videos */
     ResrMuxer *muxer;
     char temporary[PATH_MAX];
@@ -215,19 +218,21 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
 static int write_packet(void *user, AVPacket *packet)
 {
     ResrSink *sink = user;
+    if (sink->stop)
+        return resr_fail(RESR_ERR_STOPPED, "%s: stopped", sink->output);
     /* Not every encoder says how far it reorders; the first packet's dts does. */
     if (!sink->stored && sink->packets == 0 && packet->dts != AV_NOPTS_VALUE &&
         -packet->dts > sink->reorder)
         sink->reorder = (int)-packet->dts;
     sink->segment_packets++;
     int64_t index = sink->segment_first + packet->pts;
-    int64_t behind = sink->packets - sink->reorder;
+    int64_t packet_number = sink->packets, behind = packet_number - sink->reorder;
     int64_t step = sink->durations[0] > 0 ? sink->durations[0] : 1;
     if (index < sink->segment_first || index >= sink->frames || index < behind)
         return resr_fail(RESR_ERR_INTERNAL,
                          "encoder %s returned frame %" PRId64 " as packet %" PRId64
                          ", outside its reorder depth of %d",
-                         sink->encoding.codec->name, index, sink->packets, sink->reorder);
+                         sink->encoding.codec->name, index, packet_number, sink->reorder);
     packet->pts = sink->pts[index];
     packet->dts = behind >= 0 ? sink->pts[behind] : sink->pts[0] + behind * step;
     packet->duration = sink->durations[index];
@@ -484,15 +489,14 @@ int resr_sink_finish(ResrSink *sink, bool whole)
     if (sink->kind != OUTPUT_VIDEO)
         return sink->packets == sink->frames
                    ? 0
-                   : resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %" PRId64 " images",
-                               sink->frames, sink->packets);
+                   : resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %lld images",
+                               sink->frames, (long long)sink->packets);
     int ret = end_segment(sink);
     if (ret == 0 && sink->stored)
         ret = join_segments(sink);
     if (ret == 0 && sink->packets != sink->frames)
-        ret = resr_fail(RESR_ERR_INTERNAL,
-                        "%" PRId64 " frames became %" PRId64 " packets in the output", sink->frames,
-                        sink->packets);
+        ret = resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %lld packets in the output",
+                        sink->frames, (long long)sink->packets);
     if (ret < 0)
         return ret;
     int64_t last = sink->frames - 1;
@@ -505,6 +509,16 @@ int resr_sink_finish(ResrSink *sink, bool whole)
     if (ret == 0)
         sink->created = false;
     return ret;
+}
+
+int64_t resr_sink_packets(const ResrSink *sink)
+{
+    return sink->packets;
+}
+
+void resr_sink_stop(ResrSink *sink)
+{
+    sink->stop = true;
 }
 
 const char *resr_sink_encoder(const ResrSink *sink)

@@ -81,6 +81,12 @@ RESR_MUST_CHECK int resr_sink_write(ResrSink *sink, const ResrFrame *frame);
  */
 RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink, bool whole);
 
+/* Packets written to the output so far. From any thread. */
+int64_t resr_sink_packets(const ResrSink *sink);
+
+/* What is under way ends soon, with RESR_ERR_STOPPED. From any thread. */
+void resr_sink_stop(ResrSink *sink);
+
 /* Name of the encoder in use ("libx264"). */
 const char *resr_sink_encoder(const ResrSink *sink);
 

@@ -162,7 +162,8 @@ static int lose_rank(ResrCoordinator *c, int rank)
     resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
     if (c->parts.checkpoint)
         resr_checkpoint_strike(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
-    if (resr_scheduler_live(c->scheduler) > 0)
+    bool complete = resr_pipeline_at_end(c->parts.pipeline) && c->delivered == c->decoded;
+    if (resr_scheduler_live(c->scheduler) > 0 || complete)
         return 0;
     return resr_fail(RESR_ERR_STOPPED,
                      "no rank is left that answers; run the same command again to go on");
@@ -315,7 +316,8 @@ static void weigh_checkpoint(ResrCoordinator *c)
         frames += c->parts.ranks[i].frames;
         seconds += c->parts.ranks[i].compute_seconds;
     }
-    if (!c->parts.checkpoint || frames == 0 || resr_checkpoint_writes_batches(c->parts.checkpoint))
+    if (!c->parts.checkpoint || frames == 0 || plan->units.segment_frames == 0 ||
+        resr_checkpoint_writes_batches(c->parts.checkpoint))
         return;
     double redo =
         seconds / (double)frames * (double)plan->pool_frames / resr_scheduler_live(c->scheduler);
@@ -457,10 +459,7 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
     c->parts = *parts;
     c->window.size = plan->pool_frames;
     resr_plan_frame_macs(plan, &computed, &useful);
-    if (plan->ranks > 1)
-        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
-    if (ret == 0)
-        ret = create_scheduler(c);
+    ret = create_scheduler(c);
     if (ret == 0)
         ret = resr_liveness_create(&c->liveness, plan->ranks, plan->deadline_seconds,
                                    RESR_DEADLINE_FRAMES * computed * 2 / RESR_SLOWEST_FLOPS,
@@ -473,6 +472,8 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
         ret = resr_alloc(&c->window.input, size, sizeof(ResrFrame *));
     if (ret == 0)
         ret = resr_alloc(&c->window.done, size, sizeof(ResrFrame *));
+    if (ret == 0 && plan->ranks > 1)
+        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
     return ret;
 }
 
@@ -494,8 +495,11 @@ static bool all_said_bye(const ResrCoordinator *c, bool *all)
     return said;
 }
 
-static int dismiss_workers(ResrCoordinator *c)
+static int dismiss_workers(ResrCoordinator *c, bool hurry)
 {
+    double limit = c->parts.plan->deadline_seconds;
+    if (hurry && limit > RESR_HURRY_SECONDS)
+        limit = RESR_HURRY_SECONDS;
     ResrIdle idle = {0};
     int64_t start_ns = resr_clock_ns();
     bool all = false;
@@ -507,7 +511,7 @@ static int dismiss_workers(ResrCoordinator *c)
         if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
             c->said_bye[rank] = true;
         resr_message_free(message);
-        if (resr_clock_seconds_since(start_ns) > c->parts.plan->deadline_seconds)
+        if (resr_clock_seconds_since(start_ns) > limit)
             break;
         resr_idle_turn(&idle, resr_mail_active(c->mail));
     }
@@ -524,13 +528,18 @@ static void free_window(Window *window)
     free(window->done);
 }
 
-int resr_coordinator_dismiss(ResrCoordinator *c)
+bool resr_coordinator_gave_up_root(const ResrCoordinator *c)
+{
+    return c->gone && c->gone[0];
+}
+
+int resr_coordinator_dismiss(ResrCoordinator *c, bool hurry)
 {
     int ret = 0;
     if (!c)
         return 0;
     if (c->mail)
-        ret = dismiss_workers(c);
+        ret = dismiss_workers(c, hurry);
     if (ret == 0)
         resr_mail_free(c->mail);
     free_window(&c->window);

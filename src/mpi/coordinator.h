@@ -42,9 +42,13 @@ void resr_coordinator_ledger(const ResrCoordinator *coordinator, int64_t *frames
                              int64_t *frames_out);
 
 /* Tells every worker to stop, waits for its goodbye while dropping what still arrives, and frees
- * the coordinator. RESR_ERR_STOPPED: a rank does not answer, or a message was damaged, now or
+ * the coordinator. `hurry`: ranks that do not answer are not waited for as long as the deadline
+ * allows. RESR_ERR_STOPPED: a rank does not answer, or a message was damaged, now or
  * earlier; the exchange cannot be ended in order and the caller must abort the job. NULL is
  * allowed. */
-RESR_MUST_CHECK int resr_coordinator_dismiss(ResrCoordinator *coordinator);
+RESR_MUST_CHECK int resr_coordinator_dismiss(ResrCoordinator *coordinator, bool hurry);
+
+/* Rank 0's own compute thread was found hung. */
+bool resr_coordinator_gave_up_root(const ResrCoordinator *coordinator);
 
 #endif

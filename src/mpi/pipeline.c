@@ -29,6 +29,8 @@ struct ResrPipeline {
     bool whole; /* the decoder came to the input's end */
     atomic_bool decode_ended, stop, stop_decoding, finished;
     atomic_llong encoded;
+    atomic_bool finishing;
+    int64_t finish_packets, finish_ns; /* of resr_pipeline_finish_stall() */
     Work decoding, encoding;
     pthread_mutex_t lock; /* of status and error */
     int status;
@@ -113,7 +115,7 @@ static int skip_finished(ResrPipeline *pipeline, int64_t *from)
         ret = resr_decoder_skip(pipeline->parts.decoder, &found, last, pts, hash);
     if (found)
         *from = last + 1;
-    if (last >= 0)
+    if (found)
         resr_log_info("decoding goes on at frame %" PRId64, *from);
     return ret;
 }
@@ -214,8 +216,10 @@ static void *encode_main(void *argument)
             pipeline->encoded++;
     }
     int64_t start_ns = resr_clock_ns();
+    pipeline->finishing = true;
     if (ret == 0 && !pipeline->stop)
         ret = finish_output(pipeline);
+    pipeline->finishing = false;
     pipeline->encoding.total_ns += resr_clock_ns() - start_ns;
     if (ret < 0)
         record_error(pipeline, ret);
@@ -319,6 +323,16 @@ void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *long
     }
 }
 
+double resr_pipeline_finish_stall(ResrPipeline *pipeline)
+{
+    int64_t packets = resr_sink_packets(pipeline->parts.sink);
+    if (!pipeline->finishing || packets != pipeline->finish_packets || !pipeline->finish_ns) {
+        pipeline->finish_packets = packets;
+        pipeline->finish_ns = resr_clock_ns();
+    }
+    return resr_clock_seconds_since(pipeline->finish_ns);
+}
+
 static void free_frame(void *item)
 {
     resr_frame_free(item);
@@ -329,6 +343,8 @@ void resr_pipeline_stop(ResrPipeline *pipeline)
     if (!pipeline)
         return;
     pipeline->stop = true;
+    if (pipeline->parts.sink)
+        resr_sink_stop(pipeline->parts.sink);
     if (pipeline->decoded)
         resr_queue_close(pipeline->decoded);
     if (pipeline->encode)

@@ -61,6 +61,9 @@ void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double 
  * that does not answer shows here. */
 void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *longest);
 
+/* Seconds without a packet written while the output is finished; else 0. For one caller. */
+double resr_pipeline_finish_stall(ResrPipeline *pipeline);
+
 /* Ends both threads at once. NULL is allowed. */
 void resr_pipeline_stop(ResrPipeline *pipeline);
 

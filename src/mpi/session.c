@@ -32,10 +32,11 @@ typedef struct Job {
     ResrDecoder *decoder;
     ResrSinkPlan output;
     ResrSink *sink;
-    ResrCheckpoint *checkpoint; /* NULL: none */
-    bool finished;              /* an earlier attempt published the output */
-    char folder[PATH_MAX];      /* the job's */
-    bool ran;                   /* frames have moved */
+    ResrCheckpoint *checkpoint;   /* NULL: none */
+    bool finished;                /* an earlier attempt published the output */
+    char folder[PATH_MAX];        /* the job's */
+    char frames_folder[PATH_MAX]; /* where batch files that are to stay end; empty: they go */
+    bool begun;                   /* the checkpoint is this attempt's */
     ResrLedger ledger;
     ResrPipeline *pipeline;
     ResrCoordinator *coordinator;
@@ -45,47 +46,62 @@ typedef struct Job {
     ResrRankInfo *ranks;
 } Job;
 
-/* Rank 0, the job's frames are all out of the threads' hands: what is on disk is settled, and
- * status.json says how. */
+/* Rank 0, all frames are out of the threads' hands: those that are held go to disk, unless the disk
+ * is what failed. The first error counts. */
+static int drain_checkpoint(Job *job, int ret)
+{
+    char error[RESR_ERROR_TEXT_BYTES];
+    if (!job->begun || job->finished || ret == 0 || ret == RESR_ERR_IO)
+        return ret;
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    if (resr_checkpoint_drain(job->checkpoint) < 0 && ret == RESR_ERR_STOPPED)
+        return resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
+    return resr_fail(ret, "%s", error);
+}
+
+/* What is on disk is settled, and status.json says how. */
 static int settle_checkpoint(Job *job, int ret)
 {
     ResrCheckpoint *checkpoint = job->checkpoint;
-    if (!checkpoint)
+    if (!job->begun)
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost);
-    else if (ret == RESR_ERR_DATA) /* this input cannot be gone on with */
-        resr_checkpoint_abandon(checkpoint);
-    else if (ret == RESR_ERR_STOPPED && resr_checkpoint_drain(checkpoint) < 0)
-        ret = resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
-    if (ret < 0 && ret != RESR_ERR_DATA)
+    else if (ret == RESR_ERR_DATA && resr_checkpoint_frames_safe(checkpoint) == 0)
+        resr_checkpoint_abandon(checkpoint); /* a bad input of which nothing was made */
+    else
         resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
                              resr_error_text());
     return ret;
 }
 
-/* The unfinished output goes first: after a signal there may be little time. The workers are told
- * to stop before this rank waits for its own compute thread. */
+/* The unfinished output goes first: after a signal there may be little time. Workers that answer
+ * are told to stop before frames are saved, which may take longer than they wait for rank 0. A
+ * compute thread that hangs is left to the abort. */
 static int end_job(Job *job, int ret)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
+    bool hung = job->coordinator && resr_coordinator_gave_up_root(job->coordinator);
     snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
-    resr_watchdog_stop(job->watchdog);
+    job->turn_ns = 0;
     resr_pipeline_stop(job->pipeline);
     resr_sink_close(job->sink);
-    if (resr_coordinator_dismiss(job->coordinator) < 0)
+    if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
         job->session->lost = true;
     if (error[0])
         resr_fail(0, "%s", error);
-    if (job->ran || job->finished)
-        ret = settle_checkpoint(job, ret);
+    ret = drain_checkpoint(job, ret);
+    resr_watchdog_stop(job->watchdog);
+    ret = settle_checkpoint(job, ret);
     snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
-    resr_compute_stop(job->compute);
+    resr_checkpoint_close(job->checkpoint);
+    if (!hung) {
+        resr_compute_stop(job->compute);
+        resr_pipeline_free(job->pipeline);
+        resr_model_free(job->model);
+    }
     resr_decoder_close(job->decoder);
     resr_report_free(job->report);
-    resr_model_free(job->model);
-    resr_checkpoint_close(job->checkpoint);
-    resr_pipeline_free(job->pipeline);
     resr_ledger_clear(&job->ledger);
     free(job->ranks);
     if (error[0])
@@ -114,10 +130,8 @@ static int adopt_class(Job *job)
         !(strncmp(class, precision, length) == 0 && (!class[length] || class[length] == '-')))
         return resr_fail(RESR_ERR_MISMATCH,
                          "%s: the job was begun in numerics class %s; --precision %s would give "
-                         "other pixels. Leave the option out to go on, or remove %s.resr to start "
-                         "over",
-                         job->session->options.output, class, precision,
-                         job->session->options.output);
+                         "other pixels. Leave the option out to go on, or remove %s to start over",
+                         job->session->options.output, class, precision, job->folder);
     snprintf(job->plan.numerics_class, sizeof job->plan.numerics_class, "%s", class);
     return 0;
 }
@@ -143,12 +157,15 @@ static int open_checkpoint(Job *job)
     if (!job->output.segmented)
         return 0;
     int ret = name_folder(job->folder, options, ".resr");
+    if (ret == 0 && options->keep_frames)
+        ret = name_folder(job->frames_folder, options, ".frames");
     if (ret == 0)
         ret = resr_manifest_create(&manifest, options, &job->plan, job->model, job->output.encoder,
                                    job->output.library);
     if (ret == 0)
-        ret = resr_checkpoint_open(&job->checkpoint, job->folder, options->output, manifest,
-                                   &job->ledger, &resumed, &job->finished);
+        ret =
+            resr_checkpoint_open(&job->checkpoint, job->folder, options->output, job->frames_folder,
+                                 manifest, &job->ledger, &resumed, &job->finished);
     if (ret < 0)
         return ret;
     resr_publish_sweep(options->output);
@@ -382,9 +399,11 @@ static int begin_checkpoint(Job *job)
         .plan = &job->plan,
         .info = {&job->plan.output, info->time_base_num, info->time_base_den, job->model->name,
                  job->model->sha256, job->plan.numerics_class},
-        .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames};
-    int ret = options->keep_frames ? name_folder(plan.frames_folder, options, ".frames") : 0;
-    return ret < 0 ? ret : resr_checkpoint_begin(job->checkpoint, &plan);
+        .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames,
+        .frames_folder = job->frames_folder};
+    int ret = resr_checkpoint_begin(job->checkpoint, &plan);
+    job->begun = ret == 0;
+    return ret;
 }
 
 static int restore_segments(Job *job)
@@ -464,7 +483,6 @@ static int coordinate(Job *job)
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
         write_pids(job);
-    job->ran = true;
     int ret = resr_coordinator_create(&job->coordinator, &parts);
     if (ret == 0)
         ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,

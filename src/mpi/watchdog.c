@@ -11,9 +11,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+/* The finished file is synced as a whole, which takes as long as the disk needs for it. */
+#define RESR_FINISH_DEADLINES 10
+
 struct ResrWatchdog {
     const atomic_llong *turn_ns;
-    const ResrPipeline *pipeline;
+    ResrPipeline *pipeline;
     ResrCheckpoint *checkpoint;
     double deadline_seconds;
     pthread_t thread;
@@ -40,7 +43,8 @@ static void give_up(const ResrWatchdog *watchdog, const char *what, double secon
 static void look(const ResrWatchdog *watchdog)
 {
     double busy, longest;
-    double turn = resr_clock_seconds_since(*watchdog->turn_ns);
+    int64_t turn_ns = *watchdog->turn_ns;
+    double turn = turn_ns ? resr_clock_seconds_since(turn_ns) : 0;
     if (turn > 2 * watchdog->deadline_seconds)
         give_up(watchdog, "the main thread has not moved", turn);
     resr_pipeline_stall(watchdog->pipeline, &busy, &longest);
@@ -49,6 +53,12 @@ static void look(const ResrWatchdog *watchdog)
         limit = 4 * watchdog->deadline_seconds;
     if (busy > limit)
         give_up(watchdog, "decoding or encoding has stood still", busy);
+    double finishing = resr_pipeline_finish_stall(watchdog->pipeline);
+    if (finishing > RESR_FINISH_DEADLINES * limit)
+        give_up(watchdog, "finishing the output has stood still", finishing);
+    double writing = watchdog->checkpoint ? resr_checkpoint_stall(watchdog->checkpoint) : 0;
+    if (writing > limit)
+        give_up(watchdog, "writing the checkpoint has stood still", writing);
 }
 
 static void *watch_main(void *argument)
@@ -75,9 +85,8 @@ static void *watch_main(void *argument)
     return NULL;
 }
 
-int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns,
-                        const ResrPipeline *pipeline, ResrCheckpoint *checkpoint,
-                        double deadline_seconds)
+int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrPipeline *pipeline,
+                        ResrCheckpoint *checkpoint, double deadline_seconds)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
