@@ -1,6 +1,8 @@
 /* Frames in their own format: up to the device on one stream, through the network on another, down
  * on a third, so that the next frame's way up and the last one's way down are hidden behind
- * computing. */
+ * computing. The launches of a frame are the same for every frame of a slot: they are recorded
+ * once, and from then on one launch of a graph takes the place of hundreds. The first frame is not
+ * recorded: kernels and libraries are loaded by it, which a recording does not allow. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -216,9 +218,11 @@ int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
         ret = upload(run, slot);
     if (ret < 0 || slot->recorded)
         return ret < 0 ? ret : 1;
-    ret = resr_cuda_check(cudaStreamBeginCapture(run->stream, cudaStreamCaptureModeThreadLocal),
-                          "recording");
-    frames->recording = ret == 0;
+    if (frames->submitted > 0) {
+        ret = resr_cuda_check(cudaStreamBeginCapture(run->stream, cudaStreamCaptureModeThreadLocal),
+                              "recording");
+        frames->recording = ret == 0;
+    }
     if (ret == 0)
         ret = resr_cuda_check(cudaMemsetAsync(slot->device_flags, 0,
                                               (size_t)frames->max_tiles * sizeof(PixelFlags),
@@ -265,14 +269,14 @@ int resr_cuda_frame_finish(void *pointer)
     Frames *frames = &run->frames;
     FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
     int ret = 0;
-    if (frames->recording) {
+    if (!slot->recorded) {
         ColourFrame frame = frames->out;
         frame.data = (uint8_t *)slot->device_out;
         ret = resr_cuda_from_rgb(&frame, &frames->rgb_out, run->stream);
-        if (ret == 0)
+        if (ret == 0 && frames->recording)
             ret = end_recording(run, slot);
     }
-    if (ret == 0)
+    if (ret == 0 && slot->recorded)
         ret = resr_cuda_check(cudaGraphLaunch(slot->recorded, run->stream), "a frame's graph");
     if (ret == 0)
         ret = download(run, slot);
