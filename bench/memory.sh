@@ -1,24 +1,27 @@
 #!/bin/sh
-# bench/memory.sh [-b BUILD] [-m MEMORY] [-c CODEC] NETWORK FRAMES: peak resident memory of the ranks on a
-# real clip enlarged to 1080p and upscaled 4x, with --memory MEMORY [1G]. Rank 0 only decodes and encodes,
-# so that its pool and its encoder are not mixed with a worker's memory; rank 1 computes with all CPUs.
-# Prints a line of JSON; the peaks are the kernel's (GNU time, maximum resident set size).
+# bench/memory.sh [-b BUILD] [-m MEMORY] [-c CODEC] [-s WxH] NETWORK FRAMES: peak resident memory of the
+# ranks on a real clip resized to 1080p, or WxH, and upscaled 4x, with --memory MEMORY [1G]. Rank 0 only
+# decodes and encodes, so that its pool and its encoder are not mixed with a worker's memory; rank 1
+# computes with all CPUs. NETWORK "short" has the maps of the compact networks, but one convolution in its
+# body: for many frames. Prints a line of JSON; the peaks are the kernel's (GNU time).
 set -eu
 cd "$(dirname "$0")/.."
 build=build
 memory=1G
 codec=libx264
-while getopts b:m:c: letter; do
+size=1920x1080
+while getopts b:m:c:s: letter; do
     case $letter in
     b) build=$OPTARG ;;
     m) memory=$OPTARG ;;
     c) codec=$OPTARG ;;
+    s) size=$OPTARG ;;
     *) exit 64 ;;
     esac
 done
 shift $((OPTIND - 1))
 if [ $# != 2 ]; then
-    echo "usage: bench/memory.sh [-b BUILD] [-m MEMORY] [-c CODEC] NETWORK FRAMES" >&2
+    echo "usage: bench/memory.sh [-b BUILD] [-m MEMORY] [-c CODEC] [-s WxH] NETWORK FRAMES" >&2
     exit 64
 fi
 network=$1
@@ -30,7 +33,7 @@ if [ ! -x $time ]; then
 fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-ffmpeg -v error -i models/clips/bikes.mp4 -an -frames:v "$frames" -vf scale=1920:1080 -c:v libx264 -preset ultrafast \
+ffmpeg -v error -i models/clips/bikes.mp4 -an -frames:v "$frames" -vf "scale=$size" -c:v libx264 -preset ultrafast \
     "$folder/in.mkv"
 choice=-n
 if [ "$network" = short ]; then
@@ -50,7 +53,7 @@ mpirun --bind-to none --oversubscribe -n 2 sh -c 'exec "$0" -f %M -o "$1/peak.$O
 jq -c --arg memory "$memory" --arg codec "$codec" --argjson root "$(cat "$folder/peak.0")" \
     --argjson worker "$(cat "$folder/peak.1")" \
     'def mib: . / 1048576 | floor;
-    {network: .model.name, numerics_class, frames: .frames_out, memory_option: $memory, pool_frames,
+    {network: .model.name, numerics_class, input: "\(.input.width)x\(.input.height)", frames: .frames_out, memory_option: $memory, pool_frames,
     pool_mib: (.pool_frames * 1.5 * (.input.width * .input.height + .output.width * .output.height) | mib),
     encoder: $codec, rank0_peak_mib: ($root * 1024 | mib), worker_peak_mib: ($worker * 1024 | mib),
     worker_workspace_mib: (.ranks[1].workspace_bytes | mib), seconds: .seconds.wall}' "$folder/report"

@@ -148,6 +148,12 @@ static void drop(Product *p)
     *p = {};
 }
 
+// conv.cuh promises 16 bytes; unless told, cuBLASLt chooses kernels that may want 256.
+static const uint32_t alignment = 16;
+static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+    CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+
 // Sets the epilogue and asks for a kernel. The bias's address is replaced at each call; it counts
 // here only for its alignment.
 static cublasStatus_t choose(Product *p, cublasLtHandle_t handle, const float *bias)
@@ -167,6 +173,9 @@ static cublasStatus_t choose(Product *p, cublasLtHandle_t handle, const float *b
         return status;
     status = lt->preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                 &workspace_bytes, sizeof workspace_bytes);
+    for (cublasLtMatmulPreferenceAttributes_t side : alignments)
+        if (status == CUBLAS_STATUS_SUCCESS)
+            status = lt->preference_set(preference, side, &alignment, sizeof alignment);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = lt->heuristic(handle, p->desc, p->weights, p->rows, p->out, p->out, preference, 1,
                                &found, &count);

@@ -28,8 +28,13 @@
  * rung wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
  * address arithmetic.
  *
- * Every pixel's additions come in the same order, wherever a strip or a
- * segment begins: results do not depend on how a frame was cut. */
+ * Every pixel's additions come in the same order, wherever a strip or a segment begins: results do
+ * not depend on how a frame was cut.
+ *
+ * Registers: 48, 96 or 64 sums a thread, 16 to 32 of a finished row, of 232; the feeding warpgroup
+ * has 40. Share of the peak: not measured, no GPU has run this; README.md has counts, the model's
+ * prediction and Winograd on paper. Tried before: two feeding warps without setmaxnreg, whose 168
+ * registers spilled for 64 outputs. */
 
 #include "conv_wgmma.cuh"
 #include "wgmma_kernel.cuh"

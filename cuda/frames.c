@@ -122,6 +122,8 @@ static int alloc_frames(Frames *frames)
 static void free_slot(FrameSlot *slot)
 {
     cudaEvent_t events[] = {slot->uploaded, slot->computed, slot->downloaded};
+    if (slot->recorded)
+        cudaGraphExecDestroy(slot->recorded);
     cudaFree(slot->device_in);
     cudaFree(slot->device_out);
     cudaFree(slot->device_flags);
@@ -170,6 +172,32 @@ int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
                           run->net->device, wanted.out.width, wanted.out.height);
 }
 
+static int upload(Run *run, const FrameSlot *slot)
+{
+    const Frames *frames = &run->frames;
+    int ret = resr_cuda_check(cudaMemcpyAsync(slot->device_in, slot->host_in, frames->in_bytes,
+                                              cudaMemcpyHostToDevice, frames->up),
+                              "copying a frame to it");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaEventRecord(slot->uploaded, frames->up), "an event");
+    if (ret == 0)
+        ret = resr_cuda_check(cudaStreamWaitEvent(run->stream, slot->uploaded, 0), "an event");
+    return ret;
+}
+
+/* A failure between the two leaves no recording behind. */
+static void drop_recording(Run *run)
+{
+    cudaGraph_t graph = NULL;
+    if (!run->frames.recording)
+        return;
+    run->frames.recording = 0;
+    cudaStreamEndCapture(run->stream, &graph);
+    if (graph)
+        cudaGraphDestroy(graph);
+    cudaGetLastError();
+}
+
 int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
 {
     Run *run = pointer;
@@ -178,19 +206,19 @@ int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
     if (in->bytes != frames->in_bytes)
         return resr_cuda_fail(RESR_ERR_INTERNAL, "a frame of %zu bytes, not %zu", in->bytes,
                               frames->in_bytes);
+    drop_recording(run);
     memcpy(slot->host_in, in->data, frames->in_bytes);
     ColourFrame frame = frames->in;
     frame.data = (uint8_t *)slot->device_in;
     frames->next_tile = 0;
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
     if (ret == 0)
-        ret = resr_cuda_check(cudaMemcpyAsync(slot->device_in, slot->host_in, frames->in_bytes,
-                                              cudaMemcpyHostToDevice, frames->up),
-                              "copying a frame to it");
-    if (ret == 0)
-        ret = resr_cuda_check(cudaEventRecord(slot->uploaded, frames->up), "an event");
-    if (ret == 0)
-        ret = resr_cuda_check(cudaStreamWaitEvent(run->stream, slot->uploaded, 0), "an event");
+        ret = upload(run, slot);
+    if (ret < 0 || slot->recorded)
+        return ret < 0 ? ret : 1;
+    ret = resr_cuda_check(cudaStreamBeginCapture(run->stream, cudaStreamCaptureModeThreadLocal),
+                          "recording");
+    frames->recording = ret == 0;
     if (ret == 0)
         ret = resr_cuda_check(cudaMemsetAsync(slot->device_flags, 0,
                                               (size_t)frames->max_tiles * sizeof(PixelFlags),
@@ -199,16 +227,23 @@ int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
     return ret < 0 ? ret : resr_cuda_to_rgb(&frames->rgb_in, &frame, run->stream);
 }
 
-int resr_cuda_frame_finish(void *pointer)
+/* Ends the recording of a slot's walk. */
+static int end_recording(Run *run, FrameSlot *slot)
 {
-    Run *run = pointer;
-    Frames *frames = &run->frames;
-    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
-    ColourFrame frame = frames->out;
-    frame.data = (uint8_t *)slot->device_out;
-    int ret = resr_cuda_from_rgb(&frame, &frames->rgb_out, run->stream);
+    cudaGraph_t graph = NULL;
+    run->frames.recording = 0;
+    int ret = resr_cuda_check(cudaStreamEndCapture(run->stream, &graph), "recording");
     if (ret == 0)
-        ret = resr_cuda_check(cudaEventRecord(slot->computed, run->stream), "an event");
+        ret = resr_cuda_check(cudaGraphInstantiate(&slot->recorded, graph, 0), "a graph");
+    if (graph)
+        cudaGraphDestroy(graph);
+    return ret;
+}
+
+static int download(Run *run, const FrameSlot *slot)
+{
+    const Frames *frames = &run->frames;
+    int ret = resr_cuda_check(cudaEventRecord(slot->computed, run->stream), "an event");
     if (ret == 0)
         ret = resr_cuda_check(cudaStreamWaitEvent(frames->down, slot->computed, 0), "an event");
     if (ret == 0)
@@ -220,8 +255,27 @@ int resr_cuda_frame_finish(void *pointer)
                                               (size_t)frames->max_tiles * sizeof(PixelFlags),
                                               cudaMemcpyDeviceToHost, frames->down),
                               "copying flags from it");
+    return ret < 0 ? ret
+                   : resr_cuda_check(cudaEventRecord(slot->downloaded, frames->down), "an event");
+}
+
+int resr_cuda_frame_finish(void *pointer)
+{
+    Run *run = pointer;
+    Frames *frames = &run->frames;
+    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
+    int ret = 0;
+    if (frames->recording) {
+        ColourFrame frame = frames->out;
+        frame.data = (uint8_t *)slot->device_out;
+        ret = resr_cuda_from_rgb(&frame, &frames->rgb_out, run->stream);
+        if (ret == 0)
+            ret = end_recording(run, slot);
+    }
     if (ret == 0)
-        ret = resr_cuda_check(cudaEventRecord(slot->downloaded, frames->down), "an event");
+        ret = resr_cuda_check(cudaGraphLaunch(slot->recorded, run->stream), "a frame's graph");
+    if (ret == 0)
+        ret = download(run, slot);
     frames->submitted += ret == 0;
     return ret;
 }

@@ -10,6 +10,9 @@ The time of a layer is the longest of its walls, plus what cannot overlap. Print
 """
 
 import argparse
+import contextlib
+import io
+import sys
 from collections import namedtuple
 from math import ceil
 
@@ -292,16 +295,36 @@ def print_layers(gpu):
             print(f"| {layer.name} ({used}) | {text} | {us:.0f} | {flops / us / 1e6:.0f} |")
 
 
+def print_tables():
+    print_counts()
+    print()
+    print_walls()
+    print()
+    print_predictions()
+
+
+def check(readme):
+    """1 if the README's tables are not what the model says."""
+    with io.StringIO() as text, contextlib.redirect_stdout(text):
+        print_tables()
+        wanted = text.getvalue().splitlines()
+    with open(readme, encoding="utf-8") as file:
+        there = set(file.read().splitlines())
+    stale = [line for line in wanted if line not in there]
+    for line in stale:
+        print(f"{readme} lacks: {line}")
+    return 1 if stale else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", metavar="GPU", help="walls of every layer on one GPU")
+    parser.add_argument("--check", metavar="README", help="that a README's tables are this model's")
     arguments = parser.parse_args()
+    if arguments.check:
+        sys.exit(check(arguments.check))
     if not arguments.layers:
-        print_counts()
-        print()
-        print_walls()
-        print()
-        print_predictions()
+        print_tables()
         return
     for gpu in GPUS:
         if arguments.layers.lower() in gpu.name.lower():

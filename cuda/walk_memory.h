@@ -30,6 +30,7 @@ typedef struct FrameSlot {
     char *host_in, *host_out;              /* pinned */
     PixelFlags *device_flags, *host_flags; /* of all tiles of the frame */
     cudaEvent_t uploaded, computed, downloaded;
+    cudaGraphExec_t recorded; /* the frame's walk, from the second one on */
 } FrameSlot;
 
 /* Whole frames (net/ops.h), with streams of their own for what goes up and down. */
@@ -39,6 +40,7 @@ typedef struct Frames {
     size_t in_bytes, out_bytes;
     int max_tiles; /* of a frame, that there are flags for */
     int next_tile; /* of the frame that is submitted */
+    int recording;
     unsigned submitted, collected;
     cudaStream_t up, down;
     FrameSlot slots[FRAME_SLOTS];

@@ -114,8 +114,7 @@ static int begin_job(ResrCheckpoint *c)
     char path[PATH_MAX];
     resr_jobdir_sweep(&c->dir, NULL, NULL);
     if (unlink(c->journal_path) != 0 && errno != ENOENT)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be removed: %s", c->journal_path,
-                         strerror(errno));
+        return resr_publish_write_failure(c->journal_path, 1);
     resr_jobdir_path(&c->dir, path, "manifest.json");
     resr_manifest_set_class(c->manifest, c->plan.plan->numerics_class);
     int ret = resr_manifest_write(c->manifest, path);
@@ -167,6 +166,15 @@ int64_t resr_checkpoint_frames_total(const ResrCheckpoint *c)
     return c->found.total;
 }
 
+int64_t resr_checkpoint_source(const ResrCheckpoint *c, int64_t *pts,
+                               char hash[RESR_HASH_HEX_BYTES])
+{
+    const ResrRecord *source = &c->found.source;
+    *pts = source->a;
+    resr_hash_to_hex(hash, &source->hash);
+    return source->type == RESR_RECORD_SOURCE ? source->number : -1;
+}
+
 ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *c, int64_t index)
 {
     return index < c->found.frames ? (ResrFrameStage)c->found.stages[index] : RESR_FRAME_DECODED;
@@ -203,7 +211,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
 {
     ResrRecord *records = NULL;
     size_t n = (size_t)info->frames;
-    int ret = resr_alloc(&records, n + 1, sizeof *records);
+    int ret = resr_alloc(&records, n + 2, sizeof *records);
     if (ret < 0)
         return ret;
     for (size_t i = 0; i < n; i++) {
@@ -220,7 +228,13 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
                               .a = info->frames,
                               .b = info->bytes,
                               .hash = info->hash};
-    ret = resr_journal_append(c->journal, records, n + 1);
+    const ResrLedgerEntry *last = &ledger->entries[info->first + info->frames - 1];
+    records[n + 1] = (ResrRecord){.type = RESR_RECORD_SOURCE,
+                                  .number = info->first + info->frames - 1,
+                                  .a = last->pts,
+                                  .hash = last->source};
+    bool known = memcmp(&last->source, &(ResrHash){{0}}, sizeof last->source) != 0;
+    ret = resr_journal_append(c->journal, records, n + 1 + known);
     free(records);
     if (ret < 0)
         return ret;

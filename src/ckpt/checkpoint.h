@@ -45,6 +45,11 @@ const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *checkpoint
 /* Frames of the input if an earlier attempt came to its end, else -1. */
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);
 
+/* The last frame before the first one that is missing, if it is known well enough to go on decoding
+ * behind it: its index, or -1; *pts and the hash of the decoded frame. */
+int64_t resr_checkpoint_source(const ResrCheckpoint *checkpoint, int64_t *pts,
+                               char hash[RESR_HASH_HEX_BYTES]);
+
 /* How far frame `index` was when the job was opened. From any thread. */
 ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
 

@@ -22,6 +22,49 @@
 /* What a new name may take on disk. */
 #define FOLDER_BYTES 4096
 
+/* What jobs keep there besides segments and batch files, in the order of removal. Manifest and
+ * journal go last: until then they tell that the job is done, whenever that is cut short. */
+static const char *const fixed_names[] = {"pids",          "status.json", "lock", "frames.h5",
+                                          "manifest.json", "journal",     NULL};
+
+static bool is_numbered(const char *name, const char *beginning, const char *ending)
+{
+    size_t length = strlen(beginning), digits;
+    if (strncmp(name, beginning, length) != 0)
+        return false;
+    digits = strspn(name + length, "0123456789");
+    return digits > 0 && strcmp(name + length + digits, ending) == 0;
+}
+
+/* A file that is work, finished or not. */
+static bool is_work(const char *name)
+{
+    return is_numbered(name, "segment-", ".nut") || is_numbered(name, "batch-", ".h5") ||
+           (name[0] == '.' && strstr(name, ".tmp"));
+}
+
+/* A folder that holds anything else is not a job's: files there must not be taken for the job's. */
+static int check_content(const char *path)
+{
+    int ret = 0;
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    while (ret == 0 && folder && (entry = readdir(folder))) {
+        const char *name = entry->d_name;
+        bool known = is_work(name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        for (int i = 0; fixed_names[i] && !known; i++)
+            known = strcmp(name, fixed_names[i]) == 0;
+        if (!known)
+            ret = resr_fail(RESR_ERR_EXISTS,
+                            "%s: holds %s, which no job keeps there; name a folder of its own with "
+                            "--job-dir",
+                            path, name);
+    }
+    if (folder)
+        closedir(folder);
+    return ret;
+}
+
 static int make_folder(const char *path)
 {
     struct stat status;
@@ -40,7 +83,7 @@ static int make_folder(const char *path)
                          "it, so what it holds is not trusted; remove it or name another with "
                          "--job-dir",
                          path);
-    return 0;
+    return check_content(path);
 }
 
 /* False if the file that was locked is no longer the one of that name: its owner just removed the
@@ -111,17 +154,6 @@ void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t
     resr_jobdir_path(dir, out, name);
 }
 
-static bool is_unfinished(const char *name)
-{
-    return name[0] == '.' && strstr(name, ".tmp");
-}
-
-static bool is_work(const char *name)
-{
-    return strncmp(name, "segment-", 8) == 0 || strncmp(name, "batch-", 6) == 0 ||
-           is_unfinished(name);
-}
-
 void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
                        void *user)
 {
@@ -138,18 +170,14 @@ void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const cha
         closedir(folder);
 }
 
-/* Manifest and journal go last: until then they tell that the job is done, whenever this is cut
- * short. */
 void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
 {
-    static const char *const names[] = {"pids",          "status.json", "lock", "frames.h5",
-                                        "manifest.json", "journal",     NULL};
     char path[PATH_MAX];
     resr_jobdir_sweep(dir, NULL, NULL);
     bool gone = true;
-    for (int i = 0; names[i] && gone; i++) {
-        resr_jobdir_path(dir, path, names[i]);
-        if (!leave_status || strcmp(names[i], "status.json") != 0)
+    for (int i = 0; fixed_names[i] && gone; i++) {
+        resr_jobdir_path(dir, path, fixed_names[i]);
+        if (!leave_status || strcmp(fixed_names[i], "status.json") != 0)
             gone = unlink(path) == 0 || errno == ENOENT;
     }
     if (!gone || (!leave_status && rmdir(dir->path) != 0 && errno != ENOENT))

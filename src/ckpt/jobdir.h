@@ -18,8 +18,8 @@ typedef struct ResrJobDir {
 
 /* Creates the folder (mode 0700) or takes the one that is there, waits up to 30 s for a process
  * that still holds it, and removes unfinished files. RESR_ERR_PERM: it is somebody else's, or
- * others may write into it; RESR_ERR_STOPPED: another process keeps it; RESR_ERR_EXISTS,
- * RESR_ERR_IO. */
+ * others may write into it; RESR_ERR_STOPPED: another process keeps it; RESR_ERR_EXISTS:
+ * also where the folder holds files that are no job's; RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_jobdir_open(ResrJobDir *dir, const char *path);
 
 /* The path of a file in it. The name is ours and short. */

@@ -15,6 +15,8 @@ typedef enum ResrRecordType {
                               The records of its frames stand right before it. */
     RESR_RECORD_BATCH,     /* number: first frame; a: frames; b: bytes; hash: of the file */
     RESR_RECORD_END,       /* a: frames of the whole input; detail: 1 if that is all it holds */
+    RESR_RECORD_SOURCE,    /* number: index of a segment's last frame; a: pts; hash: of the decoded
+                              frame: where decoding can go on, and how that is known to be right */
     RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
 } ResrRecordType;
 

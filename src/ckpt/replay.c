@@ -66,7 +66,8 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
                               .hash = record->hash};
     int ret = 0;
     for (int64_t i = 0; i < record->a && ret == 0; i++) {
-        ResrLedgerEntry entry = {frames[i].a, frames[i].b, frames[i].hash};
+        ResrLedgerEntry entry = {
+            .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
         ret = resr_ledger_set(ledger, frames[i].number, &entry);
         if (ret == 0)
             ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
@@ -108,6 +109,17 @@ static bool is_output(const char *output, const ResrRecord *record)
     struct stat status;
     return stat(output, &status) == 0 && (int64_t)status.st_ino == record->a &&
            (int64_t)status.st_size == record->b;
+}
+
+/* Where decoding can go on: the last frame of the finished segments that lead the video. */
+static void find_source(ResrReplay *replay, const ResrRecord *records, size_t count)
+{
+    int64_t frames = 0;
+    for (int i = 0; i < replay->segment_count && replay->segments[i].first == frames; i++)
+        frames += replay->segments[i].frames;
+    for (size_t i = 0; i < count; i++)
+        if (records[i].type == RESR_RECORD_SOURCE && records[i].number == frames - 1)
+            replay->source = records[i];
 }
 
 static int by_number(const void *a, const void *b)
@@ -187,11 +199,13 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
             out->total = records[i].a;
     if (ret == 0)
         ret = take_files(out, dir, records, count, keep_frames, ledger);
-    if (ret < 0)
+    if (ret < 0) {
         resr_replay_clear(out);
-    else
-        resr_jobdir_sweep(dir, is_wanted, out);
-    return ret;
+        return ret;
+    }
+    find_source(out, records, count);
+    resr_jobdir_sweep(dir, is_wanted, out);
+    return 0;
 }
 
 void resr_replay_clear(ResrReplay *replay)

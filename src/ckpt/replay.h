@@ -12,8 +12,10 @@ typedef struct ResrReplay {
     size_t batch_count;
     uint8_t *stages; /* ResrFrameStage of frames 0 .. frames - 1 */
     int64_t frames;
-    int64_t total;  /* frames of the input, -1: not known */
-    bool published; /* the last record is that of the output, and the output is that file */
+    ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first one that is missing;
+                          type 0: not known */
+    int64_t total;     /* frames of the input, -1: not known */
+    bool published;    /* the last record is that of the output, and the output is that file */
 } ResrReplay;
 
 /* Believes a record only if its file is there and hashes to it; files that no record vouches for

@@ -9,6 +9,7 @@
 typedef struct ResrLedgerEntry {
     int64_t pts, duration;
     ResrHash hash;
+    ResrHash source; /* of the decoded frame; zero: not known */
 } ResrLedgerEntry;
 
 typedef struct ResrLedger {

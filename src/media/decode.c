@@ -365,6 +365,51 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
     return 0;
 }
 
+/* Decodes from the keyframe before `pts` up to there; true if the picture there has that hash. */
+static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
+{
+    char here[RESR_FRAME_HASH_BYTES] = "";
+    ResrFrame *frame = NULL;
+    bool end = false;
+    if (av_seek_frame(d->input, d->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
+        return false;
+    avcodec_flush_buffers(d->codec);
+    d->draining = d->decoded_any = false;
+    while (decode(d, &end) == 0 && !end && d->frame->best_effort_timestamp < pts)
+        av_frame_unref(d->frame);
+    if (!end && d->frame->data[0] && d->frame->best_effort_timestamp == pts &&
+        check_same_format(d, d->frame) == 0 && resr_frame_create(&frame, &d->info.format) == 0 &&
+        resr_repack(frame, &d->info.format, d->frame) == 0)
+        resr_frame_hash(here, &d->info.format, frame);
+    av_frame_unref(d->frame);
+    resr_frame_free(frame);
+    return strcmp(here, hash) == 0;
+}
+
+int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, const char *hash)
+{
+    bool end;
+    *found = !d->info.is_image && find_frame(d, pts, hash);
+    if (*found) {
+        d->first_pending = false;
+        d->next_index = index + 1;
+        d->last_pts = pts;
+        d->declared_packets = 0; /* not all of them are read */
+        return 0;
+    }
+    if (d->info.is_image)
+        return 0;
+    /* From the beginning: the first picture is kept, the file stands behind it. */
+    close_file(d, 0);
+    d->packets = 0;
+    d->decoded_any = false;
+    int ret = open_file(d, d->images.paths[0]);
+    if (ret == 0)
+        ret = decode(d, &end);
+    av_frame_unref(d->frame);
+    return ret;
+}
+
 void resr_decoder_close(ResrDecoder *decoder)
 {
     if (!decoder)

@@ -36,6 +36,13 @@ const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
  * the frame size changes. */
 RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 
+/* Goes on behind frame `index`, whose pts and hash are known, without decoding all that is before
+ * it: the next frame read is index + 1. *found is false, and reading begins at the first frame,
+ * where the frame at that time is not the one of that hash, or the input cannot seek. Before the
+ * first resr_decoder_read() only. RESR_ERR_DATA, RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
+                                      const char *hash);
+
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);

@@ -58,7 +58,9 @@ typedef struct ResrFrame {
     int64_t duration; /* in the stream's time base; 0 if unknown */
     size_t bytes;
     uint8_t *data;
-    char hash[RESR_FRAME_HASH_BYTES]; /* kept for whoever needs it next; empty: not computed */
+    char hash[RESR_FRAME_HASH_BYTES];   /* kept for whoever needs it next; empty: not computed */
+    char source[RESR_FRAME_HASH_BYTES]; /* of the decoded frame that it was made from; empty: not
+                                           known */
     ResrFrameStage stage;
     sem_t *credit; /* posted when the frame is freed; NULL: none */
     atomic_int holders;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -103,6 +104,7 @@ static int feed(ResrCoordinator *c, bool *active)
 static void accept_frame(ResrCoordinator *c, ResrFrame **frame)
 {
     ResrFrame **input = slot_of(c->window.input, &c->window, (*frame)->index);
+    memcpy((*frame)->source, (*input)->hash, sizeof(*input)->hash);
     (*frame)->credit = (*input)->credit;
     (*input)->credit = NULL;
     resr_frame_free(*input);
@@ -174,14 +176,16 @@ static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank
         return 0;
     if (header->code == RESR_ERR_STOPPED && c->stopping)
         return 0;
-    if (header->part.attempt >= RESR_MAX_ATTEMPTS)
+    bool device_lost = header->code == RESR_ERR_DEVICE;
+    bool last = device_lost && resr_scheduler_live(c->scheduler) == 1;
+    if (last || header->part.attempt >= RESR_MAX_ATTEMPTS)
         return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
                          header->text);
     resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
                   c->parts.ranks[rank].host, header->text, header->part.first,
                   header->part.first + header->part.count - 1);
     resr_scheduler_requeue(c->scheduler, &header->part);
-    return header->code == RESR_ERR_DEVICE ? lose_rank(c, rank) : 0;
+    return device_lost ? lose_rank(c, rank) : 0;
 }
 
 static int take_alive(ResrCoordinator *c, const ResrMessage *message, int rank)

@@ -1,6 +1,7 @@
 #include "mpi/pipeline.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -97,18 +98,39 @@ static int restore(ResrPipeline *pipeline, ResrFrame **out, ResrFrame *decoded, 
     return ret;
 }
 
-/* The next frame, or NULL at the end of the input. */
-static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, int64_t end)
+/* Decoding goes on behind the frames of finished segments, where it can. *from: the first frame
+ * that is decoded. */
+static int skip_finished(ResrPipeline *pipeline, int64_t *from)
+{
+    char hash[RESR_HASH_HEX_BYTES];
+    int64_t pts;
+    bool found = false;
+    const ResrCheckpoint *checkpoint = pipeline->parts.checkpoint;
+    int64_t last = checkpoint ? resr_checkpoint_source(checkpoint, &pts, hash) : -1;
+    int ret = 0;
+    *from = 0;
+    if (last >= 0)
+        ret = resr_decoder_skip(pipeline->parts.decoder, &found, last, pts, hash);
+    if (found)
+        *from = last + 1;
+    if (last >= 0)
+        resr_log_info("decoding goes on at frame %" PRId64, *from);
+    return ret;
+}
+
+/* The next frame, or NULL at the end of the input; frames from .. end - 1 are decoded. */
+static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, int64_t from,
+                      int64_t end)
 {
     ResrFrame *decoded = NULL;
     int64_t total =
         pipeline->parts.checkpoint ? resr_checkpoint_frames_total(pipeline->parts.checkpoint) : -1;
     *out = NULL;
-    if (index < end) {
+    if (index >= from && index < end) {
         int ret = resr_decoder_read(pipeline->parts.decoder, &decoded);
         if (ret < 0 || !decoded)
             return ret;
-    } else if (index >= total) {
+    } else if (index >= from && index >= total) {
         return 0;
     }
     int ret = restore(pipeline, out, decoded, index);
@@ -120,10 +142,10 @@ static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, in
 static void *decode_main(void *argument)
 {
     ResrPipeline *pipeline = argument;
-    int64_t end = decode_end(pipeline), n = 0;
+    int64_t end = decode_end(pipeline), from, n = 0;
     bool at_end = false;
-    int ret = 0;
-    for (; pipeline->parts.max_frames == 0 || n < pipeline->parts.max_frames; n++) {
+    int ret = skip_finished(pipeline, &from);
+    for (; ret == 0 && (pipeline->parts.max_frames == 0 || n < pipeline->parts.max_frames); n++) {
         ResrFrame *frame = NULL;
         while (sem_wait(&pipeline->credits) != 0) {
             /* interrupted by a signal */
@@ -131,7 +153,7 @@ static void *decode_main(void *argument)
         if (pipeline->stop || pipeline->stop_decoding)
             return NULL;
         begin_work(&pipeline->decoding);
-        ret = next_frame(pipeline, &frame, n, end);
+        ret = next_frame(pipeline, &frame, n, from, end);
         end_work(&pipeline->decoding);
         at_end = ret == 0 && !frame;
         if (ret < 0 || !frame)
@@ -160,6 +182,8 @@ static int encode_frame(ResrPipeline *pipeline, ResrFrame *frame)
     if (resr_frame_verify(frame, &pipeline->parts.plan->output) < 0)
         return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
     resr_hash_from_hex(&entry.hash, frame->hash);
+    if (frame->source[0])
+        resr_hash_from_hex(&entry.source, frame->source);
     int ret = resr_ledger_set(pipeline->parts.ledger, frame->index, &entry);
     return ret < 0 ? ret : resr_sink_write(pipeline->parts.sink, frame);
 }

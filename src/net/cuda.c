@@ -25,6 +25,16 @@ void resr_cuda_backend_set_place(int node_rank, int node_ranks)
     backend.node_ranks = node_ranks;
 }
 
+/* What the table "cuda" stands for: the last one, "cuda-wgmma", by its kernels' name. */
+static const char *best_kernels(const ResrCuda *cuda)
+{
+    static const char prefix[] = "cuda-";
+    const char *name = "";
+    for (int i = 0; cuda->ops(i); i++)
+        name = cuda->ops(i)->name;
+    return strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
+}
+
 /* The shared object's path; false if it is nowhere. */
 static bool find_object(char path[PATH_MAX])
 {
@@ -77,10 +87,12 @@ static int choose_device(const ResrCuda *cuda)
     if (ret == 0)
         ret = cuda->describe(&about, device);
     if (ret == 0)
-        snprintf(backend.device, sizeof backend.device,
-                 "GPU %d: %s (%s), %d SMs, %zu of %zu MB free, compute capability %d.%d", device,
-                 about.name, about.uuid, about.sms, about.free_bytes >> 20, about.total_bytes >> 20,
-                 about.capability / 10, about.capability % 10);
+        snprintf(
+            backend.device, sizeof backend.device,
+            "GPU %d: %s (%s), %d SMs, %zu of %zu MB free, compute capability %d.%d, kernels %s",
+            device, about.name, about.uuid, about.sms, about.free_bytes >> 20,
+            about.total_bytes >> 20, about.capability / 10, about.capability % 10,
+            best_kernels(cuda));
     return ret;
 }
 

@@ -280,6 +280,8 @@ int resr_net_submit_frame(ResrNet *net, const ResrFrame *in)
     static const Planes none;
     int tiles = net->plan.columns * net->plan.rows;
     int ret = net->ops->frame_submit(net->run, in);
+    if (ret == 1)
+        return net->ops->frame_finish(net->run);
     memset(net->done, 0, (size_t)tiles * sizeof *net->done);
     for (int i = 0; ret == 0 && i < tiles; i++)
         if (!net->done[i]) {

@@ -84,8 +84,8 @@ typedef struct ResrOps {
     /* Backends that convert colours themselves, so that frames come and go in their own format;
      * NULL for others. frames_begin() comes before reserve(): 1 if it can, 0 if these formats are
      * not for it. For each frame then: frame_submit(), the walks over its tiles (planes NULL, no
-     * wait()), frame_finish(). frame_collect() waits for the oldest frame that was finished; up to
-     * two may be under way. */
+     * wait(); none if frame_submit() returned 1, the backend has them recorded), frame_finish().
+     * frame_collect() waits for the oldest frame that was finished; up to two may be under way. */
     int (*frames_begin)(void *run, const ResrFrameSetup *setup);
     int (*frame_submit)(void *run, const ResrFrame *in);
     int (*frame_finish)(void *run);

@@ -19,12 +19,13 @@ enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64,
 /* What takes longer than this is slow whatever disturbed it: once is enough (emulated devices). */
 #define CHOICE_MAX_SECONDS 0.5
 
-/* A network on one tile, with its best time so far. */
+/* A network on one tile, with its best times so far: on the clock, and of all threads' processors.
+ */
 typedef struct Timing {
     ResrNet *net;
     float *in, *out;
     size_t side_px, scale;
-    double seconds;
+    double seconds, cpu_seconds;
 } Timing;
 
 static void end_timing(Timing *timing)
@@ -39,7 +40,8 @@ static int start_timing(Timing *timing, const ResrOps *ops, const ResrModel *mod
                         int threads)
 {
     size_t scale = (size_t)model->spec.scale, side = (size_t)side_px;
-    *timing = (Timing){.side_px = side, .scale = scale, .seconds = INFINITY};
+    *timing = (Timing){.side_px = side, .scale = scale};
+    timing->seconds = timing->cpu_seconds = INFINITY;
     int ret = resr_alloc(&timing->in, 3 * side * side, sizeof(float));
     if (ret == 0)
         ret = resr_alloc(&timing->out, 3 * side * side * scale * scale, sizeof(float));
@@ -54,18 +56,20 @@ static int run_timing(Timing *timing)
            out_px = in_px * timing->scale * timing->scale;
     const float *const in[3] = {timing->in, timing->in + in_px, timing->in + 2 * in_px};
     float *const out[3] = {timing->out, timing->out + out_px, timing->out + 2 * out_px};
-    int64_t start_ns = resr_clock_ns();
+    int64_t start_ns = resr_clock_ns(), start_cpu_ns = resr_clock_cpu_ns();
     int ret = resr_net_upscale(timing->net, out, timing->side_px * timing->scale, in,
                                timing->side_px, NULL);
     double seconds = resr_clock_seconds_since(start_ns);
-    timing->seconds = seconds < timing->seconds ? seconds : timing->seconds;
+    timing->seconds = fmin(timing->seconds, seconds);
+    timing->cpu_seconds =
+        fmin(timing->cpu_seconds, (double)(resr_clock_cpu_ns() - start_cpu_ns) * 1e-9);
     return ret;
 }
 
-static double flops_of(const Timing *timing, const ResrNetSpec *spec)
+static double flops_in(const Timing *timing, const ResrNetSpec *spec, double seconds)
 {
     return 2.0 * (double)(timing->side_px * timing->side_px) * resr_spec_macs_per_px(spec) /
-           timing->seconds;
+           seconds;
 }
 
 int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model, int threads)
@@ -74,7 +78,7 @@ int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model, 
     int ret = start_timing(&timing, ops, model, PROBE_PX, threads);
     for (int i = 0; ret == 0 && i < PROBE_RUNS; i++)
         ret = run_timing(&timing);
-    *flops = ret == 0 ? flops_of(&timing, &model->spec) : 0;
+    *flops = ret == 0 ? flops_in(&timing, &model->spec, timing.seconds) : 0;
     end_timing(&timing);
     return ret;
 }
@@ -140,6 +144,18 @@ static const ResrOps *find_ops(const ResrCandidate *candidate)
     return ops;
 }
 
+/* What a run takes on cores of its own. On the CPU it was timed with one thread and by processor
+ * time, since other programs on the machine must not choose the class and with it the pixels. (On
+ * two cores with 30 others wanting them, two threads chose fp32 instead of bf16 in 15 of 32 cases
+ * on the clock, in 15 of 32 by processor time, since they wait for each other, one in none.) */
+static double undisturbed_seconds(const Timing *timing, const ResrCandidate *candidate, int threads)
+{
+    for (int i = 0; resr_cpu_ops(i); i++)
+        if (strcmp(resr_cpu_ops(i)->name, candidate->backend) == 0)
+            return timing->cpu_seconds / threads;
+    return timing->seconds;
+}
+
 static void add_candidate(ResrProbe *probe, const ResrOps *ops)
 {
     ResrCandidate *candidate = &probe->candidates[probe->count++];
@@ -149,7 +165,8 @@ static void add_candidate(ResrProbe *probe, const ResrOps *ops)
 }
 
 /* In turns, so that a disturbance meets all of them; the best of each counts. `c` is not timed, it
- * would take seconds, nor is `exact` where the choice cannot fall on it. */
+ * would take seconds, nor is `exact` where the choice cannot fall on it. One thread:
+ * undisturbed_seconds(). */
 static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_exact)
 {
     Timing timings[RESR_MAX_CANDIDATES] = {{0}};
@@ -158,7 +175,7 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
         const ResrCandidate *candidate = &probe->candidates[i];
         if (strcmp(candidate->backend, "c") != 0 &&
             (with_exact || strcmp(candidate->class, "exact") != 0))
-            ret = start_timing(&timings[i], find_ops(candidate), model, side_px, probe->threads);
+            ret = start_timing(&timings[i], find_ops(candidate), model, side_px, 1);
     }
     for (int run = 0; run < CHOICE_RUNS; run++)
         for (int i = 0; ret == 0 && i < probe->count; i++)
@@ -166,7 +183,9 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
                 ret = run_timing(&timings[i]);
     for (int i = 0; i < probe->count; i++) {
         if (ret == 0 && timings[i].net)
-            probe->candidates[i].flops = flops_of(&timings[i], &model->spec);
+            probe->candidates[i].flops =
+                flops_in(&timings[i], &model->spec,
+                         undisturbed_seconds(&timings[i], &probe->candidates[i], probe->threads));
         end_timing(&timings[i]);
     }
     return ret;
@@ -177,6 +196,12 @@ static int none_found(const char *precision, const char *backend, bool name_know
     bool wants_cuda = is_cuda(backend) || strcmp(precision, "fp16") == 0;
     if (wants_cuda && resr_cuda_backend_missing()[0])
         return resr_fail(RESR_ERR_DEVICE, "--backend cuda: %s", resr_cuda_backend_missing());
+    if (!name_known && strncmp(backend, "cuda-", 5) == 0)
+        return resr_fail(
+            RESR_ERR_DEVICE,
+            "--conv %s: this GPU does not run it (wgmma needs capability 9.0), or its "
+            "library (cuBLASLt 12 or 13) was not found; leave the choice to --conv auto",
+            backend + 5);
     if (!name_known)
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
     if (is_cuda(backend))

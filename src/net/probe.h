@@ -9,7 +9,8 @@
 
 typedef struct ResrCandidate {
     char backend[16], class[16];
-    double flops; /* direct convolution's operations per second; 0: not measured (the scalar `c`) */
+    double flops; /* direct convolution's operations per second: those of one thread, times the
+                     threads; 0: not measured (the scalar `c`) */
 } ResrCandidate;
 
 typedef struct ResrProbe {
@@ -18,10 +19,12 @@ typedef struct ResrProbe {
     ResrCandidate candidates[RESR_MAX_CANDIDATES];
 } ResrProbe;
 
-/* Times the backends on a small network of `arch` with made-up weights; a few milliseconds each.
- * `precision`: "bf16", "fp16", "fp32" or "exact": which classes; "auto": all, but `exact` is timed
- * only if there is nothing else; "all": all are timed. `backend`: "auto" or a name; `cpumask`: bits
- * of cpu/dispatch.h. RESR_ERR_USAGE (no such backend), RESR_ERR_DEVICE (none can run here),
+/* Times the backends on a small network of `arch` with made-up weights; a few milliseconds each, of
+ * one thread's processor time on CPUs, so that other programs on the machine do not change the
+ * choice. `precision`: "bf16", "fp16", "fp32" or "exact": which classes; "auto": all, but `exact`
+ * is timed only if there is nothing else; "all": all are timed. `backend`: "auto" or a name;
+ * `cpumask`: bits of cpu/dispatch.h. RESR_ERR_USAGE (no such backend), RESR_ERR_DEVICE (none can
+ * run here),
  * RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision,
                                         const char *backend, unsigned cpumask, int threads);

@@ -136,8 +136,8 @@ def one_point(arena, fault, number):
         except harness.Failure as failure:
             raise harness.Failure(f"{fault} at call {number}, {call}: {failure}") from None
         job.remove()
-        return {f"{fault} points": call is not None, f"{fault} without": call is None,
-                f"{fault} exit {code}": call is not None}
+        return {f"{fault} points": int(call is not None), f"{fault} without": int(call is None),
+                f"{fault} exit {code}": int(call is not None)}
 
     return case
 

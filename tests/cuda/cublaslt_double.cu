@@ -1,8 +1,9 @@
 // A stand-in for cuBLASLt on emulated devices: the entry points that ladder 0 uses, as a plain
 // product in fp32, run in stream order on memory that the CPU can read. It refuses what the real
-// library refuses (attributes out of place, misaligned or foreign pointers, a kernel chosen for
-// another shape, a workspace too small). What it cannot tell is the library's speed, its choice of
-// kernels, and that fp16 in, fp32 out with an fp32 bias is among them for every shape.
+// library refuses (attributes out of place, foreign pointers, less alignment than a kernel was
+// chosen for, a kernel chosen for another shape, a workspace too small). What it cannot tell is the
+// library's speed, its choice of kernels, and that fp16 in, fp32 out with an fp32 bias is among
+// them for every shape.
 //
 // RESR_DOUBLE_NO_BIAS=1: no kernel has the bias. RESR_DOUBLE_FAIL=K: the K-th product fails.
 #include <cublasLt.h>
@@ -45,6 +46,7 @@ struct Layout {
 struct Preference {
     uint64_t mark;
     size_t workspace_bytes;
+    uint32_t alignment[4]; // of A, B, C, D
 };
 
 struct Product {
@@ -218,7 +220,8 @@ API cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
 
 API cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out)
 {
-    *out = reinterpret_cast<cublasLtMatmulPreference_t>(new Preference{alive, 0});
+    *out = reinterpret_cast<cublasLtMatmulPreference_t>(
+        new Preference{alive, 0, {256, 256, 256, 256}});
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -232,9 +235,13 @@ API cublasStatus_t cublasLtMatmulPreferenceSetAttribute(
     const void *value, size_t bytes)
 {
     Preference *p = cast<Preference>(preference);
-    if (!p || attribute != CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
-        return complain(CUBLAS_STATUS_INVALID_VALUE, "a preference that it does not know");
-    return set(&p->workspace_bytes, value, bytes);
+    if (p && attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
+        return set(&p->workspace_bytes, value, bytes);
+    if (p && attribute >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
+        attribute <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES)
+        return set(&p->alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value,
+                   bytes);
+    return complain(CUBLAS_STATUS_INVALID_VALUE, "a preference that it does not know");
 }
 
 API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
@@ -259,6 +266,8 @@ API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
         return CUBLAS_STATUS_NOT_SUPPORTED;
     *results = {};
     results->algo.data[0] = shape_of(*dd, *la, *lb, *ld);
+    for (int i = 0; i < 4; i++) // what the kernel may count on
+        results->algo.data[1 + i] = p->alignment[i];
     results->workspaceSize = wanted_bytes;
     *count = 1;
     return CUBLAS_STATUS_SUCCESS;
@@ -290,6 +299,11 @@ API cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t 
         return complain(CUBLAS_STATUS_INVALID_VALUE, "a kernel that was chosen for another shape");
     if (workspace_bytes < wanted_bytes || !on_device(workspace, workspace_bytes))
         return complain(CUBLAS_STATUS_INVALID_VALUE, "a workspace too small or not on the device");
+    const void *const matrices[] = {A, B, C, D};
+    for (int i = 0; i < 4; i++)
+        if (reinterpret_cast<uintptr_t>(matrices[i]) % algo->data[1 + i] != 0)
+            return complain(CUBLAS_STATUS_INVALID_VALUE,
+                            "a matrix is less aligned than the kernel was chosen for");
     const bool bias = dd->epilogue == CUBLASLT_EPILOGUE_BIAS;
     if (!on_device(A, (la->columns - 1) * la->ld * 2 + la->rows * 2) ||
         !on_device(B, (lb->columns - 1) * lb->ld * 2 + lb->rows * 2) ||

@@ -32,7 +32,7 @@ refused() {
 }
 
 "$RESR" --list-devices --backend cuda >devices
-grep -q 'GPU 0: .*SMs.*compute capability' devices || fail "--list-devices: $(cat devices)"
+grep -q 'GPU 0: .*SMs.*compute capability.*kernels [a-z]' devices || fail "--list-devices: $(cat devices)"
 input=small.mp4
 run rrdb1 1 -m tiny.safetensors
 run rrdb2 2 -m tiny.safetensors --batch 1

@@ -92,11 +92,47 @@ static void tiles(void **state)
     compare(check_rrdb(2, 1, 64, 32), 29, 22, 8, 4);
 }
 
+/* What upscaling gives with a model whose results no network gives. */
+static void refuse(ResrModel *model, const char *text)
+{
+    ResrNet *net;
+    CheckImage in = check_image(16, 12), out = check_image(32, 24);
+    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    check_image_random(&in, 3);
+    assert_int_equal(resr_net_create(&net, tested, model, 16, 12, 0, 0, 1), 0);
+    assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, NULL),
+                     RESR_ERR_DEVICE);
+    assert_non_null(strstr(resr_error_text(), text));
+    resr_net_free(net);
+    check_image_free(&in);
+    check_image_free(&out);
+    resr_model_free(model);
+}
+
+static void impossible_results(void **state)
+{
+    (void)state;
+    ResrNetSpec spec = check_srvgg(2, 1, 64);
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, &spec, 5, 1), 0);
+    for (int i = 0; i < 9 * 3 * 64; i++)
+        model->convs[0].weight[i] *= 1e6f; /* its outputs are beyond fp16 */
+    refuse(model, "infinite values or NaN");
+    spec = check_rrdb(2, 1, 64, 32);
+    assert_int_equal(resr_model_create(&model, &spec), 0); /* all weights zero */
+    refuse(model, "all values of a tile are the same");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rrdb_x4),     cmocka_unit_test(rrdb_x2), cmocka_unit_test(rrdb_x1),
-        cmocka_unit_test(narrow_rrdb), cmocka_unit_test(compact), cmocka_unit_test(tiles),
+        cmocka_unit_test(rrdb_x4),
+        cmocka_unit_test(rrdb_x2),
+        cmocka_unit_test(rrdb_x1),
+        cmocka_unit_test(narrow_rrdb),
+        cmocka_unit_test(compact),
+        cmocka_unit_test(tiles),
+        cmocka_unit_test(impossible_results),
     };
     const char *name = argc > 1 ? argv[1] : "cuda";
     for (int i = 0; (tested = resr_cuda_backend_ops(i)); i++)

@@ -10,7 +10,7 @@
 "$MAKE_MODEL" model.safetensors rrdb 4 2 64 32 7
 clip in.mp4 3
 ffmpeg -v error -y -i in.mp4 -vf scale=16:8 small.mp4
-export RESR_NCCL_TIMEOUT_S=5 EMU_DEVICES=3
+export EMU_DEVICES=3
 
 run() {
     name=$1
@@ -39,8 +39,8 @@ EMU_STREAMS=lazy run lazy --transport nccl || fail "lazy streams"
 cmp -s mpi.hash lazy.hash || fail "other frames with lazy streams"
 echo "ok lazy streams"
 
-RESR_NCCL_DOUBLE=hang refused 75 "took too long"
-RESR_NCCL_DOUBLE=leave refused 75 "NCCL"
+RESR_NCCL_TIMEOUT_S=5 RESR_NCCL_DOUBLE=hang refused 75 "took too long"
+RESR_NCCL_TIMEOUT_S=5 RESR_NCCL_DOUBLE=leave refused 75 "NCCL"
 RESR_NCCL_DOUBLE=error refused 75 "network error"
 RESR_NCCL_DOUBLE=corrupt refused 65 "the weights changed\|another rank failed"
 RESR_NCCL=/nonexistent/libnccl.so.2 refused 69 "nonexistent"

@@ -7,7 +7,7 @@ complain() {
     echo "$*"
     failed=1
 }
-sources=$(find src bench tests -name '*.[ch]' | sort)
+sources=$(find src bench tests cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | sort)
 
 case $1 in
 format)
@@ -47,6 +47,7 @@ includes)
     only 'jansson' 'src/model/|src/job/|src/ckpt/|tests/|bench/'
     only 'hdf5' 'src/ckpt/'
     only 'popt' 'src/cli\.c'
+    only 'cuda|cublas' 'cuda/|tests/cuda/|bench/cuda_'
     for header in $(git ls-files 'src/*.h' | grep -v '^src/media/'); do
         grep -nE '#include <(libav|zimg|mpi|zip|jansson|popt|xxhash|hdf5)' "$header" && complain "$header includes a library's header"
     done
@@ -65,7 +66,7 @@ sizes)
     ;;
 paths)
     git grep -nIE '/(wor[k]|roo[t]|home/[a-z]+)/' -- . ':!tests/lint' 2>/dev/null && complain "paths of one machine"
-    git grep -nIE '\b(TODO|FIXME|XXX)\b' -- src bench jobs models tests ':!tests/lint' 2>/dev/null && complain "marks of unfinished work"
+    git grep -nIE '\b(TODO|FIXME|XXX)\b' -- src bench cuda jobs models tests ':!tests/lint' 2>/dev/null && complain "marks of unfinished work"
     ;;
 shell)
     command -v shellcheck >/dev/null || {

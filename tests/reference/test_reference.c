@@ -1,8 +1,9 @@
-/* test_reference random|x4plus|anime_6B|animevideov3: every case of data/cases.json of that group,
- * on every CPU backend that this machine can run, against PyTorch's fp32: at least 99.9 % of the
- * 8-bit values equal, none off by more than 1; with bf16 operands, a PSNR of the float output
- * against these 8-bit values (whose rounding alone is 58.9 dB). Exit 77 when the weights are not
- * there. */
+/* test_reference random|x4plus|anime_6B|animevideov3 [CUDA-BACKEND [CASE]]: every case of
+ * data/cases.json of that group (or those whose expected picture's name begins with CASE), on every
+ * CPU backend that this machine can run, or on the CUDA backend named, against PyTorch's fp32: at
+ * least 99.9 % of the 8-bit values equal, none off by more than 1; with bf16 or fp16 operands, a
+ * PSNR of the float output against these 8-bit values (whose rounding alone is 58.9 dB). Exit 77
+ * when the weights are not there. */
 
 #include <jansson.h>
 #include <math.h>
@@ -15,12 +16,14 @@
 #include "base/memory.h"
 #include "cpu/dispatch.h"
 #include "media/decode.h"
+#include "net/cuda.h"
 #include "net/net.h"
 #include "random_model.h"
 
 #define MIN_EQUAL 0.999
 #define MAX_DIFFERENCE 1
 #define MIN_PSNR_DB_BF16 51.0
+#define MIN_PSNR_DB_FP16 57.0 /* 61.5 dB of its own beside the rounding's */
 
 #define CHECK(call)                                                                                \
     do {                                                                                           \
@@ -139,7 +142,10 @@ static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *
     double share = (double)equal / (double)(3 * out_px);
     double psnr_db = 10 * log10(255.0 * 255.0 * (double)(3 * out_px) / squares);
     bool bf16 = strncmp(ops->class, "bf16", 4) == 0;
-    bool good = bf16 ? psnr_db >= MIN_PSNR_DB_BF16 : share >= MIN_EQUAL && worst <= MAX_DIFFERENCE;
+    bool cuda = strncmp(ops->name, "cuda", 4) == 0;
+    bool good = bf16   ? psnr_db >= MIN_PSNR_DB_BF16
+                : cuda ? psnr_db >= MIN_PSNR_DB_FP16
+                       : share >= MIN_EQUAL && worst <= MAX_DIFFERENCE;
     printf("%-11s %-11s %-32s %9.5f %% equal, at most %d off, %.1f dB%s\n", ops->class, ops->name,
            json_string_value(json_object_get(test, "expected")), 100 * share, worst, psnr_db,
            good ? "" : "  FAILED");
@@ -152,21 +158,36 @@ static bool is_affordable(const ResrOps *ops, const ResrModel *model)
     return strcmp(ops->name, "c") != 0 || model->spec.num_blocks <= 2;
 }
 
+/* The CPU's backends, or of the GPU's the one that is named; NULL past the end. */
+static const ResrOps *ops_at(int index, const char *cuda)
+{
+    const ResrOps *ops = cuda ? resr_cuda_backend_ops(index) : resr_cpu_ops(index);
+    return !ops || !cuda || strcmp(ops->name, cuda) == 0 ? ops : ops_at(index + 1, cuda);
+}
+
 int main(int argc, char **argv)
 {
+    const char *cuda = argc > 2 ? argv[2] : NULL, *begins = argc > 3 ? argv[3] : "";
     json_error_t error;
     json_t *cases = json_load_file(TEST_DATA "/cases.json", 0, &error), *test;
     int ran = 0, failed = 0;
     size_t i;
-    if (argc != 2 || !cases) {
-        fprintf(stderr, "usage: test_reference GROUP (%s)\n", error.text);
+    if (argc < 2 || argc > 4 || !cases) {
+        fprintf(stderr, "usage: test_reference GROUP [CUDA-BACKEND [CASE]] (%s)\n", error.text);
         return 64;
+    }
+    if (cuda && !ops_at(0, cuda)) {
+        printf("skipped: no %s here: %s\n", cuda, resr_cuda_backend_missing());
+        return 77;
     }
     json_array_foreach(cases, i, test)
     {
         char input_name[128];
         const char *name = json_string_value(json_object_get(test, "name"));
+        const char *picture = json_string_value(json_object_get(test, "expected"));
         bool is_random = !json_object_get(test, "weights");
+        if (strncmp(picture, begins, strlen(begins)) != 0)
+            continue;
         if (strcmp(argv[1], is_random ? "random" : name) != 0)
             continue;
         ResrModel *model = make_model(test);
@@ -175,9 +196,9 @@ int main(int argc, char **argv)
         snprintf(input_name, sizeof input_name, "%s.png",
                  json_string_value(json_object_get(test, "input")));
         Image input = read_png(input_name);
-        Image expected = read_png(json_string_value(json_object_get(test, "expected")));
-        for (int k = 0; resr_cpu_ops(k); k++) {
-            const ResrOps *ops = resr_cpu_ops(k);
+        Image expected = read_png(picture);
+        const ResrOps *ops;
+        for (int k = 0; (ops = ops_at(k, cuda)) && (!cuda || k == 0); k++) {
             if (!ops->available(~0u) || !is_affordable(ops, model))
                 continue;
             failed += !run_case(test, model, ops, &input, &expected);

@@ -372,6 +372,10 @@ static void test_jobdir(void **state)
     resr_jobdir_remove(&dir, false);
     assert_int_not_equal(access(path, F_OK), 0);
     mkdir(path, 0700);
+    write_bytes(in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
+    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* somebody's own folder */
+    assert_int_equal(access(in_folder("a.resr/lock"), F_OK) == 0, false);
+    unlink(in_folder("a.resr/batch-1.csv"));
     chmod(path, 0777);
     assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_PERM);
     resr_jobdir_close(&again);
