@@ -79,5 +79,8 @@ double resr_liveness_overdue(const ResrLiveness *liveness, int rank, bool *silen
     *silent = unheard > liveness->deadline_seconds;
     if (*silent)
         return unheard;
-    return stuck > liveness->deadline_seconds && stuck > frame ? stuck : 0;
+    if (stuck <= liveness->deadline_seconds || stuck <= frame)
+        return 0;
+    *silent = unheard > liveness->deadline_seconds / 2; /* it is the reason then */
+    return stuck;
 }
