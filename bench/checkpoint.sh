@@ -1,10 +1,11 @@
 #!/bin/sh
 # bench/checkpoint.sh time|size [BUILD [FRAMES [ROUNDS]]]: what checkpoints cost.
 # time: upscales a real clip by x4plus with --checkpoint always and off in turns, and prints the medians
-# of wall time and of processor time as a line of JSON. size: bytes of the video stream and PSNR against
-# the frames before encoding, with segments of 48 frames and with one encoder over the whole video
-# (--segment 0), libx264: a real clip upscaled by animevideov3, and one enlarged 2x by a network that
-# only repeats pixels. What segments cost at equal PSNR follows from one encoder at crf 17, the default, and 18.
+# of wall time and of processor time as a line of JSON; the class is fixed, since auto may choose anew.
+# size: bytes of the video stream and PSNR against the frames before encoding, with segments of 48
+# frames and with one encoder over the whole video (--segment 0), libx264: a real clip upscaled by
+# animevideov3, and one enlarged 2x by a network that only repeats pixels. What segments cost at equal
+# PSNR follows from one encoder at crf 17, the default, and 18.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-time}
@@ -22,7 +23,7 @@ upscale() { # OPTION...
 
 timed() { # always|off: appends wall and processor seconds to its files
     (
-        upscale -i $clips/carphone_pristine.mp4 -m models/weights/realesrgan-x4plus.param \
+        upscale -i $clips/carphone_pristine.mp4 -m models/weights/realesrgan-x4plus.param --precision bf16 \
             --frames "$frames" --checkpoint "$1" --report "$folder/report"
         times
     ) >"$folder/times"
