@@ -348,11 +348,20 @@ void resr_checkpoint_strike(ResrCheckpoint *c, const char *host, int rank)
     resr_checkpoint_tell(c, "running", 0, "");
 }
 
-void resr_checkpoint_write_pids(ResrCheckpoint *c, const char *lines)
+void resr_checkpoint_write_pids(ResrCheckpoint *c, const ResrRankInfo *ranks, int n)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], *lines = NULL, *next;
+    size_t line_bytes = sizeof ranks->host + 32;
+    int ret = resr_alloc(&lines, (size_t)n + 1, line_bytes);
+    next = lines;
+    for (int i = 0; ret == 0 && i < n; i++)
+        next +=
+            snprintf(next, line_bytes, "%d %s %d\n", ranks[i].rank, ranks[i].host, ranks[i].pid);
     resr_jobdir_path(&c->dir, path, "pids");
-    if (resr_publish_news(path, lines, strlen(lines)) < 0)
+    if (ret == 0)
+        ret = resr_publish_news(path, lines, (size_t)(next - lines));
+    free(lines);
+    if (ret < 0)
         resr_log_warn("%s", resr_error_text());
 }
 

@@ -7,6 +7,7 @@
 #include "ckpt/manifest.h"
 #include "ckpt/status.h"
 #include "job/ledger.h"
+#include "job/report.h"
 #include "media/sink.h"
 
 /* What a job keeps on disk so that the same command goes on after any end, in its job folder: see
@@ -106,8 +107,9 @@ void resr_checkpoint_tell(ResrCheckpoint *checkpoint, const char *state, int exi
                           const char *message);
 void resr_checkpoint_strike(ResrCheckpoint *checkpoint, const char *host, int rank);
 
-/* Writes the file pids: a line per rank, "RANK HOST PID". */
-void resr_checkpoint_write_pids(ResrCheckpoint *checkpoint, const char *lines);
+/* Writes the file pids: a line for each of `n` ranks, "RANK HOST PID". A failure is warned of only.
+ */
+void resr_checkpoint_write_pids(ResrCheckpoint *checkpoint, const ResrRankInfo *ranks, int n);
 
 void resr_checkpoint_close(ResrCheckpoint *checkpoint); /* NULL is allowed */
 

@@ -457,20 +457,6 @@ static int open_ends(Job *job)
     return ret < 0 ? ret : resr_pipeline_start(&job->pipeline, &parts);
 }
 
-static void write_pids(Job *job)
-{
-    char *lines = NULL, *next;
-    size_t ranks = (size_t)job->plan.ranks, line = sizeof job->ranks->host + 32;
-    if (resr_alloc(&lines, ranks + 1, line) < 0)
-        return;
-    next = lines;
-    for (size_t i = 0; i < ranks; i++)
-        next += snprintf(next, line, "%d %s %d\n", job->ranks[i].rank, job->ranks[i].host,
-                         job->ranks[i].pid);
-    resr_checkpoint_write_pids(job->checkpoint, lines);
-    free(lines);
-}
-
 /* Rank 0: the job itself, then its report. */
 static int coordinate(Job *job)
 {
@@ -482,7 +468,7 @@ static int coordinate(Job *job)
                                   job->report,  job->pipeline, job->checkpoint, &job->turn_ns};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
-        write_pids(job);
+        resr_checkpoint_write_pids(job->checkpoint, job->ranks, job->plan.ranks);
     int ret = resr_coordinator_create(&job->coordinator, &parts);
     if (ret == 0)
         ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
