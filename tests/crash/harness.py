@@ -83,6 +83,14 @@ def is_zombie(pid):
     return fields is None or fields[0] == "Z"
 
 
+def dies(pid, seconds=5):
+    """SIGKILL takes a moment, and mpirun does not wait for it."""
+    end = time.monotonic() + seconds
+    while not is_zombie(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_zombie(pid)
+
+
 def parent_of(pid):
     fields = stat_fields(pid)
     return int(fields[1]) if fields else 0

@@ -44,7 +44,7 @@ def stop_worker(arena, number):
         check(seconds is not None and "has not been heard of" in text, f"not detected:\n{text}")
         check(seconds < 2 * DEADLINE, f"detected after {seconds:.1f} s")
         code = job.wait()
-        check(harness.is_zombie(pid), "the stopped rank still lives")
+        check(harness.dies(pid), "the stopped rank still lives")
         finish_status(job)
         job.verdict()
         job.remove()
@@ -62,7 +62,7 @@ def stop_root(arena):
         seconds = time.monotonic() - begun
         check("rank 0 has not been heard of" in job.messages(), f"not said:\n{job.messages()}")
         check(code == 75, f"exit {code}, expected 75:\n{job.messages()}")
-        check(harness.is_zombie(pid), "the stopped rank 0 still lives")
+        check(harness.dies(pid), "the stopped rank 0 still lives")
         job.finish()
         job.verdict()
         job.remove()
