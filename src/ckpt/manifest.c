@@ -15,17 +15,18 @@
 #include "media/images.h"
 #include "version.h"
 
-/* Read of a file's beginning and end for its identity. */
+/* Read of a file's beginning and end for its identity; of images, which are many, less. */
 #define IDENTITY_BYTES (4 << 20)
+#define IMAGE_IDENTITY_BYTES (64 << 10)
 
 struct ResrManifest {
     json_t *object;
 };
 
-static int hash_ends(ResrHash *out, const char *path, int64_t bytes)
+static int hash_ends(ResrHash *out, const char *path, int64_t bytes, int64_t most)
 {
     char *buffer = NULL;
-    int64_t piece = bytes < IDENTITY_BYTES ? bytes : IDENTITY_BYTES;
+    int64_t piece = bytes < most ? bytes : most;
     int ret = resr_alloc(&buffer, 2, (size_t)piece + 1);
     if (ret < 0)
         return ret;
@@ -41,7 +42,7 @@ static int hash_ends(ResrHash *out, const char *path, int64_t bytes)
     return ret;
 }
 
-/* Names and sizes stand for a list of images; a lone file is known by its size and its ends. */
+/* A file is known by its size and its ends, a list of images by their names as well. */
 static int identify_input(json_t *object, const char *path)
 {
     ResrImages images;
@@ -52,23 +53,21 @@ static int identify_input(json_t *object, const char *path)
     if (ret < 0)
         return ret;
     ResrHash *hashes = NULL;
-    ret = resr_alloc(&hashes, (size_t)images.count, sizeof *hashes);
+    ret = resr_alloc(&hashes, 2 * (size_t)images.count, sizeof *hashes);
     for (int64_t i = 0; i < images.count && ret == 0; i++) {
         if (stat(images.paths[i], &status) != 0) {
             ret =
                 resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", images.paths[i], strerror(errno));
-        } else if (images.is_list) {
-            char text[4200];
-            int used = snprintf(text, sizeof text, "%s %" PRId64, images.names[i],
-                                (int64_t)status.st_size);
-            hashes[i] = resr_hash_bytes(text, (size_t)used);
         } else {
-            ret = hash_ends(&hashes[i], images.paths[i], (int64_t)status.st_size);
+            ret = hash_ends(&hashes[2 * i], images.paths[i], (int64_t)status.st_size,
+                            images.is_list ? IMAGE_IDENTITY_BYTES : IDENTITY_BYTES);
+            if (images.is_list)
+                hashes[2 * i + 1] = resr_hash_bytes(images.names[i], strlen(images.names[i]));
         }
         bytes += (int64_t)status.st_size;
     }
     if (ret == 0) {
-        ResrHash all = resr_hash_bytes(hashes, (size_t)images.count * sizeof *hashes);
+        ResrHash all = resr_hash_bytes(hashes, 2 * (size_t)images.count * sizeof *hashes);
         resr_hash_to_hex(hex, &all);
         json_object_set_new(object, "input_bytes", json_integer((json_int_t)bytes));
         json_object_set_new(object, "input_xxh128", json_string(hex));

@@ -11,8 +11,8 @@ typedef struct ResrManifest ResrManifest;
 
 /* `encoder`: name of the encoder; `encoder_version`: of the library behind it. The numerics class
  * is plan->numerics_class, empty as long as none was chosen. RESR_ERR_IO when the input cannot be
- * read for its identity: size and XXH3-128 of its first and last 4 MiB, or of all names and sizes
- * where it is a folder or a pattern. */
+ * read for its identity: size and XXH3-128 of its first and last 4 MiB; where it is a folder or a
+ * pattern, of all names and of the first and last 64 KiB of all images. */
 RESR_MUST_CHECK int resr_manifest_create(ResrManifest **out, const ResrOptions *options,
                                          const ResrPlan *plan, const ResrModel *model,
                                          const char *encoder, const char *encoder_version);

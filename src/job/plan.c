@@ -124,10 +124,14 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
         printf("%-18s off: a kill costs all work\n", "checkpoint");
         return;
     }
-    print_bytes("checkpoint", (double)resr_plan_batch_file_bytes(plan, options->keep_frames),
-                options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames
-                    ? " of batch files at most, and the encoded file twice at the end"
-                    : " of batch files at most, if any, and the encoded file twice at the end");
+    int64_t bytes = resr_plan_batch_file_bytes(plan, options->keep_frames);
+    if (bytes == 0)
+        printf("%-18s batch files of all frames, whose number is unknown\n", "checkpoint");
+    else
+        print_bytes("checkpoint", (double)bytes,
+                    options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames
+                        ? " of batch files at most, and the encoded file twice at the end"
+                        : " of batch files at most, if any, and the encoded file twice at the end");
     if (plan->units.segment_frames == 0 && options->checkpoint != RESR_CHECKPOINT_ALWAYS)
         printf("%-18s all frames: one segment holds the whole video\n", "redone after kill");
     else
