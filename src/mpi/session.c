@@ -67,8 +67,9 @@ static int settle_checkpoint(Job *job, int ret)
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost);
-    else if (ret == RESR_ERR_DATA && resr_checkpoint_frames_safe(checkpoint) == 0)
-        resr_checkpoint_abandon(checkpoint); /* a bad input of which nothing was made */
+    else if (ret != RESR_ERR_STOPPED && ret != RESR_ERR_IO &&
+             resr_checkpoint_frames_safe(checkpoint) == 0)
+        resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
     else
         resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
                              resr_error_text());

@@ -5,6 +5,7 @@
 #   die CODE       end, the state stays running  mute CODE      end before anything was written (first word)
 #   refuse CODE    fail CODE                     wait           until a signal comes, then resumable
 #   finish         publish, remove the job directory, end well
+#   orphan CODE    publish, remove the job directory, and mpirun was killed before: it ends with CODE
 #   abort CODE     publish, state done, end with CODE, as MPI_Abort does after a hung rank
 set -u
 here=$PWD
@@ -60,6 +61,11 @@ while [ $# -gt 0 ]; do
         echo "frames" >"$output"
         rm -r "$job"
         exit 0
+        ;;
+    orphan)
+        echo "frames" >"$output"
+        rm -r "$job"
+        exit "$2"
         ;;
     abort)
         echo "frames" >"$output"

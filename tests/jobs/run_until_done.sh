@@ -53,6 +53,16 @@ plan "mute 137" "frames 5 die 137" "die 1" "die 139" "frames 6 die 134" "mute 1"
 loop_ends 0 8
 grep -q "ended with 139 at frame 5 of 100" run.log || fail "no word on progress"
 
+# Ranks that finished the job after their mpirun was killed; an output that was there before is another matter.
+plan "frames 5 die 137" "orphan 137" "mute 73"
+loop_ends 0 3
+[ -e out ] || fail "an orphan's output"
+plan "frames 5 die 137" "mute 73"
+loop_ends 73 2
+plan "frames 5 die 137" "orphan 137" "mute 73"
+touch out
+loop_ends 73 3
+
 plan "frames 5 die 137" "die 137" "die 1" "mute 9" "frames 9 finish"
 loop_ends 70 4
 grep -q "no new frame in 3 attempts" run.log || fail "no reason given"
