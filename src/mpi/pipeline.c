@@ -32,7 +32,7 @@ struct ResrPipeline {
     atomic_bool finishing;
     int64_t finish_packets, finish_ns; /* of resr_pipeline_finish_stall() */
     Work decoding, encoding;
-    pthread_mutex_t lock; /* of status and error */
+    pthread_mutex_t lock; /* of status, error and the sink's pointer */
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
@@ -325,8 +325,11 @@ void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *long
 
 double resr_pipeline_finish_stall(ResrPipeline *pipeline)
 {
-    int64_t packets = resr_sink_packets(pipeline->parts.sink);
-    if (!pipeline->finishing || packets != pipeline->finish_packets || !pipeline->finish_ns) {
+    pthread_mutex_lock(&pipeline->lock);
+    bool finishing = pipeline->finishing && pipeline->parts.sink;
+    int64_t packets = finishing ? resr_sink_packets(pipeline->parts.sink) : -1;
+    pthread_mutex_unlock(&pipeline->lock);
+    if (!finishing || packets != pipeline->finish_packets) {
         pipeline->finish_packets = packets;
         pipeline->finish_ns = resr_clock_ns();
     }
@@ -355,6 +358,9 @@ void resr_pipeline_stop(ResrPipeline *pipeline)
     if (pipeline->encode_started)
         pthread_join(pipeline->encode_thread, NULL);
     pipeline->decode_started = pipeline->encode_started = false;
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->parts.sink = NULL; /* its owner may close it now */
+    pthread_mutex_unlock(&pipeline->lock);
     resr_queue_destroy(pipeline->decoded, free_frame);
     resr_queue_destroy(pipeline->encode, free_frame);
     pipeline->decoded = pipeline->encode = NULL;
