@@ -3,7 +3,7 @@
 # command goes on and the frames are those of a run that nobody disturbed.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" slow.safetensors rrdb 4 4 64 32 7
-clip in.mp4 120
+clip in.mp4 240
 slow="-m slow.safetensors --precision exact --progress none"
 
 # stop SIGNAL OPTION...: starts the job, sends the signal after a while, expects 75.
