@@ -329,7 +329,7 @@ double resr_pipeline_finish_stall(ResrPipeline *pipeline)
     bool finishing = pipeline->finishing && pipeline->parts.sink;
     int64_t packets = finishing ? resr_sink_packets(pipeline->parts.sink) : -1;
     pthread_mutex_unlock(&pipeline->lock);
-    if (!finishing || packets != pipeline->finish_packets) {
+    if (!finishing || !pipeline->finish_ns || packets != pipeline->finish_packets) {
         pipeline->finish_packets = packets;
         pipeline->finish_ns = resr_clock_ns();
     }
