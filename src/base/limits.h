@@ -33,8 +33,9 @@
 /* Before any frame was seen, a rank is believed to be no slower than this. */
 #define RESR_SLOWEST_FLOPS 5e9
 
-/* Attempts at a part that fails, each on whoever has room, before the job gives up. */
-#define RESR_MAX_ATTEMPTS 5
+/* A part may fail so often, each time on whoever has room, before the job gives up. Attempts of
+ * ranks that hang or go are not counted. */
+#define RESR_MAX_FAILURES 3
 
 /* --checkpoint auto writes batch files when a kill would cost more than so much computing. */
 #define RESR_REDO_SECONDS 300

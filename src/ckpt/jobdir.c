@@ -22,10 +22,12 @@
 /* What a new name may take on disk. */
 #define FOLDER_BYTES 4096
 
+#define MANIFEST "manifest.json"
+
 /* What jobs keep there besides segments and batch files, in the order of removal. Manifest and
  * journal go last: until then they tell that the job is done, whenever that is cut short. */
-static const char *const fixed_names[] = {"pids",          "status.json", "lock", "frames.h5",
-                                          "manifest.json", "journal",     NULL};
+static const char *const fixed_names[] = {"pids",   "status.json", "lock", "frames.h5",
+                                          MANIFEST, "journal",     NULL};
 
 static bool is_numbered(const char *name, const char *beginning, const char *ending)
 {
@@ -179,6 +181,10 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
         resr_jobdir_path(dir, path, fixed_names[i]);
         if (!leave_status || strcmp(fixed_names[i], "status.json") != 0)
             gone = unlink(path) == 0 || errno == ENOENT;
+        /* A manifest that came back after a power loss without its journal would begin a new job.
+         */
+        if (gone && strcmp(fixed_names[i], MANIFEST) == 0)
+            gone = resr_publish_sync_folder(path) == 0;
     }
     if (!gone || (!leave_status && rmdir(dir->path) != 0 && errno != ENOENT))
         resr_log_warn("%s: cannot be removed: %s", gone ? dir->path : path, strerror(errno));
@@ -196,7 +202,7 @@ void resr_jobdir_discard(const char *path)
     memcpy(dir.path, path, strlen(path) + 1);
     if (make_folder(path) < 0 || try_lock(&dir, &taken) < 0 || !taken)
         return;
-    resr_jobdir_path(&dir, manifest, "manifest.json");
+    resr_jobdir_path(&dir, manifest, MANIFEST);
     if (access(manifest, F_OK) != 0)
         resr_jobdir_remove(&dir, false);
     resr_jobdir_close(&dir);

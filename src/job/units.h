@@ -10,12 +10,15 @@ typedef struct ResrUnits {
     int64_t batch_frames;
 } ResrUnits;
 
-/* What is sent to a rank: frames first .. first + count - 1, all of one batch. */
+/* What is sent to a rank: frames first .. first + count - 1, all of one batch. `attempt` (from 1)
+ * tells late answers from others; `failures` counts the attempts whose rank said that it could not.
+ */
 typedef struct ResrPart {
     int64_t batch;
     int64_t first;
     int32_t count;
-    int32_t attempt;
+    int16_t attempt;
+    int16_t failures;
 } ResrPart;
 
 static inline int64_t resr_units_batches_per_segment(const ResrUnits *units)

@@ -179,13 +179,14 @@ static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank
         return 0;
     bool device_lost = header->code == RESR_ERR_DEVICE;
     bool last = device_lost && resr_scheduler_live(c->scheduler) == 1;
-    if (last || header->part.attempt >= RESR_MAX_ATTEMPTS)
+    ResrPart part = header->part;
+    part.failures++;
+    if (last || part.failures >= RESR_MAX_FAILURES)
         return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
                          header->text);
     resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
-                  c->parts.ranks[rank].host, header->text, header->part.first,
-                  header->part.first + header->part.count - 1);
-    resr_scheduler_requeue(c->scheduler, &header->part);
+                  c->parts.ranks[rank].host, header->text, part.first, part.first + part.count - 1);
+    resr_scheduler_requeue(c->scheduler, &part);
     return device_lost ? lose_rank(c, rank) : 0;
 }
 

@@ -137,14 +137,35 @@ static int adopt_class(Job *job)
     return 0;
 }
 
+/* Is there a folder of this job with a manifest? */
+static bool has_manifest(const ResrOptions *options)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    if (name_folder(folder, options, ".resr") < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/manifest.json", folder);
+    return access(path, F_OK) == 0;
+}
+
+/* Then an output that exists may be the job's own. */
+static bool was_begun(const ResrOptions *options)
+{
+    return options->checkpoint != RESR_CHECKPOINT_OFF && has_manifest(options);
+}
+
 /* Rank 0: opens the job folder and finds out what is done. */
 static int open_checkpoint(Job *job)
 {
     const ResrOptions *options = &job->session->options;
     ResrManifest *manifest = NULL;
     bool resumed;
-    if (options->checkpoint == RESR_CHECKPOINT_OFF)
+    if (options->checkpoint == RESR_CHECKPOINT_OFF) {
+        if (has_manifest(options))
+            resr_log_warn("%s: a job was begun, but with --checkpoint off all is done anew; its "
+                          "folder is left alone",
+                          options->output);
         return 0;
+    }
     if (!job->output.segmented &&
         (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
         return resr_fail(RESR_ERR_USAGE,
@@ -175,16 +196,6 @@ static int open_checkpoint(Job *job)
     if (options->report[0])
         resr_publish_sweep(options->report);
     return resumed ? adopt_class(job) : 0;
-}
-
-/* Has the job a folder with a manifest? Then an output that exists may be its own. */
-static bool was_begun(const ResrOptions *options)
-{
-    char folder[PATH_MAX], path[PATH_MAX + 16];
-    if (options->checkpoint == RESR_CHECKPOINT_OFF || name_folder(folder, options, ".resr") < 0)
-        return false;
-    snprintf(path, sizeof path, "%s/manifest.json", folder);
-    return access(path, F_OK) == 0;
 }
 
 /* The output is there and its folder has no manifest: the job was done, and a kill cut the removal

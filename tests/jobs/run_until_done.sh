@@ -177,7 +177,7 @@ sleep 0.5
 exit 75
 END
     { await waiting; printf '\003'; sleep 1; } |
-        script -qec "$shell $loop -- sh once.sh -o out" /dev/null >run.log 2>&1 || code=$?
+        script -qec "exec $shell $loop -- sh once.sh -o out" /dev/null >run.log 2>&1 || code=$?
     [ $code = 75 ] || fail "Ctrl-C: exit $code"
     [ "$(paste -s -d ' ' seen)" = USR1 ] || fail "Ctrl-C: the program got $(paste -s -d ' ' seen)"
 fi
