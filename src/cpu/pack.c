@@ -36,19 +36,16 @@ static const double g4[6][3] = {
     {0, 0, 1},
 };
 
-/* For the points 0, 3/4, -3/4, 4/3, -4/3, infinity: powers of a point over the product of its
+/* For the points 0, 3/5, -3/5, 3/2, -3/2, infinity: powers of a point over the product of its
  * distances from the others. */
-#define A (3.0 / 4)
-#define B (4.0 / 3)
+#define A (3.0 / 5)
+#define B (3.0 / 2)
 #define N_A (2 * A * A * (A * A - B * B))
 #define N_B (2 * B * B * (B * B - A * A))
 static const double g4_fractions[6][3] = {
-    {1, 0, 0}, /* the other four points' product is 1 */
-    {1 / N_A, A / N_A, A *A / N_A},
-    {1 / N_A, -A / N_A, A *A / N_A},
-    {1 / N_B, B / N_B, B *B / N_B},
-    {1 / N_B, -B / N_B, B *B / N_B},
-    {0, 0, 1},
+    {1 / (A * A * B * B), 0, 0},     {1 / N_A, A / N_A, A *A / N_A},
+    {1 / N_A, -A / N_A, A *A / N_A}, {1 / N_B, B / N_B, B *B / N_B},
+    {1 / N_B, -B / N_B, B *B / N_B}, {0, 0, 1},
 };
 
 /* Frequency (i, j) of G g G^T. */

@@ -2,7 +2,7 @@
  * all vector widths; cpu/winograd.h explains the method. The including file defines before:
  *   vec, VEC_LANES      a vector of floats, with vec_load, vec_store, vec_set1, vec_add, vec_sub,
  * vec_mul, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b, vec_prelu(x, slope)
- *   WINOGRAD_OUTPUTS    2 or 4; WINOGRAD_FRACTIONS  points 3/4 and 4/3 instead of 1 and 2
+ *   WINOGRAD_OUTPUTS    2 or 4; WINOGRAD_FRACTIONS  points 3/5 and 3/2 instead of 1 and 2
  *   WINOGRAD_PARTS      vectors that go into a cell together: 1, or 2 for bf16
  *   store_cell(v, part) rounds `part` vectors of V to the operands' type and stores them
  * and lists the functions winograd_input* and winograd_output* in its table.
@@ -43,8 +43,8 @@ ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
 
 #elif defined(WINOGRAD_FRACTIONS)
 
-#define POINT_A 0.75f
-#define POINT_B (4.0f / 3.0f)
+#define POINT_A 0.6f
+#define POINT_B 1.5f
 #define SQUARE_A (POINT_A * POINT_A)
 #define SQUARE_B (POINT_B * POINT_B)
 
@@ -52,15 +52,15 @@ ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
 {
     const vec a = vec_set1(POINT_A), a2 = vec_set1(SQUARE_A);
     const vec b = vec_set1(POINT_B), b2 = vec_set1(SQUARE_B);
-    const vec both = vec_set1(SQUARE_A + SQUARE_B);
+    const vec both = vec_set1(SQUARE_A + SQUARE_B), product = vec_set1(SQUARE_A * SQUARE_B);
     vec even = vec_fnma(b2, d[2], d[4]), odd = vec_fnma(b2, d[1], d[3]);
     vec even2 = vec_fnma(a2, d[2], d[4]), odd2 = vec_fnma(a2, d[1], d[3]);
-    t[0] = vec_fnma(both, d[2], vec_add(d[0], d[4]));
+    t[0] = vec_fnma(both, d[2], vec_fma(product, d[0], d[4]));
     t[1] = vec_fma(a, odd, even);
     t[2] = vec_fnma(a, odd, even);
     t[3] = vec_fma(b, odd2, even2);
     t[4] = vec_fnma(b, odd2, even2);
-    t[5] = vec_fnma(both, d[3], vec_add(d[1], d[5]));
+    t[5] = vec_fnma(both, d[3], vec_fma(product, d[1], d[5]));
 }
 
 ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
