@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cli.h"
 #include "job/info.h"
@@ -37,6 +38,16 @@ static void catch_signals(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* No call of the start returns while another rank hangs. */
+static void start_up_hangs(int number)
+{
+    static const char text[] = "realesrgan-mpi: error: a rank has not come through its start in "
+                               "10 minutes; the job ends here, run the same command again\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)number;
+    _exit(written < 0 ? 1 : resr_error_exit_status(RESR_ERR_STOPPED));
 }
 
 static void print_version(void)
@@ -76,6 +87,8 @@ int main(int argc, char **argv)
     static ResrSession session;
     session.start_ns = resr_clock_ns();
     session.stop_signal = &stop_signal;
+    signal(SIGALRM, start_up_hangs);
+    alarm(RESR_START_UP_SECONDS); /* until resr_launch_started() */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);
@@ -92,6 +105,8 @@ int main(int argc, char **argv)
     }
     if (ret < 0 && (session.rank == 0 || session.lost))
         resr_log_error("%s", resr_error_text());
+    if (session.lost && session.rank > 0 && stop_signal == SIGTERM)
+        _exit(resr_error_exit_status(ret)); /* mpirun is ending the job already */
     if (session.lost)
         MPI_Abort(MPI_COMM_WORLD, resr_error_exit_status(ret));
     MPI_Finalize();

@@ -30,6 +30,10 @@
 #define RESR_DEADLINE_SECONDS 30
 #define RESR_DEADLINE_FRAMES 20
 
+/* All ranks have come through the start, in which they wait for each other without a deadline of
+ * their own, or the job ends. */
+#define RESR_START_UP_SECONDS 600
+
 /* Before any frame was seen, a rank is believed to be no slower than this. */
 #define RESR_SLOWEST_FLOPS 5e9
 

@@ -496,6 +496,14 @@ static bool all_said_bye(const ResrCoordinator *c, bool *all)
     return said;
 }
 
+static void tell_silent(const ResrCoordinator *c, double seconds)
+{
+    for (int i = 1; i < c->parts.plan->ranks; i++)
+        if (!c->said_bye[i] && !c->gone[i])
+            resr_log_warn("rank %d on %s has not been heard of for %.1f s: it is left out", i,
+                          c->parts.ranks[i].host, seconds);
+}
+
 static int dismiss_workers(ResrCoordinator *c, bool hurry)
 {
     double limit = c->parts.plan->deadline_seconds;
@@ -512,8 +520,10 @@ static int dismiss_workers(ResrCoordinator *c, bool hurry)
         if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
             c->said_bye[rank] = true;
         resr_message_free(message);
-        if (resr_clock_seconds_since(start_ns) > limit)
+        if (resr_clock_seconds_since(start_ns) > limit) {
+            tell_silent(c, limit);
             break;
+        }
         resr_idle_turn(&idle, resr_mail_active(c->mail));
     }
     return ret == 0 && all ? 0 : RESR_ERR_STOPPED;

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,12 @@
 #include "base/memory.h"
 #include "mpi/transport.h"
 #include "net/cuda.h"
+
+void resr_launch_started(void)
+{
+    alarm(0);
+    signal(SIGALRM, SIG_DFL);
+}
 
 void resr_launch_broadcast(void *data, size_t bytes)
 {

@@ -4,7 +4,10 @@
 #include "job/report.h"
 
 /* What happens once, before frames move: ranks find out about each other and get what they need.
- * Every function is collective and blocking; main threads only. */
+ * Every function but the first is collective and blocking; main threads only. */
+
+/* The start is over: ends the alarm that main() set for it. Not collective. */
+void resr_launch_started(void);
 
 /* Rank 0's bytes to everyone; any size. */
 void resr_launch_broadcast(void *data, size_t bytes);

@@ -6,6 +6,8 @@
 
 #include "base/memory.h"
 
+/* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
+ * own would be one more at which a hung rank could hold all. */
 enum { TAG_HEADER = 1, TAG_PIECE = 2 };
 
 /* One message on its way, in or out, and the number of its requests that MPI has not completed. */
@@ -19,7 +21,6 @@ typedef struct Transfer {
 } Transfer;
 
 struct ResrMail {
-    MPI_Comm comm;
     ResrFormat format;
     int sending;
     bool moved;
@@ -83,9 +84,11 @@ static int start_pieces(ResrMail *mail, Transfer *transfer)
             int bytes = (int)(left < RESR_MESSAGE_PIECE_BYTES ? left : RESR_MESSAGE_PIECE_BYTES);
             MPI_Request *request = add_request(mail, transfer);
             if (transfer->outgoing)
-                MPI_Isend(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, mail->comm, request);
+                MPI_Isend(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, MPI_COMM_WORLD,
+                          request);
             else
-                MPI_Irecv(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, mail->comm, request);
+                MPI_Irecv(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, MPI_COMM_WORLD,
+                          request);
             data += bytes;
             left -= (size_t)bytes;
         }
@@ -110,7 +113,7 @@ static int post_header(ResrMail *mail, int rank)
     }
     transfer->rank = rank;
     MPI_Irecv(&transfer->message->header, sizeof(ResrWireHeader), MPI_BYTE, rank, TAG_HEADER,
-              mail->comm, add_request(mail, transfer));
+              MPI_COMM_WORLD, add_request(mail, transfer));
     return 0;
 }
 
@@ -121,8 +124,7 @@ int resr_mail_create(ResrMail **out, int first_peer, int last_peer, const ResrFo
     if (ret < 0)
         return ret;
     (*out)->format = *format;
-    MPI_Comm_dup(MPI_COMM_WORLD, &(*out)->comm);
-    MPI_Comm_rank((*out)->comm, &self);
+    MPI_Comm_rank(MPI_COMM_WORLD, &self);
     for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
         if (rank != self)
             ret = post_header(*out, rank);
@@ -143,7 +145,7 @@ int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message)
     }
     *transfer = (Transfer){.message = message, .rank = rank, .outgoing = true};
     mail->sending++;
-    MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, mail->comm,
+    MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, MPI_COMM_WORLD,
               add_request(mail, transfer));
     return start_pieces(mail, transfer);
 }
@@ -263,7 +265,6 @@ void resr_mail_free(ResrMail *mail)
         free(mail->first);
         mail->first = next;
     }
-    MPI_Comm_free(&mail->comm);
     free(mail->requests);
     free(mail->owners);
     free(mail->completed);

@@ -125,8 +125,8 @@ static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t fir
             return false;
         end = scheduler->decoded;
     }
-    *part =
-        (ResrPart){resr_units_batch_of(&scheduler->units, first), first, (int32_t)(end - first), 1, 0};
+    *part = (ResrPart){resr_units_batch_of(&scheduler->units, first), first, (int32_t)(end - first),
+                       1, 0};
     return true;
 }
 

@@ -137,7 +137,6 @@ static int adopt_class(Job *job)
     return 0;
 }
 
-/* Is there a folder of this job with a manifest? */
 static bool has_manifest(const ResrOptions *options)
 {
     char folder[PATH_MAX], path[PATH_MAX + 16];
@@ -159,13 +158,11 @@ static int open_checkpoint(Job *job)
     const ResrOptions *options = &job->session->options;
     ResrManifest *manifest = NULL;
     bool resumed;
-    if (options->checkpoint == RESR_CHECKPOINT_OFF) {
-        if (has_manifest(options))
-            resr_log_warn("%s: a job was begun, but with --checkpoint off all is done anew; its "
-                          "folder is left alone",
-                          options->output);
+    if (options->checkpoint == RESR_CHECKPOINT_OFF && has_manifest(options))
+        resr_log_warn("%s: a job was begun; with --checkpoint off all is done anew beside it",
+                      options->output);
+    if (options->checkpoint == RESR_CHECKPOINT_OFF)
         return 0;
-    }
     if (!job->output.segmented &&
         (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
         return resr_fail(RESR_ERR_USAGE,
@@ -415,6 +412,8 @@ static int begin_checkpoint(Job *job)
         .frames_folder = job->frames_folder};
     int ret = resr_checkpoint_begin(job->checkpoint, &plan);
     job->begun = ret == 0;
+    if (job->finished)
+        resr_log_info("%s: was finished already", options->output);
     return ret;
 }
 
@@ -512,8 +511,7 @@ static int run_job(Job *job)
         return ret;
     resr_launch_broadcast(&job->finished, sizeof job->finished);
     if (job->finished) {
-        if (root)
-            resr_log_info("%s: was finished already", job->session->options.output);
+        resr_launch_started();
         return root ? begin_checkpoint(job) : 0;
     }
     resr_launch_broadcast(&job->plan, sizeof job->plan);
@@ -524,9 +522,10 @@ static int run_job(Job *job)
         ret = resr_launch_share_status(root ? open_ends(job) : 0);
     if (ret < 0)
         return ret;
+    resr_launch_started();
     if (root)
         return coordinate(job);
-    ret = resr_worker_run(job->compute, &job->plan);
+    ret = resr_worker_run(job->compute, &job->plan, job->session->stop_signal);
     job->session->lost = ret < 0;
     return ret;
 }

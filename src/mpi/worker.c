@@ -1,8 +1,13 @@
 #include "mpi/worker.h"
 
+#include <signal.h>
+#include <time.h>
+
 #include "base/clock.h"
 #include "mpi/idle.h"
 #include "mpi/mail.h"
+
+#define WAKE_UP_NS 200000000
 
 typedef struct Worker {
     ResrCompute *compute;
@@ -53,6 +58,19 @@ static int handle(Worker *worker, ResrMessage *message)
     return ret;
 }
 
+/* A process that was stopped is often woken only to be ended: mpirun sends SIGCONT, SIGTERM and
+ * then SIGKILL. It must not touch MPI meanwhile: a message from a rank that is gone makes Open MPI
+ * abort once more, in which mpirun may hang. */
+static int wake_up(const Worker *worker, const volatile int *stop_signal)
+{
+    if (resr_clock_seconds_since(worker->turn_ns) < worker->deadline_seconds / 2)
+        return 0;
+    nanosleep(&(struct timespec){0, WAKE_UP_NS}, NULL);
+    return *stop_signal == SIGTERM
+               ? resr_fail(RESR_ERR_STOPPED, "told to end after it had been stopped")
+               : 0;
+}
+
 /* Rank 0 speaks at least as often as this rank does. After this process itself was stopped for a
  * while there is nothing to be said of rank 0 yet. */
 static int check_root(Worker *worker)
@@ -69,7 +87,7 @@ static int check_root(Worker *worker)
                      silent);
 }
 
-int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
+int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile int *stop_signal)
 {
     Worker worker = {.compute = compute,
                      .deadline_seconds = plan->deadline_seconds,
@@ -80,6 +98,9 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan)
     int rank;
     int ret = resr_mail_create(&worker.mail, 0, 0, &plan->input);
     while (ret == 0 && (!worker.stopping || resr_mail_sending(worker.mail) > 0)) {
+        ret = wake_up(&worker, stop_signal);
+        if (ret < 0)
+            break;
         ret = resr_mail_poll(worker.mail, &message, &rank);
         bool active = resr_mail_active(worker.mail) || message;
         if (message)

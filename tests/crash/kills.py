@@ -57,22 +57,25 @@ def one_kill(arena, kind, number):
 
 def many_kills(arena, number):
     def case(rng):
-        wanted, kills, late = rng.randint(3, 10), 0, 0
+        wanted, kills, late, kinds = rng.randint(3, 10), 0, 0, []
         while kills < 3:
             check(late < TRIES, f"multi{number}: {late} jobs were done before the third kill")
             job = harness.Job(arena, f"multi{number}",
                               ["--checkpoint", rng.choice(("auto", "always"))])
             longest = 1.5 * arena.seconds / wanted / 2**late
-            landed, kills = True, 0
+            landed, kills, kinds = True, 0, []
             while landed and kills < wanted:
-                landed, _ = disturb(rng, rng.choice(KINDS), job, longest)
+                kind = rng.choices(KINDS, (2, 2, 1, 1))[0]
+                landed, _ = disturb(rng, kind, job, longest)
                 kills += landed
+                kinds += [kind] * landed
             late += kills < 3
             if landed:
                 job.finish()
             job.verdict()
             job.remove()
-        return {"multi jobs": 1, "multi kills": kills, "multi late": late}
+        return dict({f"multi of {kind}": kinds.count(kind) for kind in KINDS},
+                    **{"multi jobs": 1, "multi kills": kills, "multi late": late})
 
     return case
 
@@ -94,7 +97,10 @@ def main():
         if counts[f"{kind} kills"]:
             codes = {key.split()[-1]: n for key, n in counts.items()
                      if key.startswith(f"{kind} exit")}
-            jobs = f" in {counts['multi jobs']} jobs" if kind == "multi" else ""
+            jobs = ""
+            if kind == "multi":
+                parts = ", ".join(f"{counts[f'multi of {k}']} {k}" for k in KINDS)
+                jobs = f" in {counts['multi jobs']} jobs ({parts})"
             say(f"{kind}: {counts[f'{kind} kills']} kills{jobs}, 0 frames lost or changed; "
                 f"{counts[f'{kind} late']} jobs more were done before; exit codes: {codes or '-'}")
     say(f"{time.monotonic() - begun:.0f} s")

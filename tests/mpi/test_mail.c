@@ -26,7 +26,7 @@ static ResrMessage *make_work(int64_t first, int count)
 {
     ResrMessage *message;
     CHECK(resr_message_create(&message, RESR_WIRE_WORK) == 0);
-    message->header.part = (ResrPart){first / 8, first, count, 1};
+    message->header.part = (ResrPart){first / 8, first, count, 1, 0};
     for (int i = 0; i < count; i++) {
         ResrFrame *frame;
         CHECK(resr_frame_create(&frame, &format) == 0);

@@ -25,7 +25,7 @@ static ResrMessage *make_message(int frames)
 {
     ResrMessage *message;
     assert_int_equal(resr_message_create(&message, RESR_WIRE_WORK), 0);
-    message->header.part = (ResrPart){3, 24, frames, 1};
+    message->header.part = (ResrPart){3, 24, frames, 1, 0};
     for (int i = 0; i < frames; i++) {
         assert_int_equal(resr_frame_create(&message->frames[i], &format), 0);
         memset(message->frames[i]->data, 40 + i, message->frames[i]->bytes);
