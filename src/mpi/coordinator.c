@@ -87,7 +87,8 @@ static int feed(ResrCoordinator *c, bool *active)
         take_frame(c, frame);
         *active = true;
     }
-    resr_scheduler_update(c->scheduler, c->decoded, resr_pipeline_at_end(c->parts.pipeline));
+    resr_scheduler_update(c->scheduler, c->decoded, resr_pipeline_at_end(c->parts.pipeline),
+                          resr_clock_seconds_since(0));
     while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
         if (!is_needed(c, part.first) || !is_needed(c, part.first + part.count - 1)) {
             /* An answer that was given up came after all. */
@@ -137,6 +138,7 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
     ResrRankInfo *info = &c->parts.ranks[rank];
     int64_t accepted = 0;
     resr_scheduler_done(c->scheduler, rank, part);
+    resr_scheduler_measure(c->scheduler, rank, part->count, message->header.seconds);
     for (int i = 0; i < part->count; i++) {
         if (message->frames[i]->index < 0 || !is_needed(c, message->frames[i]->index))
             continue;

@@ -8,8 +8,9 @@
 
 /* Which frames go to which rank next, and which are there now. Pure bookkeeping: no MPI, no frames,
  * no clock.
- * Pull: a part goes to the rank with the fewest parts in flight. Once the end of the video is
- * known, parts are halved as the work runs out, so that no rank ends far behind the others.
+ * Pull: the next part goes to the rank that could end a frame more first, by the speed it has
+ * shown. Its size is a batch, and less as the work runs out or before a speed is known; a rank that
+ * would end after the others gets none: so all end within about a frame's time of each other.
  * Static: batch b belongs to the computing rank b mod N, undivided unless memory is short.
  * Parts of ranks that were lost go first, to whoever has room. */
 typedef struct ResrScheduler ResrScheduler;
@@ -23,8 +24,12 @@ RESR_MUST_CHECK int resr_scheduler_create(ResrScheduler **out, const ResrPlan *p
                                           void *user);
 void resr_scheduler_free(ResrScheduler *scheduler);
 
-/* `decoded`: frames that are there, from 0 without gaps; `at_end`: no more will come. */
-void resr_scheduler_update(ResrScheduler *scheduler, int64_t decoded, bool at_end);
+/* `decoded`: frames that are there, from 0 without gaps; `at_end`: no more will come; `now`:
+ * seconds since any moment. Call before resr_scheduler_next() and resr_scheduler_done(). */
+void resr_scheduler_update(ResrScheduler *scheduler, int64_t decoded, bool at_end, double now);
+
+/* `rank` has computed so many frames in so many seconds. */
+void resr_scheduler_measure(ResrScheduler *scheduler, int rank, int frames, double seconds);
 
 /* The next part that can be sent now and its rank; false if there is none. */
 bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank);

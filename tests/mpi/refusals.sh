@@ -37,6 +37,7 @@ refuse() {
         [ ! -s run.out ] || { echo "FAILED: $*: wrote to stdout"; failures=$((failures + 1)); }
     done
     leftovers=$(find . -name '*.tmp*')
+    rm -rf out.mp4.resr # of frames that were made before an input broke off
     if [ -e out.mp4 ] || [ -n "$leftovers" ]; then
         echo "FAILED: $*: left behind: out.mp4 or $leftovers"
         rm -f out.mp4

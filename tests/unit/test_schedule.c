@@ -1,6 +1,7 @@
 /* The unit ladder and the scheduler: every frame once, batches that never cross a segment, the
  * original's grouping with one segment and a static schedule, and a short tail. */
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -56,9 +57,15 @@ static bool every_frame(void *user, int64_t index)
     return true;
 }
 
-/* Plays the schedule with workers that need `seconds` a frame, everything decoded from the start;
- * checks that every frame is handed out exactly once and in batches. */
-static Outcome play(const ResrPlan *plan, int schedule, double seconds)
+/* A job: `ranks` workers that need `seconds[rank]` a frame, `frames` frames of which `per_second`
+ * are decoded (0: all are there at once). */
+typedef struct Play {
+    int ranks, frames;
+    double seconds[RANKS], per_second;
+} Play;
+
+/* Plays the schedule; checks that every frame is handed out exactly once and in batches. */
+static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
 {
     struct {
         double done;
@@ -71,66 +78,115 @@ static Outcome play(const ResrPlan *plan, int schedule, double seconds)
     Worker workers[RANKS] = {{0}};
     int ranks[RANKS], rank, n = 0, seen[FRAMES] = {0};
     double now = 0;
-    for (int i = 0; i < RANKS; i++)
+    for (int i = 0; i < p->ranks; i++)
         ranks[i] = i;
     assert_int_equal(
-        resr_scheduler_create(&scheduler, plan, schedule, ranks, RANKS, every_frame, NULL), 0);
-    resr_scheduler_update(scheduler, FRAMES, true);
+        resr_scheduler_create(&scheduler, plan, schedule, ranks, p->ranks, every_frame, NULL), 0);
     for (;;) {
+        int decoded = p->per_second > 0 ? (int)(now * p->per_second + 1e-6) : p->frames;
+        bool at_end = decoded >= p->frames;
+        resr_scheduler_update(scheduler, at_end ? p->frames : decoded, at_end, now);
         while (resr_scheduler_next(scheduler, &part, &rank)) {
             double start = workers[rank].free_at > now ? workers[rank].free_at : now;
-            workers[rank].free_at = start + seconds * part.count;
+            workers[rank].free_at = start + p->seconds[rank] * part.count;
             running[n].done = workers[rank].free_at;
             running[n].part = part;
             running[n++].rank = rank;
             assert_true(++workers[rank].parts <= RESR_PARTS_IN_FLIGHT);
-            assert_true(part.first + part.count <= FRAMES && part.count >= 1);
+            assert_true(part.first + part.count <= p->frames && part.count >= 1);
             assert_true(resr_units_batch_end(&plan->units, part.first) >= part.first + part.count);
             assert_int_equal(part.batch, resr_units_batch_of(&plan->units, part.first));
             if (schedule == RESR_SCHEDULE_STATIC)
-                assert_int_equal(rank, part.batch % RANKS);
+                assert_int_equal(rank, part.batch % p->ranks);
             for (int i = 0; i < part.count; i++)
                 seen[part.first + i]++;
             outcome.frames_of_rank[rank] += part.count;
             outcome.parts++;
         }
-        if (n == 0)
+        if (n == 0 && at_end)
             break;
         int first = 0;
         for (int i = 1; i < n; i++)
             if (running[i].done < running[first].done)
                 first = i;
+        double next_frame = at_end ? INFINITY : (decoded + 1) / p->per_second;
+        if (n == 0 || next_frame < running[first].done) {
+            now = next_frame;
+            continue;
+        }
         now = running[first].done;
-        workers[running[first].rank].parts--;
-        assert_true(resr_scheduler_done(scheduler, running[first].rank, &running[first].part));
+        resr_scheduler_update(scheduler, at_end ? p->frames : decoded, at_end, now);
+        rank = running[first].rank;
+        part = running[first].part;
+        workers[rank].parts--;
         running[first] = running[--n];
+        assert_true(resr_scheduler_done(scheduler, rank, &part));
+        resr_scheduler_measure(scheduler, rank, part.count, p->seconds[rank] * part.count);
     }
-    for (int i = 0; i < FRAMES; i++)
+    for (int i = 0; i < p->frames; i++)
         assert_int_equal(seen[i], 1);
     resr_scheduler_free(scheduler);
     outcome.makespan = now;
     return outcome;
 }
 
+static Play equal_ranks(int ranks, double seconds)
+{
+    Play p = {.ranks = ranks, .frames = FRAMES};
+    for (int i = 0; i < ranks; i++)
+        p.seconds[i] = seconds;
+    return p;
+}
+
 static void test_static_is_the_originals(void **state)
 {
     (void)state;
     ResrPlan plan = make_plan(0, 8);
-    Outcome outcome = play(&plan, RESR_SCHEDULE_STATIC, 0.4);
+    Play twelve = equal_ranks(12, 0.4), six = equal_ranks(6, 1.09);
+    Outcome outcome = play(&plan, RESR_SCHEDULE_STATIC, &twelve);
     assert_int_equal(outcome.parts, 38);
     assert_float_equal(outcome.makespan, 12.8, 1e-6);       /* four rounds */
     assert_int_equal(outcome.frames_of_rank[0], 8 * 4);     /* batches 0, 12, 24, 36 */
     assert_int_equal(outcome.frames_of_rank[1], 8 * 3 + 4); /* 1, 13, 25 and the last, of 4 */
     assert_int_equal(outcome.frames_of_rank[2], 8 * 3);
+    outcome = play(&plan, RESR_SCHEDULE_STATIC, &six);
+    assert_float_equal(outcome.makespan, 7 * 8.72, 1e-6); /* seven rounds */
 }
 
+/* Makespans in terms of the ideal one, frames over the sum of speeds. */
 static void test_pull_has_a_short_tail(void **state)
 {
     (void)state;
     ResrPlan plan = make_plan(48, 8);
-    Outcome outcome = play(&plan, RESR_SCHEDULE_PULL, 0.4);
-    assert_true(outcome.makespan >= 10.0 - 1e-6);
-    assert_true(outcome.makespan <= 10.0 * 1.09); /* at most two frames behind the ideal */
+    Play twelve = equal_ranks(12, 0.4), six = equal_ranks(6, 1.09), one_slow = twelve;
+    one_slow.seconds[4] = 1.6;
+    Play two_kinds = equal_ranks(12, 0.05);
+    for (int i = 0; i < 5; i++)
+        two_kinds.seconds[2 * i] = 0.8;
+    Play decoding = twelve;
+    decoding.per_second = 60;
+    for (int known = 0; known < 2; known++) {
+        plan.frames_estimate = known ? FRAMES : 0;
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &twelve).makespan, 10.0, 0.3);
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &six).makespan, 54.5, 0.03 * 54.5);
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &one_slow).makespan, 10.67,
+                           0.05 * 10.67);
+        /* 300 / (7 / 0.05 + 5 / 0.8) = 2.05; a slow frame more is 0.8 s. */
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &two_kinds).makespan, 2.05, 0.5);
+        /* The first batch is decoded after 0.13 s. Where nobody knows that the end is near, ranks
+         * may have a part more in advance than is good. */
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &decoding).makespan, 10.2,
+                           known ? 0.5 : 1.6);
+    }
+    plan.frames_estimate = 10 * FRAMES; /* the container lied */
+    assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &decoding).makespan, 10.2, 1.6);
+    Play few = equal_ranks(12, 1);
+    few.frames = 5;
+    assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &few).makespan, 1, 1e-6);
+    Play one = equal_ranks(1, 1);
+    Outcome outcome = play(&plan, RESR_SCHEDULE_PULL, &one);
+    assert_float_equal(outcome.makespan, FRAMES, 1e-6);
+    assert_int_equal(outcome.parts, 38);
 }
 
 static void test_all_sizes(void **state)
@@ -140,8 +196,9 @@ static void test_all_sizes(void **state)
     for (size_t s = 0; s < sizeof segments / sizeof *segments; s++)
         for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
             ResrPlan plan = make_plan(segments[s], batches[b]);
-            play(&plan, RESR_SCHEDULE_PULL, 1);
-            play(&plan, RESR_SCHEDULE_STATIC, 1);
+            Play same = equal_ranks(RANKS, 1);
+            play(&plan, RESR_SCHEDULE_PULL, &same);
+            play(&plan, RESR_SCHEDULE_STATIC, &same);
         }
 }
 
@@ -155,12 +212,12 @@ static void test_waits_for_whole_batches(void **state)
     assert_int_equal(
         resr_scheduler_create(&scheduler, &plan, RESR_SCHEDULE_PULL, ranks, 1, every_frame, NULL),
         0);
-    resr_scheduler_update(scheduler, 7, false);
+    resr_scheduler_update(scheduler, 7, false, 0);
     assert_false(resr_scheduler_next(scheduler, &part, &rank));
-    resr_scheduler_update(scheduler, 8, false);
+    resr_scheduler_update(scheduler, 8, false, 0);
     assert_true(resr_scheduler_next(scheduler, &part, &rank));
     assert_int_equal(part.count, 8);
-    resr_scheduler_update(scheduler, 9, true);
+    resr_scheduler_update(scheduler, 9, true, 0);
     assert_true(resr_scheduler_next(scheduler, &part, &rank));
     assert_int_equal(part.count, 1);
     assert_false(resr_scheduler_next(scheduler, &part, &rank));
@@ -197,8 +254,8 @@ static void play_with_losses(int schedule, unsigned seed)
     }
     assert_int_equal(
         resr_scheduler_create(&scheduler, &plan, schedule, ranks, N, not_made, &frames), 0);
-    resr_scheduler_update(scheduler, FRAMES, true);
-    while (left > 0) {
+    for (double now = 0; left > 0; now += 0.1) {
+        resr_scheduler_update(scheduler, FRAMES, true, now);
         ResrPart part;
         int rank;
         while (resr_scheduler_next(scheduler, &part, &rank)) {
@@ -232,6 +289,7 @@ static void play_with_losses(int schedule, unsigned seed)
         for (int i = 0; i < part.count; i++)
             frames.made[part.first + i] = true;
         left -= part.count;
+        resr_scheduler_measure(scheduler, rank, part.count, 0.01 * (1 + rand() % 100));
     }
     resr_scheduler_free(scheduler);
 }
