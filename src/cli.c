@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "cpu/dispatch.h"
 
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
@@ -57,7 +58,9 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
-        STR("backend", 0, backend, "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda [auto]",
+        STR("backend", 0, backend,
+            "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda; simulate:SPEC, for planning "
+            "[auto]",
             "NAME"),
         STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
         STR("transport", 0, transport, "of the weights to GPUs: auto, mpi, nccl [auto]", "NAME"),
@@ -254,6 +257,25 @@ static int apply_conv(ResrOptions *options, const char *name)
     return 0;
 }
 
+/* --backend NAME or simulate:SPEC. */
+static int apply_backend(ResrOptions *options, const char *name)
+{
+    static const char simulate[] = "simulate";
+    size_t length = sizeof simulate - 1;
+    options->encode.simulated = name && strncmp(name, simulate, length) == 0;
+    if (!options->encode.simulated)
+        return copy_text(options->backend, sizeof options->backend, "--backend", name);
+    const char *spec = name[length] == ':' ? name + length + 1 : name + length;
+    int ret = resr_simulation_parse(&options->simulation, spec);
+    if (ret == 0)
+        ret = copy_text(options->simulate, sizeof options->simulate, "--backend", spec);
+    if (ret == 0)
+        resr_log_warn("the devices are simulated: no network runs, and the output repeats the "
+                      "input's pixels");
+    return ret < 0 ? ret
+                   : copy_text(options->backend, sizeof options->backend, "--backend", simulate);
+}
+
 static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
@@ -268,8 +290,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = copy_text(o->output, sizeof o->output, "-o", v->output)) < 0 ||
         (ret = copy_text(o->model_path, sizeof o->model_path, "-m", v->model_path)) < 0 ||
         (ret = copy_text(o->model_name, sizeof o->model_name, "-n", v->model_name)) < 0 ||
-        (ret = copy_text(o->backend, sizeof o->backend, "--backend", v->backend)) < 0 ||
-        (ret = apply_conv(o, v->conv)) < 0 ||
+        (ret = apply_backend(o, v->backend)) < 0 || (ret = apply_conv(o, v->conv)) < 0 ||
         (ret = copy_text(o->encode.codec, sizeof o->encode.codec, "--codec", v->codec)) < 0 ||
         (ret = copy_text(o->encode.preset, sizeof o->encode.preset, "--preset", v->preset)) < 0 ||
         (ret = copy_text(o->encode.pix_fmt, sizeof o->encode.pix_fmt, "--pix-fmt", v->pix_fmt)) <

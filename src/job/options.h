@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "media/sink.h"
+#include "net/simulate.h"
 
 #define RESR_PATH_BYTES 4096
 
@@ -58,6 +59,8 @@ typedef struct ResrOptions {
     int64_t max_frames;                   /* only the first so many; 0: all */
     int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */
     char backend[32], precision[16];      /* "auto" or a name */
+    char simulate[192];                   /* --backend simulate:SPEC: SPEC; else empty */
+    ResrSimulation simulation;
     uint32_t cpumask;
     int32_t threads;               /* a rank; 0: the rank's share of its CPUs */
     int32_t schedule, progress;    /* ResrSchedule, ResrProgressMode */

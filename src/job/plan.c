@@ -106,6 +106,15 @@ void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful
         *computed *= resr_tile_overhead(&tiles);
 }
 
+void resr_plan_simulate(const ResrPlan *plan, const ResrOptions *options, int rank)
+{
+    double computed, useful;
+    resr_plan_frame_macs(plan, &computed, &useful);
+    if (options->simulate[0])
+        resr_simulation_set(&options->simulation, rank,
+                            (double)plan->input.width_px * plan->input.height_px, 2 * computed);
+}
+
 static void print_bytes(const char *label, double bytes, const char *note)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};

@@ -49,6 +49,9 @@ int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);
 
+/* --backend simulate: sets the device of this process, `rank`. */
+void resr_plan_simulate(const ResrPlan *plan, const ResrOptions *options, int rank);
+
 /* Prints the plan for --dry-run on stdout: frames, batches, tiles, TFLOP, bytes between ranks,
  * memory of a rank, disk, and the time from a probe of this rank (`flops` per second; 0 leaves the
  * time out). `workspace_bytes`: of one computing rank. */

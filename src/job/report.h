@@ -22,6 +22,7 @@ typedef struct ResrReport ResrReport;
 
 typedef struct ResrTimes {
     double wall, start_up, decode, compute, encode; /* seconds; compute summed over the ranks */
+    double makespan; /* from the first part sent to the last result received */
 } ResrTimes;
 
 RESR_MUST_CHECK int resr_report_create(ResrReport **out);

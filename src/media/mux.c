@@ -123,6 +123,11 @@ static void copy_metadata(ResrMuxer *m)
         av_dict_set(&m->context->metadata, own[i], NULL, 0);
 }
 
+void resr_muxer_comment(ResrMuxer *m, const char *text)
+{
+    av_dict_set(&m->context->metadata, "comment", text, 0);
+}
+
 static int open_source(ResrMuxer *m, const char *input)
 {
     int ret = resr_av_open_input(&m->source, input);

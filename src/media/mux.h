@@ -19,6 +19,9 @@ RESR_MUST_CHECK int resr_muxer_open(ResrMuxer **out, const char *temporary, cons
                                     const char *input, bool copy, const AVCodec *codec,
                                     bool probe_only);
 
+/* Sets the file's tag "comment", before resr_muxer_start(). */
+void resr_muxer_comment(ResrMuxer *muxer, const char *text);
+
 bool resr_muxer_wants_global_header(const ResrMuxer *muxer);
 
 /* Adds the video stream as the first segment's encoder describes it, in the time base of the

@@ -139,6 +139,8 @@ static int open_muxer(ResrSink *sink)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
                               !resr_decoder_info(sink->decoder)->is_image, sink->encoding.codec,
                               false);
+    if (ret == 0 && sink->encoding.options.simulated)
+        resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;
     return ret;
 }

@@ -14,6 +14,7 @@ typedef struct ResrEncodeOptions {
     double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */
     int32_t threads; /* encoder threads, pinned because x264's output depends on them; 0: default */
     int32_t segment_frames; /* 0: one segment */
+    bool simulated;         /* the output says in its metadata that no network made it */
 } ResrEncodeOptions;
 
 /* A finished segment: its frames are first .. first + frames - 1. */

@@ -33,7 +33,8 @@ struct ResrCoordinator {
     int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
     int64_t encoded, restored;
     int64_t told_ns, checked_ns; /* heartbeat sent; ranks looked at */
-    bool stopping, broken;       /* a signal came; a message was damaged */
+    int64_t first_sent_ns, last_result_ns;
+    bool stopping, broken; /* a signal came; a message was damaged */
 };
 
 static ResrFrame **slot_of(ResrFrame **frames, const Window *window, int64_t index)
@@ -56,6 +57,8 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     if (ret < 0)
         return ret;
     message->header.part = *part;
+    if (c->first_sent_ns == 0)
+        c->first_sent_ns = c->last_result_ns = resr_clock_ns();
     for (int i = 0; i < part->count; i++)
         message->frames[i] =
             resr_frame_hold(*slot_of(c->window.input, &c->window, part->first + i));
@@ -138,6 +141,7 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
     ResrRankInfo *info = &c->parts.ranks[rank];
     int64_t accepted = 0;
     resr_scheduler_done(c->scheduler, rank, part);
+    c->last_result_ns = resr_clock_ns();
     resr_scheduler_measure(c->scheduler, rank, part->count, message->header.seconds);
     for (int i = 0; i < part->count; i++) {
         if (message->frames[i]->index < 0 || !is_needed(c, message->frames[i]->index))
@@ -480,8 +484,10 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
     return ret;
 }
 
-void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out)
+void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out,
+                             double *makespan)
 {
+    *makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
     *frames_in = c->decoded;
     *frames_out = c->encoded;
 }

@@ -46,8 +46,7 @@ typedef struct Job {
     ResrRankInfo *ranks;
 } Job;
 
-/* Rank 0, all frames are out of the threads' hands: those that are held go to disk, unless the disk
- * is what failed. The first error counts. */
+/* Rank 0: frames that are held go to disk, unless it is the disk that failed. */
 static int drain_checkpoint(Job *job, int ret)
 {
     char error[RESR_ERROR_TEXT_BYTES];
@@ -338,6 +337,7 @@ static int start_compute(Job *job, ResrRankInfo *own, int threads)
                          "this CPU (%s) cannot run numerics class %s, in which "
                          "the other ranks are fastest; --precision chooses another",
                          own->cpu, plan->numerics_class);
+    resr_plan_simulate(plan, &job->session->options, job->session->rank);
     int ret = resr_compute_start(&job->compute, ops, job->model, plan, threads);
     if (ret < 0)
         return ret;
@@ -488,7 +488,7 @@ static int coordinate(Job *job)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (ret < 0)
         return ret;
-    resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out);
+    resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times.makespan);
     times.wall = resr_clock_seconds_since(session->start_ns);
     resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
     for (int i = 0; i < job->plan.ranks; i++)
@@ -551,6 +551,7 @@ static int probe(Job *job, int threads, size_t *workspace_bytes, double *flops)
     if (ret < 0)
         return ret;
     const ResrOps *ops = resr_probe_fastest(&measured, plan->numerics_class);
+    resr_plan_simulate(plan, &job->session->options, job->session->rank);
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
     ret = resr_upscaler_create(&upscaler, ops, job->model, &plan->input, &plan->output,
                                plan->tile_px, plan->tile_pad_px, threads);

@@ -11,6 +11,7 @@
 #include "cpu/dispatch.h"
 #include "net/cuda.h"
 #include "net/net.h"
+#include "net/simulate.h"
 
 /* Tiles that are long enough to be in the kernels' stride: x4plus costs some 80 GFLOP, the small
  * networks that backends are chosen with 1 to 4. */
@@ -104,10 +105,12 @@ static int small_model(ResrModel **out, ResrArch arch)
     return ret;
 }
 
-/* The CPU's backends, then the GPU's; NULL past the end. */
+/* The simulated one, the CPU's backends, then the GPU's; NULL past the end. */
 static const ResrOps *ops_at(int index)
 {
     int cpus = 0;
+    if (index-- == 0)
+        return &resr_ops_simulate;
     while (resr_cpu_ops(cpus))
         cpus++;
     return index < cpus ? resr_cpu_ops(index) : resr_cuda_backend_ops(index - cpus);
@@ -128,10 +131,11 @@ static bool allowed(const char *precision, const ResrOps *ops)
            strcmp(precision, ops->class) == 0;
 }
 
-/* "cuda" is the GPU's best; the others of its tables ("cuda-mma") are taken only by name. */
+/* "cuda" is the GPU's best; the others of its tables ("cuda-mma") are taken only by name, and so is
+ * what does not compute. */
 static bool named(const char *backend, const ResrOps *ops)
 {
-    bool any = strcmp(backend, "auto") == 0;
+    bool any = strcmp(backend, "auto") == 0 && ops != &resr_ops_simulate;
     return strcmp(ops->name, backend) == 0 || (any && strncmp(ops->name, "cuda-", 5) != 0);
 }
 
@@ -173,7 +177,7 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
     int side_px = model->spec.arch == RESR_ARCH_RRDB ? CHOICE_RRDB_PX : CHOICE_SRVGG_PX, ret = 0;
     for (int i = 0; ret == 0 && i < probe->count; i++) {
         const ResrCandidate *candidate = &probe->candidates[i];
-        if (strcmp(candidate->backend, "c") != 0 &&
+        if (strcmp(candidate->backend, "c") != 0 && strcmp(candidate->backend, "simulate") != 0 &&
             (with_exact || strcmp(candidate->class, "exact") != 0))
             ret = start_timing(&timings[i], find_ops(candidate), model, side_px, 1);
     }

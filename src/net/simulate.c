@@ -1,0 +1,253 @@
+#include "net/simulate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#define USAGE                                                                                      \
+    "expected SECONDS/FRAMES or a number with TF (TFLOP/s), then any of ,jitter=P%% "              \
+    ",slow=RANK:FACTOR ,fail=RANK:FRAMES ,time=FACTOR; for instance simulate:3.2/8,slow=11:4"
+
+/* A wait that is late by less is made up for by the next one: so a part takes what its frames take,
+ * whatever else the machine does in between. */
+#define MAKE_UP_NS 100000000
+
+/* What resr_simulation_set() settled. */
+static struct {
+    double px_seconds, jitter, frame_px;
+    double frames_to_failure; /* infinite: never */
+} device;
+
+/* A positive number and what must follow it; moves *text behind both. */
+static int take_number(double *out, const char **text, const char *ending)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(*text, &end);
+    if (end == *text || errno || !(*out >= 0) || !(*out <= 1e15) ||
+        strncmp(end, ending, strlen(ending)) != 0)
+        return RESR_ERR_USAGE;
+    *text = end + strlen(ending);
+    return 0;
+}
+
+static int take_speed(ResrSimulation *out, const char **text)
+{
+    const char *start = *text;
+    double frames;
+    if (take_number(&out->flops, text, "TF") == 0) {
+        out->flops *= 1e12;
+        return out->flops > 0 ? 0 : RESR_ERR_USAGE;
+    }
+    out->flops = 0;
+    *text = start;
+    if (take_number(&out->frame_seconds, text, "/") < 0 || take_number(&frames, text, "") < 0 ||
+        !(frames > 0) || !(out->frame_seconds > 0))
+        return RESR_ERR_USAGE;
+    out->frame_seconds /= frames;
+    return 0;
+}
+
+static int take_option(ResrSimulation *out, const char **text)
+{
+    double rank, value;
+    if (strncmp(*text, "jitter=", 7) == 0) {
+        *text += 7;
+        int ret = take_number(&out->jitter, text, "%");
+        out->jitter /= 100;
+        return ret < 0 || out->jitter > 1 ? RESR_ERR_USAGE : 0;
+    }
+    if (strncmp(*text, "time=", 5) == 0) {
+        *text += 5;
+        return take_number(&out->speedup, text, "") < 0 || !(out->speedup > 0) ? RESR_ERR_USAGE : 0;
+    }
+    int slow = strncmp(*text, "slow=", 5) == 0, fail = strncmp(*text, "fail=", 5) == 0;
+    *text += 5;
+    if ((!slow && !fail) || take_number(&rank, text, ":") < 0 || rank > 1e6 ||
+        take_number(&value, text, "") < 0 || (slow && !(value > 0)))
+        return RESR_ERR_USAGE;
+    int32_t *count = slow ? &out->slow_count : &out->fail_count;
+    if (*count == RESR_SIMULATION_MAX)
+        return RESR_ERR_USAGE;
+    (slow ? out->slow : out->fail)[*count].rank = (int32_t)rank;
+    (slow ? out->slow : out->fail)[(*count)++].value = value;
+    return 0;
+}
+
+int resr_simulation_parse(ResrSimulation *out, const char *spec)
+{
+    const char *text = spec;
+    *out = (ResrSimulation){.speedup = 1};
+    int ret = take_speed(out, &text);
+    while (ret == 0 && *text == ',') {
+        text++;
+        ret = take_option(out, &text);
+    }
+    return ret < 0 || *text
+               ? resr_fail(RESR_ERR_USAGE, "--backend simulate:%s: near '%s': " USAGE, spec, text)
+               : 0;
+}
+
+void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,
+                         double frame_flops)
+{
+    double seconds =
+        simulation->frame_seconds > 0 ? simulation->frame_seconds : frame_flops / simulation->flops;
+    seconds /= simulation->speedup;
+    for (int i = 0; i < simulation->slow_count; i++)
+        if (simulation->slow[i].rank == rank)
+            seconds *= simulation->slow[i].value;
+    device.px_seconds = seconds / frame_px;
+    device.frame_px = frame_px;
+    device.jitter = simulation->jitter;
+    device.frames_to_failure = INFINITY;
+    for (int i = 0; i < simulation->fail_count; i++)
+        if (simulation->fail[i].rank == rank)
+            device.frames_to_failure = simulation->fail[i].value;
+}
+
+typedef struct Run {
+    int scale;
+    ResrTileIn in;
+    double px; /* of the tile, context left out */
+    double done_px;
+    int64_t due_ns; /* when the last tile was due */
+    uint64_t random;
+} Run;
+
+static int available(unsigned cpumask)
+{
+    (void)cpumask;
+    return 1;
+}
+
+static int prepare(void **packed, const ResrModel *model)
+{
+    int *scale;
+    int ret = resr_alloc(&scale, 1, sizeof *scale);
+    if (ret == 0)
+        *scale = model->spec.scale;
+    *packed = scale;
+    return ret;
+}
+
+static void release(void *packed)
+{
+    free(packed);
+}
+
+static size_t workspace_bytes(const void *packed, int width_px, int height_px, int threads)
+{
+    (void)packed, (void)width_px, (void)height_px, (void)threads;
+    return sizeof(Run);
+}
+
+static int run_create(void **out, const void *packed, int width_px, int height_px, int threads)
+{
+    Run *run;
+    (void)width_px, (void)height_px, (void)threads;
+    int ret = resr_alloc(&run, 1, sizeof *run);
+    if (ret == 0)
+        *run = (Run){.scale = *(const int *)packed, .random = (uint64_t)resr_clock_ns() | 1};
+    *out = run;
+    return ret;
+}
+
+static void run_free(void *run)
+{
+    free(run);
+}
+
+static int head(void *context, const ResrTileIn *in)
+{
+    Run *run = context;
+    run->in = *in;
+    run->px = in->keep_width_px ? (double)in->keep_width_px * in->keep_height_px
+                                : (double)in->width_px * in->height_px;
+    return 0;
+}
+
+static int dense_block(void *run, int block, int dense, int last_of_rrdb)
+{
+    (void)run, (void)block, (void)dense, (void)last_of_rrdb;
+    return 0;
+}
+
+static int nothing(void *run)
+{
+    (void)run;
+    return 0;
+}
+
+static int upsample(void *run, int step)
+{
+    (void)run, (void)step;
+    return 0;
+}
+
+static int tail(void *context, const ResrTileOut *out)
+{
+    const Run *run = context;
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < out->height_px; y++) {
+            const float *from =
+                run->in.plane[c] + (size_t)((out->crop_y_px + y) / run->scale) * run->in.stride;
+            for (int x = 0; x < out->width_px; x++)
+                out->plane[c][(size_t)y * out->stride + (size_t)x] =
+                    from[(out->crop_x_px + x) / run->scale];
+        }
+    return 0;
+}
+
+/* Between -1 and 1: xorshift64 (Marsaglia). */
+static double random_of(Run *run)
+{
+    run->random ^= run->random << 13;
+    run->random ^= run->random >> 7;
+    run->random ^= run->random << 17;
+    return (double)(run->random >> 11) * 0x1p-52 - 1;
+}
+
+static int wait_for_device(void *context)
+{
+    Run *run = context;
+    run->done_px += run->px;
+    if (run->done_px > device.frames_to_failure * device.frame_px)
+        return resr_fail(RESR_ERR_DEVICE, "the simulated device failed, as it was told to");
+    int64_t now_ns = resr_clock_ns();
+    if (now_ns - run->due_ns > MAKE_UP_NS)
+        run->due_ns = now_ns;
+    run->due_ns +=
+        (int64_t)(1e9 * run->px * device.px_seconds * (1 + device.jitter * random_of(run)));
+    while ((now_ns = resr_clock_ns()) < run->due_ns) {
+        int64_t left_ns = run->due_ns - now_ns;
+        struct timespec time = {left_ns / 1000000000, (long)(left_ns % 1000000000)};
+        nanosleep(&time, NULL);
+    }
+    return 0;
+}
+
+const ResrOps resr_ops_simulate = {
+    .name = "simulate",
+    .class = "simulated",
+    .available = available,
+    .prepare = prepare,
+    .release = release,
+    .workspace_bytes = workspace_bytes,
+    .run_create = run_create,
+    .run_free = run_free,
+    .head = head,
+    .dense_block = dense_block,
+    .body_end = nothing,
+    .compact_body = nothing,
+    .upsample = upsample,
+    .tail = tail,
+    .submit = nothing,
+    .wait = wait_for_device,
+};
