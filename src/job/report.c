@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/memory.h"
 #include "base/publish.h"
@@ -136,9 +137,10 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
                                 "tile_pad_px", plan->tile_pad_px, "schedule",
                                 options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull",
                                 "root", options->root_dedicated ? "dedicated" : "computes");
-    json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "wall", times->wall, "start_up",
-                                times->start_up, "makespan", times->makespan, "decode",
-                                times->decode, "compute", times->compute, "encode", times->encode);
+    json_t *seconds =
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "wall", times->wall, "start_up",
+                  times->start_up, "makespan", times->makespan, "decode", times->decode, "compute",
+                  times->compute, "encode", times->encode, "scheduler_cpu", times->scheduler);
     json_t *root = json_pack(
         "{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "version",
         RESR_VERSION, "command", command, "input", input, "output", output, "model",
@@ -148,6 +150,9 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
         times->wall > 0 ? (double)frames_out / times->wall : 0.0, "tflop_computed",
         computed * 2e-12 * (double)frames_out, "tflop_useful", useful * 2e-12 * (double)frames_out,
         "seconds", seconds, "batches", batches_json(report));
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    json_object_set_new(root, "root_peak_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
     if (options->simulate[0])
         json_object_set_new(root, "simulated", json_string(options->simulate));
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;

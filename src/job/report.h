@@ -22,7 +22,8 @@ typedef struct ResrReport ResrReport;
 
 typedef struct ResrTimes {
     double wall, start_up, decode, compute, encode; /* seconds; compute summed over the ranks */
-    double makespan; /* from the first part sent to the last result received */
+    double makespan;  /* from the first part sent to the last result received */
+    double scheduler; /* processor time of rank 0's main thread */
 } ResrTimes;
 
 RESR_MUST_CHECK int resr_report_create(ResrReport **out);

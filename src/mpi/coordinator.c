@@ -32,9 +32,9 @@ struct ResrCoordinator {
     bool *gone, *said_bye;      /* by rank: found hung or failed; has ended */
     int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
     int64_t encoded, restored;
-    int64_t told_ns, checked_ns; /* heartbeat sent; ranks looked at */
-    int64_t first_sent_ns, last_result_ns;
-    bool stopping, broken; /* a signal came; a message was damaged */
+    int64_t told_ns, checked_ns;                   /* heartbeat sent; ranks looked at */
+    int64_t first_sent_ns, last_result_ns, cpu_ns; /* cpu: of this thread while it ran the job */
+    bool stopping, broken;                         /* a signal came; a message was damaged */
 };
 
 static ResrFrame **slot_of(ResrFrame **frames, const Window *window, int64_t index)
@@ -426,11 +426,13 @@ static int finish_output(ResrCoordinator *c, ResrProgress *progress,
 int resr_coordinator_run(ResrCoordinator *c, const volatile int *stop_signal)
 {
     ResrProgress progress;
+    int64_t cpu_ns = resr_clock_thread_cpu_ns();
     resr_progress_start(&progress, c->parts.options->progress, c->parts.plan->frames_estimate);
     int ret = run_loop(c, &progress, stop_signal);
     if (ret == 0)
         ret = finish_output(c, &progress, stop_signal);
     c->encoded = resr_pipeline_encoded(c->parts.pipeline);
+    c->cpu_ns = resr_clock_thread_cpu_ns() - cpu_ns;
     resr_progress_end(&progress, c->encoded, c->restored);
     if (ret == 0 && c->decoded != c->encoded)
         ret = resr_fail(RESR_ERR_INTERNAL,
@@ -485,9 +487,10 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
 }
 
 void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out,
-                             double *makespan)
+                             ResrTimes *times)
 {
-    *makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
+    times->makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
+    times->scheduler = (double)c->cpu_ns * 1e-9;
     *frames_in = c->decoded;
     *frames_out = c->encoded;
 }

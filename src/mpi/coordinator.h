@@ -37,10 +37,10 @@ RESR_MUST_CHECK int resr_coordinator_create(ResrCoordinator **out,
 RESR_MUST_CHECK int resr_coordinator_run(ResrCoordinator *coordinator,
                                          const volatile int *stop_signal);
 
-/* Frames decoded, and frames encoded, those of earlier attempts included; seconds from the first
- * part that was sent to the last result. */
+/* Frames decoded, and frames encoded, those of earlier attempts included; fills in times->makespan
+ * and times->scheduler. */
 void resr_coordinator_ledger(const ResrCoordinator *coordinator, int64_t *frames_in,
-                             int64_t *frames_out, double *makespan);
+                             int64_t *frames_out, ResrTimes *times);
 
 /* Tells every worker to stop, waits for its goodbye while dropping what still arrives, and frees
  * the coordinator. `hurry`: ranks that do not answer are not waited for as long as the deadline

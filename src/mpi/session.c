@@ -488,7 +488,7 @@ static int coordinate(Job *job)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (ret < 0)
         return ret;
-    resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times.makespan);
+    resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
     times.wall = resr_clock_seconds_since(session->start_ns);
     resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
     for (int i = 0; i < job->plan.ranks; i++)
