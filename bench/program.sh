@@ -27,15 +27,16 @@ program() { # RANKS THREADS -> frames/s, share of the time computing, seconds of
         join(" ")' "$folder/report"
 }
 
-kernels() { # PROCESSES THREADS -> frames/s of all
+kernels() { # PROCESSES THREADS -> frames/s of all, over some seconds, as the program's: not the best of a few
     for process in $(seq "$1"); do
-        yes | head -5 | "$build/bench/bench_net" --model $weights --precision "$precision" --threads "$2" \
+        yes | head -$((frames / 4)) | "$build/bench/bench_net" --model $weights --precision "$precision" --threads "$2" \
             --width 176 --height 144 --in "$folder/in" --out /dev/null >"$folder/kernels.$process" &
     done
     wait
     for process in $(seq "$1"); do
-        sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$folder/kernels.$process" | sort -n | sed -n 3p
-    done | awk '{ sum += 1 / $1 } END { print sum }'
+        sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$folder/kernels.$process" |
+            awk '{ sum += $1 } END { print NR / sum }'
+    done | awk '{ sum += $1 } END { print sum }'
 }
 
 median() { # FILE COLUMN

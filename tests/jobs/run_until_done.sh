@@ -188,6 +188,7 @@ cat >mpirun <<'END'
 #!/bin/sh
 [ "$1" != --version ] || { echo "mpirun (Open MPI) 4.1.4"; exit; }
 shift 2
+sleep 2
 sh "$@" || exit
 while :; do read -r _ <>fifo; done
 END
