@@ -13,6 +13,9 @@
 /* A part more for a rank that is not the first to be free, if its share is so many frames. */
 #define WORTH_FRAMES 0.75
 
+/* What a slow rank's part may take, in batches of the fastest. */
+#define LONGEST_PART 1.5
+
 typedef struct RankState {
     int rank;
     bool lost;
@@ -134,6 +137,16 @@ static double pace_of(const RankState *state, double common)
     return state->seconds > 0 ? state->seconds / state->frames : common;
 }
 
+/* Seconds a frame of the fastest rank that has shown its speed; infinite if none has. */
+static double fastest_pace(const ResrScheduler *scheduler)
+{
+    double fastest = INFINITY;
+    for (int i = 0; i < scheduler->n; i++)
+        if (!scheduler->ranks[i].lost && scheduler->ranks[i].seconds > 0)
+            fastest = fmin(fastest, pace_of(&scheduler->ranks[i], 0));
+    return fastest;
+}
+
 /* When a rank will have done what it has, in seconds from now. One that is late is believed to need
  * as much more as it is late. */
 static double busy_for(const ResrScheduler *scheduler, const RankState *state, double pace)
@@ -180,7 +193,9 @@ static double common_end(const ResrScheduler *scheduler, double common)
 }
 
 /* A part takes half of what its rank will do until the end, so that errors in its projected speed
- * even out, as a power of two, and a rank whose speed is not known begins with one frame. */
+ * even out, as a power of two, and a rank whose speed is not known begins with one frame. A slow
+ * rank's takes no longer than one and a half batches of the fastest: all others would wait for it
+ * once the pool is full. */
 static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *state, double share)
 {
     int64_t frames = scheduler->part_frames;
@@ -188,19 +203,21 @@ static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *st
         return frames;
     if (state->seconds <= 0)
         return 1;
-    while (frames > 1 && 2 * (double)frames > share)
+    double most = LONGEST_PART * (double)frames * fastest_pace(scheduler) / pace_of(state, 0);
+    while (frames > 1 && (2 * (double)frames > share || (double)frames > most))
         frames /= 2;
     return frames;
 }
 
 /* Who could end a frame more first. A rank that has no room, or that would end after all the others
  * if it took one, is passed over, and another one gets a part only if it would end in time: a slow
- * rank never holds the job. */
+ * rank never holds the job. One that needs half a batch's time for a frame gets none in advance. */
 static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
 {
     double common = common_pace(scheduler), end = common_end(scheduler, common);
     RankState *first = NULL, *free = NULL;
     double first_at = INFINITY, free_at = INFINITY;
+    double slow = fastest_pace(scheduler) * (double)scheduler->part_frames / 2;
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[i];
         double pace = pace_of(state, common), at = busy_for(scheduler, state, pace) + pace;
@@ -208,7 +225,7 @@ static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
             first = state;
             first_at = at;
         }
-        if (has_room(state) && at < free_at) {
+        if (has_room(state) && at < free_at && (state->in_flight == 0 || pace <= slow)) {
             free = state;
             free_at = at;
         }

@@ -15,7 +15,7 @@
 #include "base/limits.h"
 #include "mpi/schedule.h"
 
-enum { FRAMES = 300, RANKS = 12 };
+enum { FRAMES = 300, MANY_FRAMES = 3000, RANKS = 12 };
 
 static ResrPlan make_plan(int64_t segment, int64_t batch)
 {
@@ -58,10 +58,12 @@ static bool every_frame(void *user, int64_t index)
 }
 
 /* A job: `ranks` workers that need `seconds[rank]` a frame, `frames` frames of which `per_second`
- * are decoded (0: all are there at once). */
+ * are decoded (0: all are there at once), at most `pool` (0: any number) ahead of the first that is
+ * not done. */
 typedef struct Play {
     int ranks, frames;
     double seconds[RANKS], per_second;
+    int pool;
 } Play;
 
 /* Plays the schedule; checks that every frame is handed out exactly once and in batches. */
@@ -76,7 +78,8 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
     ResrPart part;
     Outcome outcome = {0};
     Worker workers[RANKS] = {{0}};
-    int ranks[RANKS], rank, n = 0, seen[FRAMES] = {0};
+    int ranks[RANKS], rank, n = 0, seen[MANY_FRAMES] = {0}, delivered = 0;
+    bool done[MANY_FRAMES + 1] = {false};
     double now = 0;
     for (int i = 0; i < p->ranks; i++)
         ranks[i] = i;
@@ -84,6 +87,8 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
         resr_scheduler_create(&scheduler, plan, schedule, ranks, p->ranks, every_frame, NULL), 0);
     for (;;) {
         int decoded = p->per_second > 0 ? (int)(now * p->per_second + 1e-6) : p->frames;
+        if (p->pool > 0 && decoded > delivered + p->pool)
+            decoded = delivered + p->pool;
         bool at_end = decoded >= p->frames;
         resr_scheduler_update(scheduler, at_end ? p->frames : decoded, at_end, now);
         while (resr_scheduler_next(scheduler, &part, &rank)) {
@@ -109,7 +114,7 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
         for (int i = 1; i < n; i++)
             if (running[i].done < running[first].done)
                 first = i;
-        double next_frame = at_end ? INFINITY : (decoded + 1) / p->per_second;
+        double next_frame = at_end || p->pool > 0 ? INFINITY : (decoded + 1) / p->per_second;
         if (n == 0 || next_frame < running[first].done) {
             now = next_frame;
             continue;
@@ -122,6 +127,10 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
         running[first] = running[--n];
         assert_true(resr_scheduler_done(scheduler, rank, &part));
         resr_scheduler_measure(scheduler, rank, part.count, p->seconds[rank] * part.count);
+        for (int i = 0; i < part.count; i++)
+            done[part.first + i] = true;
+        while (done[delivered])
+            delivered++;
     }
     for (int i = 0; i < p->frames; i++)
         assert_int_equal(seen[i], 1);
@@ -187,6 +196,23 @@ static void test_pull_has_a_short_tail(void **state)
     Outcome outcome = play(&plan, RESR_SCHEDULE_PULL, &one);
     assert_float_equal(outcome.makespan, FRAMES, 1e-6);
     assert_int_equal(outcome.parts, 38);
+}
+
+/* A slow rank does not hold the others up by the frames that it keeps in the pool, 240 here. */
+static void test_slow_ranks_and_the_pool(void **state)
+{
+    (void)state;
+    ResrPlan plan = make_plan(48, 8);
+    plan.frames_estimate = MANY_FRAMES;
+    for (int factor = 1; factor <= 8; factor *= 2) {
+        Play play_long = equal_ranks(12, 0.4);
+        play_long.frames = MANY_FRAMES;
+        play_long.pool = 240;
+        play_long.seconds[5] = 0.4 * factor;
+        double ideal = MANY_FRAMES * 0.4 / (11 + 1.0 / factor);
+        assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &play_long).makespan, ideal,
+                           0.02 * ideal);
+    }
 }
 
 static void test_all_sizes(void **state)
@@ -309,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_static_is_the_originals),
         cmocka_unit_test(test_pull_has_a_short_tail),
+        cmocka_unit_test(test_slow_ranks_and_the_pool),
         cmocka_unit_test(test_all_sizes),
         cmocka_unit_test(test_waits_for_whole_batches),
         cmocka_unit_test(test_losses),
