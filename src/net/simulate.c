@@ -67,10 +67,12 @@ static int take_option(ResrSimulation *out, const char **text)
         *text += 5;
         return take_number(&out->speedup, text, "") < 0 || !(out->speedup > 0) ? RESR_ERR_USAGE : 0;
     }
-    int slow = strncmp(*text, "slow=", 5) == 0, fail = strncmp(*text, "fail=", 5) == 0;
+    int slow = strncmp(*text, "slow=", 5) == 0;
+    if (!slow && strncmp(*text, "fail=", 5) != 0)
+        return RESR_ERR_USAGE;
     *text += 5;
-    if ((!slow && !fail) || take_number(&rank, text, ":") < 0 || rank > 1e6 ||
-        take_number(&value, text, "") < 0 || (slow && !(value > 0)))
+    if (take_number(&rank, text, ":") < 0 || rank > 1e6 || take_number(&value, text, "") < 0 ||
+        (slow && !(value > 0)))
         return RESR_ERR_USAGE;
     int32_t *count = slow ? &out->slow_count : &out->fail_count;
     if (*count == RESR_SIMULATION_MAX)
