@@ -12,6 +12,7 @@ skip() {
 for tool in ip tc unshare mpirun; do
     command -v $tool >/dev/null || skip "$tool is not here; jobs/install-deps.sh build slurm installs it"
 done
+tests=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/mpi/lib.sh
 . "$(dirname "$0")/../mpi/lib.sh"
 
@@ -67,6 +68,30 @@ add_host() {
     on_host $hosts ip address add "$subnet.$hosts/24" dev eth0
     on_host $hosts ip link set eth0 up
     echo "$subnet.$hosts slots=1" >>hostfile
+}
+
+# delay_cable N MILLISECONDS: the packets of host N take so long each way, from now on.
+delay_cable() {
+    command -v python3 >/dev/null || skip "python3 is not here"
+    in_switch ip link set "port$1" nomaster
+    in_switch ip link add "far$1" type veth peer name "near$1"
+    in_switch ip link set "far$1" up
+    in_switch ip link set "near$1" master switch up
+    : >delay.log
+    in_switch python3 "$tests/delay.py" "$2" "port$1" "far$1" >delay.log 2>&1 &
+    tries=0
+    until grep -q ready delay.log; do
+        tries=$((tries + 1))
+        [ $tries -le 100 ] || skip "no delay can be made: $(cat delay.log)"
+        sleep 0.1
+    done
+}
+
+# limit_cable N BITS_PER_SECOND: in both directions, with a buffer as switches have it.
+limit_cable() {
+    for end in "on_host $1 tc qdisc replace dev eth0" "in_switch tc qdisc replace dev near$1"; do
+        $end root tbf rate "$2"bit burst 16kb limit 300kb 2>tc.log || skip "no rate can be set: $(cat tc.log)"
+    done
 }
 
 # What mpirun uses instead of ssh: no variable of the caller's and none of its files arrive: the folder is
