@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/queue.h"
+#include "net/simulate.h"
 #include "net/upscale.h"
 
 struct ResrCompute {
@@ -89,6 +90,17 @@ static void fail_part(ResrMessage *message, int code)
     snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
 }
 
+/* The next part, NULL at the end. */
+static ResrMessage *next_part(ResrCompute *compute)
+{
+    ResrMessage *message = resr_queue_try_pop(compute->work);
+    if (message)
+        return message;
+    message = resr_queue_pop(compute->work);
+    resr_simulation_idled();
+    return message;
+}
+
 static void *compute_main(void *argument)
 {
     ResrCompute *compute = argument;
@@ -105,7 +117,7 @@ static void *compute_main(void *argument)
     sem_post(&compute->ready);
 
     ResrMessage *message;
-    while (status == 0 && (message = resr_queue_pop(compute->work))) {
+    while (status == 0 && (message = next_part(compute))) {
         int64_t start_ns = resr_clock_ns();
         int ret = compute->stop ? RESR_ERR_STOPPED : run_part(compute, upscaler, message);
         message->header.kind = RESR_WIRE_RESULT;

@@ -14,14 +14,15 @@
     "expected SECONDS/FRAMES or a number with TF (TFLOP/s), then any of ,jitter=P%% "              \
     ",slow=RANK:FACTOR ,fail=RANK:FRAMES ,time=FACTOR; for instance simulate:3.2/8,slow=11:4"
 
-/* A wait that is late by less is made up for by the next one: so a part takes what its frames take,
- * whatever else the machine does in between. */
+/* A wait that is late by less is made up for by the next one, as long as there is work: so a part
+ * takes what its frames take, whatever else the machine does in between. */
 #define MAKE_UP_NS 100000000
 
 /* What resr_simulation_set() settled. */
 static struct {
     double px_seconds, jitter, frame_px;
     double frames_to_failure; /* infinite: never */
+    int64_t idle_until_ns;    /* it had no work before */
 } device;
 
 /* A positive number and what must follow it; moves *text behind both. */
@@ -112,6 +113,11 @@ void resr_simulation_set(const ResrSimulation *simulation, int rank, double fram
     for (int i = 0; i < simulation->fail_count; i++)
         if (simulation->fail[i].rank == rank)
             device.frames_to_failure = simulation->fail[i].value;
+}
+
+void resr_simulation_idled(void)
+{
+    device.idle_until_ns = resr_clock_ns();
 }
 
 typedef struct Run {
@@ -225,6 +231,8 @@ static int wait_for_device(void *context)
     int64_t now_ns = resr_clock_ns();
     if (now_ns - run->due_ns > MAKE_UP_NS)
         run->due_ns = now_ns;
+    if (run->due_ns < device.idle_until_ns)
+        run->due_ns = device.idle_until_ns;
     run->due_ns +=
         (int64_t)(1e9 * run->px * device.px_seconds * (1 + device.jitter * random_of(run)));
     while ((now_ns = resr_clock_ns()) < run->due_ns) {

@@ -29,6 +29,10 @@ RESR_MUST_CHECK int resr_simulation_parse(ResrSimulation *out, const char *spec)
 void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,
                          double frame_flops);
 
+/* There was no work for this process's device until now: what it did not do since its last frame is
+ * not made up for. Called by the thread that runs it. */
+void resr_simulation_idled(void);
+
 extern const ResrOps resr_ops_simulate;
 
 #endif
