@@ -19,7 +19,7 @@ typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
         *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
         *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames,
-        *report, *framehash, *progress, *checkpoint, *job_dir, *deadline;
+        *report, *framehash, *trace, *progress, *checkpoint, *job_dir, *deadline;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -34,7 +34,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 41 };
+enum { N_OPTIONS = 42 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -92,6 +92,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "S"),
         STR("report", 0, report, "write what happened as JSON", "FILE"),
         STR("framehash", 0, framehash, "write index, pts and xxh128 of every output frame", "FILE"),
+        STR("trace", 0, trace, "write when each rank did what, for Perfetto (JSON)", "FILE"),
         STR("progress", 0, progress, "auto, bar, plain, json, none [auto]", "NAME"),
         FLAG("overwrite", 0, overwrite, "replace an existing output"),
         FLAG("dry-run", 0, dry_run, "say what would be done and how long it takes"),
@@ -297,6 +298,7 @@ static int convert_values(ResrOptions *o, const Values *v)
             0 ||
         (ret = copy_text(o->report, sizeof o->report, "--report", v->report)) < 0 ||
         (ret = copy_text(o->framehash, sizeof o->framehash, "--framehash", v->framehash)) < 0 ||
+        (ret = copy_text(o->trace, sizeof o->trace, "--trace", v->trace)) < 0 ||
         (ret = parse_int32(&o->scale, "-s", v->scale, 1, 8)) < 0 ||
         (ret = parse_real(&o->outscale, "--outscale", v->outscale, 0.05, 16)) < 0 ||
         (ret = parse_real(&o->denoise, "--denoise", v->denoise, 0, 1)) < 0 ||

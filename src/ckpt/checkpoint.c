@@ -157,10 +157,31 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
     return resr_store_create(&c->store, &c->dir, c->journal, &c->found, &c->plan, tell_progress, c);
 }
 
-const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *c, int *count)
+int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrLedger *ledger)
 {
-    *count = c->found.segment_count;
-    return c->found.segments;
+    const ResrSegmentInfo *segments = c->found.segments;
+    int ret = 0;
+    int64_t frames = 0;
+    for (int i = 0; i < c->found.segment_count && ret == 0; i++) {
+        const ResrLedgerEntry *entries = &ledger->entries[segments[i].first];
+        size_t n = (size_t)segments[i].frames;
+        int64_t *pts = NULL, *durations = NULL;
+        ret = resr_alloc(&pts, n, sizeof *pts);
+        if (ret == 0)
+            ret = resr_alloc(&durations, n, sizeof *durations);
+        for (size_t k = 0; ret == 0 && k < n; k++) {
+            pts[k] = entries[k].pts;
+            durations[k] = entries[k].duration;
+        }
+        if (ret == 0)
+            ret = resr_sink_restore(sink, &segments[i], pts, durations);
+        free(pts);
+        free(durations);
+        frames += segments[i].frames;
+    }
+    if (ret == 0 && frames > 0)
+        resr_log_info("going on with the job: %" PRId64 " frames are in finished segments", frames);
+    return ret;
 }
 
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *c)

@@ -42,8 +42,10 @@ typedef struct ResrCheckpointPlan {
 RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
                                           const ResrCheckpointPlan *plan);
 
-/* Finished segments found at the start, in order of number, and their count. */
-const ResrSegmentInfo *resr_checkpoint_segments(const ResrCheckpoint *checkpoint, int *count);
+/* Gives `sink` the finished segments that were found at the start, with the times that `ledger` has
+ * of their frames. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_checkpoint_restore(const ResrCheckpoint *checkpoint, ResrSink *sink,
+                                            const ResrLedger *ledger);
 
 /* Frames of the input if an earlier attempt came to its end, else -1. */
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/events.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
@@ -153,6 +154,19 @@ static int write_run(ResrStore *store, ResrRecord *record, char path[PATH_MAX],
     return ret < 0 ? ret : resr_journal_append(store->journal, record, 1);
 }
 
+static void record_run(const ResrRecord *record, ResrFrame *const run[], int n, int64_t start_ns,
+                       int status)
+{
+    resr_events_add(&(ResrEvent){.start_ns = start_ns,
+                                 .end_ns = resr_events_now(),
+                                 .first = run[0]->index,
+                                 .bytes = status < 0 ? 0 : record->b,
+                                 .frames = n,
+                                 .peer = -1,
+                                 .stage = RESR_STAGE_BATCH,
+                                 .failed = status < 0});
+}
+
 static void *store_main(void *argument)
 {
     ResrStore *store = argument;
@@ -171,6 +185,7 @@ static void *store_main(void *argument)
         pthread_mutex_unlock(&store->lock);
         store->busy_since_ns = resr_clock_ns();
         int ret = write_run(store, &record, path, run, n);
+        record_run(&record, run, n, store->busy_since_ns, ret);
         store->busy_since_ns = 0;
         pthread_mutex_lock(&store->lock);
         if (ret == 0)

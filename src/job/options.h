@@ -72,7 +72,7 @@ typedef struct ResrOptions {
     bool root_dedicated;           /* rank 0 does not compute */
     bool overwrite;
     ResrEncodeOptions encode;
-    char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES];
+    char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
 } ResrOptions;
 
 #endif

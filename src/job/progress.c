@@ -25,7 +25,7 @@ void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total)
     if (mode == RESR_PROGRESS_AUTO)
         mode = isatty(STDERR_FILENO) ? RESR_PROGRESS_BAR : RESR_PROGRESS_PLAIN;
     int64_t now = resr_clock_ns();
-    *progress = (ResrProgress){mode, now, now, frames_total, -1};
+    *progress = (ResrProgress){mode, now, now, frames_total, -1, NULL};
     resr_log_set_hook(mode == RESR_PROGRESS_BAR ? wipe_bar : NULL);
 }
 
@@ -55,11 +55,12 @@ static void draw(ResrProgress *progress, int64_t frames, int64_t restored)
         snprintf(count, sizeof count, "%" PRId64, frames);
 
     if (progress->mode == RESR_PROGRESS_JSON) {
-        fprintf(
-            stderr,
-            "{\"frames\": %" PRId64 ", \"frames_total\": %" PRId64
-            ", \"frames_per_second\": %.3f, \"elapsed_seconds\": %.2f, \"eta_seconds\": %.1f}\n",
-            frames, progress->frames_total, rate, elapsed, left);
+        fprintf(stderr,
+                "{\"frames\": %" PRId64 ", \"frames_total\": %" PRId64
+                ", \"frames_per_second\": %.3f, \"elapsed_seconds\": %.2f, \"eta_seconds\": %.1f, "
+                "\"limit\": %s%s%s}\n",
+                frames, progress->frames_total, rate, elapsed, left, progress->limit ? "\"" : "",
+                progress->limit ? progress->limit : "null", progress->limit ? "\"" : "");
     } else if (progress->mode == RESR_PROGRESS_PLAIN) {
         resr_log_info("%s frames, %.2f frames/s, %s left", count, rate, eta);
     } else {
@@ -68,7 +69,8 @@ static void draw(ResrProgress *progress, int64_t frames, int64_t restored)
         memset(bar, ' ', BAR_WIDTH);
         memset(bar, '#', (size_t)filled);
         bar[BAR_WIDTH] = 0;
-        fprintf(stderr, "\r\033[K[%s] %s frames  %.2f frames/s  %s left", bar, count, rate, eta);
+        fprintf(stderr, "\r\033[K[%s] %s frames  %.2f frames/s  %s left%s%s", bar, count, rate, eta,
+                progress->limit ? "  limit: " : "", progress->limit ? progress->limit : "");
     }
     progress->frames_shown = frames;
     progress->last_ns = resr_clock_ns();
@@ -85,6 +87,7 @@ void resr_progress_update(ResrProgress *progress, int64_t frames, int64_t restor
 
 void resr_progress_end(ResrProgress *progress, int64_t frames, int64_t restored)
 {
+    progress->limit = NULL;
     if (progress->mode == RESR_PROGRESS_BAR || progress->mode == RESR_PROGRESS_JSON)
         draw(progress, frames, restored);
     if (progress->mode == RESR_PROGRESS_BAR)

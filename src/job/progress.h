@@ -6,12 +6,13 @@
 #include "job/options.h"
 
 /* Progress on stderr, drawn by rank 0's main thread: a bar on a terminal, a line every few seconds
- * elsewhere, or one JSON object a line for programs. */
+ * elsewhere, or one JSON object a line for programs; with what limits the job right now. */
 typedef struct ResrProgress {
     int mode; /* ResrProgressMode, never AUTO once started */
     int64_t start_ns, last_ns;
     int64_t frames_total; /* 0: unknown */
     int64_t frames_shown;
+    const char *limit; /* set by the caller: a word of resr_load_limit(); NULL: not known */
 } ResrProgress;
 
 void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total);

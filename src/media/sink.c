@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/events.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
@@ -26,7 +27,7 @@ struct ResrSink {
     const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
-    atomic_bool stop;
+    atomic_bool stop, committing;
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
@@ -339,6 +340,18 @@ static int add_segment(ResrSink *sink, const ResrSegmentInfo *info)
     return 0;
 }
 
+static void record_commit(const ResrSegmentInfo *info, int64_t start_ns, int status)
+{
+    resr_events_add(&(ResrEvent){.start_ns = start_ns,
+                                 .end_ns = resr_events_now(),
+                                 .first = info->first,
+                                 .frames = (int32_t)info->frames,
+                                 .bytes = info->bytes,
+                                 .peer = -1,
+                                 .stage = RESR_STAGE_COMMIT,
+                                 .failed = status < 0});
+}
+
 /* The segment's file is closed, read back for its hash, synced and named; then it counts. */
 static int commit_segment(ResrSink *sink)
 {
@@ -347,6 +360,8 @@ static int commit_segment(ResrSink *sink)
                             .first = sink->segment_first,
                             .frames = sink->segment_frames,
                             .reorder = sink->reorder};
+    int64_t start_ns = resr_events_now();
+    sink->committing = true;
     int ret = resr_segment_end(&sink->writer);
     if (ret == 0)
         ret = resr_hash_file(&info.hash, &info.bytes, sink->segment_temporary);
@@ -354,6 +369,8 @@ static int commit_segment(ResrSink *sink)
         ret = resr_publish(sink->segment_temporary, sink->segment_path, true);
     if (ret == 0)
         ret = sink->store.commit(sink->store.user, &info);
+    sink->committing = false;
+    record_commit(&info, start_ns, ret);
     if (ret < 0)
         unlink(sink->segment_temporary);
     return ret < 0 ? ret : add_segment(sink, &info);
@@ -516,6 +533,11 @@ int resr_sink_finish(ResrSink *sink, bool whole)
 int64_t resr_sink_packets(const ResrSink *sink)
 {
     return sink->packets;
+}
+
+bool resr_sink_committing(const ResrSink *sink)
+{
+    return sink->committing;
 }
 
 void resr_sink_stop(ResrSink *sink)

@@ -85,6 +85,9 @@ RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink, bool whole);
 /* Packets written to the output so far. From any thread. */
 int64_t resr_sink_packets(const ResrSink *sink);
 
+/* True while a segment is made durable. From any thread. */
+bool resr_sink_committing(const ResrSink *sink);
+
 /* What is under way ends soon, with RESR_ERR_STOPPED. From any thread. */
 void resr_sink_stop(ResrSink *sink);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/events.h"
 #include "base/memory.h"
 #include "base/queue.h"
 #include "net/simulate.h"
@@ -26,6 +27,7 @@ struct ResrCompute {
     size_t workspace_bytes;
     volatile int stop;
     atomic_llong progress;
+    atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
     ResrQueue *work, *done;
 };
 
@@ -96,9 +98,26 @@ static ResrMessage *next_part(ResrCompute *compute)
     ResrMessage *message = resr_queue_try_pop(compute->work);
     if (message)
         return message;
+    compute->idle_since_ns = resr_events_now();
     message = resr_queue_pop(compute->work);
+    if (message)
+        resr_compute_end_idle(compute);
+    compute->idle_since_ns = 0;
     resr_simulation_idled();
     return message;
+}
+
+static void record_part(const ResrMessage *message, int64_t start_ns, int status)
+{
+    const ResrPart *part = &message->header.part;
+    resr_events_add(&(ResrEvent){.start_ns = start_ns,
+                                 .end_ns = resr_events_now(),
+                                 .first = part->first,
+                                 .frames = part->count,
+                                 .peer = -1,
+                                 .attempt = part->attempt,
+                                 .stage = RESR_STAGE_COMPUTE,
+                                 .failed = status < 0});
 }
 
 static void *compute_main(void *argument)
@@ -122,6 +141,7 @@ static void *compute_main(void *argument)
         int ret = compute->stop ? RESR_ERR_STOPPED : run_part(compute, upscaler, message);
         message->header.kind = RESR_WIRE_RESULT;
         message->header.seconds = resr_clock_seconds_since(start_ns);
+        record_part(message, start_ns, ret);
         if (ret < 0) {
             discard_frames(upscaler);
             fail_part(message, ret);
@@ -190,6 +210,16 @@ ResrMessage *resr_compute_recall(ResrCompute *compute)
 int64_t resr_compute_progress(const ResrCompute *compute)
 {
     return compute->progress;
+}
+
+void resr_compute_end_idle(const ResrCompute *compute)
+{
+    int64_t since_ns = compute->idle_since_ns;
+    if (since_ns)
+        resr_events_add(&(ResrEvent){.start_ns = since_ns,
+                                     .end_ns = resr_events_now(),
+                                     .peer = -1,
+                                     .stage = RESR_STAGE_IDLE});
 }
 
 static void free_message(void *item)

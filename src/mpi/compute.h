@@ -28,6 +28,9 @@ ResrMessage *resr_compute_recall(ResrCompute *compute);
 /* Frames computed so far: while work is there, it must grow. */
 int64_t resr_compute_progress(const ResrCompute *compute);
 
+/* For --trace: the thread has had nothing to do from its last part until now, if that is so. */
+void resr_compute_end_idle(const ResrCompute *compute);
+
 /* Ends the thread after what it is doing, which stops at the next tile, and frees everything. NULL
  * is allowed. */
 void resr_compute_stop(ResrCompute *compute);

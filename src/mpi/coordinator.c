@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "job/progress.h"
+#include "mpi/gauge.h"
 #include "mpi/idle.h"
 #include "mpi/liveness.h"
 #include "mpi/mail.h"
@@ -28,6 +29,7 @@ struct ResrCoordinator {
     ResrMail *mail; /* NULL when rank 0 is alone */
     ResrScheduler *scheduler;
     ResrLiveness *liveness;
+    ResrGauge gauge;
     Window window;
     bool *gone, *said_bye;      /* by rank: found hung or failed; has ended */
     int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
@@ -146,6 +148,7 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
     for (int i = 0; i < part->count; i++) {
         if (message->frames[i]->index < 0 || !is_needed(c, message->frames[i]->index))
             continue;
+        resr_tracing_accept(message->frames[i]->index, rank, part);
         accept_frame(c, &message->frames[i]);
         accepted++;
     }
@@ -371,6 +374,15 @@ static int stopped(const ResrCoordinator *c, int number)
                      number);
 }
 
+static void show_progress(ResrCoordinator *c, ResrProgress *progress)
+{
+    ResrGaugeParts parts = {c->scheduler,   c->mail, c->parts.pipeline,   c->parts.checkpoint,
+                            c->parts.ranks, c->gone, c->parts.plan->ranks};
+    if (progress->mode != RESR_PROGRESS_NONE)
+        progress->limit = resr_gauge_look(&c->gauge, &parts);
+    resr_progress_update(progress, resr_pipeline_encoded(c->parts.pipeline), c->restored);
+}
+
 static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile int *stop_signal)
 {
     ResrIdle idle = {0};
@@ -397,7 +409,7 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
         if (ret == 0 && !c->stopping && resr_pipeline_at_end(c->parts.pipeline) &&
             c->delivered == c->decoded)
             break;
-        resr_progress_update(progress, resr_pipeline_encoded(c->parts.pipeline), c->restored);
+        show_progress(c, progress);
         resr_idle_turn(&idle, active);
     }
     return ret;
@@ -417,7 +429,7 @@ static int finish_output(ResrCoordinator *c, ResrProgress *progress,
             ret = keep_house(c);
         if (ret == 0 && *stop_signal)
             ret = stopped(c, *stop_signal);
-        resr_progress_update(progress, resr_pipeline_encoded(c->parts.pipeline), c->restored);
+        show_progress(c, progress);
         resr_idle_turn(&idle, active);
     }
     return ret < 0 ? ret : resr_pipeline_status(c->parts.pipeline);
@@ -530,6 +542,8 @@ static int dismiss_workers(ResrCoordinator *c, bool hurry)
         ret = resr_mail_poll(c->mail, &message, &rank);
         if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
             c->said_bye[rank] = true;
+        if (ret == 0 && message)
+            resr_tracing_take(c->parts.trace, message, rank);
         resr_message_free(message);
         if (resr_clock_seconds_since(start_ns) > limit) {
             tell_silent(c, limit);

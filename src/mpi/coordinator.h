@@ -7,6 +7,7 @@
 #include "job/report.h"
 #include "mpi/compute.h"
 #include "mpi/pipeline.h"
+#include "mpi/tracing.h"
 
 /* Rank 0's main loop: takes frames from the decoder's thread, gives parts to ranks (its own compute
  * thread included), puts results back in order, and gives them to the encoder's thread. Ranks that
@@ -24,6 +25,7 @@ typedef struct ResrCoordinatorParts {
     ResrPipeline *pipeline;
     ResrCheckpoint *checkpoint; /* NULL: none */
     atomic_llong *turn_ns;      /* set to the time of each turn of the loop */
+    ResrTrace *trace;           /* NULL: none; takes what workers recorded */
 } ResrCoordinatorParts;
 
 /* Opens the exchange with the workers. RESR_ERR_INTERNAL (memory). */

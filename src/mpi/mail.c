@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/events.h"
 #include "base/memory.h"
 
 /* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
@@ -16,13 +17,15 @@ typedef struct Transfer {
     int rank;
     int pending;
     bool outgoing;
-    bool has_header; /* incoming: the header has arrived, the frames are on their way */
+    bool has_header;  /* incoming: the header has arrived, the frames are on their way */
+    int64_t start_ns; /* of the frames, for --trace */
     struct Transfer *next;
 } Transfer;
 
 struct ResrMail {
     ResrFormat format;
     int sending;
+    int *under_way; /* by rank: parts */
     bool moved;
     int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
     MPI_Request *requests;
@@ -61,6 +64,27 @@ static MPI_Request *add_request(ResrMail *mail, Transfer *transfer)
     return &mail->requests[mail->length++];
 }
 
+/* The frames of a part begin their way (change 1), or are through (-1). */
+static void count_part(ResrMail *mail, Transfer *transfer, int change)
+{
+    const ResrWireHeader *header = &transfer->message->header;
+    if (header->kind > RESR_WIRE_RESULT)
+        return;
+    mail->under_way[transfer->rank] += change;
+    if (change > 0)
+        transfer->start_ns = resr_events_now();
+    else
+        resr_events_add(
+            &(ResrEvent){.start_ns = transfer->start_ns,
+                         .end_ns = resr_events_now(),
+                         .first = header->part.first,
+                         .frames = header->part.count,
+                         .bytes = (int64_t)header->frame_bytes * header->part.count,
+                         .peer = transfer->rank,
+                         .attempt = header->part.attempt,
+                         .stage = transfer->outgoing ? RESR_STAGE_SEND : RESR_STAGE_RECEIVE});
+}
+
 static size_t piece_count(const ResrWireHeader *header)
 {
     if (header->kind > RESR_WIRE_RESULT)
@@ -77,6 +101,7 @@ static int start_pieces(ResrMail *mail, Transfer *transfer)
     int ret = reserve(mail, count * (int)pieces);
     if (ret < 0)
         return ret;
+    count_part(mail, transfer, 1);
     for (int i = 0; i < count; i++) {
         uint8_t *data = transfer->message->frames[i]->data;
         size_t left = header->frame_bytes;
@@ -125,6 +150,7 @@ int resr_mail_create(ResrMail **out, int first_peer, int last_peer, const ResrFo
         return ret;
     (*out)->format = *format;
     MPI_Comm_rank(MPI_COMM_WORLD, &self);
+    ret = resr_alloc(&(*out)->under_way, (size_t)last_peer + 1, sizeof *(*out)->under_way);
     for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
         if (rank != self)
             ret = post_header(*out, rank);
@@ -178,6 +204,7 @@ static int complete(ResrMail *mail, Transfer *transfer)
 {
     if (transfer->outgoing) {
         mail->sending--;
+        count_part(mail, transfer, -1);
         resr_message_free(transfer->message);
         free(transfer);
         return 0;
@@ -187,6 +214,7 @@ static int complete(ResrMail *mail, Transfer *transfer)
         if (ret < 0 || transfer->pending > 0)
             return ret;
     }
+    count_part(mail, transfer, -1);
     transfer->next = NULL;
     if (mail->last)
         mail->last->next = transfer;
@@ -245,6 +273,11 @@ int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank)
     return ret;
 }
 
+int resr_mail_under_way(const ResrMail *mail, int rank)
+{
+    return mail->under_way[rank];
+}
+
 bool resr_mail_active(const ResrMail *mail)
 {
     return mail->moved || mail->first;
@@ -265,6 +298,7 @@ void resr_mail_free(ResrMail *mail)
         free(mail->first);
         mail->first = next;
     }
+    free(mail->under_way);
     free(mail->requests);
     free(mail->owners);
     free(mail->completed);

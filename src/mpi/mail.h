@@ -30,6 +30,9 @@ bool resr_mail_active(const ResrMail *mail);
 /* Sends on their way. */
 int resr_mail_sending(const ResrMail *mail);
 
+/* Parts on their way to or from `rank`: MPI has not taken, or brought, all of their frames. */
+int resr_mail_under_way(const ResrMail *mail, int rank);
+
 /* Frees the exchange. All messages must have been sent and all peers have said STOP or BYE;
  * collective. NULL is allowed. */
 void resr_mail_free(ResrMail *mail);

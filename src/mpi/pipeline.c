@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/events.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/queue.h"
@@ -42,9 +43,22 @@ static void begin_work(Work *work)
     work->since_ns = resr_clock_ns();
 }
 
-static void end_work(Work *work)
+static void record(ResrStage stage, int64_t start_ns, int64_t end_ns, int64_t first, int frames)
 {
-    int64_t ns = resr_clock_ns() - work->since_ns;
+    resr_events_add(&(ResrEvent){.start_ns = start_ns,
+                                 .end_ns = end_ns,
+                                 .first = first,
+                                 .frames = frames,
+                                 .peer = -1,
+                                 .stage = (uint8_t)stage});
+}
+
+/* `index`: of the frame that was worked on; -1: there was none. */
+static void end_work(Work *work, ResrStage stage, int64_t index)
+{
+    int64_t now_ns = resr_clock_ns(), ns = now_ns - work->since_ns;
+    if (index >= 0)
+        record(stage, work->since_ns, now_ns, index, 1);
     work->total_ns += ns;
     if (ns > work->longest_ns)
         work->longest_ns = ns;
@@ -156,7 +170,7 @@ static void *decode_main(void *argument)
             return NULL;
         begin_work(&pipeline->decoding);
         ret = next_frame(pipeline, &frame, n, from, end);
-        end_work(&pipeline->decoding);
+        end_work(&pipeline->decoding, RESR_STAGE_DECODE, frame ? n : -1);
         at_end = ret == 0 && !frame;
         if (ret < 0 || !frame)
             break;
@@ -210,7 +224,8 @@ static void *encode_main(void *argument)
     while (ret == 0 && !pipeline->stop && (frame = resr_queue_pop(pipeline->encode))) {
         begin_work(&pipeline->encoding);
         ret = encode_frame(pipeline, frame);
-        end_work(&pipeline->encoding);
+        end_work(&pipeline->encoding, RESR_STAGE_ENCODE,
+                 frame->stage == RESR_FRAME_DURABLE ? -1 : frame->index);
         resr_frame_free(frame);
         if (ret == 0)
             pipeline->encoded++;
@@ -220,7 +235,9 @@ static void *encode_main(void *argument)
     if (ret == 0 && !pipeline->stop)
         ret = finish_output(pipeline);
     pipeline->finishing = false;
-    pipeline->encoding.total_ns += resr_clock_ns() - start_ns;
+    int64_t end_ns = resr_clock_ns();
+    pipeline->encoding.total_ns += end_ns - start_ns;
+    record(RESR_STAGE_FINISH, start_ns, end_ns, 0, 0);
     if (ret < 0)
         record_error(pipeline, ret);
     pipeline->finished = true;
@@ -302,6 +319,20 @@ void resr_pipeline_finish(ResrPipeline *pipeline)
 bool resr_pipeline_finished(const ResrPipeline *pipeline)
 {
     return pipeline->finished;
+}
+
+ResrPipelineState resr_pipeline_state(ResrPipeline *pipeline)
+{
+    int credits = 0;
+    sem_getvalue(&pipeline->credits, &credits);
+    pthread_mutex_lock(&pipeline->lock);
+    bool committing = pipeline->parts.sink && resr_sink_committing(pipeline->parts.sink);
+    pthread_mutex_unlock(&pipeline->lock);
+    return (ResrPipelineState){.decoder_rests = pipeline->decode_ended ||
+                                                (pipeline->decoding.since_ns == 0 && credits <= 0),
+                               .backlog =
+                                   pipeline->finishing || resr_queue_length(pipeline->encode) > 0,
+                               .committing = committing};
 }
 
 void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double *encode)

@@ -54,6 +54,15 @@ void resr_pipeline_finish(ResrPipeline *pipeline);
 /* True when that has happened, or failed. */
 bool resr_pipeline_finished(const ResrPipeline *pipeline);
 
+/* What the threads are at now, for resr_gauge_look(). */
+typedef struct ResrPipelineState {
+    bool decoder_rests; /* the input has ended, or all credits are taken */
+    bool backlog;       /* frames wait for the encoder, or it finishes the output */
+    bool committing;    /* the encoder waits for the disk */
+} ResrPipelineState;
+
+ResrPipelineState resr_pipeline_state(ResrPipeline *pipeline);
+
 /* Seconds that the threads spent at work. */
 void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double *encode);
 

@@ -43,6 +43,7 @@ typedef struct Job {
     ResrWatchdog *watchdog;
     atomic_llong turn_ns;
     ResrReport *report;
+    ResrTrace *trace; /* NULL: none */
     ResrRankInfo *ranks;
 } Job;
 
@@ -93,13 +94,17 @@ static int end_job(Job *job, int ret)
     ret = drain_checkpoint(job, ret);
     resr_watchdog_stop(job->watchdog);
     ret = settle_checkpoint(job, ret);
+    ret = resr_tracing_finish(job->trace, job->session->options.trace, job->ranks,
+                              job->plan.numerics_class, job->compute, ret);
     snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
     resr_checkpoint_close(job->checkpoint);
     if (!hung) {
         resr_compute_stop(job->compute);
         resr_pipeline_free(job->pipeline);
         resr_model_free(job->model);
+        resr_events_clear();
     }
+    resr_trace_free(job->trace);
     resr_decoder_close(job->decoder);
     resr_report_free(job->report);
     resr_ledger_clear(&job->ledger);
@@ -191,6 +196,8 @@ static int open_checkpoint(Job *job)
         resr_publish_sweep(options->framehash);
     if (options->report[0])
         resr_publish_sweep(options->report);
+    if (options->trace[0])
+        resr_publish_sweep(options->trace);
     return resumed ? adopt_class(job) : 0;
 }
 
@@ -218,6 +225,8 @@ static int check_outputs(const ResrOptions *options)
         ret = resr_publish_check(options->framehash, options->input, true);
     if (ret == 0 && options->report[0])
         ret = resr_publish_check(options->report, options->input, true);
+    if (ret == 0 && options->trace[0])
+        ret = resr_publish_check(options->trace, options->input, true);
     if (ret == 0 && options->keep_frames && !was_begun(options)) {
         ret = name_folder(frames, options, ".frames");
         if (ret == 0)
@@ -417,33 +426,6 @@ static int begin_checkpoint(Job *job)
     return ret;
 }
 
-static int restore_segments(Job *job)
-{
-    int count, ret = 0;
-    const ResrSegmentInfo *segments = resr_checkpoint_segments(job->checkpoint, &count);
-    int64_t frames = 0;
-    for (int i = 0; i < count && ret == 0; i++) {
-        const ResrLedgerEntry *entries = &job->ledger.entries[segments[i].first];
-        size_t n = (size_t)segments[i].frames;
-        int64_t *pts = NULL, *durations = NULL;
-        ret = resr_alloc(&pts, n, sizeof *pts);
-        if (ret == 0)
-            ret = resr_alloc(&durations, n, sizeof *durations);
-        for (size_t k = 0; ret == 0 && k < n; k++) {
-            pts[k] = entries[k].pts;
-            durations[k] = entries[k].duration;
-        }
-        if (ret == 0)
-            ret = resr_sink_restore(job->sink, &segments[i], pts, durations);
-        free(pts);
-        free(durations);
-        frames += segments[i].frames;
-    }
-    if (ret == 0 && frames > 0)
-        resr_log_info("going on with the job: %" PRId64 " frames are in finished segments", frames);
-    return ret;
-}
-
 /* Rank 0: opens the output and starts the threads at both ends. */
 static int open_ends(Job *job)
 {
@@ -455,9 +437,11 @@ static int open_ends(Job *job)
                              &job->plan.output, &options->encode, options->overwrite,
                              job->checkpoint ? &store : NULL);
     if (ret == 0 && job->checkpoint)
-        ret = restore_segments(job);
+        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->ledger);
     if (ret == 0)
         ret = resr_report_create(&job->report);
+    if (ret == 0 && options->trace[0])
+        ret = resr_trace_create(&job->trace, job->plan.ranks, job->session->start_ns);
     ResrPipelineParts parts = {.decoder = job->decoder,
                                .sink = job->sink,
                                .checkpoint = job->checkpoint,
@@ -475,8 +459,9 @@ static int coordinate(Job *job)
     const ResrOptions *options = &session->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(session->start_ns)};
-    ResrCoordinatorParts parts = {job->compute, &job->plan,    options,         job->ranks,
-                                  job->report,  job->pipeline, job->checkpoint, &job->turn_ns};
+    ResrCoordinatorParts parts = {job->compute,    &job->plan,    options,
+                                  job->ranks,      job->report,   job->pipeline,
+                                  job->checkpoint, &job->turn_ns, job->trace};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
         resr_checkpoint_write_pids(job->checkpoint, job->ranks, job->plan.ranks);
@@ -514,6 +499,8 @@ static int run_job(Job *job)
         resr_launch_started();
         return root ? begin_checkpoint(job) : 0;
     }
+    if (job->session->options.trace[0])
+        resr_events_start();
     resr_launch_broadcast(&job->plan, sizeof job->plan);
     ret = resr_launch_broadcast_model(&job->model, job->session->options.transport);
     if (ret == 0)
@@ -522,6 +509,7 @@ static int run_job(Job *job)
         ret = resr_launch_share_status(root ? open_ends(job) : 0);
     if (ret < 0)
         return ret;
+    resr_tracing_align(job->trace);
     resr_launch_started();
     if (root)
         return coordinate(job);

@@ -62,6 +62,10 @@ int resr_message_check(const ResrMessage *message, const ResrFormat *format)
         return resr_fail(RESR_ERR_DATA, "a message's header was damaged on its way");
     if (header->kind < RESR_WIRE_WORK || header->kind > RESR_WIRE_BYE)
         return resr_fail(RESR_ERR_DATA, "a message is of unknown kind %u", header->kind);
+    if (header->kind == RESR_WIRE_TRACE &&
+        (header->part.count < 0 || header->part.count > RESR_WIRE_EVENTS))
+        return resr_fail(RESR_ERR_DATA, "a message holds %d events, at most %d fit",
+                         header->part.count, RESR_WIRE_EVENTS);
     if (header->kind > RESR_WIRE_RESULT)
         return 0;
     if (header->part.count < 1 || header->part.count > RESR_MAX_BATCH_FRAMES ||

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "base/events.h"
 #include "base/limits.h"
 #include "job/units.h"
 #include "media/frame.h"
@@ -13,7 +14,7 @@
  */
 
 #define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
-#define RESR_WIRE_VERSION 2
+#define RESR_WIRE_VERSION 3
 
 typedef enum ResrWireKind {
     RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
@@ -22,6 +23,7 @@ typedef enum ResrWireKind {
     RESR_WIRE_ALIVE,    /* both ways, now and then: the sender runs; progress */
     RESR_WIRE_RECALL,   /* rank 0 -> worker: give back what was not begun */
     RESR_WIRE_RETURN,   /* worker -> rank 0: the part was not begun and will not be */
+    RESR_WIRE_TRACE,    /* worker -> rank 0, at the end: events */
     RESR_WIRE_STOP,     /* rank 0 -> worker: nothing more will come */
     RESR_WIRE_BYE,      /* worker -> rank 0: the last message */
 } ResrWireKind;
@@ -31,18 +33,22 @@ typedef struct ResrWireFrame {
     char hash[RESR_FRAME_HASH_BYTES];
 } ResrWireFrame;
 
+/* Events that one message holds. */
+#define RESR_WIRE_EVENTS 64
+
 typedef struct ResrWireHeader {
     uint32_t magic;
     uint16_t version, kind;
     uint64_t hash; /* XXH3-64 of the header with this field zero */
     ResrPart part;
     double seconds;       /* RESULT: compute time */
-    int32_t code;         /* FAILURE: RESR_ERR_* */
-    int64_t progress;     /* ALIVE: frames computed so far */
+    int32_t code;         /* FAILURE: RESR_ERR_*; TRACE: 1: these are the last */
+    int64_t progress;     /* ALIVE: frames computed so far; TRACE: events dropped */
     uint64_t frame_bytes; /* WORK, RESULT: of each frame's buffer */
     union {
         ResrWireFrame frames[RESR_MAX_BATCH_FRAMES]; /* WORK, RESULT: part.count of them */
         char text[RESR_ERROR_TEXT_BYTES];            /* FAILURE */
+        ResrEvent events[RESR_WIRE_EVENTS];          /* TRACE: part.count of them */
     };
 } ResrWireHeader;
 

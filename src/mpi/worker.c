@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "mpi/idle.h"
 #include "mpi/mail.h"
+#include "mpi/tracing.h"
 
 #define WAKE_UP_NS 200000000
 
@@ -16,6 +17,8 @@ typedef struct Worker {
     int64_t heard_ns, told_ns; /* of rank 0; to rank 0 */
     int64_t turn_ns;           /* the loop's last turn */
     bool stopping;
+    ResrMessage *goodbye; /* to be sent when the events were */
+    ResrEventCursor events;
 } Worker;
 
 /* Tells rank 0 that this rank runs, and how far it is. */
@@ -47,7 +50,10 @@ static int handle(Worker *worker, ResrMessage *message)
     if (message->header.kind == RESR_WIRE_STOP) {
         worker->stopping = true;
         message->header.kind = RESR_WIRE_BYE;
-        return resr_mail_send(worker->mail, 0, message);
+        worker->goodbye = message;
+        if (worker->compute)
+            resr_compute_end_idle(worker->compute);
+        return 0;
     }
     if (message->header.kind == RESR_WIRE_WORK && worker->compute) {
         resr_compute_push(worker->compute, message);
@@ -56,6 +62,18 @@ static int handle(Worker *worker, ResrMessage *message)
     int ret = message->header.kind == RESR_WIRE_RECALL ? give_back(worker) : 0;
     resr_message_free(message);
     return ret;
+}
+
+/* What this rank has recorded for --trace, then its goodbye. */
+static int take_leave(Worker *worker)
+{
+    bool done;
+    int ret = resr_tracing_send(worker->mail, &worker->events, &done);
+    if (ret < 0 || !done)
+        return ret;
+    ResrMessage *goodbye = worker->goodbye;
+    worker->goodbye = NULL;
+    return resr_mail_send(worker->mail, 0, goodbye);
 }
 
 /* A process that was stopped is often woken only to be ended: mpirun sends SIGCONT, SIGTERM and
@@ -97,7 +115,7 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
     ResrIdle idle = {0};
     int rank;
     int ret = resr_mail_create(&worker.mail, 0, 0, &plan->input);
-    while (ret == 0 && (!worker.stopping || resr_mail_sending(worker.mail) > 0)) {
+    while (ret == 0 && (!worker.stopping || worker.goodbye || resr_mail_sending(worker.mail) > 0)) {
         ret = wake_up(&worker, stop_signal);
         if (ret < 0)
             break;
@@ -112,10 +130,13 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
         if (ret == 0 && !worker.stopping &&
             resr_clock_seconds_since(worker.told_ns) >= resr_plan_heartbeat_seconds(plan))
             ret = send_alive(&worker);
+        if (ret == 0 && worker.goodbye)
+            ret = take_leave(&worker);
         if (ret == 0)
             ret = check_root(&worker);
         resr_idle_turn(&idle, active);
     }
+    resr_message_free(worker.goodbye);
     if (ret == 0)
         resr_mail_free(worker.mail);
     return ret; /* on failure the exchange stays as it is: there is no orderly way out */

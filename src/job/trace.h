@@ -1,0 +1,36 @@
+#ifndef RESR_JOB_TRACE_H
+#define RESR_JOB_TRACE_H
+
+#include "base/events.h"
+#include "job/report.h"
+
+/* --trace: the events of all ranks (base/events.h) on rank 0, on one clock, and the file that is
+ * made of them. One thread uses it. */
+typedef struct ResrTrace ResrTrace;
+
+/* `origin_ns`: rank 0's time that the file counts from. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_trace_create(ResrTrace **out, int ranks, int64_t origin_ns);
+void resr_trace_free(ResrTrace *trace); /* NULL is allowed */
+
+/* The clock of `rank` shows `offset_ns` more than rank 0's, give or take `accuracy_ns`. Before its
+ * events are taken. */
+void resr_trace_align(ResrTrace *trace, int rank, int64_t offset_ns, int64_t accuracy_ns);
+
+/* Takes `n` events of `rank`. More than RESR_TRACE_MAX_EVENTS of all ranks, and what memory does
+ * not hold, are counted and dropped. */
+void resr_trace_take(ResrTrace *trace, int rank, const ResrEvent *events, size_t n);
+
+/* All events of `rank` were taken; `dropped`: how many it had no room for. */
+void resr_trace_complete(ResrTrace *trace, int rank, int64_t dropped);
+
+/* Publishes the file in Chrome's trace event format: an object whose "traceEvents" are complete
+ * events ("X", microseconds), a process for each rank, a thread for each of its stages. Events of
+ * one thread never overlap and come in order: where a rank has several transfers at a time, each
+ * gets a thread. "otherData" says which ranks are in it, how well their clocks are known, and what
+ * was dropped. Sorts the events. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO, RESR_ERR_INTERNAL
+ * (memory).
+ * Source: "Trace Event Format", the Chromium project's document. */
+RESR_MUST_CHECK int resr_trace_write(ResrTrace *trace, const char *path, const ResrRankInfo *ranks,
+                                     const char *numerics_class);
+
+#endif
