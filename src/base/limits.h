@@ -60,8 +60,8 @@
 /* Ranks that a report and the coordinator's tables are made for. */
 #define RESR_MAX_RANKS 65536
 
-/* Events that --trace keeps of a rank, and of all ranks together on rank 0 (48 bytes each, 192 MiB):
- * a video of 100,000 frames has some 400,000. */
+/* Events that --trace keeps of a rank, and of all ranks together on rank 0 (48 bytes each, 192
+ * MiB): a video of 100,000 frames has some 400,000. */
 #define RESR_TRACE_MAX_EVENTS (1 << 22)
 
 /* A message is sent in pieces of at most this many bytes, since an MPI count is an int. */

@@ -1,13 +1,12 @@
 #!/bin/sh
 # --trace: a valid file in which every frame is found at every stage, on clocks that agree; after a signal too;
 # and the same frames as without. --progress json names what limits.
-. "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
 command -v python3 >/dev/null || {
     echo "skipped: python3 is needed"
     exit 77
 }
-cd "$work"
 tiny_model
 clip in.mp4 100
 job="-i in.mp4 -m tiny.safetensors --threads 1"
@@ -62,7 +61,7 @@ code=0
 mpirun -n 3 "$RESR" $job -o out5.mp4 --progress none --backend simulate:1/8 --trace trace5.json 2>run.log &
 pid=$!
 sleep 3
-kill -TERM $pid
+kill -TERM "$(awk '$1 == 0 { print $3 }' out5.mp4.resr/pids)"
 code=0
 wait $pid || code=$?
 [ $code = 75 ] || fail "signal: exit $code: $(cat run.log)"
@@ -85,5 +84,5 @@ limits() {
 }
 # shellcheck disable=SC2086
 limits compute $job -o out7.mp4 --backend simulate:1/8
-ffmpeg -v error -f lavfi -i testsrc2=size=640x360:rate=25,noise=alls=24:allf=t,trim=end_frame=32 -pix_fmt yuv420p big.mp4
+ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=25,noise=alls=24:allf=t,trim=end_frame=32 -pix_fmt yuv420p big.mp4
 limits encode -i big.mp4 -m tiny.safetensors -o out8.mp4 --backend simulate:0.01/8 --preset placebo --encoder-threads 1
