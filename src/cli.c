@@ -18,8 +18,8 @@
 typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
         *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
-        *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *schedule, *root, *frames,
-        *report, *framehash, *trace, *progress, *checkpoint, *job_dir, *deadline;
+        *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode, *schedule,
+        *root, *frames, *report, *framehash, *trace, *progress, *checkpoint, *job_dir, *deadline;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -34,7 +34,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 42 };
+enum { N_OPTIONS = 44 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -75,6 +75,8 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),
         STR("pix-fmt", 0, pix_fmt, "pixel format of the output [the input's]", "NAME"),
+        STR("encode", 0, encode, "who encodes: auto, root or ranks [auto]", "NAME"),
+        STR("encoders", 0, encoders, "segments encoded at once [CPUs / 8]", "N"),
         STR("encoder-threads", 0, encoder_threads, "threads of the encoder, part of its result [4]",
             "N"),
         STR("schedule", 0, schedule, "pull, or static: batch b on rank b mod N [pull]", "NAME"),
@@ -280,6 +282,7 @@ static int apply_backend(ResrOptions *options, const char *name)
 static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
+    static const char *const encoding[] = {"auto", "root", "ranks", NULL};
     static const char *const roots[] = {"compute", "dedicated", NULL};
     static const char *const transports[] = {"auto", "mpi", "nccl", NULL};
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
@@ -312,9 +315,11 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = v->cpumask ? resr_cpu_parse_mask(&o->cpumask, v->cpumask) : 0) < 0 ||
         (ret = parse_int32(&o->threads, "--threads", v->threads, 1, 4096)) < 0 ||
         (ret = parse_real(&o->encode.crf, "--crf", v->crf, 0, 255)) < 0 ||
+        (ret = parse_int32(&o->encode.encoders, "--encoders", v->encoders, 1, 256)) < 0 ||
         (ret = parse_int32(&o->encode.threads, "--encoder-threads", v->encoder_threads, 1, 256)) <
             0 ||
         (ret = parse_name(&o->schedule, "--schedule", v->schedule, schedules)) < 0 ||
+        (ret = parse_name(&o->encode_mode, "--encode", v->encode, encoding)) < 0 ||
         (ret = parse_name(&o->transport, "--transport", v->transport, transports)) < 0 ||
         (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
         (ret = parse_name(&o->checkpoint, "--checkpoint", v->checkpoint, checkpoints)) < 0 ||

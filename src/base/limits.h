@@ -22,6 +22,13 @@
  * leaves of seams with RRDBNet is measured in bench/README.md. */
 #define RESR_TILE_PAD_PX 36
 
+/* Rank 0 encodes one segment at a time for so many CPUs: x264's threads and its lookahead. */
+#define RESR_CPUS_PER_ENCODER 8
+
+/* Pixels that a core encodes in a second with an encoder's default preset: --encode auto. */
+#define RESR_X264_CORE_PX 10e6
+#define RESR_X265_CORE_PX 2e6
+
 /* Parts on their way to or on a rank: one computing, one received. */
 #define RESR_PARTS_IN_FLIGHT 2
 

@@ -163,7 +163,7 @@ int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrL
     int ret = 0;
     int64_t frames = 0;
     for (int i = 0; i < c->found.segment_count && ret == 0; i++) {
-        const ResrLedgerEntry *entries = &ledger->entries[segments[i].first];
+        const ResrFrameRecord *entries = &ledger->entries[segments[i].first];
         size_t n = (size_t)segments[i].frames;
         int64_t *pts = NULL, *durations = NULL;
         ret = resr_alloc(&pts, n, sizeof *pts);
@@ -238,7 +238,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
     if (ret < 0)
         return ret;
     for (size_t i = 0; i < n; i++) {
-        const ResrLedgerEntry *entry = &ledger->entries[info->first + (int64_t)i];
+        const ResrFrameRecord *entry = &ledger->entries[info->first + (int64_t)i];
         records[i] = (ResrRecord){.type = RESR_RECORD_FRAME,
                                   .number = info->first + (int64_t)i,
                                   .a = entry->pts,
@@ -251,7 +251,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
                               .a = info->frames,
                               .b = info->bytes,
                               .hash = info->hash};
-    const ResrLedgerEntry *last = &ledger->entries[info->first + info->frames - 1];
+    const ResrFrameRecord *last = &ledger->entries[info->first + info->frames - 1];
     records[n + 1] = (ResrRecord){.type = RESR_RECORD_SOURCE,
                                   .number = info->first + info->frames - 1,
                                   .a = last->pts,

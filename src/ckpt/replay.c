@@ -66,7 +66,7 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
                               .hash = record->hash};
     int ret = 0;
     for (int64_t i = 0; i < record->a && ret == 0; i++) {
-        ResrLedgerEntry entry = {
+        ResrFrameRecord entry = {
             .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
         ret = resr_ledger_set(ledger, frames[i].number, &entry);
         if (ret == 0)

@@ -8,13 +8,13 @@
 #include "base/memory.h"
 #include "base/publish.h"
 
-int resr_ledger_set(ResrLedger *ledger, int64_t index, const ResrLedgerEntry *entry)
+int resr_ledger_set(ResrLedger *ledger, int64_t index, const ResrFrameRecord *entry)
 {
     size_t needed = (size_t)index + 1, capacity = ledger->capacity ? ledger->capacity : 1024;
     while (capacity < needed)
         capacity *= 2;
     if (capacity != ledger->capacity) {
-        ResrLedgerEntry *entries = realloc(ledger->entries, capacity * sizeof *entries);
+        ResrFrameRecord *entries = realloc(ledger->entries, capacity * sizeof *entries);
         if (!entries)
             return resr_fail(RESR_ERR_INTERNAL, "out of memory: the ledger of %zu frames",
                              capacity);

@@ -46,6 +46,13 @@ typedef enum ResrRequest {
 /* What the command line asks for, after checking and with the presets of --task applied. Empty
  * strings, zeros and negative numbers stand for "not given" as noted. Plain data: rank 0 parses it
  * and sends it to the others as it is. */
+/* Who encodes: rank 0 all of it, or each rank the segments that it gathers. */
+typedef enum ResrEncodeMode {
+    RESR_ENCODE_AUTO, /* ranks where rank 0 would be the limit */
+    RESR_ENCODE_ROOT,
+    RESR_ENCODE_RANKS,
+} ResrEncodeMode;
+
 typedef struct ResrOptions {
     int32_t request; /* ResrRequest */
     char input[RESR_PATH_BYTES], output[RESR_PATH_BYTES];
@@ -72,6 +79,7 @@ typedef struct ResrOptions {
     bool root_dedicated;           /* rank 0 does not compute */
     bool overwrite;
     ResrEncodeOptions encode;
+    int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
 } ResrOptions;
 

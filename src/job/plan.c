@@ -39,8 +39,25 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
+/* The pool of frames, and the parts that fit it. Where ranks encode it holds the decoded frames of
+ * every rank's open segment. */
+static void spread(ResrPlan *plan, const ResrOptions *options)
+{
+    int64_t memory = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes();
+    int64_t frame_bytes =
+        (int64_t)(resr_format_frame_bytes(&plan->input) + resr_format_frame_bytes(&plan->output));
+    int64_t in_flight = (int64_t)plan->computing_ranks * RESR_PARTS_IN_FLIGHT;
+    int64_t segment = options->segment_frames ? options->segment_frames : RESR_SEGMENT_FRAMES;
+    int64_t open = options->encode.encoders > 1 ? options->encode.encoders : 1;
+    if (plan->encode_ranks)
+        open = plan->computing_ranks + 1;
+    plan->pool_frames_wanted = in_flight * options->batch_frames + open * segment;
+    plan->pool_frames = clamp(memory / frame_bytes, 1, plan->pool_frames_wanted);
+    plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
+}
+
 int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
-                   const ResrFormat *output, const ResrModel *model, int ranks)
+                   const ResrSinkPlan *output, const ResrModel *model, int ranks)
 {
     ResrTilePlan tiles;
     int unshuffle = model->spec.unshuffle;
@@ -55,7 +72,9 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
                                          "start at least 2 (mpirun -n 2)");
     memset(plan, 0, sizeof *plan);
     plan->input = info->format;
-    plan->output = *output;
+    plan->output = output->format;
+    plan->tags = output->tags;
+    plan->encode = options->encode;
     plan->spec = model->spec;
     plan->units = (ResrUnits){options->segment_frames, options->batch_frames};
     plan->tile_px = options->tile_px;
@@ -73,14 +92,57 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
         (plan->frames_estimate == 0 || plan->frames_estimate > options->max_frames))
         plan->frames_estimate = options->max_frames;
 
-    int64_t memory = options->memory_bytes > 0 ? options->memory_bytes : default_memory_bytes();
-    int64_t frame_bytes =
-        (int64_t)(resr_format_frame_bytes(&plan->input) + resr_format_frame_bytes(&plan->output));
-    int64_t in_flight = (int64_t)plan->computing_ranks * RESR_PARTS_IN_FLIGHT;
-    int64_t segment = options->segment_frames ? options->segment_frames : RESR_SEGMENT_FRAMES;
-    plan->pool_frames_wanted = in_flight * options->batch_frames + segment;
-    plan->pool_frames = clamp(memory / frame_bytes, 1, plan->pool_frames_wanted);
-    plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
+    spread(plan, options);
+    return 0;
+}
+
+/* Why the ranks cannot encode this job's segments; NULL: they can. */
+static const char *no_ranks(const ResrPlan *plan, const ResrOptions *options, bool segmented)
+{
+    if (!segmented || options->checkpoint == RESR_CHECKPOINT_OFF)
+        return "needs segments in files: a video, an encoder that gives its headers at once, and "
+               "no "
+               "--checkpoint off";
+    if (options->segment_frames == 0)
+        return "needs segments: not --segment 0";
+    if (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames)
+        return "keeps whole segments only: not with --checkpoint always or --keep-frames";
+    if (plan->pool_frames < 2 * options->segment_frames)
+        return "needs memory for two segments: a larger --memory or a shorter --segment";
+    return NULL;
+}
+
+/* Output pixels that a core encodes in a second. Measured, bench/README.md; other encoders are
+ * taken for as fast as libx264. */
+static double core_px(const char *encoder, const char *preset)
+{
+    static const struct {
+        const char *encoder, *preset;
+        double px;
+    } rates[] = {
+        {"libx264", "", RESR_X264_CORE_PX},
+        {"libx265", "", RESR_X265_CORE_PX},
+    };
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        if (strcmp(rates[i].encoder, encoder) == 0 && !preset[0])
+            return rates[i].px;
+    return RESR_X264_CORE_PX;
+}
+
+int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
+                            double frames_per_second, int cpus)
+{
+    plan->encode_ranks = 1;
+    spread(plan, options);
+    const char *reason = no_ranks(plan, options, output->segmented);
+    double px = (double)plan->output.width_px * plan->output.height_px * frames_per_second;
+    double root_px = cpus * core_px(output->encoder, options->encode.preset);
+    if (options->encode_mode == RESR_ENCODE_RANKS && reason)
+        return resr_fail(RESR_ERR_USAGE, "--encode ranks %s", reason);
+    plan->encode_ranks = options->encode_mode == RESR_ENCODE_RANKS ||
+                         (options->encode_mode == RESR_ENCODE_AUTO && !reason &&
+                          plan->computing_ranks > 1 && px > root_px);
+    spread(plan, options);
     return 0;
 }
 

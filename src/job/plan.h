@@ -10,6 +10,9 @@
  * memory. Plain data: sent to all ranks as it is. */
 typedef struct ResrPlan {
     ResrFormat input, output;
+    ResrEncodeOptions encode;
+    ResrEncodingTags tags; /* of the output, if it is a video */
+    int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
     ResrNetSpec spec;
     ResrUnits units;
     int32_t tile_px, tile_pad_px;
@@ -33,8 +36,15 @@ RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const R
 /* Fills the plan for a job whose output format is settled (resr_sink_plan). `ranks`: size of the
  * MPI world. RESR_ERR_USAGE (the option is named) where the tile geometry cannot work. */
 RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
-                                   const ResrVideoInfo *info, const ResrFormat *output,
+                                   const ResrVideoInfo *info, const ResrSinkPlan *output,
                                    const ResrModel *model, int ranks);
+
+/* Decides who encodes: --encode, or the ranks where their `frames_per_second` are more than the
+ * `cpus` of rank 0 encode (0: not known yet, rank 0); the pool is sized for it. RESR_ERR_USAGE says
+ * why the ranks cannot. */
+RESR_MUST_CHECK int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options,
+                                            const ResrSinkPlan *output, double frames_per_second,
+                                            int cpus);
 
 /* How often ranks show that they run. */
 static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)

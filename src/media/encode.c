@@ -163,6 +163,14 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
     return image && !options->codec[0] ? plan_image(out, input) : plan_video(out, input);
 }
 
+void resr_encoding_tag(ResrEncoding *e, const ResrEncodingTags *tags)
+{
+    e->frame_rate = (AVRational){tags->frame_rate_num, tags->frame_rate_den};
+    e->sar = (AVRational){tags->sar_num, tags->sar_den};
+    e->color_range = tags->color_range;
+    e->global_header = tags->global_header;
+}
+
 static bool has_option(const AVCodec *codec, const char *name)
 {
     return codec->priv_class &&

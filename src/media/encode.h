@@ -27,6 +27,8 @@ RESR_MUST_CHECK int resr_encoding_plan(ResrEncoding *out, const char *output, bo
                                        const ResrFormat *input, int width_px, int height_px,
                                        const ResrEncodeOptions *options);
 
+void resr_encoding_tag(ResrEncoding *encoding, const ResrEncodingTags *tags);
+
 /* One segment's encoder. Frames are numbered from 0 within the segment; packets come back with that
  * number as pts. */
 typedef struct ResrEncoder {

@@ -1,5 +1,6 @@
 #include "media/frame.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,27 +65,32 @@ int resr_frame_create_mark(ResrFrame **out)
     return ret;
 }
 
-int resr_frame_create(ResrFrame **out, const ResrFormat *format)
+int resr_frame_create_raw(ResrFrame **out, size_t bytes)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     (*out)->holders = 1;
-    (*out)->bytes = resr_format_frame_bytes(format);
-    ret = resr_alloc_uninitialised(&(*out)->data, 1, (*out)->bytes);
+    (*out)->bytes = bytes;
+    ret = resr_alloc_uninitialised(&(*out)->data, 1, bytes);
     if (ret < 0) {
         free(*out);
         *out = NULL;
-        return ret;
     }
-    for (int p = 0; p < format->planes; p++) {
+    return ret;
+}
+
+int resr_frame_create(ResrFrame **out, const ResrFormat *format)
+{
+    int ret = resr_frame_create_raw(out, resr_format_frame_bytes(format));
+    for (int p = 0; ret == 0 && p < format->planes; p++) {
         ResrPlane plane = resr_format_plane(format, p);
         for (int y = 0; plane.stride_bytes > plane.row_bytes && y < plane.height_px; y++)
             memset((*out)->data + plane.offset_bytes + (size_t)y * plane.stride_bytes +
                        plane.row_bytes,
                    0, plane.stride_bytes - plane.row_bytes);
     }
-    return 0;
+    return ret;
 }
 
 ResrFrame *resr_frame_hold(ResrFrame *frame)
@@ -121,4 +127,23 @@ void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(&state));
     memcpy(hash.bytes, canonical.digest, sizeof hash.bytes);
     resr_hash_to_hex(out, &hash);
+}
+
+int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format)
+{
+    char hash[RESR_FRAME_HASH_BYTES];
+    resr_frame_hash(hash, format, frame);
+    if (memcmp(hash, frame->hash, sizeof hash) != 0)
+        return resr_fail(RESR_ERR_DATA,
+                         "frame %" PRId64 " was damaged on its way: hash %s, expected %s",
+                         frame->index, hash, frame->hash);
+    return 0;
+}
+
+void resr_frame_describe(ResrFrameRecord *record, const ResrFrame *frame)
+{
+    *record = (ResrFrameRecord){.pts = frame->pts, .duration = frame->duration};
+    resr_hash_from_hex(&record->hash, frame->hash);
+    if (frame->source[0])
+        resr_hash_from_hex(&record->source, frame->source);
 }

@@ -74,9 +74,20 @@ int resr_format_sample_bytes(const ResrFormat *format);
 ResrPlane resr_format_plane(const ResrFormat *format, int plane);
 size_t resr_format_frame_bytes(const ResrFormat *format);
 
+/* What stays known of an output frame when its pixels are gone: when it is shown, and its identity
+ * before encoding. */
+typedef struct ResrFrameRecord {
+    int64_t pts, duration;
+    ResrHash hash;
+    ResrHash source; /* of the decoded frame; zero: not known */
+} ResrFrameRecord;
+
 /* Allocates a frame for `format`, its samples uninitialised but row padding zero; the caller frees
  * it with resr_frame_free(). */
 RESR_MUST_CHECK int resr_frame_create(ResrFrame **out, const ResrFormat *format);
+
+/* A buffer of so many bytes that travels like a frame. */
+RESR_MUST_CHECK int resr_frame_create_raw(ResrFrame **out, size_t bytes);
 
 /* A frame without pixels that keeps the place of one (RESR_FRAME_DURABLE). */
 RESR_MUST_CHECK int resr_frame_create_mark(ResrFrame **out);
@@ -89,5 +100,11 @@ void resr_frame_free(ResrFrame *frame); /* one holder less; NULL is allowed */
  * planes row by row, padding left out. */
 void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
                      const ResrFrame *frame);
+
+/* Compares a frame's samples with the hash that it came with. RESR_ERR_DATA names the frame. */
+RESR_MUST_CHECK int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format);
+
+/* Fills *record from a frame. */
+void resr_frame_describe(ResrFrameRecord *record, const ResrFrame *frame);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/publish.h"
 #include "media/libav.h"
 
@@ -21,6 +22,9 @@ bool resr_segment_holds(const AVCodecContext *encoder)
 
 static int failure(ResrSegmentWriter *writer, int averror)
 {
+    if (!writer->path)
+        return resr_av_fail(RESR_ERR_INTERNAL, averror, "a segment of 2 GB or more",
+                            "cannot be kept in memory: use a shorter --segment, or --encode root");
     if (averror != AVERROR(ENOSPC) && averror != AVERROR(EDQUOT))
         return resr_av_fail(RESR_ERR_IO, averror, writer->path, "cannot be written");
     errno = ENOSPC;
@@ -31,15 +35,16 @@ int resr_segment_create(ResrSegmentWriter *writer, const char *path, const AVCod
 {
     *writer = (ResrSegmentWriter){.path = path, .time_base = encoder->time_base};
     AVStream *stream = NULL;
-    if (avformat_alloc_output_context2(&writer->context, NULL, "nut", path) < 0 ||
+    if (avformat_alloc_output_context2(&writer->context, NULL, "nut", NULL) < 0 ||
         !(stream = avformat_new_stream(writer->context, NULL)) ||
         avcodec_parameters_from_context(stream->codecpar, encoder) < 0)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", path);
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: a segment");
     stream->codecpar->codec_tag = 0;
     stream->time_base = encoder->time_base;
     writer->context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
     writer->context->flags |= AVFMT_FLAG_BITEXACT; /* the same frames, the same file */
-    int averror = resr_av_create(&writer->context->pb, path);
+    int averror =
+        path ? resr_av_create(&writer->context->pb, path) : avio_open_dyn_buf(&writer->context->pb);
     if (averror >= 0)
         averror = avformat_write_header(writer->context, NULL);
     return averror < 0 ? failure(writer, averror) : 0;
@@ -49,7 +54,7 @@ int resr_segment_write(ResrSegmentWriter *writer, const AVPacket *packet)
 {
     AVPacket *copy = av_packet_clone(packet);
     if (!copy)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", writer->path);
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: a packet");
     copy->stream_index = 0;
     copy->pts += SHIFT_FRAMES;
     copy->dts = copy->dts == AV_NOPTS_VALUE ? copy->pts : copy->dts + SHIFT_FRAMES;
@@ -75,10 +80,33 @@ int resr_segment_end(ResrSegmentWriter *writer)
     return ret;
 }
 
+int resr_segment_take(ResrSegmentWriter *writer, uint8_t **data, int64_t *bytes)
+{
+    int averror = av_write_trailer(writer->context);
+    if (averror >= 0)
+        averror = writer->context->pb->error;
+    uint8_t *buffer = NULL;
+    int ret = averror < 0 ? failure(writer, averror) : 0;
+    *bytes = avio_close_dyn_buf(writer->context->pb, &buffer);
+    writer->context->pb = NULL;
+    if (ret == 0)
+        ret = resr_alloc_uninitialised(data, 1, (size_t)*bytes);
+    if (ret == 0)
+        memcpy(*data, buffer, (size_t)*bytes);
+    av_free(buffer);
+    resr_segment_abandon(writer);
+    return ret;
+}
+
 void resr_segment_abandon(ResrSegmentWriter *writer)
 {
-    if (writer->context && writer->context->pb)
+    uint8_t *data = NULL;
+    if (writer->context && writer->context->pb && writer->path) {
         avio_closep(&writer->context->pb);
+    } else if (writer->context && writer->context->pb) {
+        avio_close_dyn_buf(writer->context->pb, &data);
+        av_free(data);
+    }
     avformat_free_context(writer->context);
     writer->context = NULL;
 }

@@ -1,8 +1,9 @@
 #ifndef RESR_MEDIA_SEGMENT_H
 #define RESR_MEDIA_SEGMENT_H
 
-/* A segment's packets in a file of its own, in NUT (FFmpeg's container that keeps any time base):
- * complete, it can be played, and it survives whatever happens afterwards. Not for other folders.
+/* A segment's packets in a file of its own, or in memory as they would lie there, in NUT (FFmpeg's
+ * container that keeps any time base): complete, it can be played, and it survives whatever happens
+ * afterwards. Not for other folders.
  */
 
 #include <libavcodec/avcodec.h>
@@ -15,13 +16,13 @@
 bool resr_segment_holds(const AVCodecContext *encoder);
 
 typedef struct ResrSegmentWriter {
-    const char *path;
+    const char *path; /* NULL: in memory */
     AVFormatContext *context;
     AVRational time_base; /* of the packets: a frame */
     int64_t bytes;        /* of packets so far */
 } ResrSegmentWriter;
 
-/* Creates `path` for the packets of `encoder`. RESR_ERR_IO. */
+/* Creates `path` for the packets of `encoder`; NULL: they stay in memory. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_segment_create(ResrSegmentWriter *writer, const char *path,
                                         const AVCodecContext *encoder);
 
@@ -31,6 +32,9 @@ RESR_MUST_CHECK int resr_segment_write(ResrSegmentWriter *writer, const AVPacket
 
 /* Writes the file's end and closes it: every byte was accepted by the file system. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_segment_end(ResrSegmentWriter *writer);
+
+/* The same where it is in memory: *data, of *bytes, is the caller's. */
+RESR_MUST_CHECK int resr_segment_take(ResrSegmentWriter *writer, uint8_t **data, int64_t *bytes);
 void resr_segment_abandon(ResrSegmentWriter *writer); /* safe on a zeroed one */
 
 /* Hands out a file's packets in decoding order, pts as given to resr_segment_write(). `expect`: the

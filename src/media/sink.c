@@ -46,8 +46,6 @@ struct ResrSink {
     /* segments in files */
     bool stored;
     ResrSegmentStore store;
-    ResrSegmentWriter writer;
-    char segment_path[PATH_MAX], segment_temporary[PATH_MAX];
     ResrSegmentInfo *segments; /* finished ones */
     int64_t segment_count, segment_capacity;
 };
@@ -69,9 +67,10 @@ static OutputKind kind_of(const char *output, const char *input)
 }
 
 static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, const char *input,
-                const ResrVideoInfo *info, int width_px, int height_px,
+                const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
 {
+    const ResrVideoInfo *info = resr_decoder_info(decoder);
     *kind = kind_of(output, input);
     if (*kind == OUTPUT_IMAGE && !(info->is_image && info->frames_estimate == 1))
         return resr_fail(RESR_ERR_USAGE,
@@ -80,24 +79,30 @@ static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, co
                          output);
     int ret = resr_encoding_plan(encoding, output, *kind != OUTPUT_VIDEO, &info->format, width_px,
                                  height_px, options);
-    encoding->frame_rate = info->frame_rate_num > 0
-                               ? (AVRational){info->frame_rate_num, info->frame_rate_den}
-                               : (AVRational){25, 1};
-    encoding->sar = (AVRational){info->sar_num, info->sar_den};
+    bool known = info->frame_rate_num > 0;
+    ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
+                             .frame_rate_den = known ? info->frame_rate_den : 1,
+                             .sar_num = info->sar_num,
+                             .sar_den = info->sar_den,
+                             .color_range = encoding->color_range};
+    if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == OUTPUT_VIDEO)
+        tags.color_range = resr_decoder_first_frame(decoder)->color_range;
+    resr_encoding_tag(encoding, &tags);
     return ret;
 }
 
 int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
-                   const ResrVideoInfo *info, int width_px, int height_px,
+                   const ResrDecoder *decoder, int width_px, int height_px,
                    const ResrEncodeOptions *options)
 {
     ResrEncoding encoding;
     ResrMuxer *muxer = NULL;
     ResrEncoder encoder = {0};
     OutputKind kind;
-    int ret = plan(&encoding, &kind, output, input, info, width_px, height_px, options);
+    int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
     if (ret == 0 && kind == OUTPUT_VIDEO)
-        ret = resr_muxer_open(&muxer, output, output, input, !info->is_image, encoding.codec, true);
+        ret = resr_muxer_open(&muxer, output, output, input, !resr_decoder_info(decoder)->is_image,
+                              encoding.codec, true);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
@@ -112,6 +117,9 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
              version >> 8 & 255, version & 255);
+    out->tags = (ResrEncodingTags){encoding.frame_rate.num, encoding.frame_rate.den,
+                                   encoding.sar.num,        encoding.sar.den,
+                                   encoding.color_range,    encoding.global_header};
     return 0;
 }
 
@@ -176,8 +184,6 @@ static int open_video(ResrSink *sink)
     if (ret < 0)
         return ret;
     sink->encoding.global_header = resr_muxer_wants_global_header(sink->muxer);
-    if (sink->encoding.color_range == AVCOL_RANGE_UNSPECIFIED)
-        sink->encoding.color_range = resr_decoder_first_frame(sink->decoder)->color_range;
     if (!sink->stored)
         return 0;
     discard_output(sink);
@@ -198,8 +204,8 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     sink->input = input;
     sink->decoder = decoder;
     sink->overwrite = overwrite;
-    ret = plan(&sink->encoding, &sink->kind, output, input, resr_decoder_info(decoder),
-               format->width_px, format->height_px, options);
+    ret = plan(&sink->encoding, &sink->kind, output, input, decoder, format->width_px,
+               format->height_px, options);
     if (ret == 0 && store && sink->kind == OUTPUT_VIDEO) {
         sink->stored = true;
         sink->store = *store;
@@ -243,16 +249,6 @@ static int write_packet(void *user, AVPacket *packet)
     return resr_muxer_write(sink->muxer, packet);
 }
 
-/* A packet of the open segment on its way into the segment's file. */
-static int store_packet(void *user, AVPacket *packet)
-{
-    ResrSink *sink = user;
-    if (sink->segment_packets++ == 0 && packet->dts != AV_NOPTS_VALUE &&
-        -packet->dts > sink->reorder)
-        sink->reorder = (int)-packet->dts;
-    return resr_segment_write(&sink->writer, packet);
-}
-
 static int remember_time(ResrSink *sink, int64_t index, int64_t pts, int64_t duration)
 {
     size_t capacity = sink->capacity ? sink->capacity : 1024;
@@ -289,20 +285,9 @@ static int remember_headers(ResrSink *sink, const AVCodecContext *context)
     return ret;
 }
 
-static int create_segment_file(ResrSink *sink, int64_t number)
-{
-    sink->store.path(sink->store.user, sink->segment_path, number);
-    int ret = resr_publish_temporary(sink->segment_temporary, sizeof sink->segment_temporary,
-                                     sink->segment_path);
-    return ret < 0
-               ? ret
-               : resr_segment_create(&sink->writer, sink->segment_temporary, sink->encoder.context);
-}
-
 /* A new segment: a fresh encoder, whose headers must be those of the first one. */
 static int begin_segment(ResrSink *sink, int64_t first)
 {
-    int64_t length = sink->encoding.options.segment_frames;
     int ret = resr_encoder_open(&sink->encoder, &sink->encoding);
     sink->encoder_open = true;
     if (ret < 0)
@@ -318,9 +303,7 @@ static int begin_segment(ResrSink *sink, int64_t first)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s gives each segment other headers; use --segment 0 with it",
                         sink->encoding.codec->name);
-    if (ret == 0 && sink->stored)
-        ret = create_segment_file(sink, length > 0 ? first / length : 0);
-    else if (ret == 0 && first == 0)
+    if (ret == 0 && first == 0)
         ret = resr_muxer_start(sink->muxer, context, resr_decoder_info(sink->decoder),
                                resr_decoder_first_frame(sink->decoder));
     return ret;
@@ -352,36 +335,43 @@ static void record_commit(const ResrSegmentInfo *info, int64_t start_ns, int sta
                                  .failed = status < 0});
 }
 
-/* The segment's file is closed, read back for its hash, synced and named; then it counts. */
-static int commit_segment(ResrSink *sink)
+bool resr_sink_stored(const ResrSink *sink)
 {
-    int64_t length = sink->encoding.options.segment_frames;
-    ResrSegmentInfo info = {.number = length > 0 ? sink->segment_first / length : 0,
-                            .first = sink->segment_first,
-                            .frames = sink->segment_frames,
-                            .reorder = sink->reorder};
+    return sink->stored;
+}
+
+/* The segment's file is synced and named; then it counts. */
+int resr_sink_add(ResrSink *sink, ResrSegment *segment)
+{
+    const ResrSegmentInfo *info = &segment->info;
+    char path[PATH_MAX];
     int64_t start_ns = resr_events_now();
+    int ret = 0;
+    for (int64_t i = 0; i < info->frames && ret == 0; i++)
+        ret = remember_time(sink, info->first + i, segment->frames[i].pts,
+                            segment->frames[i].duration);
+    if (info->reorder > sink->reorder)
+        sink->reorder = info->reorder;
     sink->committing = true;
-    int ret = resr_segment_end(&sink->writer);
-    if (ret == 0)
-        ret = resr_hash_file(&info.hash, &info.bytes, sink->segment_temporary);
-    if (ret == 0)
-        ret = resr_publish(sink->segment_temporary, sink->segment_path, true);
-    if (ret == 0)
-        ret = sink->store.commit(sink->store.user, &info);
+    sink->store.path(sink->store.user, path, info->number);
+    if (ret == 0 && segment->path[0])
+        ret = resr_publish(segment->path, path, true);
+    else if (ret == 0)
+        ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes);
+    if (ret == 0) {
+        segment->path[0] = 0;
+        ret = sink->store.commit(sink->store.user, info);
+    }
     sink->committing = false;
-    record_commit(&info, start_ns, ret);
-    if (ret < 0)
-        unlink(sink->segment_temporary);
-    return ret < 0 ? ret : add_segment(sink, &info);
+    record_commit(info, start_ns, ret);
+    return ret < 0 ? ret : add_segment(sink, info);
 }
 
 static int end_segment(ResrSink *sink)
 {
     if (!sink->encoder_open)
         return 0;
-    int ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL,
-                                 sink->stored ? store_packet : write_packet, sink);
+    int ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_packet, sink);
     resr_encoder_close(&sink->encoder);
     sink->encoder_open = false;
     int64_t frames = sink->segment_frames;
@@ -389,7 +379,7 @@ static int end_segment(ResrSink *sink)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s was given %" PRId64 " frames and returned %" PRId64 " packets",
                         sink->encoding.codec->name, frames, sink->segment_packets);
-    return ret == 0 && sink->stored ? commit_segment(sink) : ret;
+    return ret;
 }
 
 int resr_sink_restore(ResrSink *sink, const ResrSegmentInfo *info, const int64_t *pts,
@@ -411,10 +401,9 @@ static int write_video_frame(ResrSink *sink, const ResrFrame *frame)
         ret = begin_segment(sink, frame->index);
     if (ret == 0)
         ret = remember_time(sink, frame->index, frame->pts, frame->duration);
-    sink->segment_frames++; /* later segments may be there already */
+    sink->segment_frames++;
     if (ret == 0)
-        ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame,
-                                 sink->stored ? store_packet : write_packet, sink);
+        ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame, write_packet, sink);
     if (ret == 0 && length > 0 && (frame->index + 1) % length == 0)
         ret = end_segment(sink);
     return ret;
@@ -556,10 +545,6 @@ void resr_sink_close(ResrSink *sink)
         return;
     resr_encoder_close(&sink->encoder);
     resr_muxer_close(sink->muxer);
-    if (sink->writer.context) {
-        resr_segment_abandon(&sink->writer);
-        unlink(sink->segment_temporary);
-    }
     if (sink->created)
         unlink(sink->temporary);
     free(sink->segments);

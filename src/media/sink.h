@@ -1,6 +1,7 @@
 #ifndef RESR_MEDIA_SINK_H
 #define RESR_MEDIA_SINK_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,8 +15,16 @@ typedef struct ResrEncodeOptions {
     double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */
     int32_t threads; /* encoder threads, pinned because x264's output depends on them; 0: default */
     int32_t segment_frames; /* 0: one segment */
+    int32_t encoders;       /* segments encoded at once; 0: default */
     bool simulated;         /* the output says in its metadata that no network made it */
 } ResrEncodeOptions;
+
+/* What an encoder is told of the video beside its frames' format. Plain data. */
+typedef struct ResrEncodingTags {
+    int32_t frame_rate_num, frame_rate_den, sar_num, sar_den;
+    int32_t color_range;   /* AVCOL_RANGE_* */
+    int32_t global_header; /* the container keeps the encoder's headers */
+} ResrEncodingTags;
 
 /* A finished segment: its frames are first .. first + frames - 1. */
 typedef struct ResrSegmentInfo {
@@ -23,6 +32,18 @@ typedef struct ResrSegmentInfo {
     int32_t reorder; /* frames that decoding order runs ahead of presentation */
     ResrHash hash;   /* of the file */
 } ResrSegmentInfo;
+
+/* A segment that an encoder has finished, and where it is: in a file that waits for its name and is
+ * removed with this, or in memory. */
+typedef struct ResrSegment {
+    ResrSegmentInfo info;
+    ResrFrameRecord *frames;   /* info.frames of them */
+    char path[PATH_MAX];       /* empty: it is in memory */
+    uint8_t *data;             /* then the file's bytes, info.bytes of them; else NULL */
+    struct ResrSegment *after; /* for whoever keeps several */
+} ResrSegment;
+
+void resr_segment_free(ResrSegment *segment); /* NULL is allowed */
 
 /* Where finished segments are kept, each in a file, until all of them are joined to the output. */
 typedef struct ResrSegmentStore {
@@ -35,9 +56,9 @@ typedef struct ResrSegmentStore {
     int (*publishing)(void *user, const char *temporary);
 } ResrSegmentStore;
 
-/* Where upscaled frames go, in order: a video file (segments of closed GOPs, each with its own
- * encoder, joined by packet copy, with the source's other streams), one image, or numbered images.
- * One thread uses it. */
+/* Where upscaled frames go: a video file (segments of closed GOPs, each with its own encoder,
+ * joined by packet copy, with the source's other streams), one image, or numbered images. One
+ * thread uses it at a time. */
 typedef struct ResrSink ResrSink;
 
 /* An output as settled before any work. */
@@ -45,6 +66,7 @@ typedef struct ResrSinkPlan {
     ResrFormat format; /* of the frames that the sink wants */
     bool segmented; /* finished segments can be kept in files: a video, of a codec that NUT holds */
     char encoder[64], library[64]; /* FFmpeg's name, and the version of its library */
+    ResrEncodingTags tags;         /* of a video */
 } ResrSinkPlan;
 
 /* Settles the output before any work: fills *out for frames of width_px x height_px (pixel format
@@ -55,7 +77,7 @@ typedef struct ResrSinkPlan {
  * source's streams (RESR_ERR_USAGE, naming the stream and a container that can), a video sent to a
  * single image or an audio-bearing video sent to images is allowed with a warning. */
 RESR_MUST_CHECK int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
-                                   const ResrVideoInfo *info, int width_px, int height_px,
+                                   const ResrDecoder *decoder, int width_px, int height_px,
                                    const ResrEncodeOptions *options);
 
 /* Opens the output under a temporary name (see base/publish.h), as planned. `decoder` is asked for
@@ -71,9 +93,15 @@ RESR_MUST_CHECK int resr_sink_open(ResrSink **out, const char *output, const cha
 RESR_MUST_CHECK int resr_sink_restore(ResrSink *sink, const ResrSegmentInfo *info,
                                       const int64_t *pts, const int64_t *durations);
 
-/* Encodes the next frame; frames come in order of index without gaps, but for restored segments.
- * The frame stays the caller's. RESR_ERR_IO (disk full: the message says what is missing),
- * RESR_ERR_INTERNAL. */
+/* Are segments kept in a store? Then resr_sink_add() takes them, else resr_sink_write() frames. */
+bool resr_sink_stored(const ResrSink *sink);
+
+/* Adds a finished segment to the store, in any order: it is synced, named and committed. The
+ * segment stays the caller's. RESR_ERR_IO, RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_sink_add(ResrSink *sink, ResrSegment *segment);
+
+/* Encodes the next frame; frames come in order of index without gaps. The frame stays the caller's.
+ * RESR_ERR_IO (disk full: the message says what is missing), RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_sink_write(ResrSink *sink, const ResrFrame *frame);
 
 /* Ends the last segment, joins the segments, copies the rest of the other streams, checks the

@@ -14,15 +14,9 @@
 #include "mpi/idle.h"
 #include "mpi/liveness.h"
 #include "mpi/mail.h"
+#include "mpi/owners.h"
 #include "mpi/schedule.h"
-
-/* Frames between decoder and encoder, found by index modulo the pool's size: never more than the
- * pool are there, and they are consecutive. */
-typedef struct Window {
-    int64_t size;
-    ResrFrame **input; /* decoded; kept until the result is there, for another attempt */
-    ResrFrame **done;  /* upscaled, waiting for their turn */
-} Window;
+#include "mpi/window.h"
 
 struct ResrCoordinator {
     ResrCoordinatorParts parts;
@@ -30,26 +24,18 @@ struct ResrCoordinator {
     ResrScheduler *scheduler;
     ResrLiveness *liveness;
     ResrGauge gauge;
-    Window window;
-    bool *gone, *said_bye;      /* by rank: found hung or failed; has ended */
-    int64_t decoded, delivered; /* frames taken from the decoder, given to the encoder */
+    ResrWindow window;
+    ResrOwners *owners;    /* NULL: rank 0 encodes */
+    bool *gone, *said_bye; /* by rank: found hung or failed; has ended */
     int64_t encoded, restored;
     int64_t told_ns, checked_ns;                   /* heartbeat sent; ranks looked at */
     int64_t first_sent_ns, last_result_ns, cpu_ns; /* cpu: of this thread while it ran the job */
     bool stopping, broken;                         /* a signal came; a message was damaged */
 };
 
-static ResrFrame **slot_of(ResrFrame **frames, const Window *window, int64_t index)
-{
-    return &frames[index % window->size];
-}
-
-/* Is the frame there, and still to be computed? */
 static bool is_needed(void *user, int64_t index)
 {
-    ResrCoordinator *c = user;
-    const ResrFrame *frame = *slot_of(c->window.input, &c->window, index);
-    return index >= c->delivered && frame && frame->index == index;
+    return resr_window_needs(&((ResrCoordinator *)user)->window, index);
 }
 
 static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
@@ -62,8 +48,9 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     if (c->first_sent_ns == 0)
         c->first_sent_ns = c->last_result_ns = resr_clock_ns();
     for (int i = 0; i < part->count; i++)
-        message->frames[i] =
-            resr_frame_hold(*slot_of(c->window.input, &c->window, part->first + i));
+        message->frames[i] = resr_frame_hold(resr_window_input(&c->window, part->first + i));
+    if (c->owners)
+        message->header.owner = resr_owners_of(c->owners, part);
     resr_liveness_busy(c->liveness, rank, true, resr_clock_ns());
     if (rank != 0)
         return resr_mail_send(c->mail, rank, message);
@@ -72,27 +59,23 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     return 0;
 }
 
-/* A frame from the decoder's thread: to be computed, or made in an earlier attempt. */
-static void take_frame(ResrCoordinator *c, ResrFrame *frame)
-{
-    bool made = frame->stage != RESR_FRAME_DECODED;
-    ResrFrame **frames = made ? c->window.done : c->window.input;
-    c->restored += made;
-    c->decoded = frame->index + 1;
-    *slot_of(frames, &c->window, frame->index) = frame;
-}
-
 /* Takes what the decoder has and sends what can be sent. */
 static int feed(ResrCoordinator *c, bool *active)
 {
     ResrFrame *frame;
     ResrPart part;
     int rank, ret = 0;
-    while ((frame = resr_pipeline_next(c->parts.pipeline))) {
-        take_frame(c, frame);
+    while (ret == 0 && (frame = resr_pipeline_next(c->parts.pipeline))) {
         *active = true;
+        c->restored += frame->stage != RESR_FRAME_DECODED;
+        if (c->owners)
+            ret = resr_owners_take(c->owners, frame);
+        else
+            resr_window_take(&c->window, frame);
     }
-    resr_scheduler_update(c->scheduler, c->decoded, resr_pipeline_at_end(c->parts.pipeline),
+    if (ret == 0 && c->owners)
+        ret = resr_owners_tell_end(c->owners, c->gone);
+    resr_scheduler_update(c->scheduler, c->window.decoded, resr_pipeline_at_end(c->parts.pipeline),
                           resr_clock_seconds_since(0));
     while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
         if (!is_needed(c, part.first) || !is_needed(c, part.first + part.count - 1)) {
@@ -106,19 +89,24 @@ static int feed(ResrCoordinator *c, bool *active)
     return ret;
 }
 
-/* The frame takes its place, and the credit of the one it was made from. */
-static void accept_frame(ResrCoordinator *c, ResrFrame **frame)
+/* Takes the frames of a result that are of use, or hears that they are with their owner; returns
+ * how many. */
+static int64_t accept_frames(ResrCoordinator *c, ResrMessage *message, int rank)
 {
-    ResrFrame **input = slot_of(c->window.input, &c->window, (*frame)->index);
-    memcpy((*frame)->source, (*input)->hash, sizeof(*input)->hash);
-    (*frame)->credit = (*input)->credit;
-    (*input)->credit = NULL;
-    resr_frame_free(*input);
-    *input = NULL;
-    if (c->parts.checkpoint)
-        resr_checkpoint_keep(c->parts.checkpoint, *frame);
-    *slot_of(c->window.done, &c->window, (*frame)->index) = *frame;
-    *frame = NULL;
+    const ResrPart *part = &message->header.part;
+    int64_t accepted = 0;
+    for (int i = 0; i < part->count && message->frames[i]; i++) {
+        ResrFrame *frame = message->frames[i];
+        if (frame->index < 0 || !is_needed(c, frame->index))
+            continue;
+        resr_tracing_accept(frame->index, rank, part);
+        resr_window_accept(&c->window, frame);
+        if (c->parts.checkpoint)
+            resr_checkpoint_keep(c->parts.checkpoint, frame);
+        message->frames[i] = NULL;
+        accepted++;
+    }
+    return accepted;
 }
 
 /* A rank that was given up shows that it gets on: it is used again, without what it still has. */
@@ -127,6 +115,8 @@ static int revive(ResrCoordinator *c, int rank)
     ResrMessage *message;
     c->gone[rank] = false;
     resr_scheduler_revive(c->scheduler, rank);
+    if (c->owners)
+        resr_owners_revive(c->owners, rank);
     resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
     while (rank == 0 && (message = resr_compute_recall(c->parts.compute)))
         resr_message_free(message);
@@ -141,17 +131,12 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     const ResrPart *part = &message->header.part;
     ResrRankInfo *info = &c->parts.ranks[rank];
-    int64_t accepted = 0;
-    resr_scheduler_done(c->scheduler, rank, part);
+    int64_t accepted;
+    bool was_in_flight = resr_scheduler_done(c->scheduler, rank, part);
     c->last_result_ns = resr_clock_ns();
     resr_scheduler_measure(c->scheduler, rank, part->count, message->header.seconds);
-    for (int i = 0; i < part->count; i++) {
-        if (message->frames[i]->index < 0 || !is_needed(c, message->frames[i]->index))
-            continue;
-        resr_tracing_accept(message->frames[i]->index, rank, part);
-        accept_frame(c, &message->frames[i]);
-        accepted++;
-    }
+    accepted = c->owners ? resr_owners_note(c->owners, rank, &message->header, was_in_flight)
+                         : accept_frames(c, message, rank);
     info->frames += accepted;
     info->parts++;
     info->compute_seconds += message->header.seconds;
@@ -168,10 +153,13 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 static int lose_rank(ResrCoordinator *c, int rank)
 {
     resr_scheduler_lose(c->scheduler, rank);
+    if (c->owners)
+        resr_owners_lose(c->owners, rank);
     resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
     if (c->parts.checkpoint)
         resr_checkpoint_strike(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
-    bool complete = resr_pipeline_at_end(c->parts.pipeline) && c->delivered == c->decoded;
+    bool complete =
+        resr_pipeline_at_end(c->parts.pipeline) && c->window.delivered == c->window.decoded;
     if (resr_scheduler_live(c->scheduler) > 0 || complete)
         return 0;
     return resr_fail(RESR_ERR_STOPPED,
@@ -182,6 +170,9 @@ static int lose_rank(ResrCoordinator *c, int rank)
 static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
 {
     const ResrWireHeader *header = &message->header;
+    if (header->part.count == 0)
+        return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
+                         header->text);
     if (!resr_scheduler_done(c->scheduler, rank, &header->part))
         return 0;
     if (header->code == RESR_ERR_STOPPED && c->stopping)
@@ -213,7 +204,16 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
     resr_liveness_heard(c->liveness, rank, resr_clock_ns());
     switch (message->header.kind) {
     case RESR_WIRE_RESULT:
+        if (c->owners)
+            ret = resr_owners_route(c->owners, message);
+        if (ret == 0 && (!c->owners || rank == 0))
+            ret = take_result(c, message, rank);
+        break;
+    case RESR_WIRE_DONE:
         ret = take_result(c, message, rank);
+        break;
+    case RESR_WIRE_SEGMENT:
+        ret = resr_owners_take_segment(c->owners, message);
         break;
     case RESR_WIRE_FAILURE:
         ret = take_failure(c, message, rank);
@@ -239,11 +239,11 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
 /* Results in order to the encoder. */
 static void deliver(ResrCoordinator *c, bool *active)
 {
-    ResrFrame **slot = slot_of(c->window.done, &c->window, c->delivered);
-    while (*slot) {
-        resr_pipeline_give(c->parts.pipeline, *slot);
-        *slot = NULL;
-        slot = slot_of(c->window.done, &c->window, ++c->delivered);
+    ResrFrame *frame;
+    if (c->owners && resr_owners_settle(c->owners))
+        *active = true;
+    while ((frame = resr_window_deliver(&c->window))) {
+        resr_pipeline_give(c->parts.pipeline, frame);
         *active = true;
     }
 }
@@ -303,6 +303,11 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
         resr_liveness_progress(c->liveness, 0, resr_compute_progress(c->parts.compute), now_ns);
     for (int i = 0; i < c->parts.plan->ranks && ret == 0; i++) {
         bool silent, computes = c->parts.ranks[i].threads > 0;
+        if (c->owners && i > 0)
+            resr_liveness_busy(c->liveness, i,
+                               resr_scheduler_in_flight(c->scheduler, i) > 0 ||
+                                   resr_owners_wait_for(c->owners, i),
+                               now_ns);
         double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
         if (seconds <= 0)
             continue;
@@ -326,7 +331,7 @@ static void weigh_checkpoint(ResrCoordinator *c)
         frames += c->parts.ranks[i].frames;
         seconds += c->parts.ranks[i].compute_seconds;
     }
-    if (!c->parts.checkpoint || frames == 0 || plan->units.segment_frames == 0 ||
+    if (!c->parts.checkpoint || c->owners || frames == 0 || plan->units.segment_frames == 0 ||
         resr_checkpoint_writes_batches(c->parts.checkpoint))
         return;
     double redo =
@@ -407,7 +412,7 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
              resr_clock_seconds_since(stop_ns) > limit))
             ret = stopped(c, *stop_signal);
         if (ret == 0 && !c->stopping && resr_pipeline_at_end(c->parts.pipeline) &&
-            c->delivered == c->decoded)
+            c->window.delivered == c->window.decoded)
             break;
         show_progress(c, progress);
         resr_idle_turn(&idle, active);
@@ -446,14 +451,15 @@ int resr_coordinator_run(ResrCoordinator *c, const volatile int *stop_signal)
     c->encoded = resr_pipeline_encoded(c->parts.pipeline);
     c->cpu_ns = resr_clock_thread_cpu_ns() - cpu_ns;
     resr_progress_end(&progress, c->encoded, c->restored);
-    if (ret == 0 && c->decoded != c->encoded)
+    if (ret == 0 && c->window.decoded != c->encoded)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "%" PRId64 " frames were decoded but %" PRId64 " were delivered",
-                        c->decoded, c->encoded);
+                        c->window.decoded, c->encoded);
     return ret;
 }
 
-static int create_scheduler(ResrCoordinator *c)
+/* The bookkeeping of the ranks that compute. */
+static int create_tables(ResrCoordinator *c)
 {
     const ResrPlan *plan = c->parts.plan;
     int *computing = NULL, n = 0;
@@ -464,6 +470,10 @@ static int create_scheduler(ResrCoordinator *c)
     if (ret == 0)
         ret = resr_scheduler_create(&c->scheduler, plan, c->parts.options->schedule, computing, n,
                                     is_needed, c);
+    ResrOwnersParts parts = {plan,         &c->window, c->parts.pipeline, c->parts.checkpoint,
+                             c->scheduler, c->mail};
+    if (ret == 0 && plan->encode_ranks)
+        ret = resr_owners_create(&c->owners, &parts, computing, n);
     free(computing);
     return ret;
 }
@@ -476,11 +486,13 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
     if (ret < 0)
         return ret;
     ResrCoordinator *c = *out;
-    size_t ranks = (size_t)plan->ranks, size = (size_t)plan->pool_frames;
+    size_t ranks = (size_t)plan->ranks;
     c->parts = *parts;
-    c->window.size = plan->pool_frames;
     resr_plan_frame_macs(plan, &computed, &useful);
-    ret = create_scheduler(c);
+    if (plan->ranks > 1)
+        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, plan);
+    if (ret == 0)
+        ret = create_tables(c);
     if (ret == 0)
         ret = resr_liveness_create(&c->liveness, plan->ranks, plan->deadline_seconds,
                                    RESR_DEADLINE_FRAMES * computed * 2 / RESR_SLOWEST_FLOPS,
@@ -489,13 +501,7 @@ int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *p
         ret = resr_alloc(&c->gone, ranks, sizeof *c->gone);
     if (ret == 0)
         ret = resr_alloc(&c->said_bye, ranks, sizeof *c->said_bye);
-    if (ret == 0)
-        ret = resr_alloc(&c->window.input, size, sizeof(ResrFrame *));
-    if (ret == 0)
-        ret = resr_alloc(&c->window.done, size, sizeof(ResrFrame *));
-    if (ret == 0 && plan->ranks > 1)
-        ret = resr_mail_create(&c->mail, 1, plan->ranks - 1, &plan->output);
-    return ret;
+    return ret == 0 ? resr_window_create(&c->window, plan->pool_frames) : ret;
 }
 
 void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out,
@@ -503,7 +509,7 @@ void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64
 {
     times->makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
     times->scheduler = (double)c->cpu_ns * 1e-9;
-    *frames_in = c->decoded;
+    *frames_in = c->window.decoded;
     *frames_out = c->encoded;
 }
 
@@ -554,16 +560,6 @@ static int dismiss_workers(ResrCoordinator *c, bool hurry)
     return ret == 0 && all ? 0 : RESR_ERR_STOPPED;
 }
 
-static void free_window(Window *window)
-{
-    for (int64_t i = 0; i < window->size; i++) {
-        resr_frame_free(window->input ? window->input[i] : NULL);
-        resr_frame_free(window->done ? window->done[i] : NULL);
-    }
-    free(window->input);
-    free(window->done);
-}
-
 bool resr_coordinator_gave_up_root(const ResrCoordinator *c)
 {
     return c->gone && c->gone[0];
@@ -578,7 +574,8 @@ int resr_coordinator_dismiss(ResrCoordinator *c, bool hurry)
         ret = dismiss_workers(c, hurry);
     if (ret == 0)
         resr_mail_free(c->mail);
-    free_window(&c->window);
+    resr_owners_free(c->owners);
+    resr_window_clear(&c->window);
     resr_scheduler_free(c->scheduler);
     resr_liveness_free(c->liveness);
     free(c->gone);

@@ -23,7 +23,7 @@ typedef struct Transfer {
 } Transfer;
 
 struct ResrMail {
-    ResrFormat format;
+    ResrFormat work, result; /* of frames that arrive */
     int sending;
     int *under_way; /* by rank: parts */
     bool moved;
@@ -68,7 +68,7 @@ static MPI_Request *add_request(ResrMail *mail, Transfer *transfer)
 static void count_part(ResrMail *mail, Transfer *transfer, int change)
 {
     const ResrWireHeader *header = &transfer->message->header;
-    if (header->kind > RESR_WIRE_RESULT)
+    if (!resr_wire_has_payload(header->kind))
         return;
     mail->under_way[transfer->rank] += change;
     if (change > 0)
@@ -87,7 +87,7 @@ static void count_part(ResrMail *mail, Transfer *transfer, int change)
 
 static size_t piece_count(const ResrWireHeader *header)
 {
-    if (header->kind > RESR_WIRE_RESULT)
+    if (!resr_wire_has_payload(header->kind))
         return 0;
     return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
 }
@@ -142,13 +142,14 @@ static int post_header(ResrMail *mail, int rank)
     return 0;
 }
 
-int resr_mail_create(ResrMail **out, int first_peer, int last_peer, const ResrFormat *format)
+int resr_mail_create(ResrMail **out, int first_peer, int last_peer, const ResrPlan *plan)
 {
     int self;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
-    (*out)->format = *format;
+    (*out)->work = plan->input;
+    (*out)->result = plan->output;
     MPI_Comm_rank(MPI_COMM_WORLD, &self);
     ret = resr_alloc(&(*out)->under_way, (size_t)last_peer + 1, sizeof *(*out)->under_way);
     for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
@@ -180,15 +181,18 @@ int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message)
 static int receive_frames(ResrMail *mail, Transfer *transfer)
 {
     ResrMessage *message = transfer->message;
-    int ret = resr_message_check(message, &mail->format);
+    const ResrFormat *format = message->header.kind == RESR_WIRE_WORK ? &mail->work : &mail->result;
+    int ret = resr_message_check(message, format);
     if (ret < 0)
         return resr_fail_prefix(ret, "from rank %d: ", transfer->rank);
     transfer->has_header = true;
-    if (message->header.kind > RESR_WIRE_RESULT)
+    if (!resr_wire_has_payload(message->header.kind))
         return 0;
     for (int i = 0; i < message->header.part.count; i++) {
         const ResrWireFrame *wire = &message->header.frames[i];
-        ret = resr_frame_create(&message->frames[i], &mail->format);
+        ret = message->header.kind == RESR_WIRE_SEGMENT
+                  ? resr_frame_create_raw(&message->frames[i], message->header.frame_bytes)
+                  : resr_frame_create(&message->frames[i], format);
         if (ret < 0)
             return ret;
         message->frames[i]->index = wire->index;
@@ -297,6 +301,12 @@ void resr_mail_free(ResrMail *mail)
         resr_message_free(mail->first->message);
         free(mail->first);
         mail->first = next;
+    }
+    for (int i = 0; i < mail->length; i++) { /* of peers that have nothing more to say */
+        MPI_Cancel(&mail->requests[i]);
+        MPI_Wait(&mail->requests[i], MPI_STATUS_IGNORE);
+        resr_message_free(mail->owners[i]->message);
+        free(mail->owners[i]);
     }
     free(mail->under_way);
     free(mail->requests);

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "job/plan.h"
 #include "mpi/wire.h"
 
 /* Non-blocking exchange of messages with other ranks. Only the main thread uses it, as
@@ -12,9 +13,9 @@
 typedef struct ResrMail ResrMail;
 
 /* Opens the exchange with ranks first_peer .. last_peer (self left out), each of which must do the
- * same. `format`: of the frames that will arrive. Collective. */
+ * same. `plan` says what frames look like. Collective. */
 RESR_MUST_CHECK int resr_mail_create(ResrMail **out, int first_peer, int last_peer,
-                                     const ResrFormat *format);
+                                     const ResrPlan *plan);
 
 /* Sends and frees `message` (sealed here), also on failure. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_mail_send(ResrMail *mail, int rank, ResrMessage *message);
@@ -33,8 +34,8 @@ int resr_mail_sending(const ResrMail *mail);
 /* Parts on their way to or from `rank`: MPI has not taken, or brought, all of their frames. */
 int resr_mail_under_way(const ResrMail *mail, int rank);
 
-/* Frees the exchange. All messages must have been sent and all peers have said STOP or BYE;
- * collective. NULL is allowed. */
+/* Frees the exchange. All messages must have been sent, and all peers have said STOP or BYE or send
+ * nothing more. NULL is allowed. */
 void resr_mail_free(ResrMail *mail);
 
 #endif

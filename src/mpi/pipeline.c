@@ -13,18 +13,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/queue.h"
-#include "mpi/wire.h"
-
-/* Time that a thread spends on frames. */
-typedef struct Work {
-    atomic_llong total_ns, longest_ns;
-    atomic_llong since_ns; /* begin of what it is doing now; 0: it waits */
-} Work;
+#include "base/work.h"
+#include "media/encoders.h"
 
 struct ResrPipeline {
     ResrPipelineParts parts;
     sem_t credits;
     ResrQueue *decoded, *encode;
+    ResrEncoders *encoders; /* NULL: the sink takes frames, not segments */
     pthread_t decode_thread, encode_thread;
     bool decode_started, encode_started;
     bool whole; /* the decoder came to the input's end */
@@ -32,16 +28,15 @@ struct ResrPipeline {
     atomic_llong encoded;
     atomic_bool finishing;
     int64_t finish_packets, finish_ns; /* of resr_pipeline_finish_stall() */
-    Work decoding, encoding;
+    ResrWork decoding, encoding;
+    pthread_mutex_t commit_lock; /* of the sink and the ledger, where there are encoders */
+    pthread_cond_t committed;    /* or failed, or stopped */
+    int64_t committed_frames;
+    ResrQueue *told;      /* --encode ranks: segments that were committed, for the main thread */
     pthread_mutex_t lock; /* of status, error and the sink's pointer */
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
-
-static void begin_work(Work *work)
-{
-    work->since_ns = resr_clock_ns();
-}
 
 static void record(ResrStage stage, int64_t start_ns, int64_t end_ns, int64_t first, int frames)
 {
@@ -51,18 +46,6 @@ static void record(ResrStage stage, int64_t start_ns, int64_t end_ns, int64_t fi
                                  .frames = frames,
                                  .peer = -1,
                                  .stage = (uint8_t)stage});
-}
-
-/* `index`: of the frame that was worked on; -1: there was none. */
-static void end_work(Work *work, ResrStage stage, int64_t index)
-{
-    int64_t now_ns = resr_clock_ns(), ns = now_ns - work->since_ns;
-    if (index >= 0)
-        record(stage, work->since_ns, now_ns, index, 1);
-    work->total_ns += ns;
-    if (ns > work->longest_ns)
-        work->longest_ns = ns;
-    work->since_ns = 0;
 }
 
 /* Keeps the first error; the text is the calling thread's. */
@@ -168,9 +151,12 @@ static void *decode_main(void *argument)
         }
         if (pipeline->stop || pipeline->stop_decoding)
             return NULL;
-        begin_work(&pipeline->decoding);
+        resr_work_begin(&pipeline->decoding);
+        int64_t start_ns = pipeline->decoding.since_ns;
         ret = next_frame(pipeline, &frame, n, from, end);
-        end_work(&pipeline->decoding, RESR_STAGE_DECODE, frame ? n : -1);
+        int64_t end_ns = resr_work_end(&pipeline->decoding);
+        if (frame)
+            record(RESR_STAGE_DECODE, start_ns, end_ns, n, 1);
         at_end = ret == 0 && !frame;
         if (ret < 0 || !frame)
             break;
@@ -190,23 +176,94 @@ static void *decode_main(void *argument)
     return NULL;
 }
 
+/* A finished segment comes from one of the encoders. */
+static int commit_segment(void *user, ResrSegment *segment)
+{
+    ResrPipeline *pipeline = user;
+    const ResrSegmentInfo *info = &segment->info;
+    int ret = 0;
+    pthread_mutex_lock(&pipeline->commit_lock);
+    for (int64_t i = 0; i < info->frames && ret == 0; i++)
+        ret = resr_ledger_set(pipeline->parts.ledger, info->first + i, &segment->frames[i]);
+    if (ret == 0)
+        ret = resr_sink_add(pipeline->parts.sink, segment);
+    if (ret == 0)
+        pipeline->committed_frames += info->frames;
+    pthread_cond_signal(&pipeline->committed);
+    pthread_mutex_unlock(&pipeline->commit_lock);
+    if (ret < 0 || !pipeline->parts.plan->encode_ranks || !resr_queue_push(pipeline->told, segment))
+        resr_segment_free(segment);
+    return ret;
+}
+
+static void segment_path(void *user, char *out, int64_t number)
+{
+    ResrPipeline *pipeline = user;
+    resr_checkpoint_segment_path(pipeline->parts.checkpoint, out, number);
+}
+
+static void encoding_failed(void *user, int status)
+{
+    ResrPipeline *pipeline = user;
+    record_error(pipeline, status);
+    pthread_mutex_lock(&pipeline->commit_lock);
+    pthread_cond_signal(&pipeline->committed);
+    pthread_mutex_unlock(&pipeline->commit_lock);
+}
+
+static int start_encoders(ResrPipeline *pipeline)
+{
+    const ResrPlan *plan = pipeline->parts.plan;
+    ResrEncodersParts parts = {.input = plan->input,
+                               .format = plan->output,
+                               .options = &plan->encode,
+                               .tags = plan->tags,
+                               .threads = plan->encode.encoders,
+                               .user = pipeline,
+                               .path = segment_path,
+                               .finished = commit_segment,
+                               .failed = encoding_failed};
+    return resr_encoders_start(&pipeline->encoders, &parts);
+}
+
+/* Hands a frame on, or encodes it here; frees it. */
 static int encode_frame(ResrPipeline *pipeline, ResrFrame *frame)
 {
-    ResrLedgerEntry entry = {.pts = frame->pts, .duration = frame->duration};
-    if (frame->stage == RESR_FRAME_DURABLE)
+    ResrFrameRecord record;
+    int ret = 0;
+    if (frame->stage != RESR_FRAME_DURABLE && pipeline->encoders) {
+        resr_encoders_give(pipeline->encoders, frame);
         return 0;
-    if (resr_frame_verify(frame, &pipeline->parts.plan->output) < 0)
-        return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
-    resr_hash_from_hex(&entry.hash, frame->hash);
-    if (frame->source[0])
-        resr_hash_from_hex(&entry.source, frame->source);
-    int ret = resr_ledger_set(pipeline->parts.ledger, frame->index, &entry);
-    return ret < 0 ? ret : resr_sink_write(pipeline->parts.sink, frame);
+    }
+    if (frame->stage != RESR_FRAME_DURABLE) {
+        if (resr_frame_verify(frame, &pipeline->parts.plan->output) < 0)
+            ret = resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
+        resr_frame_describe(&record, frame);
+        if (ret == 0)
+            ret = resr_ledger_set(pipeline->parts.ledger, frame->index, &record);
+        if (ret == 0)
+            ret = resr_sink_write(pipeline->parts.sink, frame);
+    }
+    resr_frame_free(frame);
+    pipeline->encoded += ret == 0;
+    return ret;
+}
+
+/* All frames were given: waits until the segments of `frames` of them are committed. */
+static int finish_segments(ResrPipeline *pipeline, int64_t frames, int64_t end)
+{
+    resr_encoders_end(pipeline->encoders, end);
+    pthread_mutex_lock(&pipeline->commit_lock);
+    while (pipeline->committed_frames < frames && !pipeline->stop &&
+           resr_pipeline_status(pipeline) == 0)
+        pthread_cond_wait(&pipeline->committed, &pipeline->commit_lock);
+    pthread_mutex_unlock(&pipeline->commit_lock);
+    return pipeline->stop ? RESR_ERR_STOPPED : resr_pipeline_status(pipeline);
 }
 
 static int finish_output(ResrPipeline *pipeline)
 {
-    if (pipeline->encoded == 0)
+    if (resr_pipeline_encoded(pipeline) == 0)
         return resr_fail(RESR_ERR_DATA, "the input holds no frame that can be decoded");
     if (pipeline->parts.framehash[0]) {
         int ret = resr_ledger_write(pipeline->parts.ledger, pipeline->parts.framehash);
@@ -220,16 +277,22 @@ static void *encode_main(void *argument)
 {
     ResrPipeline *pipeline = argument;
     ResrFrame *frame;
+    int64_t given = 0, end = 0;
     int ret = 0;
     while (ret == 0 && !pipeline->stop && (frame = resr_queue_pop(pipeline->encode))) {
-        begin_work(&pipeline->encoding);
+        int64_t index = frame->index;
+        bool made = frame->stage != RESR_FRAME_DURABLE;
+        given += made;
+        end = index + 1;
+        resr_work_begin(&pipeline->encoding);
+        int64_t start_ns = pipeline->encoding.since_ns;
         ret = encode_frame(pipeline, frame);
-        end_work(&pipeline->encoding, RESR_STAGE_ENCODE,
-                 frame->stage == RESR_FRAME_DURABLE ? -1 : frame->index);
-        resr_frame_free(frame);
-        if (ret == 0)
-            pipeline->encoded++;
+        int64_t end_ns = resr_work_end(&pipeline->encoding);
+        if (made && !pipeline->encoders)
+            record(RESR_STAGE_ENCODE, start_ns, end_ns, index, 1);
     }
+    if (ret == 0 && !pipeline->stop && pipeline->encoders)
+        ret = finish_segments(pipeline, given, end);
     int64_t start_ns = resr_clock_ns();
     pipeline->finishing = true;
     if (ret == 0 && !pipeline->stop)
@@ -253,10 +316,16 @@ int resr_pipeline_start(ResrPipeline **out, const ResrPipelineParts *parts)
     size_t pool = (size_t)parts->plan->pool_frames;
     pipeline->parts = *parts;
     pthread_mutex_init(&pipeline->lock, NULL);
+    pthread_mutex_init(&pipeline->commit_lock, NULL);
+    pthread_cond_init(&pipeline->committed, NULL);
     sem_init(&pipeline->credits, 0, (unsigned)pool);
     ret = resr_queue_create(&pipeline->decoded, pool);
     if (ret == 0)
         ret = resr_queue_create(&pipeline->encode, pool);
+    if (ret == 0)
+        ret = resr_queue_create(&pipeline->told, pool + 1);
+    if (ret == 0 && resr_sink_stored(parts->sink))
+        ret = start_encoders(pipeline);
     if (ret == 0) {
         pipeline->decode_started =
             pthread_create(&pipeline->decode_thread, NULL, decode_main, pipeline) == 0;
@@ -296,9 +365,36 @@ void resr_pipeline_give(ResrPipeline *pipeline, ResrFrame *frame)
         resr_frame_free(frame);
 }
 
+void resr_pipeline_gather(ResrPipeline *pipeline, ResrFrame *frame)
+{
+    resr_encoders_give(pipeline->encoders, frame);
+}
+
+void resr_pipeline_adopt(ResrPipeline *pipeline, ResrSegment *segment)
+{
+    resr_encoders_adopt(pipeline->encoders, segment);
+}
+
+void resr_pipeline_end(ResrPipeline *pipeline, int64_t frames)
+{
+    resr_encoders_end(pipeline->encoders, frames);
+}
+
+bool resr_pipeline_committed(ResrPipeline *pipeline, int64_t *first, int64_t *frames)
+{
+    ResrSegment *segment = resr_queue_try_pop(pipeline->told);
+    if (!segment)
+        return false;
+    *first = segment->info.first;
+    *frames = segment->info.frames;
+    resr_segment_free(segment);
+    return true;
+}
+
 int64_t resr_pipeline_encoded(const ResrPipeline *pipeline)
 {
-    return pipeline->encoded;
+    bool marked = !pipeline->encoders || pipeline->parts.plan->encode_ranks;
+    return pipeline->encoded + (marked ? 0 : resr_encoders_frames(pipeline->encoders));
 }
 
 int resr_pipeline_status(ResrPipeline *pipeline)
@@ -328,10 +424,11 @@ ResrPipelineState resr_pipeline_state(ResrPipeline *pipeline)
     pthread_mutex_lock(&pipeline->lock);
     bool committing = pipeline->parts.sink && resr_sink_committing(pipeline->parts.sink);
     pthread_mutex_unlock(&pipeline->lock);
+    int64_t backlog = pipeline->encoders ? resr_encoders_backlog(pipeline->encoders)
+                                         : (int64_t)resr_queue_length(pipeline->encode);
     return (ResrPipelineState){.decoder_rests = pipeline->decode_ended ||
                                                 (pipeline->decoding.since_ns == 0 && credits <= 0),
-                               .backlog =
-                                   pipeline->finishing || resr_queue_length(pipeline->encode) > 0,
+                               .backlog = pipeline->finishing || backlog > 0,
                                .committing = committing};
 }
 
@@ -339,19 +436,17 @@ void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double 
 {
     *decode = (double)pipeline->decoding.total_ns * 1e-9;
     *encode = (double)pipeline->encoding.total_ns * 1e-9;
+    if (pipeline->encoders)
+        *encode += resr_encoders_seconds(pipeline->encoders);
 }
 
 void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *longest)
 {
-    const Work *works[] = {&pipeline->decoding, &pipeline->encoding};
     *now = *longest = 0;
-    for (int i = 0; i < 2; i++) {
-        int64_t since_ns = works[i]->since_ns;
-        double busy = since_ns ? resr_clock_seconds_since(since_ns) : 0;
-        double most = (double)works[i]->longest_ns * 1e-9;
-        *now = busy > *now ? busy : *now;
-        *longest = most > *longest ? most : *longest;
-    }
+    resr_work_stall(&pipeline->decoding, now, longest);
+    resr_work_stall(&pipeline->encoding, now, longest);
+    if (pipeline->encoders)
+        resr_encoders_stall(pipeline->encoders, now, longest);
 }
 
 double resr_pipeline_finish_stall(ResrPipeline *pipeline)
@@ -372,6 +467,11 @@ static void free_frame(void *item)
     resr_frame_free(item);
 }
 
+static void free_told(void *item)
+{
+    resr_segment_free(item);
+}
+
 void resr_pipeline_stop(ResrPipeline *pipeline)
 {
     if (!pipeline)
@@ -383,18 +483,25 @@ void resr_pipeline_stop(ResrPipeline *pipeline)
         resr_queue_close(pipeline->decoded);
     if (pipeline->encode)
         resr_queue_close(pipeline->encode);
+    if (pipeline->told)
+        resr_queue_close(pipeline->told);
     sem_post(&pipeline->credits);
+    pthread_mutex_lock(&pipeline->commit_lock);
+    pthread_cond_signal(&pipeline->committed);
+    pthread_mutex_unlock(&pipeline->commit_lock);
     if (pipeline->decode_started)
         pthread_join(pipeline->decode_thread, NULL);
     if (pipeline->encode_started)
         pthread_join(pipeline->encode_thread, NULL);
     pipeline->decode_started = pipeline->encode_started = false;
+    resr_encoders_stop(pipeline->encoders);
     pthread_mutex_lock(&pipeline->lock);
     pipeline->parts.sink = NULL; /* its owner may close it now */
     pthread_mutex_unlock(&pipeline->lock);
     resr_queue_destroy(pipeline->decoded, free_frame);
     resr_queue_destroy(pipeline->encode, free_frame);
-    pipeline->decoded = pipeline->encode = NULL;
+    resr_queue_destroy(pipeline->told, free_told);
+    pipeline->decoded = pipeline->encode = pipeline->told = NULL;
 }
 
 void resr_pipeline_free(ResrPipeline *pipeline)
@@ -402,7 +509,10 @@ void resr_pipeline_free(ResrPipeline *pipeline)
     if (!pipeline)
         return;
     resr_pipeline_stop(pipeline);
+    resr_encoders_free(pipeline->encoders);
     sem_destroy(&pipeline->credits);
+    pthread_cond_destroy(&pipeline->committed);
+    pthread_mutex_destroy(&pipeline->commit_lock);
     pthread_mutex_destroy(&pipeline->lock);
     free(pipeline);
 }

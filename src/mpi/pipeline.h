@@ -8,11 +8,11 @@
 #include "media/decode.h"
 #include "media/sink.h"
 
-/* Rank 0's two ends: a thread that decodes and one that encodes, with one pool of frame credits
- * between them. A frame takes its credit before it is decoded; whoever lets it go last gives the
- * credit back. Credits are taken in frame order, so the oldest frame always has one and the job
- * cannot lock up. The threads hash what they touch: the decoder's frames leave with their hash, the
- * encoder checks what comes back. Neither calls MPI. */
+/* Rank 0's two ends: a thread that decodes, and one that encodes or hands on to media/encoders.h,
+ * with one pool of frame credits between them. A frame takes its credit before it is decoded;
+ * whoever lets it go last gives the credit back. Credits are taken in frame order, so the oldest
+ * frame always has one and the job cannot lock up. The threads hash what they touch: the decoder's
+ * frames leave with their hash, the encoder checks what comes back. Neither calls MPI. */
 typedef struct ResrPipeline ResrPipeline;
 
 /* What the threads work with; all of it must outlive the pipeline. */
@@ -41,6 +41,18 @@ void resr_pipeline_stop_decoding(ResrPipeline *pipeline);
 
 /* Gives an upscaled frame to the encoder, in order; never waits. */
 void resr_pipeline_give(ResrPipeline *pipeline, ResrFrame *frame);
+
+/* --encode ranks. A frame of a segment that rank 0 owns goes to its encoders, in any order; a
+ * segment that another rank has encoded is added to the output; taken over both. The marks of their
+ * frames are given as above when resr_pipeline_committed() has named the segment. */
+void resr_pipeline_gather(ResrPipeline *pipeline, ResrFrame *frame);
+void resr_pipeline_adopt(ResrPipeline *pipeline, ResrSegment *segment);
+
+/* The video has so many frames: the last segment is complete with the last of them. */
+void resr_pipeline_end(ResrPipeline *pipeline, int64_t frames);
+
+/* A segment that was added since the last call: true, and its frames. */
+bool resr_pipeline_committed(ResrPipeline *pipeline, int64_t *first, int64_t *frames);
 
 int64_t resr_pipeline_encoded(const ResrPipeline *pipeline);
 

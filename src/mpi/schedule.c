@@ -37,7 +37,7 @@ struct ResrScheduler {
     bool at_end;
     ResrFrameNeeded needed;
     void *user;
-    int again_count; /* parts to be sent again; at most all that can be in flight */
+    int again_count; /* parts to be sent again; at most all frames there are */
     ResrPart *again;
     int n, turn;
     RankState ranks[];
@@ -68,7 +68,8 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     for (int i = 0; i < n; i++)
         scheduler->ranks[i] =
             (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
-    return resr_alloc(&scheduler->again, (size_t)n * RESR_PARTS_IN_FLIGHT + 1,
+    return resr_alloc(&scheduler->again,
+                      (size_t)n * RESR_PARTS_IN_FLIGHT + (size_t)plan->pool_frames + 1,
                       sizeof *scheduler->again);
 }
 

@@ -28,6 +28,7 @@ typedef struct Job {
     ResrPlan plan;
     ResrModel *model;
     ResrCompute *compute;
+    int threads, cpus; /* this rank's share, and what it may run on */
     /* rank 0 only */
     ResrDecoder *decoder;
     ResrSinkPlan output;
@@ -242,6 +243,9 @@ static int plan_job(Job *job)
     ResrOptions *options = &job->session->options;
     bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
     int width_px, height_px;
+    if (options->encode.encoders == 0)
+        options->encode.encoders =
+            job->cpus < RESR_CPUS_PER_ENCODER ? 1 : job->cpus / RESR_CPUS_PER_ENCODER;
     int ret = resr_decoder_open(&job->decoder, options->input, 0);
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
@@ -259,11 +263,13 @@ static int plan_job(Job *job)
     const ResrVideoInfo *info = resr_decoder_info(job->decoder);
     ret = resr_plan_output_size(&width_px, &height_px, options, info, spec);
     if (ret == 0)
-        ret = resr_sink_plan(&job->output, options->output, options->input, info, width_px,
+        ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
                              height_px, &options->encode);
     if (ret == 0)
-        ret = resr_plan_make(&job->plan, options, info, &job->output.format, job->model,
+        ret = resr_plan_make(&job->plan, options, info, &job->output, job->model,
                              job->session->ranks);
+    if (ret == 0)
+        ret = resr_plan_choose_encode(&job->plan, options, &job->output, 0, job->cpus);
     if (ret == 0 && !dry_run)
         ret = open_checkpoint(job);
     if (ret == 0 && !dry_run && !job->finished)
@@ -336,6 +342,20 @@ static int choose_class(Job *job, const Answers *answers)
     return ret < 0 ? judge_ranks(job, answers->statuses, answers->texts) : 0;
 }
 
+/* Rank 0: who encodes, now that it is known how fast the ranks are. */
+static int choose_encode(Job *job)
+{
+    const ResrOptions *options = &job->session->options;
+    double computed, useful, fps = 0;
+    resr_plan_frame_macs(&job->plan, &computed, &useful);
+    for (int i = options->root_dedicated; i < job->plan.ranks; i++)
+        fps +=
+            options->simulate[0]
+                ? 1 / resr_simulation_frame_seconds(&options->simulation, i, 2 * computed)
+                : resr_probe_speed(&job->ranks[i].probe, job->plan.numerics_class) / (2 * computed);
+    return resr_plan_choose_encode(&job->plan, options, &job->output, fps, job->cpus);
+}
+
 /* The compute thread of this rank, with its fastest backend of the class. */
 static int start_compute(Job *job, ResrRankInfo *own, int threads)
 {
@@ -366,9 +386,8 @@ static int start_ranks(Job *job)
     Answers answers = {0};
     ResrRankInfo own;
     describe_rank(&own, session->rank);
-    int threads = resr_launch_threads(&own.cpus), status = 0;
-    if (plan->threads > 0)
-        threads = plan->threads;
+    own.cpus = job->cpus;
+    int threads = plan->threads > 0 ? plan->threads : job->threads, status = 0;
     if (computes)
         status = resr_probe_backends(&own.probe, (ResrArch)plan->spec.arch, plan->precision,
                                      plan->backend, plan->cpumask, threads);
@@ -377,10 +396,14 @@ static int start_ranks(Job *job)
         goto cleanup;
     resr_launch_gather(job->ranks, &own);
     resr_launch_gather_status(answers.statuses, answers.texts, status);
-    ret = resr_launch_share_status(root ? choose_class(job, &answers) : 0);
+    if (root)
+        ret = choose_class(job, &answers);
+    if (root && ret == 0)
+        ret = choose_encode(job);
+    ret = resr_launch_share_status(ret);
     if (ret < 0)
         goto cleanup;
-    resr_launch_broadcast(plan->numerics_class, sizeof plan->numerics_class);
+    resr_launch_broadcast(plan, sizeof *plan);
     if (computes && status == 0)
         status = start_compute(job, &own, threads);
     resr_launch_gather(job->ranks, &own);
@@ -491,6 +514,7 @@ static int coordinate(Job *job)
 static int run_job(Job *job)
 {
     bool root = job->session->rank == 0;
+    job->threads = resr_launch_threads(&job->cpus);
     int ret = resr_launch_share_status(root ? plan_job(job) : 0);
     if (ret < 0)
         return ret;

@@ -38,7 +38,7 @@ static uint64_t header_hash(const ResrWireHeader *header)
 void resr_message_seal(ResrMessage *message)
 {
     ResrWireHeader *header = &message->header;
-    for (int i = 0; header->kind <= RESR_WIRE_RESULT && i < header->part.count; i++) {
+    for (int i = 0; resr_wire_has_payload(header->kind) && i < header->part.count; i++) {
         const ResrFrame *frame = message->frames[i];
         header->frames[i].index = frame->index;
         header->frames[i].pts = frame->pts;
@@ -66,23 +66,22 @@ int resr_message_check(const ResrMessage *message, const ResrFormat *format)
         (header->part.count < 0 || header->part.count > RESR_WIRE_EVENTS))
         return resr_fail(RESR_ERR_DATA, "a message holds %d events, at most %d fit",
                          header->part.count, RESR_WIRE_EVENTS);
-    if (header->kind > RESR_WIRE_RESULT)
+    if (!resr_wire_has_payload(header->kind))
         return 0;
+    if (header->kind == RESR_WIRE_SEGMENT) {
+        bool whole = header->part.count == 1 && header->part.first >= 0 && header->progress > 0 &&
+                     header->frame_bytes <= INT64_MAX &&
+                     (uint64_t)header->progress < header->frame_bytes / sizeof(ResrFrameRecord);
+        return whole ? 0
+                     : resr_fail(RESR_ERR_DATA,
+                                 "a message holds a segment of %" PRId64 " frames in %" PRIu64
+                                 " bytes",
+                                 header->progress, header->frame_bytes);
+    }
     if (header->part.count < 1 || header->part.count > RESR_MAX_BATCH_FRAMES ||
         header->frame_bytes != resr_format_frame_bytes(format))
         return resr_fail(RESR_ERR_DATA,
                          "a message holds %d frames of %" PRIu64 " bytes, expected %zu",
                          header->part.count, header->frame_bytes, resr_format_frame_bytes(format));
-    return 0;
-}
-
-int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format)
-{
-    char hash[RESR_FRAME_HASH_BYTES];
-    resr_frame_hash(hash, format, frame);
-    if (memcmp(hash, frame->hash, sizeof hash) != 0)
-        return resr_fail(RESR_ERR_DATA,
-                         "frame %" PRId64 " was damaged on its way: hash %s, expected %s",
-                         frame->index, hash, frame->hash);
     return 0;
 }

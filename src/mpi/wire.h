@@ -1,6 +1,7 @@
 #ifndef RESR_MPI_WIRE_H
 #define RESR_MPI_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/events.h"
@@ -14,12 +15,15 @@
  */
 
 #define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
-#define RESR_WIRE_VERSION 3
+#define RESR_WIRE_VERSION 4
 
 typedef enum ResrWireKind {
     RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
-    RESR_WIRE_RESULT,   /* worker -> rank 0: the same part, in the output format */
-    RESR_WIRE_FAILURE,  /* worker -> rank 0: the part failed; code and text */
+    RESR_WIRE_RESULT,   /* the same part in the output format: worker -> rank 0, or the owner */
+    RESR_WIRE_SEGMENT,  /* owner -> rank 0: a segment's file and its frames' records */
+    RESR_WIRE_DONE,     /* worker -> rank 0: the part is done, its frames are the owner's */
+    RESR_WIRE_END,      /* rank 0 -> owner: the number of frames is known */
+    RESR_WIRE_FAILURE,  /* worker -> rank 0: the part, or with none the encoder, failed */
     RESR_WIRE_ALIVE,    /* both ways, now and then: the sender runs; progress */
     RESR_WIRE_RECALL,   /* rank 0 -> worker: give back what was not begun */
     RESR_WIRE_RETURN,   /* worker -> rank 0: the part was not begun and will not be */
@@ -27,6 +31,12 @@ typedef enum ResrWireKind {
     RESR_WIRE_STOP,     /* rank 0 -> worker: nothing more will come */
     RESR_WIRE_BYE,      /* worker -> rank 0: the last message */
 } ResrWireKind;
+
+/* Do buffers follow the header? */
+static inline bool resr_wire_has_payload(int kind)
+{
+    return kind <= RESR_WIRE_SEGMENT;
+}
 
 typedef struct ResrWireFrame {
     int64_t index, pts, duration;
@@ -41,12 +51,14 @@ typedef struct ResrWireHeader {
     uint16_t version, kind;
     uint64_t hash; /* XXH3-64 of the header with this field zero */
     ResrPart part;
-    double seconds;       /* RESULT: compute time */
-    int32_t code;         /* FAILURE: RESR_ERR_*; TRACE: 1: these are the last */
-    int64_t progress;     /* ALIVE: frames computed so far; TRACE: events dropped */
-    uint64_t frame_bytes; /* WORK, RESULT: of each frame's buffer */
+    int32_t owner;        /* WORK, RESULT, DONE: the rank that gathers the part's segment */
+    int32_t code;         /* FAILURE: RESR_ERR_*; SEGMENT: reorder; TRACE: 1: these are the last */
+    double seconds;       /* RESULT, DONE: compute time */
+    int64_t progress;     /* ALIVE: frames computed and packets made so far; END: frames;
+                             SEGMENT: its frames; TRACE: events dropped */
+    uint64_t frame_bytes; /* WORK, RESULT, SEGMENT: of each buffer */
     union {
-        ResrWireFrame frames[RESR_MAX_BATCH_FRAMES]; /* WORK, RESULT: part.count of them */
+        ResrWireFrame frames[RESR_MAX_BATCH_FRAMES]; /* of each buffer, part.count of them */
         char text[RESR_ERROR_TEXT_BYTES];            /* FAILURE */
         ResrEvent events[RESR_WIRE_EVENTS];          /* TRACE: part.count of them */
     };
@@ -62,14 +74,11 @@ typedef struct ResrMessage {
 RESR_MUST_CHECK int resr_message_create(ResrMessage **out, ResrWireKind kind);
 void resr_message_free(ResrMessage *message); /* frames included; NULL is allowed */
 
-/* Fills the header from the frames (WORK, RESULT) and seals it with its hash. */
+/* Fills the header from the frames and seals it with its hash. */
 void resr_message_seal(ResrMessage *message);
 
-/* Checks a header that arrived: magic, version, hash, kind, counts, and that frames are of
- * `format`. RESR_ERR_DATA. */
+/* Checks a header that arrived: magic, version, hash, kind, counts, and that WORK's and RESULT's
+ * frames are of `format`. RESR_ERR_DATA. */
 RESR_MUST_CHECK int resr_message_check(const ResrMessage *message, const ResrFormat *format);
-
-/* Compares each frame's samples with the hash in the header. RESR_ERR_DATA names the frame. */
-RESR_MUST_CHECK int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format);
 
 #endif

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "mpi/gather.h"
 #include "mpi/idle.h"
 #include "mpi/mail.h"
 #include "mpi/tracing.h"
@@ -16,6 +17,7 @@ typedef struct Worker {
     double deadline_seconds;
     int64_t heard_ns, told_ns; /* of rank 0; to rank 0 */
     int64_t turn_ns;           /* the loop's last turn */
+    ResrGather *gather;        /* NULL: rank 0 encodes, or this rank does not compute */
     bool stopping;
     ResrMessage *goodbye; /* to be sent when the events were */
     ResrEventCursor events;
@@ -29,6 +31,8 @@ static int send_alive(Worker *worker)
     if (ret < 0)
         return ret;
     message->header.progress = worker->compute ? resr_compute_progress(worker->compute) : 0;
+    if (worker->gather)
+        message->header.progress += resr_gather_progress(worker->gather);
     worker->told_ns = resr_clock_ns();
     return resr_mail_send(worker->mail, 0, message);
 }
@@ -44,9 +48,10 @@ static int give_back(Worker *worker)
     return ret;
 }
 
-static int handle(Worker *worker, ResrMessage *message)
+static int handle(Worker *worker, ResrMessage *message, int rank)
 {
-    worker->heard_ns = resr_clock_ns();
+    if (rank == 0)
+        worker->heard_ns = resr_clock_ns();
     if (message->header.kind == RESR_WIRE_STOP) {
         worker->stopping = true;
         message->header.kind = RESR_WIRE_BYE;
@@ -59,9 +64,28 @@ static int handle(Worker *worker, ResrMessage *message)
         resr_compute_push(worker->compute, message);
         return 0;
     }
+    if (message->header.kind == RESR_WIRE_RESULT && worker->gather) {
+        resr_gather_take(worker->gather, message);
+        return 0;
+    }
+    if (message->header.kind == RESR_WIRE_END && worker->gather)
+        resr_gather_end(worker->gather, message->header.progress);
     int ret = message->header.kind == RESR_WIRE_RECALL ? give_back(worker) : 0;
     resr_message_free(message);
     return ret;
+}
+
+/* Sends what the compute thread and the encoders have made. *active: there was something. */
+static int send_results(Worker *worker, bool *active)
+{
+    ResrMessage *message = worker->compute ? resr_compute_poll(worker->compute) : NULL;
+    int ret = 0;
+    if (message && worker->gather && message->header.kind == RESR_WIRE_RESULT)
+        ret = resr_gather_route(worker->gather, worker->mail, message);
+    else if (message)
+        ret = resr_mail_send(worker->mail, 0, message);
+    *active = *active || message;
+    return ret == 0 && worker->gather ? resr_gather_send(worker->gather, worker->mail) : ret;
 }
 
 /* What this rank has recorded for --trace, then its goodbye. */
@@ -114,7 +138,9 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
     ResrMessage *message;
     ResrIdle idle = {0};
     int rank;
-    int ret = resr_mail_create(&worker.mail, 0, 0, &plan->input);
+    int ret = resr_mail_create(&worker.mail, 0, plan->encode_ranks ? plan->ranks - 1 : 0, plan);
+    if (ret == 0 && plan->encode_ranks && compute)
+        ret = resr_gather_start(&worker.gather, plan);
     while (ret == 0 && (!worker.stopping || worker.goodbye || resr_mail_sending(worker.mail) > 0)) {
         ret = wake_up(&worker, stop_signal);
         if (ret < 0)
@@ -122,11 +148,9 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
         ret = resr_mail_poll(worker.mail, &message, &rank);
         bool active = resr_mail_active(worker.mail) || message;
         if (message)
-            ret = handle(&worker, message);
-        if (ret == 0 && !worker.stopping && compute && (message = resr_compute_poll(compute))) {
-            active = true;
-            ret = resr_mail_send(worker.mail, 0, message);
-        }
+            ret = handle(&worker, message, rank);
+        if (ret == 0 && !worker.stopping)
+            ret = send_results(&worker, &active);
         if (ret == 0 && !worker.stopping &&
             resr_clock_seconds_since(worker.told_ns) >= resr_plan_heartbeat_seconds(plan))
             ret = send_alive(&worker);
@@ -137,6 +161,7 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
         resr_idle_turn(&idle, active);
     }
     resr_message_free(worker.goodbye);
+    resr_gather_free(worker.gather);
     if (ret == 0)
         resr_mail_free(worker.mail);
     return ret; /* on failure the exchange stays as it is: there is no orderly way out */

@@ -287,6 +287,12 @@ int resr_probe_choose(char class[16], const ResrProbe *probes, int n)
     return most > 0 ? 0 : resr_fail(RESR_ERR_DEVICE, "no rank has a backend that can run the job");
 }
 
+double resr_probe_speed(const ResrProbe *probe, const char *class)
+{
+    const ResrCandidate *best = best_in(probe, class);
+    return best ? best->flops : 0;
+}
+
 const ResrOps *resr_probe_fastest(const ResrProbe *probe, const char *class)
 {
     const ResrCandidate *best = best_in(probe, class);

@@ -38,6 +38,9 @@ RESR_MUST_CHECK int resr_probe_choose(char class[16], const ResrProbe *probes, i
 /* The fastest of a probe's backends in a class; NULL if there is none. */
 const ResrOps *resr_probe_fastest(const ResrProbe *probe, const char *class);
 
+/* Its operations per second; 0: none, or not measured. */
+double resr_probe_speed(const ResrProbe *probe, const char *class);
+
 /* Floating-point operations per second of this process on a small tile of the model (best of a few
  * runs), for estimates. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model,

@@ -97,16 +97,20 @@ int resr_simulation_parse(ResrSimulation *out, const char *spec)
                : 0;
 }
 
-void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,
-                         double frame_flops)
+double resr_simulation_frame_seconds(const ResrSimulation *simulation, int rank, double frame_flops)
 {
     double seconds =
         simulation->frame_seconds > 0 ? simulation->frame_seconds : frame_flops / simulation->flops;
-    seconds /= simulation->speedup;
     for (int i = 0; i < simulation->slow_count; i++)
         if (simulation->slow[i].rank == rank)
             seconds *= simulation->slow[i].value;
-    device.px_seconds = seconds / frame_px;
+    return seconds / simulation->speedup;
+}
+
+void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,
+                         double frame_flops)
+{
+    device.px_seconds = resr_simulation_frame_seconds(simulation, rank, frame_flops) / frame_px;
     device.frame_px = frame_px;
     device.jitter = simulation->jitter;
     device.frames_to_failure = INFINITY;

@@ -24,6 +24,10 @@ typedef struct ResrSimulation {
  * ",jitter=P%", ",slow=RANK:FACTOR", ",fail=RANK:FRAMES", ",time=FACTOR". RESR_ERR_USAGE. */
 RESR_MUST_CHECK int resr_simulation_parse(ResrSimulation *out, const char *spec);
 
+/* What a frame of so many operations takes on `rank`'s device. */
+double resr_simulation_frame_seconds(const ResrSimulation *simulation, int rank,
+                                     double frame_flops);
+
 /* What this process's device is from now on: `frame_px` input pixels a frame, context left out, and
  * `frame_flops` with it. Before a run is created. */
 void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,

@@ -20,6 +20,7 @@
         }                                                                                          \
     } while (0)
 
+static ResrPlan plan;
 static ResrFormat format = {.planes = 1, .depth_bits = 8, .pix_fmt = "gray"};
 
 static ResrMessage *make_work(int64_t first, int count)
@@ -48,7 +49,7 @@ static void coordinate(int ranks, int rounds, int count)
     ResrMessage *message;
     ResrIdle idle = {0};
     int rank, back = 0, byes = 0;
-    CHECK(resr_mail_create(&mail, 1, ranks - 1, &format) == 0);
+    CHECK(resr_mail_create(&mail, 1, ranks - 1, &plan) == 0);
     for (int round = 0; round < rounds; round++)
         for (int r = 1; r < ranks; r++)
             CHECK(resr_mail_send(mail, r, make_work((int64_t)(round * ranks + r) * 8, count)) == 0);
@@ -87,7 +88,7 @@ static void echo(void)
     ResrIdle idle = {0};
     bool stopping = false;
     int rank;
-    CHECK(resr_mail_create(&mail, 0, 0, &format) == 0);
+    CHECK(resr_mail_create(&mail, 0, 0, &plan) == 0);
     while (!stopping || resr_mail_sending(mail) > 0) {
         CHECK(resr_mail_poll(mail, &message, &rank) == 0);
         bool active = resr_mail_active(mail) || message;
@@ -110,6 +111,7 @@ int main(int argc, char **argv)
     size_t bytes = argc > 1 ? strtoull(argv[1], NULL, 10) : 0;
     format.width_px = bytes ? 1 << 16 : 1000;
     format.height_px = bytes ? (int32_t)(bytes >> 16) + 1 : 333;
+    plan.input = plan.output = format;
     if (rank == 0)
         coordinate(ranks, bytes ? 1 : 20, bytes ? 1 : 3);
     else

@@ -1,0 +1,180 @@
+#include "mpi/gather.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/queue.h"
+#include "media/encoders.h"
+
+struct ResrGather {
+    int rank;
+    const ResrPlan *plan;
+    ResrEncoders *encoders;
+    ResrQueue *messages; /* from the encoders' threads to the main thread */
+};
+
+/* What rank 0 needs of a segment: its file, then a record of each frame. */
+static int pack(ResrMessage *message, const ResrSegment *segment)
+{
+    const ResrSegmentInfo *info = &segment->info;
+    size_t records = (size_t)info->frames * sizeof *segment->frames;
+    int ret = resr_frame_create_raw(&message->frames[0], (size_t)info->bytes + records);
+    if (ret < 0)
+        return ret;
+    memcpy(message->frames[0]->data, segment->data, (size_t)info->bytes);
+    memcpy(message->frames[0]->data + info->bytes, segment->frames, records);
+    resr_hash_to_hex(message->frames[0]->hash, &info->hash);
+    message->frames[0]->index = info->first;
+    message->header.part = (ResrPart){.batch = info->number, .first = info->first, .count = 1};
+    message->header.progress = info->frames;
+    message->header.code = info->reorder;
+    return 0;
+}
+
+int resr_gather_unpack(ResrSegment **out, ResrMessage *message)
+{
+    const ResrWireHeader *header = &message->header;
+    size_t n = (size_t)header->progress, records = n * sizeof *(*out)->frames;
+    ResrFrame *payload = message->frames[0];
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret == 0)
+        ret = resr_alloc(&(*out)->frames, n, sizeof *(*out)->frames);
+    if (ret < 0) {
+        resr_segment_free(*out);
+        return ret;
+    }
+    (*out)->info = (ResrSegmentInfo){.number = header->part.batch,
+                                     .first = header->part.first,
+                                     .frames = header->progress,
+                                     .bytes = (int64_t)(payload->bytes - records),
+                                     .reorder = header->code};
+    resr_hash_from_hex(&(*out)->info.hash, payload->hash);
+    memcpy((*out)->frames, payload->data + (*out)->info.bytes, records);
+    (*out)->data = payload->data;
+    payload->data = NULL;
+    return 0;
+}
+
+/* A failure of no part is the encoder's. */
+static void encoding_failed(void *user, int status)
+{
+    ResrGather *gather = user;
+    ResrMessage *message;
+    if (resr_message_create(&message, RESR_WIRE_FAILURE) < 0)
+        return;
+    message->header.code = status;
+    snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
+    if (!resr_queue_push(gather->messages, message))
+        resr_message_free(message);
+}
+
+static int finished(void *user, ResrSegment *segment)
+{
+    ResrGather *gather = user;
+    ResrMessage *message;
+    int ret = resr_message_create(&message, RESR_WIRE_SEGMENT);
+    if (ret == 0)
+        ret = pack(message, segment);
+    resr_segment_free(segment);
+    if (ret < 0 || !resr_queue_push(gather->messages, message))
+        resr_message_free(message);
+    return ret;
+}
+
+int resr_gather_start(ResrGather **out, const ResrPlan *plan)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrGather *gather = *out;
+    gather->plan = plan;
+    MPI_Comm_rank(MPI_COMM_WORLD, &gather->rank);
+    ResrEncodersParts parts = {.input = plan->input,
+                               .format = plan->output,
+                               .options = &plan->encode,
+                               .tags = plan->tags,
+                               .threads = plan->encode.encoders,
+                               .user = gather,
+                               .finished = finished,
+                               .failed = encoding_failed};
+    ret = resr_queue_create(&gather->messages, (size_t)plan->pool_frames + 1);
+    if (ret == 0)
+        ret = resr_encoders_start(&gather->encoders, &parts);
+    if (ret < 0) {
+        resr_gather_free(gather);
+        *out = NULL;
+    }
+    return ret;
+}
+
+static void free_message(void *item)
+{
+    resr_message_free(item);
+}
+
+void resr_gather_free(ResrGather *gather)
+{
+    if (!gather)
+        return;
+    if (gather->messages)
+        resr_queue_close(gather->messages);
+    resr_encoders_free(gather->encoders);
+    resr_queue_destroy(gather->messages, free_message);
+    free(gather);
+}
+
+int resr_gather_tell_done(ResrMail *mail, const ResrMessage *result)
+{
+    ResrMessage *done;
+    int ret = resr_message_create(&done, RESR_WIRE_DONE);
+    if (ret < 0)
+        return ret;
+    done->header.part = result->header.part;
+    done->header.owner = result->header.owner;
+    done->header.seconds = result->header.seconds;
+    return resr_mail_send(mail, 0, done);
+}
+
+void resr_gather_take(ResrGather *gather, ResrMessage *result)
+{
+    for (int i = 0; i < result->header.part.count; i++) {
+        resr_encoders_give(gather->encoders, result->frames[i]);
+        result->frames[i] = NULL;
+    }
+    resr_message_free(result);
+}
+
+int resr_gather_route(ResrGather *gather, ResrMail *mail, ResrMessage *result)
+{
+    int ret = resr_gather_tell_done(mail, result);
+    if (ret < 0) {
+        resr_message_free(result);
+        return ret;
+    }
+    if (result->header.owner != gather->rank)
+        return resr_mail_send(mail, result->header.owner, result);
+    resr_gather_take(gather, result);
+    return 0;
+}
+
+void resr_gather_end(ResrGather *gather, int64_t frames)
+{
+    resr_encoders_end(gather->encoders, frames);
+}
+
+int resr_gather_send(ResrGather *gather, ResrMail *mail)
+{
+    ResrMessage *message;
+    int ret = 0;
+    while (ret == 0 && (message = resr_queue_try_pop(gather->messages)))
+        ret = resr_mail_send(mail, 0, message);
+    return ret;
+}
+
+int64_t resr_gather_progress(const ResrGather *gather)
+{
+    return resr_encoders_packets(gather->encoders);
+}
