@@ -25,9 +25,14 @@
 /* Rank 0 encodes one segment at a time for so many CPUs: x264's threads and its lookahead. */
 #define RESR_CPUS_PER_ENCODER 8
 
-/* Pixels that a core encodes in a second with an encoder's default preset: --encode auto. */
-#define RESR_X264_CORE_PX 10e6
-#define RESR_X265_CORE_PX 2e6
+/* Encoder threads where none are asked for: part of the result with some encoders, so the same on
+ * every machine. */
+#define RESR_ENCODER_THREADS 4
+
+/* Pixels that a core encodes in a second with an encoder's default preset, for --encode auto:
+ * measured, bench/README.md. Encoders that are not named are taken for as fast as x264. */
+#define RESR_X264_CORE_PX 17e6
+#define RESR_X265_CORE_PX 8e6
 
 /* Parts on their way to or on a rank: one computing, one received. */
 #define RESR_PARTS_IN_FLIGHT 2

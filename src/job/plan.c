@@ -112,21 +112,13 @@ static const char *no_ranks(const ResrPlan *plan, const ResrOptions *options, bo
     return NULL;
 }
 
-/* Output pixels that a core encodes in a second. Measured, bench/README.md; other encoders are
- * taken for as fast as libx264. */
-static double core_px(const char *encoder, const char *preset)
+/* Output pixels that rank 0 encodes in a second. */
+static double root_px(const ResrOptions *options, const char *encoder, int cpus)
 {
-    static const struct {
-        const char *encoder, *preset;
-        double px;
-    } rates[] = {
-        {"libx264", "", RESR_X264_CORE_PX},
-        {"libx265", "", RESR_X265_CORE_PX},
-    };
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        if (strcmp(rates[i].encoder, encoder) == 0 && !preset[0])
-            return rates[i].px;
-    return RESR_X264_CORE_PX;
+    int threads = options->encode.threads > 0 ? options->encode.threads : RESR_ENCODER_THREADS;
+    int cores = threads * options->encode.encoders;
+    double px = strcmp(encoder, "libx265") == 0 ? RESR_X265_CORE_PX : RESR_X264_CORE_PX;
+    return px * (cores < cpus ? cores : cpus);
 }
 
 int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
@@ -136,12 +128,12 @@ int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const Re
     spread(plan, options);
     const char *reason = no_ranks(plan, options, output->segmented);
     double px = (double)plan->output.width_px * plan->output.height_px * frames_per_second;
-    double root_px = cpus * core_px(output->encoder, options->encode.preset);
     if (options->encode_mode == RESR_ENCODE_RANKS && reason)
         return resr_fail(RESR_ERR_USAGE, "--encode ranks %s", reason);
-    plan->encode_ranks = options->encode_mode == RESR_ENCODE_RANKS ||
-                         (options->encode_mode == RESR_ENCODE_AUTO && !reason &&
-                          plan->computing_ranks > 1 && px > root_px);
+    plan->encode_ranks =
+        options->encode_mode == RESR_ENCODE_RANKS ||
+        (options->encode_mode == RESR_ENCODE_AUTO && !reason && plan->computing_ranks > 1 &&
+         px > root_px(options, output->encoder, cpus));
     spread(plan, options);
     return 0;
 }

@@ -101,13 +101,13 @@ static json_t *ranks_json(const ResrRankInfo *ranks, int n)
     json_t *array = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(
-            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:o}", "rank",
+            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
                              ranks[i].rank, "host", ranks[i].host, "cpu", ranks[i].cpu, "backend",
                              ranks[i].backend, "threads", ranks[i].threads, "cpus", ranks[i].cpus,
                              "workspace_bytes", (json_int_t)ranks[i].workspace_bytes, "frames",
                              (json_int_t)ranks[i].frames, "parts", (json_int_t)ranks[i].parts,
-                             "compute_seconds", ranks[i].compute_seconds, "probe",
-                             probe_json(&ranks[i].probe)));
+                             "compute_seconds", ranks[i].compute_seconds, "encode_seconds",
+                             ranks[i].encode_seconds, "probe", probe_json(&ranks[i].probe)));
     return array;
 }
 
@@ -131,6 +131,8 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
     json_object_set_new(input, "container", json_string(info->container));
     json_t *output = format_json(options->output, &plan->output);
     json_object_set_new(output, "encoder", json_string(encoder));
+    json_object_set_new(output, "encoded_by", json_string(plan->encode_ranks ? "ranks" : "root"));
+    json_object_set_new(output, "encoders", json_integer(plan->encode.encoders));
     json_t *command = json_pack("{s:I, s:I, s:i, s:i, s:s, s:s}", "batch_frames",
                                 (json_int_t)plan->units.batch_frames, "segment_frames",
                                 (json_int_t)plan->units.segment_frames, "tile_px", plan->tile_px,

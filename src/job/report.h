@@ -13,7 +13,8 @@ typedef struct ResrRankInfo {
     int64_t workspace_bytes;
     int64_t frames, parts; /* done so far; filled in by rank 0 */
     double compute_seconds;
-    ResrProbe probe; /* what it could compute with */
+    double encode_seconds; /* --encode ranks: of the segments it sent */
+    ResrProbe probe;       /* what it could compute with */
 } ResrRankInfo;
 
 /* The record of a job: which rank computed which part, and where the time went. One thread (rank

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/limits.h"
 #include "media/libav.h"
 
 /* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
@@ -18,7 +19,6 @@
 
 /* x264's and x265's output depends on the number of threads: the default is fixed, not the
  * machine's. */
-#define DEFAULT_THREADS 4
 
 static const AVCodec *find_image_encoder(const char *output)
 {
@@ -227,7 +227,7 @@ static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, in
 
 static int configure(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
 {
-    int threads = e->options.threads > 0 ? e->options.threads : DEFAULT_THREADS;
+    int threads = e->options.threads > 0 ? e->options.threads : RESR_ENCODER_THREADS;
     context->width = e->format.width_px;
     context->height = e->format.height_px;
     context->pix_fmt = e->pix_fmt;

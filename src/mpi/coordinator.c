@@ -213,6 +213,7 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
         ret = take_result(c, message, rank);
         break;
     case RESR_WIRE_SEGMENT:
+        c->parts.ranks[rank].encode_seconds = message->header.seconds;
         ret = resr_owners_take_segment(c->owners, message);
         break;
     case RESR_WIRE_FAILURE:

@@ -78,6 +78,8 @@ static int finished(void *user, ResrSegment *segment)
     int ret = resr_message_create(&message, RESR_WIRE_SEGMENT);
     if (ret == 0)
         ret = pack(message, segment);
+    if (ret == 0)
+        message->header.seconds = resr_encoders_seconds(gather->encoders);
     resr_segment_free(segment);
     if (ret < 0 || !resr_queue_push(gather->messages, message))
         resr_message_free(message);

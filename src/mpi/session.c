@@ -499,8 +499,10 @@ static int coordinate(Job *job)
     resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
     times.wall = resr_clock_seconds_since(session->start_ns);
     resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
-    for (int i = 0; i < job->plan.ranks; i++)
+    for (int i = 0; i < job->plan.ranks; i++) {
         times.compute += job->ranks[i].compute_seconds;
+        times.encode += job->ranks[i].encode_seconds;
+    }
     if (options->progress != RESR_PROGRESS_NONE && options->progress != RESR_PROGRESS_JSON)
         resr_log_info("%s: %" PRId64 " frames in %.1f s, %.2f frames/s", options->output,
                       frames_out, times.wall, (double)frames_out / times.wall);

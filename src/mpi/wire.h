@@ -53,7 +53,7 @@ typedef struct ResrWireHeader {
     ResrPart part;
     int32_t owner;        /* WORK, RESULT, DONE: the rank that gathers the part's segment */
     int32_t code;         /* FAILURE: RESR_ERR_*; SEGMENT: reorder; TRACE: 1: these are the last */
-    double seconds;       /* RESULT, DONE: compute time */
+    double seconds;       /* RESULT, DONE: compute time; SEGMENT: encoding so far, of all */
     int64_t progress;     /* ALIVE: frames computed and packets made so far; END: frames;
                              SEGMENT: its frames; TRACE: events dropped */
     uint64_t frame_bytes; /* WORK, RESULT, SEGMENT: of each buffer */
