@@ -121,13 +121,26 @@ static double root_px(const ResrOptions *options, const char *encoder, int cpus)
     return px * (cores < cpus ? cores : cpus);
 }
 
+/* Frames per second of all ranks, by what they were found to be. */
+static double ranks_fps(const ResrPlan *plan, const ResrOptions *options, const ResrRankInfo *ranks)
+{
+    double computed, useful, fps = 0;
+    resr_plan_frame_macs(plan, &computed, &useful);
+    for (int i = options->root_dedicated; ranks && i < plan->ranks; i++)
+        fps += options->simulate[0]
+                   ? 1 / resr_simulation_frame_seconds(&options->simulation, i, 2 * computed)
+                   : resr_probe_speed(&ranks[i].probe, plan->numerics_class) / (2 * computed);
+    return fps;
+}
+
 int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
-                            double frames_per_second, int cpus)
+                            const ResrRankInfo *ranks, int cpus)
 {
     plan->encode_ranks = 1;
     spread(plan, options);
     const char *reason = no_ranks(plan, options, output->segmented);
-    double px = (double)plan->output.width_px * plan->output.height_px * frames_per_second;
+    double px =
+        (double)plan->output.width_px * plan->output.height_px * ranks_fps(plan, options, ranks);
     if (options->encode_mode == RESR_ENCODE_RANKS && reason)
         return resr_fail(RESR_ERR_USAGE, "--encode ranks %s", reason);
     plan->encode_ranks =

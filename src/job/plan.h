@@ -5,6 +5,7 @@
 #include "job/units.h"
 #include "model/model.h"
 #include "net/ops.h"
+#include "net/probe.h"
 
 /* A job settled: everything a rank has to know to compute frames, and what rank 0 needs to bound
  * memory. Plain data: sent to all ranks as it is. */
@@ -28,6 +29,19 @@ typedef struct ResrPlan {
     int64_t frames_estimate;    /* 0: unknown */
 } ResrPlan;
 
+/* What the ranks are, for reports and logs. Plain data. */
+typedef struct ResrRankInfo {
+    char host[64];
+    char cpu[64];
+    char backend[32];
+    int32_t rank, pid, threads, cpus; /* cpus: in the rank's affinity mask */
+    int64_t workspace_bytes;
+    int64_t frames, parts; /* done so far; filled in by rank 0 */
+    double compute_seconds;
+    double encode_seconds; /* --encode ranks: of the segments it sent */
+    ResrProbe probe;       /* what it could compute with */
+} ResrRankInfo;
+
 /* Size of the delivered frames: the input's times --outscale, or times the network's scale and the
  * factor in its file. RESR_ERR_USAGE when it is out of range. */
 RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
@@ -39,11 +53,11 @@ RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
                                    const ResrVideoInfo *info, const ResrSinkPlan *output,
                                    const ResrModel *model, int ranks);
 
-/* Decides who encodes: --encode, or the ranks where their `frames_per_second` are more than the
- * `cpus` of rank 0 encode (0: not known yet, rank 0); the pool is sized for it. RESR_ERR_USAGE says
- * why the ranks cannot. */
+/* Decides who encodes: --encode, or the ranks where they (NULL: nothing is known of them yet) make
+ * more than the `cpus` of rank 0 encode; the pool is sized for it. RESR_ERR_USAGE says why the
+ * ranks cannot. */
 RESR_MUST_CHECK int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options,
-                                            const ResrSinkPlan *output, double frames_per_second,
+                                            const ResrSinkPlan *output, const ResrRankInfo *ranks,
                                             int cpus);
 
 /* How often ranks show that they run. */

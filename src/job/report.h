@@ -4,19 +4,6 @@
 #include "job/plan.h"
 #include "net/probe.h"
 
-/* What the ranks are, for reports and logs. Plain data. */
-typedef struct ResrRankInfo {
-    char host[64];
-    char cpu[64];
-    char backend[32];
-    int32_t rank, pid, threads, cpus; /* cpus: in the rank's affinity mask */
-    int64_t workspace_bytes;
-    int64_t frames, parts; /* done so far; filled in by rank 0 */
-    double compute_seconds;
-    double encode_seconds; /* --encode ranks: of the segments it sent */
-    ResrProbe probe;       /* what it could compute with */
-} ResrRankInfo;
-
 /* The record of a job: which rank computed which part, and where the time went. One thread (rank
  * 0's main thread) uses it. */
 typedef struct ResrReport ResrReport;

@@ -269,7 +269,7 @@ static int plan_job(Job *job)
         ret = resr_plan_make(&job->plan, options, info, &job->output, job->model,
                              job->session->ranks);
     if (ret == 0)
-        ret = resr_plan_choose_encode(&job->plan, options, &job->output, 0, job->cpus);
+        ret = resr_plan_choose_encode(&job->plan, options, &job->output, NULL, job->cpus);
     if (ret == 0 && !dry_run)
         ret = open_checkpoint(job);
     if (ret == 0 && !dry_run && !job->finished)
@@ -342,20 +342,6 @@ static int choose_class(Job *job, const Answers *answers)
     return ret < 0 ? judge_ranks(job, answers->statuses, answers->texts) : 0;
 }
 
-/* Rank 0: who encodes, now that it is known how fast the ranks are. */
-static int choose_encode(Job *job)
-{
-    const ResrOptions *options = &job->session->options;
-    double computed, useful, fps = 0;
-    resr_plan_frame_macs(&job->plan, &computed, &useful);
-    for (int i = options->root_dedicated; i < job->plan.ranks; i++)
-        fps +=
-            options->simulate[0]
-                ? 1 / resr_simulation_frame_seconds(&options->simulation, i, 2 * computed)
-                : resr_probe_speed(&job->ranks[i].probe, job->plan.numerics_class) / (2 * computed);
-    return resr_plan_choose_encode(&job->plan, options, &job->output, fps, job->cpus);
-}
-
 /* The compute thread of this rank, with its fastest backend of the class. */
 static int start_compute(Job *job, ResrRankInfo *own, int threads)
 {
@@ -399,7 +385,7 @@ static int start_ranks(Job *job)
     if (root)
         ret = choose_class(job, &answers);
     if (root && ret == 0)
-        ret = choose_encode(job);
+        ret = resr_plan_choose_encode(plan, &session->options, &job->output, job->ranks, job->cpus);
     ret = resr_launch_share_status(ret);
     if (ret < 0)
         goto cleanup;

@@ -169,8 +169,8 @@ def small_arena():
     return Arena(24, "rrdb 2 1 8 4 7", ["--segment", "8", "--batch", "4"], 1)
 
 
-def count_calls(arena):
-    job = Job(arena, "count", ["--checkpoint", "always"])
+def count_calls(arena, options=("--checkpoint", "always")):
+    job = Job(arena, "count", options)
     job.start_shimmed()
     check(job.wait() == 0, f"the counted run failed:\n{job.messages()}")
     job.verdict()

@@ -9,6 +9,7 @@ import time
 import harness
 from harness import check, say
 
+ENCODING = ("root", "ranks", "either")
 KINDS = ("worker", "root", "mpirun", "all")
 TRIES = 6
 
@@ -19,6 +20,17 @@ def victims(rng, kind, job, pids):
     if kind == "root":
         return [pids[0]]
     return [job.process.pid] if kind == "mpirun" else [job.process.pid] + pids
+
+
+def checkpoint(rng):
+    return ["--checkpoint", rng.choice(("auto", "always"))]
+
+
+def draw(rng, encode, options):
+    """Options of the next attempt: whoever encodes, the job is the same."""
+    if encode == "ranks" or encode == "either" and rng.random() < 0.5:
+        return ["--encode", "ranks"]
+    return options + ["--encode", "root"]
 
 
 def disturb(rng, kind, job, longest):
@@ -37,16 +49,17 @@ def disturb(rng, kind, job, longest):
     return landed, code
 
 
-def one_kill(arena, kind, number):
+def one_kill(arena, encode, kind, number):
     def case(rng):
         landed, late = False, 0
         while not landed:
             check(late < TRIES, f"{kind}{number}: {late} jobs were done before the kill")
-            job = harness.Job(arena, f"{kind}{number}",
-                              ["--checkpoint", rng.choice(("auto", "always"))])
+            options = checkpoint(rng)
+            job = harness.Job(arena, f"{kind}{number}", draw(rng, encode, options))
             landed, code = disturb(rng, kind, job, arena.seconds / 2**late)
             late += not landed
             if landed:
+                job.options = draw(rng, encode, options)
                 job.finish()
             job.verdict()
             job.remove()
@@ -55,17 +68,18 @@ def one_kill(arena, kind, number):
     return case
 
 
-def many_kills(arena, number):
+def many_kills(arena, encode, number):
     def case(rng):
         wanted, kills, late, kinds = rng.randint(3, 10), 0, 0, []
         while kills < 3:
             check(late < TRIES, f"multi{number}: {late} jobs were done before the third kill")
-            job = harness.Job(arena, f"multi{number}",
-                              ["--checkpoint", rng.choice(("auto", "always"))])
+            options = checkpoint(rng)
+            job = harness.Job(arena, f"multi{number}")
             longest = 1.5 * arena.seconds / wanted / 2**late
             landed, kills, kinds = True, 0, []
             while landed and kills < wanted:
                 kind = rng.choices(KINDS, (2, 2, 1, 1))[0]
+                job.options = draw(rng, encode, options)
                 landed, _ = disturb(rng, kind, job, longest)
                 kills += landed
                 kinds += [kind] * landed
@@ -82,12 +96,13 @@ def many_kills(arena, number):
 
 def main():
     args = harness.parse(__doc__, [
-        (f"--{kind}", {"type": int, "default": 0, "metavar": "JOBS"}) for kind in KINDS + ("multi",)])
+        (f"--{kind}", {"type": int, "default": 0, "metavar": "JOBS"}) for kind in KINDS + ("multi",)] +
+                         [("--encode", {"choices": ENCODING, "default": "root"})])
     arena = harness.Arena(240, "rrdb 2 1 16 8 7", [], 4)
     say(f"undisturbed: {arena.seconds:.2f} s from the ranks' start")
-    cases = [(f"{kind} {i}", one_kill(arena, kind, i)) for kind in KINDS
+    cases = [(f"{kind} {i}", one_kill(arena, args.encode, kind, i)) for kind in KINDS
              for i in range(getattr(args, kind))]
-    cases += [(f"multi {i}", many_kills(arena, i)) for i in range(args.multi)]
+    cases += [(f"multi {i}", many_kills(arena, args.encode, i)) for i in range(args.multi)]
     begun = time.monotonic()
     try:
         counts = harness.run_cases(args, cases)

@@ -112,9 +112,9 @@ def check_end(fault, call, code, job):
               f"after {call}: the missing bytes are not named:\n{text}")
 
 
-def one_point(arena, fault, number):
+def one_point(arena, options, fault, number):
     def case(rng):
-        job = harness.Job(arena, f"{fault}{number}", ["--checkpoint", "always"])
+        job = harness.Job(arena, f"{fault}{number}", options)
         shadow = f"{job.folder}/shadow" if fault in ("power", "mixed") else None
         if shadow:
             os.makedirs(shadow)
@@ -144,14 +144,17 @@ def one_point(arena, fault, number):
 
 def main():
     args = harness.parse(__doc__, [("--every", {"type": int, "default": 5}),
-                                   ("--faults", {"default": ",".join(FAULTS)})])
+                                   ("--faults", {"default": ",".join(FAULTS)}),
+                                   ("--encode", {"default": "root"})])
     arena = harness.small_arena()
+    checkpoint = "always" if args.encode == "root" else "auto"
+    options = ["--checkpoint", checkpoint, "--encode", args.encode]
     begun = time.monotonic()
     try:
-        calls = harness.count_calls(arena)
+        calls = harness.count_calls(arena, options)
         say(f"{calls} calls; every {args.every}")
         # Two threads write: the number of calls varies by a few from run to run.
-        cases = [(f"{fault} {n}", one_point(arena, fault, n)) for fault in args.faults.split(",")
+        cases = [(f"{fault} {n}", one_point(arena, options, fault, n)) for fault in args.faults.split(",")
                  for n in range(1, calls + 8, args.every)]
         counts = harness.run_cases(args, cases)
     finally:
