@@ -59,7 +59,7 @@ stopped=$(awk '$1 == 2 { print $3 }' out.mp4.resr/pids)
 kill -STOP "$stopped"
 wait $mpirun || true
 kill -CONT "$stopped" 2>/dev/null || true
-[ "$(jq -r .state out.mp4.resr/status.json)" = done ] || fail "a stopped owner: $(cat run.log)"
+[ "$(jq -r .state out.mp4.resr/status.json)" = "done" ] || fail "a stopped owner: $(cat run.log)"
 cmp -s slow.mp4 out.mp4 && cmp -s slow.hash out.hash || fail "a stopped owner: another output"
 rm -r out.mp4 out.mp4.resr
 echo "ok a stopped owner"
