@@ -139,10 +139,10 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
                                 "tile_pad_px", plan->tile_pad_px, "schedule",
                                 options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull",
                                 "root", options->root_dedicated ? "dedicated" : "computes");
-    json_t *seconds =
-        json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "wall", times->wall, "start_up",
-                  times->start_up, "makespan", times->makespan, "decode", times->decode, "compute",
-                  times->compute, "encode", times->encode, "scheduler_cpu", times->scheduler);
+    json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "wall", times->wall,
+                                "start_up", times->start_up, "makespan", times->makespan, "decode",
+                                times->decode, "compute", times->compute, "encode", times->encode,
+                                "hash", times->hash, "scheduler_cpu", times->scheduler);
     json_t *root = json_pack(
         "{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "version",
         RESR_VERSION, "command", command, "input", input, "output", output, "model",
@@ -154,6 +154,8 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
         "seconds", seconds, "batches", batches_json(report));
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
+    json_object_set_new(root, "root_bytes_out", json_integer(times->bytes_out));
+    json_object_set_new(root, "root_bytes_in", json_integer(times->bytes_in));
     json_object_set_new(root, "root_peak_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
     if (options->simulate[0])
         json_object_set_new(root, "simulated", json_string(options->simulate));

@@ -10,8 +10,10 @@ typedef struct ResrReport ResrReport;
 
 typedef struct ResrTimes {
     double wall, start_up, decode, compute, encode; /* seconds; compute summed over the ranks */
-    double makespan;  /* from the first part sent to the last result received */
-    double scheduler; /* processor time of rank 0's main thread */
+    double makespan;             /* from the first part sent to the last result received */
+    double scheduler;            /* processor time of rank 0's main thread */
+    double hash;                 /* of rank 0's threads, within decode and encode */
+    int64_t bytes_out, bytes_in; /* rank 0's, of frames and segments to and from other ranks */
 } ResrTimes;
 
 RESR_MUST_CHECK int resr_report_create(ResrReport **out);

@@ -41,7 +41,7 @@ struct ResrEncoders {
     uint8_t *extradata;   /* of the first encoder: its headers hold for all */
     int extradata_bytes;
     bool stop, has_headers;
-    atomic_llong frames, waiting, packets;
+    atomic_llong frames, waiting, packets, hashing_ns;
     int threads_started;
     struct Thread {
         ResrEncoders *encoders;
@@ -151,8 +151,10 @@ static int remember_frame(Segment *s, const ResrFrame *frame)
 
 static int encode_frame(ResrEncoders *e, Segment *s, const ResrFrame *frame)
 {
-    int64_t start_ns = resr_events_now();
-    if (resr_frame_verify(frame, &e->parts.format) < 0)
+    int64_t start_ns = resr_events_now(), hash_ns = resr_clock_ns();
+    int status = resr_frame_verify(frame, &e->parts.format);
+    e->hashing_ns += resr_clock_ns() - hash_ns;
+    if (status < 0)
         return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
     int ret = s->open ? 0 : open_segment(e, s);
     if (ret == 0)
@@ -419,6 +421,11 @@ int64_t resr_encoders_backlog(const ResrEncoders *e)
 int64_t resr_encoders_packets(const ResrEncoders *e)
 {
     return e->packets;
+}
+
+double resr_encoders_hashing(const ResrEncoders *e)
+{
+    return (double)e->hashing_ns * 1e-9;
 }
 
 double resr_encoders_seconds(const ResrEncoders *e)

@@ -41,6 +41,9 @@ int64_t resr_encoders_backlog(const ResrEncoders *encoders);
 /* Packets that were made: grows while the encoders get on. From any thread. */
 int64_t resr_encoders_packets(const ResrEncoders *encoders);
 
+/* Seconds that they spent on hashes, of those below. */
+double resr_encoders_hashing(const ResrEncoders *encoders);
+
 /* Seconds that the threads spent at work, together; and what one has spent on what it does now, and
  * the most that was ever spent on one thing. */
 double resr_encoders_seconds(const ResrEncoders *encoders);

@@ -416,7 +416,7 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
             c->window.delivered == c->window.decoded)
             break;
         show_progress(c, progress);
-        resr_idle_turn(&idle, active);
+        resr_idle_turn(&idle, active, resr_mail_moving(c->mail));
     }
     return ret;
 }
@@ -436,7 +436,7 @@ static int finish_output(ResrCoordinator *c, ResrProgress *progress,
         if (ret == 0 && *stop_signal)
             ret = stopped(c, *stop_signal);
         show_progress(c, progress);
-        resr_idle_turn(&idle, active);
+        resr_idle_turn(&idle, active, resr_mail_moving(c->mail));
     }
     return ret < 0 ? ret : resr_pipeline_status(c->parts.pipeline);
 }
@@ -510,6 +510,7 @@ void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64
 {
     times->makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
     times->scheduler = (double)c->cpu_ns * 1e-9;
+    resr_mail_bytes(c->mail, &times->bytes_out, &times->bytes_in);
     *frames_in = c->window.decoded;
     *frames_out = c->encoded;
 }
@@ -556,7 +557,7 @@ static int dismiss_workers(ResrCoordinator *c, bool hurry)
             tell_silent(c, limit);
             break;
         }
-        resr_idle_turn(&idle, resr_mail_active(c->mail));
+        resr_idle_turn(&idle, resr_mail_active(c->mail), true);
     }
     return ret == 0 && all ? 0 : RESR_ERR_STOPPED;
 }

@@ -39,8 +39,8 @@ RESR_MUST_CHECK int resr_coordinator_create(ResrCoordinator **out,
 RESR_MUST_CHECK int resr_coordinator_run(ResrCoordinator *coordinator,
                                          const volatile int *stop_signal);
 
-/* Frames decoded, and frames encoded, those of earlier attempts included; fills in times->makespan
- * and times->scheduler. */
+/* Frames decoded, and frames encoded, those of earlier attempts included; fills in times->makespan,
+ * times->scheduler and the bytes. */
 void resr_coordinator_ledger(const ResrCoordinator *coordinator, int64_t *frames_in,
                              int64_t *frames_out, ResrTimes *times);
 

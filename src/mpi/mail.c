@@ -26,6 +26,8 @@ struct ResrMail {
     ResrFormat work, result; /* of frames that arrive */
     int sending;
     int *under_way; /* by rank: parts */
+    int parts;      /* under way, of all */
+    int64_t bytes_out, bytes_in;
     bool moved;
     int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
     MPI_Request *requests;
@@ -71,6 +73,10 @@ static void count_part(ResrMail *mail, Transfer *transfer, int change)
     if (!resr_wire_has_payload(header->kind))
         return;
     mail->under_way[transfer->rank] += change;
+    mail->parts += change;
+    if (change < 0)
+        *(transfer->outgoing ? &mail->bytes_out : &mail->bytes_in) +=
+            (int64_t)header->frame_bytes * header->part.count;
     if (change > 0)
         transfer->start_ns = resr_events_now();
     else
@@ -78,7 +84,8 @@ static void count_part(ResrMail *mail, Transfer *transfer, int change)
             &(ResrEvent){.start_ns = transfer->start_ns,
                          .end_ns = resr_events_now(),
                          .first = header->part.first,
-                         .frames = header->part.count,
+                         .frames = header->kind == RESR_WIRE_SEGMENT ? (int)header->progress
+                                                                     : header->part.count,
                          .bytes = (int64_t)header->frame_bytes * header->part.count,
                          .peer = transfer->rank,
                          .attempt = header->part.attempt,
@@ -280,6 +287,17 @@ int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank)
 int resr_mail_under_way(const ResrMail *mail, int rank)
 {
     return mail->under_way[rank];
+}
+
+void resr_mail_bytes(const ResrMail *mail, int64_t *out, int64_t *in)
+{
+    *out = mail ? mail->bytes_out : 0;
+    *in = mail ? mail->bytes_in : 0;
+}
+
+bool resr_mail_moving(const ResrMail *mail)
+{
+    return mail && (mail->sending > 0 || mail->parts > 0);
 }
 
 bool resr_mail_active(const ResrMail *mail)

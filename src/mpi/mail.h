@@ -28,6 +28,12 @@ RESR_MUST_CHECK int resr_mail_poll(ResrMail *mail, ResrMessage **out, int *rank)
 /* True while something was moved by the last poll or is queued for the caller. */
 bool resr_mail_active(const ResrMail *mail);
 
+/* Bytes of frames and segments that went out and came in so far. NULL: none. */
+void resr_mail_bytes(const ResrMail *mail, int64_t *out, int64_t *in);
+
+/* True while messages are on their way, in or out, as far as this rank knows. NULL: false. */
+bool resr_mail_moving(const ResrMail *mail);
+
 /* Sends on their way. */
 int resr_mail_sending(const ResrMail *mail);
 

@@ -29,6 +29,7 @@ struct ResrPipeline {
     atomic_bool finishing;
     int64_t finish_packets, finish_ns; /* of resr_pipeline_finish_stall() */
     ResrWork decoding, encoding;
+    atomic_llong hashing_ns;     /* of decoded frames */
     pthread_mutex_t commit_lock; /* of the sink and the ledger, where there are encoders */
     pthread_cond_t committed;    /* or failed, or stopped */
     int64_t committed_frames;
@@ -133,8 +134,10 @@ static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, in
         return 0;
     }
     int ret = restore(pipeline, out, decoded, index);
+    int64_t start_ns = resr_clock_ns();
     if (ret == 0 && *out && (*out)->stage == RESR_FRAME_DECODED)
         resr_frame_hash((*out)->hash, &pipeline->parts.plan->input, *out);
+    pipeline->hashing_ns += resr_clock_ns() - start_ns;
     return ret;
 }
 
@@ -432,12 +435,16 @@ ResrPipelineState resr_pipeline_state(ResrPipeline *pipeline)
                                .committing = committing};
 }
 
-void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double *encode)
+void resr_pipeline_seconds(const ResrPipeline *pipeline, ResrTimes *times)
 {
-    *decode = (double)pipeline->decoding.total_ns * 1e-9;
-    *encode = (double)pipeline->encoding.total_ns * 1e-9;
-    if (pipeline->encoders)
-        *encode += resr_encoders_seconds(pipeline->encoders);
+    const ResrEncoders *encoders = pipeline->encoders;
+    times->decode = (double)pipeline->decoding.total_ns * 1e-9;
+    times->encode = (double)pipeline->encoding.total_ns * 1e-9;
+    times->hash = (double)pipeline->hashing_ns * 1e-9;
+    if (!encoders)
+        return;
+    times->encode += resr_encoders_seconds(encoders);
+    times->hash += resr_encoders_hashing(encoders);
 }
 
 void resr_pipeline_stall(const ResrPipeline *pipeline, double *now, double *longest)

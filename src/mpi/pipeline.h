@@ -5,6 +5,7 @@
 
 #include "ckpt/checkpoint.h"
 #include "job/plan.h"
+#include "job/report.h"
 #include "media/decode.h"
 #include "media/sink.h"
 
@@ -75,8 +76,8 @@ typedef struct ResrPipelineState {
 
 ResrPipelineState resr_pipeline_state(ResrPipeline *pipeline);
 
-/* Seconds that the threads spent at work. */
-void resr_pipeline_seconds(const ResrPipeline *pipeline, double *decode, double *encode);
+/* Seconds that the threads spent at work: fills in decode, encode, and of both hash. */
+void resr_pipeline_seconds(const ResrPipeline *pipeline, ResrTimes *times);
 
 /* Seconds that a thread has been busy with one frame now, and the most it ever was: a file system
  * that does not answer shows here. */

@@ -484,7 +484,7 @@ static int coordinate(Job *job)
         return ret;
     resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
     times.wall = resr_clock_seconds_since(session->start_ns);
-    resr_pipeline_seconds(job->pipeline, &times.decode, &times.encode);
+    resr_pipeline_seconds(job->pipeline, &times);
     for (int i = 0; i < job->plan.ranks; i++) {
         times.compute += job->ranks[i].compute_seconds;
         times.encode += job->ranks[i].encode_seconds;

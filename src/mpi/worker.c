@@ -158,7 +158,7 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
             ret = take_leave(&worker);
         if (ret == 0)
             ret = check_root(&worker);
-        resr_idle_turn(&idle, active);
+        resr_idle_turn(&idle, active, resr_mail_moving(worker.mail));
     }
     resr_message_free(worker.goodbye);
     resr_gather_free(worker.gather);

@@ -174,7 +174,7 @@ def count_calls(arena, options=("--checkpoint", "always")):
     job.start_shimmed()
     check(job.wait() == 0, f"the counted run failed:\n{job.messages()}")
     job.verdict()
-    check(len(job.calls()) > 100, f"only {len(job.calls())} calls were counted")
+    check(len(job.calls()) > 60, f"only {len(job.calls())} calls were counted")
     return len(job.calls())
 
 

@@ -73,7 +73,7 @@ static void coordinate(int ranks, int rounds, int count)
                 }
         }
         resr_message_free(message);
-        resr_idle_turn(&idle, resr_mail_active(mail));
+        resr_idle_turn(&idle, resr_mail_active(mail), true);
     }
     CHECK(back == rounds * (ranks - 1));
     resr_mail_free(mail);
@@ -97,7 +97,7 @@ static void echo(void)
             message->header.kind = stopping ? RESR_WIRE_BYE : RESR_WIRE_RESULT;
             CHECK(resr_mail_send(mail, 0, message) == 0);
         }
-        resr_idle_turn(&idle, active);
+        resr_idle_turn(&idle, active, true);
     }
     resr_mail_free(mail);
 }

@@ -9,7 +9,7 @@ command -v python3 >/dev/null || {
 }
 tiny_model
 clip in.mp4 100
-job="-i in.mp4 -m tiny.safetensors --threads 1"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root"
 
 look() {
     python3 "$here/check_trace.py" "$@" >check.log || fail "$*: $(cat check.log)"
@@ -31,7 +31,11 @@ look trace2.json 100 3
 # shellcheck disable=SC2086
 "$RESR" $job -o out3.mp4 --trace trace3.json --progress none || fail "one process"
 look trace3.json 100 1
-echo "ok three shapes of jobs"
+# shellcheck disable=SC2086
+upscale 3 $job --encode ranks -o out9.mp4 --trace trace9.json || fail "ranks encode"
+look trace9.json 100 3
+[ "$(jq '[.traceEvents[] | select(.cat == "encode" and .pid > 0)] | length > 0' trace9.json)" = true ] || fail "no rank encoded"
+echo "ok four shapes of jobs"
 
 # The check finds what is wrong, each by its own words.
 spoil() {
@@ -85,4 +89,4 @@ limits() {
 # shellcheck disable=SC2086
 limits compute $job -o out7.mp4 --backend simulate:1/8
 ffmpeg -v error -f lavfi -i testsrc2=size=320x180:rate=25,noise=alls=24:allf=t,trim=end_frame=32 -pix_fmt yuv420p big.mp4
-limits encode -i big.mp4 -m tiny.safetensors -o out8.mp4 --backend simulate:0.01/8 --preset placebo --encoder-threads 1
+limits encode --encode root -i big.mp4 -m tiny.safetensors -o out8.mp4 --backend simulate:0.01/8 --preset placebo --encoder-threads 1
