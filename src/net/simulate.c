@@ -12,17 +12,23 @@
 
 #define USAGE                                                                                      \
     "expected SECONDS/FRAMES or a number with TF (TFLOP/s), then any of ,jitter=P%% "              \
-    ",slow=RANK:FACTOR ,fail=RANK:FRAMES ,time=FACTOR; for instance simulate:3.2/8,slow=11:4"
+    ",seed=N ,slow=RANK:FACTOR ,fail=RANK:FRAMES ,time=FACTOR; for instance "                      \
+    "simulate:3.2/8,slow=11:4"
 
 /* A wait that is late by less is made up for by the next one, as long as there is work: so a part
  * takes what its frames take, whatever else the machine does in between. */
 #define MAKE_UP_NS 100000000
+
+/* A wait looks so often whether it is to stop. */
+#define LOOK_NS 100000000
 
 /* What resr_simulation_set() settled. */
 static struct {
     double px_seconds, jitter, frame_px;
     double frames_to_failure; /* infinite: never */
     int64_t idle_until_ns;    /* it had no work before */
+    const volatile int *stop; /* NULL: nobody stops it */
+    uint64_t random;
 } device;
 
 /* A positive number and what must follow it; moves *text behind both. */
@@ -57,7 +63,7 @@ static int take_speed(ResrSimulation *out, const char **text)
 
 static int take_option(ResrSimulation *out, const char **text)
 {
-    double rank, value;
+    double rank, value = 0;
     if (strncmp(*text, "jitter=", 7) == 0) {
         *text += 7;
         int ret = take_number(&out->jitter, text, "%");
@@ -67,6 +73,12 @@ static int take_option(ResrSimulation *out, const char **text)
     if (strncmp(*text, "time=", 5) == 0) {
         *text += 5;
         return take_number(&out->speedup, text, "") < 0 || !(out->speedup > 0) ? RESR_ERR_USAGE : 0;
+    }
+    if (strncmp(*text, "seed=", 5) == 0) {
+        *text += 5;
+        int ret = take_number(&value, text, "");
+        out->seed = (uint64_t)value;
+        return ret;
     }
     int slow = strncmp(*text, "slow=", 5) == 0;
     if (!slow && strncmp(*text, "fail=", 5) != 0)
@@ -107,12 +119,22 @@ double resr_simulation_frame_seconds(const ResrSimulation *simulation, int rank,
     return seconds / simulation->speedup;
 }
 
+/* SplitMix64's output function (Steele, Lea, Flood): neighbours give unlike numbers. */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    return x ^ (x >> 31);
+}
+
 void resr_simulation_set(const ResrSimulation *simulation, int rank, double frame_px,
                          double frame_flops)
 {
     device.px_seconds = resr_simulation_frame_seconds(simulation, rank, frame_flops) / frame_px;
     device.frame_px = frame_px;
     device.jitter = simulation->jitter;
+    device.random = mix(simulation->seed ^ mix((uint64_t)rank)) | 1;
     device.frames_to_failure = INFINITY;
     for (int i = 0; i < simulation->fail_count; i++)
         if (simulation->fail[i].rank == rank)
@@ -124,13 +146,17 @@ void resr_simulation_idled(void)
     device.idle_until_ns = resr_clock_ns();
 }
 
+void resr_simulation_watch(const volatile int *stop)
+{
+    device.stop = stop;
+}
+
 typedef struct Run {
     int scale;
     ResrTileIn in;
     double px; /* of the tile, context left out */
     double done_px;
     int64_t due_ns; /* when the last tile was due */
-    uint64_t random;
 } Run;
 
 static int available(unsigned cpumask)
@@ -166,7 +192,7 @@ static int run_create(void **out, const void *packed, int width_px, int height_p
     (void)width_px, (void)height_px, (void)threads;
     int ret = resr_alloc(&run, 1, sizeof *run);
     if (ret == 0)
-        *run = (Run){.scale = *(const int *)packed, .random = (uint64_t)resr_clock_ns() | 1};
+        *run = (Run){.scale = *(const int *)packed};
     *out = run;
     return ret;
 }
@@ -218,12 +244,12 @@ static int tail(void *context, const ResrTileOut *out)
 }
 
 /* Between -1 and 1: xorshift64 (Marsaglia). */
-static double random_of(Run *run)
+static double next_random(void)
 {
-    run->random ^= run->random << 13;
-    run->random ^= run->random >> 7;
-    run->random ^= run->random << 17;
-    return (double)(run->random >> 11) * 0x1p-52 - 1;
+    device.random ^= device.random << 13;
+    device.random ^= device.random >> 7;
+    device.random ^= device.random << 17;
+    return (double)(device.random >> 11) * 0x1p-52 - 1;
 }
 
 static int wait_for_device(void *context)
@@ -238,11 +264,12 @@ static int wait_for_device(void *context)
     if (run->due_ns < device.idle_until_ns)
         run->due_ns = device.idle_until_ns;
     run->due_ns +=
-        (int64_t)(1e9 * run->px * device.px_seconds * (1 + device.jitter * random_of(run)));
+        (int64_t)(1e9 * run->px * device.px_seconds * (1 + device.jitter * next_random()));
     while ((now_ns = resr_clock_ns()) < run->due_ns) {
         int64_t left_ns = run->due_ns - now_ns;
-        struct timespec time = {left_ns / 1000000000, (long)(left_ns % 1000000000)};
-        nanosleep(&time, NULL);
+        if (device.stop && *device.stop)
+            return resr_fail(RESR_ERR_STOPPED, "stopped on request");
+        nanosleep(&(struct timespec){0, (long)(left_ns < LOOK_NS ? left_ns : LOOK_NS)}, NULL);
     }
     return 0;
 }

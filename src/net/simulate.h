@@ -12,6 +12,7 @@ typedef struct ResrSimulation {
     double frame_seconds; /* 0: from flops */
     double flops;         /* per second */
     double jitter;        /* a frame takes up to this part more or less, 0..1 */
+    uint64_t seed;        /* of the jitter, with the rank's number */
     double speedup;       /* everything simulated is so many times faster; 1: real time */
     int32_t slow_count, fail_count;
     struct {
@@ -21,7 +22,8 @@ typedef struct ResrSimulation {
 } ResrSimulation;
 
 /* SPEC: SECONDS/FRAMES (a batch of FRAMES takes SECONDS) or XTF (X TFLOP/s), then any of
- * ",jitter=P%", ",slow=RANK:FACTOR", ",fail=RANK:FRAMES", ",time=FACTOR". RESR_ERR_USAGE. */
+ * ",jitter=P%", ",seed=N", ",slow=RANK:FACTOR", ",fail=RANK:FRAMES", ",time=FACTOR".
+ * RESR_ERR_USAGE. */
 RESR_MUST_CHECK int resr_simulation_parse(ResrSimulation *out, const char *spec);
 
 /* What a frame of so many operations takes on `rank`'s device. */
@@ -36,6 +38,10 @@ void resr_simulation_set(const ResrSimulation *simulation, int rank, double fram
 /* There was no work for this process's device until now: what it did not do since its last frame is
  * not made up for. Called by the thread that runs it. */
 void resr_simulation_idled(void);
+
+/* Waits end within 0.1 s once *stop is set, with RESR_ERR_STOPPED. NULL: they do not. Called by the
+ * thread that runs the device. */
+void resr_simulation_watch(const volatile int *stop);
 
 extern const ResrOps resr_ops_simulate;
 
