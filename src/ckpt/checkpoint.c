@@ -284,6 +284,22 @@ bool resr_checkpoint_writes_batches(const ResrCheckpoint *c)
     return resr_store_writes_batches(c->store);
 }
 
+void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                           const ResrRankInfo *ranks, int live)
+{
+    int64_t frames = 0;
+    double seconds = 0;
+    for (int i = 0; i < plan->ranks; i++) {
+        frames += ranks[i].frames;
+        seconds += ranks[i].compute_seconds;
+    }
+    if (frames == 0 || live == 0 || plan->units.segment_frames == 0 ||
+        resr_checkpoint_writes_batches(checkpoint))
+        return;
+    if (seconds / (double)frames * (double)plan->pool_frames / live > RESR_REDO_SECONDS)
+        resr_checkpoint_write_batches(checkpoint);
+}
+
 int resr_checkpoint_drain(ResrCheckpoint *c)
 {
     return resr_store_drain(c->store);

@@ -81,6 +81,11 @@ void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, i
 void resr_checkpoint_write_batches(ResrCheckpoint *checkpoint);
 bool resr_checkpoint_writes_batches(const ResrCheckpoint *checkpoint);
 
+/* Does that if a kill now would cost more than RESR_REDO_SECONDS of computing on `live` ranks;
+ * `ranks`: plan->ranks of them, with what they have done so far. */
+void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                           const ResrRankInfo *ranks, int live);
+
 /* Stopping: writes all frames that are held into batch files, in order, and ends the thread. */
 RESR_MUST_CHECK int resr_checkpoint_drain(ResrCheckpoint *checkpoint);
 

@@ -14,6 +14,12 @@
 #include "net/simulate.h"
 #include "net/upscale.h"
 
+/* A part that is here: its first `begun` frames are begun, those from `keep` on were recalled. */
+typedef struct Held {
+    ResrMessage *message;
+    int begun, keep;
+} Held;
+
 struct ResrCompute {
     const ResrOps *ops;
     const ResrModel *model;
@@ -28,7 +34,12 @@ struct ResrCompute {
     volatile int stop;
     atomic_llong progress;
     atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
-    ResrQueue *work, *done;
+    ResrQueue *done;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t pushed;
+    bool computing; /* the first part that is held is in the thread's hands */
+    int held_count;
+    Held held[2 * RESR_PARTS_IN_FLIGHT]; /* what was given up may still be computed */
 };
 
 /* Begins with a frame of a part, which is freed. */
@@ -54,12 +65,41 @@ static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame
     return 0;
 }
 
-/* Upscales the frames of a part; on success `message` holds the results. A frame is collected when
- * the next one was submitted, so that a GPU always has work. */
+/* Frame i of the first part is begun now; false: it was recalled. */
+static bool begin_frame(ResrCompute *compute, int i)
+{
+    pthread_mutex_lock(&compute->lock);
+    bool keep = i < compute->held[0].keep;
+    compute->held[0].begun += keep;
+    pthread_mutex_unlock(&compute->lock);
+    return keep;
+}
+
+static void let_go(ResrCompute *compute, int i)
+{
+    memmove(&compute->held[i], &compute->held[i + 1],
+            (size_t)(--compute->held_count - i) * sizeof(Held));
+}
+
+/* The first part is done: how many of its frames were kept. */
+static int end_part(ResrCompute *compute)
+{
+    pthread_mutex_lock(&compute->lock);
+    int keep = compute->held[0].keep;
+    compute->computing = false;
+    let_go(compute, 0);
+    pthread_mutex_unlock(&compute->lock);
+    return keep;
+}
+
+/* Upscales the frames of a part, as long as they are not recalled; on success `message` holds the
+ * results. A frame is collected when the next one was submitted, so that a GPU always has work. */
 static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
 {
     int count = message->header.part.count, ret = 0;
     for (int i = 0; ret == 0 && i <= count; i++) {
+        if (i < count && !begin_frame(compute, i))
+            count = i;
         if (i < count)
             ret = submit_frame(compute, upscaler, &message->frames[i]);
         if (ret == 0 && i > 0)
@@ -95,15 +135,19 @@ static void fail_part(ResrMessage *message, int code)
 /* The next part, NULL at the end. */
 static ResrMessage *next_part(ResrCompute *compute)
 {
-    ResrMessage *message = resr_queue_try_pop(compute->work);
-    if (message)
-        return message;
-    compute->idle_since_ns = resr_events_now();
-    message = resr_queue_pop(compute->work);
-    if (message)
-        resr_compute_end_idle(compute);
-    compute->idle_since_ns = 0;
-    resr_simulation_idled();
+    pthread_mutex_lock(&compute->lock);
+    if (compute->held_count == 0) {
+        compute->idle_since_ns = resr_events_now();
+        while (compute->held_count == 0 && !compute->stop)
+            pthread_cond_wait(&compute->pushed, &compute->lock);
+        if (!compute->stop)
+            resr_compute_end_idle(compute);
+        compute->idle_since_ns = 0;
+        resr_simulation_idled();
+    }
+    compute->computing = !compute->stop;
+    ResrMessage *message = compute->stop ? NULL : compute->held[0].message;
+    pthread_mutex_unlock(&compute->lock);
     return message;
 }
 
@@ -133,12 +177,18 @@ static void *compute_main(void *argument)
     else
         compute->workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
     int status = compute->status;
+    resr_simulation_watch(&compute->stop);
     sem_post(&compute->ready);
 
     ResrMessage *message;
     while (status == 0 && (message = next_part(compute))) {
         int64_t start_ns = resr_clock_ns();
-        int ret = compute->stop ? RESR_ERR_STOPPED : run_part(compute, upscaler, message);
+        int ret = run_part(compute, upscaler, message);
+        message->header.part.count = end_part(compute);
+        if (message->header.part.count == 0) {
+            resr_message_free(message);
+            continue;
+        }
         message->header.kind = RESR_WIRE_RESULT;
         message->header.seconds = resr_clock_seconds_since(start_ns);
         record_part(message, start_ns, ret);
@@ -149,6 +199,7 @@ static void *compute_main(void *argument)
         if (!resr_queue_push(compute->done, message))
             resr_message_free(message);
     }
+    resr_simulation_watch(NULL);
     resr_upscaler_free(upscaler);
     return NULL;
 }
@@ -165,10 +216,9 @@ int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *m
     compute->plan = plan;
     compute->threads = threads;
     sem_init(&compute->ready, 0, 0);
-    /* Twice the room: parts that were given up may still lie there. */
-    ret = resr_queue_create(&compute->work, 2 * RESR_PARTS_IN_FLIGHT);
-    if (ret == 0)
-        ret = resr_queue_create(&compute->done, 2 * RESR_PARTS_IN_FLIGHT);
+    pthread_mutex_init(&compute->lock, NULL);
+    pthread_cond_init(&compute->pushed, NULL);
+    ret = resr_queue_create(&compute->done, 2 * RESR_PARTS_IN_FLIGHT);
     if (ret == 0 && pthread_create(&compute->thread, NULL, compute_main, compute) != 0)
         ret = resr_fail(RESR_ERR_INTERNAL, "the compute thread cannot be started");
     if (ret == 0) {
@@ -193,8 +243,10 @@ size_t resr_compute_workspace_bytes(const ResrCompute *compute)
 
 void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
-    if (!resr_queue_push(compute->work, work))
-        resr_message_free(work);
+    pthread_mutex_lock(&compute->lock);
+    compute->held[compute->held_count++] = (Held){work, 0, work->header.part.count};
+    pthread_cond_signal(&compute->pushed);
+    pthread_mutex_unlock(&compute->lock);
 }
 
 ResrMessage *resr_compute_poll(ResrCompute *compute)
@@ -202,9 +254,28 @@ ResrMessage *resr_compute_poll(ResrCompute *compute)
     return resr_queue_try_pop(compute->done);
 }
 
-ResrMessage *resr_compute_recall(ResrCompute *compute)
+bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *rest)
 {
-    return resr_queue_try_pop(compute->work);
+    bool found = false;
+    pthread_mutex_lock(&compute->lock);
+    for (int i = 0; i < compute->held_count && !found; i++) {
+        Held *held = &compute->held[i];
+        const ResrPart *here = &held->message->header.part;
+        found = part->attempt > 0 ? here->first == part->first && here->attempt == part->attempt
+                                  : held->keep > held->begun;
+        if (!found)
+            continue;
+        *rest = *here;
+        rest->first += held->begun;
+        rest->count = held->keep - held->begun;
+        held->keep = held->begun;
+        if (i > 0 || !compute->computing) {
+            resr_message_free(held->message);
+            let_go(compute, i);
+        }
+    }
+    pthread_mutex_unlock(&compute->lock);
+    return found;
 }
 
 int64_t resr_compute_progress(const ResrCompute *compute)
@@ -231,15 +302,19 @@ void resr_compute_stop(ResrCompute *compute)
 {
     if (!compute)
         return;
+    pthread_mutex_lock(&compute->lock);
     compute->stop = 1;
-    if (compute->work)
-        resr_queue_close(compute->work);
+    pthread_cond_signal(&compute->pushed);
+    pthread_mutex_unlock(&compute->lock);
     if (compute->done)
         resr_queue_close(compute->done);
     if (compute->started)
         pthread_join(compute->thread, NULL);
-    resr_queue_destroy(compute->work, free_message);
+    for (int i = 0; i < compute->held_count; i++)
+        resr_message_free(compute->held[i].message);
     resr_queue_destroy(compute->done, free_message);
     sem_destroy(&compute->ready);
+    pthread_cond_destroy(&compute->pushed);
+    pthread_mutex_destroy(&compute->lock);
     free(compute);
 }

@@ -22,8 +22,11 @@ void resr_compute_push(ResrCompute *compute, ResrMessage *work);
 /* A finished message (the caller's), or NULL at once. */
 ResrMessage *resr_compute_poll(ResrCompute *compute);
 
-/* A part that was pushed and not begun (the caller's), or NULL. */
-ResrMessage *resr_compute_recall(ResrCompute *compute);
+/* Takes back what is not begun of `part`, or of any part if its attempt is 0. *rest: the frames
+ * that will not be computed, the end of a part that was pushed, which comes as a shorter result, or
+ * not at all if nothing of it was begun. With an attempt *rest may be empty; false if the part is
+ * not there (any more). With attempt 0 false if there is nothing to take back. */
+bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *rest);
 
 /* Frames computed so far: while work is there, it must grow. */
 int64_t resr_compute_progress(const ResrCompute *compute);

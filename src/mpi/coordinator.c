@@ -33,6 +33,8 @@ struct ResrCoordinator {
     bool stopping, broken;                         /* a signal came; a message was damaged */
 };
 
+static const ResrPart all_parts = {.attempt = 0}; /* of a recall */
+
 static bool is_needed(void *user, int64_t index)
 {
     return resr_window_needs(&((ResrCoordinator *)user)->window, index);
@@ -59,6 +61,33 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     return 0;
 }
 
+/* A rank does not compute the frames `rest`. */
+static void take_return(ResrCoordinator *c, int rank, const ResrPart *rest)
+{
+    resr_scheduler_return(c->scheduler, rank, rest);
+    resr_liveness_busy(c->liveness, rank, resr_scheduler_in_flight(c->scheduler, rank) > 0,
+                       resr_clock_ns());
+}
+
+/* Asks a rank for what it has not begun of a part, or of all (attempt 0). */
+static int recall(ResrCoordinator *c, int rank, const ResrPart *part)
+{
+    ResrMessage *message;
+    ResrPart rest;
+    while (rank == 0 && c->parts.compute && resr_compute_recall(c->parts.compute, part, &rest)) {
+        take_return(c, 0, &rest);
+        if (part->attempt > 0)
+            break;
+    }
+    if (rank == 0)
+        return 0;
+    int ret = resr_message_create(&message, RESR_WIRE_RECALL);
+    if (ret < 0)
+        return ret;
+    message->header.part = *part;
+    return resr_mail_send(c->mail, rank, message);
+}
+
 /* Takes what the decoder has and sends what can be sent. */
 static int feed(ResrCoordinator *c, bool *active)
 {
@@ -78,14 +107,11 @@ static int feed(ResrCoordinator *c, bool *active)
     resr_scheduler_update(c->scheduler, c->window.decoded, resr_pipeline_at_end(c->parts.pipeline),
                           resr_clock_seconds_since(0));
     while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
-        if (!is_needed(c, part.first) || !is_needed(c, part.first + part.count - 1)) {
-            /* An answer that was given up came after all. */
-            resr_scheduler_done(c->scheduler, rank, &part);
-            continue;
-        }
         ret = send_part(c, &part, rank);
         *active = true;
     }
+    if (ret == 0 && !c->stopping && resr_scheduler_recall(c->scheduler, &part, &rank))
+        ret = recall(c, rank, &part);
     return ret;
 }
 
@@ -112,18 +138,12 @@ static int64_t accept_frames(ResrCoordinator *c, ResrMessage *message, int rank)
 /* A rank that was given up shows that it gets on: it is used again, without what it still has. */
 static int revive(ResrCoordinator *c, int rank)
 {
-    ResrMessage *message;
     c->gone[rank] = false;
     resr_scheduler_revive(c->scheduler, rank);
     if (c->owners)
         resr_owners_revive(c->owners, rank);
     resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
-    while (rank == 0 && (message = resr_compute_recall(c->parts.compute)))
-        resr_message_free(message);
-    if (rank == 0)
-        return 0;
-    int ret = resr_message_create(&message, RESR_WIRE_RECALL);
-    return ret < 0 ? ret : resr_mail_send(c->mail, rank, message);
+    return recall(c, rank, &all_parts);
 }
 
 /* Late answers of ranks that were given up are taken where they are still of use. */
@@ -133,10 +153,11 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
     ResrRankInfo *info = &c->parts.ranks[rank];
     int64_t accepted;
     bool was_in_flight = resr_scheduler_done(c->scheduler, rank, part);
-    c->last_result_ns = resr_clock_ns();
     resr_scheduler_measure(c->scheduler, rank, part->count, message->header.seconds);
     accepted = c->owners ? resr_owners_note(c->owners, rank, &message->header, was_in_flight)
                          : accept_frames(c, message, rank);
+    if (accepted > 0)
+        c->last_result_ns = resr_clock_ns();
     info->frames += accepted;
     info->parts++;
     info->compute_seconds += message->header.seconds;
@@ -223,8 +244,7 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
         ret = take_alive(c, message, rank);
         break;
     case RESR_WIRE_RETURN:
-        if (resr_scheduler_done(c->scheduler, rank, &message->header.part) && !c->stopping)
-            resr_scheduler_requeue(c->scheduler, &message->header.part);
+        take_return(c, rank, &message->header.part);
         break;
     case RESR_WIRE_BYE:
         c->said_bye[rank] = true;
@@ -322,25 +342,6 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
     return ret;
 }
 
-/* Does a kill now cost so much computing that batch files are worth it? */
-static void weigh_checkpoint(ResrCoordinator *c)
-{
-    const ResrPlan *plan = c->parts.plan;
-    int64_t frames = 0;
-    double seconds = 0;
-    for (int i = 0; i < plan->ranks; i++) {
-        frames += c->parts.ranks[i].frames;
-        seconds += c->parts.ranks[i].compute_seconds;
-    }
-    if (!c->parts.checkpoint || c->owners || frames == 0 || plan->units.segment_frames == 0 ||
-        resr_checkpoint_writes_batches(c->parts.checkpoint))
-        return;
-    double redo =
-        seconds / (double)frames * (double)plan->pool_frames / resr_scheduler_live(c->scheduler);
-    if (redo > RESR_REDO_SECONDS)
-        resr_checkpoint_write_batches(c->parts.checkpoint);
-}
-
 /* What is due from time to time. */
 static int keep_house(ResrCoordinator *c)
 {
@@ -351,7 +352,9 @@ static int keep_house(ResrCoordinator *c)
     if (ret < 0 || (double)(now_ns - c->told_ns) * 1e-9 < beat)
         return ret;
     c->told_ns = now_ns;
-    weigh_checkpoint(c);
+    if (c->parts.checkpoint && !c->owners)
+        resr_checkpoint_weigh(c->parts.checkpoint, c->parts.plan, c->parts.ranks,
+                              resr_scheduler_live(c->scheduler));
     ret = tell_all(c, RESR_WIRE_ALIVE);
     return ret < 0 ? ret : check_ranks(c, now_ns);
 }
@@ -359,17 +362,13 @@ static int keep_house(ResrCoordinator *c)
 /* A signal asked to stop: nothing more is handed out, what was not begun comes back. */
 static int begin_stop(ResrCoordinator *c, int number)
 {
-    ResrMessage *message;
     c->stopping = true;
     resr_pipeline_stop_decoding(c->parts.pipeline);
-    while (c->parts.compute && (message = resr_compute_recall(c->parts.compute))) {
-        resr_scheduler_done(c->scheduler, 0, &message->header.part);
-        resr_message_free(message);
-    }
+    int ret = recall(c, 0, &all_parts);
     if (c->parts.checkpoint)
-        resr_log_info("stopping after signal %d: parts that are being computed are waited for",
+        resr_log_info("stopping after signal %d: frames that are being computed are waited for",
                       number);
-    return tell_all(c, RESR_WIRE_RECALL);
+    return ret < 0 ? ret : tell_all(c, RESR_WIRE_RECALL);
 }
 
 static int stopped(const ResrCoordinator *c, int number)

@@ -16,29 +16,46 @@
 /* What a slow rank's part may take, in batches of the fastest. */
 #define LONGEST_PART 1.5
 
+/* A rank gets no frame that takes it longer than the others need for so much of the pool, which
+ * would then wait for it. */
+#define MOST_OF_POOL 0.75
+
+/* So many parts that are done but wait for an older one hold ranks up that have nothing to do. */
+#define WAITING_PARTS 2
+
+/* A part that takes so many times longer, or shorter, than its rank's others: the rank has changed.
+ */
+#define CHANGED 2
+
+typedef struct Flight {
+    ResrPart part;
+    enum { FLYING, RECALLED, TRIMMED } state; /* recalled: no answer yet; trimmed: all is begun */
+    bool doubled;                             /* handed out a second time */
+} Flight;
+
 typedef struct RankState {
     int rank;
     bool lost;
     double frames, seconds; /* computed so far, and the time that took: its speed */
     double since;           /* it works on the first of its parts since then */
     int in_flight;
-    ResrPart parts[RESR_PARTS_IN_FLIGHT]; /* the first in_flight of them */
+    Flight flights[RESR_PARTS_IN_FLIGHT]; /* the first in_flight of them */
     int64_t batch;                        /* static: the batch it is at, and the next frame of it */
     int64_t frame;
 } RankState;
 
 struct ResrScheduler {
     ResrUnits units;
-    int64_t part_frames;
+    int64_t part_frames, pool_frames;
     bool fixed;            /* --schedule static */
+    bool doubles;          /* a second result of a frame does no harm */
     int64_t expected;      /* frames of the video, 0: unknown */
     double now;            /* seconds */
     int64_t decoded, next; /* pull: first frame not handed out */
     bool at_end;
     ResrFrameNeeded needed;
     void *user;
-    int again_count; /* parts to be sent again; at most all frames there are */
-    ResrPart *again;
+    ResrAgain again;
     int n, turn;
     RankState ranks[];
 };
@@ -60,6 +77,8 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     ResrScheduler *scheduler = *out;
     scheduler->units = plan->units;
     scheduler->part_frames = plan->part_frames;
+    scheduler->pool_frames = plan->pool_frames;
+    scheduler->doubles = !plan->encode_ranks; /* it would come to a segment that is finished */
     scheduler->expected = plan->frames_estimate;
     scheduler->fixed = schedule == RESR_SCHEDULE_STATIC;
     scheduler->needed = needed;
@@ -68,16 +87,14 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     for (int i = 0; i < n; i++)
         scheduler->ranks[i] =
             (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
-    return resr_alloc(&scheduler->again,
-                      (size_t)n * RESR_PARTS_IN_FLIGHT + (size_t)plan->pool_frames + 1,
-                      sizeof *scheduler->again);
+    return resr_again_create(&scheduler->again, plan->pool_frames);
 }
 
 void resr_scheduler_free(ResrScheduler *scheduler)
 {
     if (!scheduler)
         return;
-    free(scheduler->again);
+    resr_again_free(&scheduler->again);
     free(scheduler);
 }
 
@@ -117,7 +134,7 @@ static bool give(const ResrScheduler *scheduler, RankState *state, const ResrPar
 {
     if (state->in_flight == 0)
         state->since = scheduler->now;
-    state->parts[state->in_flight++] = *part;
+    state->flights[state->in_flight++] = (Flight){.part = *part};
     *rank = state->rank;
     return true;
 }
@@ -133,9 +150,20 @@ static double common_pace(const ResrScheduler *scheduler)
     return seconds > 0 ? seconds / frames : 1;
 }
 
-static double pace_of(const RankState *state, double common)
+static double shown_pace(const RankState *state, double common)
 {
     return state->seconds > 0 ? state->seconds / state->frames : common;
+}
+
+/* Seconds a frame. A rank that is late with its part is believed to need as much more for it as it
+ * is late. */
+static double pace_of(const ResrScheduler *scheduler, const RankState *state, double common)
+{
+    double pace = shown_pace(state, common);
+    if (state->in_flight == 0)
+        return pace;
+    double frames = state->flights[0].part.count;
+    return pace + 2 * fmax(scheduler->now - state->since - frames * pace, 0) / frames;
 }
 
 /* Seconds a frame of the fastest rank that has shown its speed; infinite if none has. */
@@ -144,19 +172,18 @@ static double fastest_pace(const ResrScheduler *scheduler)
     double fastest = INFINITY;
     for (int i = 0; i < scheduler->n; i++)
         if (!scheduler->ranks[i].lost && scheduler->ranks[i].seconds > 0)
-            fastest = fmin(fastest, pace_of(&scheduler->ranks[i], 0));
+            fastest = fmin(fastest, shown_pace(&scheduler->ranks[i], 0));
     return fastest;
 }
 
-/* When a rank will have done what it has, in seconds from now. One that is late is believed to need
- * as much more as it is late. */
-static double busy_for(const ResrScheduler *scheduler, const RankState *state, double pace)
+/* When a rank will have done its first `parts` parts, in seconds from now. */
+static double busy_for(const ResrScheduler *scheduler, const RankState *state, int parts,
+                       double pace)
 {
     int64_t frames = 0;
-    for (int i = 0; i < state->in_flight; i++)
-        frames += state->parts[i].count;
-    double left = state->since + (double)frames * pace - scheduler->now;
-    return state->in_flight > 0 ? fabs(left) : 0;
+    for (int i = 0; i < parts; i++)
+        frames += state->flights[i].part.count;
+    return parts > 0 ? fmax(state->since + (double)frames * pace - scheduler->now, 0) : 0;
 }
 
 /* Frames that no rank has yet: those that are there, or as many as the container promises. Without
@@ -169,7 +196,7 @@ static double frames_left(const ResrScheduler *scheduler)
         left = scheduler->expected - scheduler->next;
     else if (!scheduler->at_end && left < plenty)
         left = plenty;
-    return (double)left;
+    return (double)(left + scheduler->again.count);
 }
 
 /* When all ranks would end, in seconds from now, if frames could be shared out exactly: the time
@@ -182,7 +209,8 @@ static double common_end(const ResrScheduler *scheduler, double common)
         before = end;
         for (int i = 0; i < scheduler->n; i++) {
             const RankState *state = &scheduler->ranks[i];
-            double pace = pace_of(state, common), busy = busy_for(scheduler, state, pace);
+            double pace = pace_of(scheduler, state, common);
+            double busy = busy_for(scheduler, state, state->in_flight, pace);
             if (state->lost || busy >= before)
                 continue;
             frames += busy / pace;
@@ -204,10 +232,22 @@ static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *st
         return frames;
     if (state->seconds <= 0)
         return 1;
-    double most = LONGEST_PART * (double)frames * fastest_pace(scheduler) / pace_of(state, 0);
+    double most = LONGEST_PART * (double)frames * fastest_pace(scheduler) / shown_pace(state, 0);
     while (frames > 1 && (2 * (double)frames > share || (double)frames > most))
         frames /= 2;
     return frames;
+}
+
+/* The longest that a frame may take its rank: see MOST_OF_POOL. The fastest is never excluded. */
+static double longest_frame(const ResrScheduler *scheduler, double common)
+{
+    double speed = 0;
+    for (int i = 0; i < scheduler->n; i++)
+        if (!scheduler->ranks[i].lost)
+            speed += 1 / shown_pace(&scheduler->ranks[i], common);
+    return fmax(MOST_OF_POOL * (double)(scheduler->pool_frames - scheduler->units.segment_frames) /
+                    speed,
+                CHANGED * fastest_pace(scheduler));
 }
 
 /* Who could end a frame more first. A rank that has no room, or that would end after all the others
@@ -216,27 +256,30 @@ static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *st
 static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
 {
     double common = common_pace(scheduler), end = common_end(scheduler, common);
+    double fastest = fastest_pace(scheduler), longest = longest_frame(scheduler, common);
     RankState *first = NULL, *free = NULL;
     double first_at = INFINITY, free_at = INFINITY;
-    double slow = fastest_pace(scheduler) * (double)scheduler->part_frames / 2;
+    double slow = fastest * (double)scheduler->part_frames / 2;
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[i];
-        double pace = pace_of(state, common), at = busy_for(scheduler, state, pace) + pace;
+        double pace = pace_of(scheduler, state, common);
+        double at = busy_for(scheduler, state, state->in_flight, pace) + pace;
         if (!state->lost && at < first_at) {
             first = state;
             first_at = at;
         }
-        if (has_room(state) && at < free_at && (state->in_flight == 0 || pace <= slow)) {
+        if (has_room(state) && at < free_at && (state->in_flight == 0 || pace <= slow) &&
+            (state->seconds <= 0 || pace <= longest)) {
             free = state;
             free_at = at;
         }
     }
     if (!free)
         return NULL;
-    double pace = pace_of(free, common), share = (end - (free_at - pace)) / pace;
-    if (free != first && share < WORTH_FRAMES)
+    double pace = pace_of(scheduler, free, common);
+    if (free != first && free_at - end > (1 - WORTH_FRAMES) * fmin(pace, fastest))
         return NULL;
-    *frames = part_of_share(scheduler, free, share);
+    *frames = part_of_share(scheduler, free, (end - (free_at - pace)) / pace);
     return free;
 }
 
@@ -298,41 +341,174 @@ static bool next_static(ResrScheduler *scheduler, ResrPart *part, int *rank)
     return false;
 }
 
-bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank)
+static bool next_again(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
-    RankState *best = idlest(scheduler);
     int64_t frames = scheduler->part_frames;
-    if (best && scheduler->again_count > 0) {
-        *part = scheduler->again[0];
-        memmove(scheduler->again, scheduler->again + 1,
-                (size_t)--scheduler->again_count * sizeof *scheduler->again);
-        return give(scheduler, best, part, rank);
-    }
-    if (scheduler->fixed)
-        return next_static(scheduler, part, rank);
-    scheduler->next = skip_made(scheduler, scheduler->next, scheduler->decoded);
-    if (!best || scheduler->next >= scheduler->decoded)
+    if (!resr_again_find(&scheduler->again, part, scheduler->needed, scheduler->user))
         return false;
-    best = choose_rank(scheduler, &frames);
-    if (!best || !cut_part(scheduler, part, scheduler->next, frames))
+    RankState *taker = scheduler->fixed ? idlest(scheduler) : choose_rank(scheduler, &frames);
+    if (!taker)
+        return false;
+    int64_t end = resr_units_batch_end(&scheduler->units, part->first);
+    if (end > part->first + frames)
+        end = part->first + frames;
+    part->batch = resr_units_batch_of(&scheduler->units, part->first);
+    resr_again_take(&scheduler->again, part, end, scheduler->needed, scheduler->user);
+    return give(scheduler, taker, part, rank);
+}
+
+static bool next_new(ResrScheduler *scheduler, ResrPart *part, int *rank)
+{
+    int64_t frames;
+    scheduler->next = skip_made(scheduler, scheduler->next, scheduler->decoded);
+    if (!idlest(scheduler) || scheduler->next >= scheduler->decoded)
+        return false;
+    RankState *taker = choose_rank(scheduler, &frames);
+    if (!taker || !cut_part(scheduler, part, scheduler->next, frames))
         return false;
     scheduler->next += part->count;
-    return give(scheduler, best, part, rank);
+    return give(scheduler, taker, part, rank);
+}
+
+/* What all wait for, while at least one rank has nothing to do. */
+typedef struct Holdup {
+    RankState *owner;
+    Flight *flight;
+    double seconds;   /* until it is there */
+    double idle_pace; /* of the fastest that has nothing to do */
+    double expected;  /* seconds until it should be there */
+} Holdup;
+
+/* At the end of the video that is the part that will be there last, before it the one with the
+ * oldest frame, if others are done and wait for it, or if it would take too long. */
+static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
+{
+    double common = common_pace(scheduler), frames = 0, speed = 0, flying = 0, idle = 0;
+    int64_t oldest = INT64_MAX;
+    bool at_end = scheduler->at_end && scheduler->next >= scheduler->decoded;
+    *out = (Holdup){.idle_pace = fastest_pace(scheduler)};
+    if (scheduler->fixed || scheduler->again.count > 0)
+        return false;
+    for (int i = 0; i < scheduler->n; i++) {
+        RankState *state = &scheduler->ranks[i];
+        double pace = pace_of(scheduler, state, common);
+        if (state->lost)
+            continue;
+        frames += busy_for(scheduler, state, state->in_flight, pace) / pace;
+        speed += 1 / pace;
+        if (state->in_flight == 0)
+            out->idle_pace = idle++ > 0 ? fmin(out->idle_pace, pace) : pace;
+        for (int k = 0; k < state->in_flight; k++) {
+            Flight *flight = &state->flights[k];
+            double seconds = busy_for(scheduler, state, k + 1, pace);
+            flying += flight->part.count;
+            if (oldest > flight->part.first)
+                oldest = flight->part.first;
+            if (flight->doubled || flight->state == RECALLED ||
+                (out->flight &&
+                 (at_end ? seconds <= out->seconds : flight->part.first > out->flight->part.first)))
+                continue;
+            *out = (Holdup){state, flight, seconds, out->idle_pace, pace};
+        }
+    }
+    if (!out->flight)
+        return false;
+    if (at_end)
+        out->expected = frames / speed;
+    else
+        out->expected =
+            fmax(out->expected, ceil(out->flight->part.count / fmax(idle, 1)) * out->idle_pace);
+    bool waiting = (double)(scheduler->decoded - oldest) - flying >=
+                   (double)(WAITING_PARTS * scheduler->part_frames);
+    return idle > 0 ? at_end || waiting
+                    : !at_end && out->seconds > longest_frame(scheduler, common);
+}
+
+/* Would ranks that have nothing to do have the whole part done before its owner? */
+static bool is_overtaken(const Holdup *holdup)
+{
+    return holdup->seconds > (holdup->flight->part.count + 1) * holdup->idle_pace;
+}
+
+static bool has_begun_all(const Holdup *holdup)
+{
+    return holdup->flight->state == TRIMMED ||
+           (holdup->flight->part.count == 1 && holdup->flight == holdup->owner->flights);
+}
+
+/* All of a part is begun: it is done a second time, and what comes first counts. */
+static bool double_holdup(ResrScheduler *scheduler)
+{
+    Holdup holdup;
+    if (!scheduler->doubles || !find_holdup(scheduler, &holdup) || !has_begun_all(&holdup) ||
+        !is_overtaken(&holdup))
+        return false;
+    holdup.flight->doubled = true;
+    resr_scheduler_requeue(scheduler, &holdup.flight->part);
+    return true;
+}
+
+bool resr_scheduler_recall(ResrScheduler *scheduler, ResrPart *part, int *rank)
+{
+    Holdup holdup;
+    if (!find_holdup(scheduler, &holdup) || has_begun_all(&holdup) ||
+        (holdup.seconds - holdup.expected <= holdup.idle_pace && !is_overtaken(&holdup)))
+        return false;
+    holdup.flight->state = RECALLED;
+    *part = holdup.flight->part;
+    *rank = holdup.owner->rank;
+    return true;
+}
+
+bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank)
+{
+    if (next_again(scheduler, part, rank))
+        return true;
+    if (scheduler->fixed)
+        return next_static(scheduler, part, rank);
+    return next_new(scheduler, part, rank) ||
+           (double_holdup(scheduler) && next_again(scheduler, part, rank));
+}
+
+/* It is no longer in flight. */
+static void land(const ResrScheduler *scheduler, RankState *state, int i)
+{
+    memmove(&state->flights[i], &state->flights[i + 1],
+            (size_t)(--state->in_flight - i) * sizeof state->flights[0]);
+    if (i == 0)
+        state->since = scheduler->now;
 }
 
 bool resr_scheduler_done(ResrScheduler *scheduler, int rank, const ResrPart *part)
 {
     RankState *state = find_rank(scheduler, rank);
     for (int i = 0; state && i < state->in_flight; i++) {
-        if (state->parts[i].first != part->first || state->parts[i].attempt != part->attempt)
+        const ResrPart *flying = &state->flights[i].part;
+        if (flying->first != part->first || flying->attempt != part->attempt)
             continue;
-        memmove(&state->parts[i], &state->parts[i + 1],
-                (size_t)(--state->in_flight - i) * sizeof state->parts[0]);
-        if (i == 0)
-            state->since = scheduler->now;
+        land(scheduler, state, i);
         return true;
     }
     return false;
+}
+
+void resr_scheduler_return(ResrScheduler *scheduler, int rank, const ResrPart *rest)
+{
+    RankState *state = find_rank(scheduler, rank);
+    for (int i = 0; state && i < state->in_flight; i++) {
+        Flight *flight = &state->flights[i];
+        ResrPart *part = &flight->part;
+        if (part->attempt != rest->attempt || part->first > rest->first ||
+            part->first + part->count != rest->first + rest->count)
+            continue;
+        part->count -= rest->count;
+        flight->state = TRIMMED;
+        if (!flight->doubled)
+            resr_scheduler_requeue(scheduler, rest);
+        if (part->count == 0)
+            land(scheduler, state, i);
+        return;
+    }
 }
 
 void resr_scheduler_measure(ResrScheduler *scheduler, int rank, int frames, double seconds)
@@ -340,15 +516,15 @@ void resr_scheduler_measure(ResrScheduler *scheduler, int rank, int frames, doub
     RankState *state = find_rank(scheduler, rank);
     if (!state)
         return;
-    state->frames = state->frames * FORGET + frames;
-    state->seconds = state->seconds * FORGET + seconds;
+    double change = seconds / frames / shown_pace(state, seconds / frames);
+    double keep = change > CHANGED || change < 1.0 / CHANGED ? 0 : FORGET;
+    state->frames = state->frames * keep + frames;
+    state->seconds = state->seconds * keep + seconds;
 }
 
 void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part)
 {
-    ResrPart *again = &scheduler->again[scheduler->again_count++];
-    *again = *part;
-    again->attempt++;
+    resr_again_add(&scheduler->again, part);
 }
 
 void resr_scheduler_lose(ResrScheduler *scheduler, int rank)
@@ -358,7 +534,8 @@ void resr_scheduler_lose(ResrScheduler *scheduler, int rank)
         return;
     state->lost = true;
     for (int i = 0; i < state->in_flight; i++)
-        resr_scheduler_requeue(scheduler, &state->parts[i]);
+        if (!state->flights[i].doubled)
+            resr_scheduler_requeue(scheduler, &state->flights[i].part);
     state->in_flight = 0;
 }
 

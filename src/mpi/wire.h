@@ -15,7 +15,7 @@
  */
 
 #define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
-#define RESR_WIRE_VERSION 4
+#define RESR_WIRE_VERSION 5
 
 typedef enum ResrWireKind {
     RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
@@ -25,8 +25,10 @@ typedef enum ResrWireKind {
     RESR_WIRE_END,      /* rank 0 -> owner: the number of frames is known */
     RESR_WIRE_FAILURE,  /* worker -> rank 0: the part, or with none the encoder, failed */
     RESR_WIRE_ALIVE,    /* both ways, now and then: the sender runs; progress */
-    RESR_WIRE_RECALL,   /* rank 0 -> worker: give back what was not begun */
-    RESR_WIRE_RETURN,   /* worker -> rank 0: the part was not begun and will not be */
+    RESR_WIRE_RECALL,   /* rank 0 -> worker: give back what is not begun of the part (attempt 0: of
+                           all) */
+    RESR_WIRE_RETURN,   /* worker -> rank 0: these frames, the end of a part, will not be computed;
+                           the rest of it comes as a shorter RESULT, if there is any */
     RESR_WIRE_TRACE,    /* worker -> rank 0, at the end: events */
     RESR_WIRE_STOP,     /* rank 0 -> worker: nothing more will come */
     RESR_WIRE_BYE,      /* worker -> rank 0: the last message */

@@ -37,13 +37,20 @@ static int send_alive(Worker *worker)
     return resr_mail_send(worker->mail, 0, message);
 }
 
-static int give_back(Worker *worker)
+/* Says which frames of `part`, or of all parts if its attempt is 0, will not be computed. */
+static int give_back(Worker *worker, const ResrPart *part)
 {
     ResrMessage *message;
+    ResrPart rest;
     int ret = 0;
-    while (ret == 0 && worker->compute && (message = resr_compute_recall(worker->compute))) {
-        message->header.kind = RESR_WIRE_RETURN;
+    while (ret == 0 && worker->compute && resr_compute_recall(worker->compute, part, &rest)) {
+        ret = resr_message_create(&message, RESR_WIRE_RETURN);
+        if (ret < 0)
+            return ret;
+        message->header.part = rest;
         ret = resr_mail_send(worker->mail, 0, message);
+        if (part->attempt > 0)
+            break;
     }
     return ret;
 }
@@ -70,7 +77,8 @@ static int handle(Worker *worker, ResrMessage *message, int rank)
     }
     if (message->header.kind == RESR_WIRE_END && worker->gather)
         resr_gather_end(worker->gather, message->header.progress);
-    int ret = message->header.kind == RESR_WIRE_RECALL ? give_back(worker) : 0;
+    int ret =
+        message->header.kind == RESR_WIRE_RECALL ? give_back(worker, &message->header.part) : 0;
     resr_message_free(message);
     return ret;
 }

@@ -26,7 +26,12 @@ makespan() {
 makespan 13 3.2/8,time=4 12.6
 makespan 13 3.2/8,time=4,slow=5:4 13.5
 makespan 7 8.72/8,time=4 57
-makespan 13 3.2/8,time=4,jitter=20% 13
+makespan 13 3.2/8,time=4,jitter=20%,seed=3 13
+# A rank whose frame takes longer than the others need for the rest, or for the whole video; one that fails beside a
+# slow one. Ideal: 10.85, 10.89 and 11.2 s.
+makespan 13 3.2/8,time=4,slow=5:16 13.5
+makespan 13 3.2/8,time=4,slow=5:64 14
+makespan 13 3.2/8,time=4,slow=5:4,fail=3:12 14
 makespan 13 3.2/8,time=4 16 --schedule static
 [ "$(jq '.seconds.makespan * 4 >= 12.7' report.json)" = true ] || fail "static: four rounds of 3.2 s took $(jq .seconds.makespan report.json)"
 
@@ -44,8 +49,32 @@ upscale 1 $job --backend simulate:1000TF || fail "TFLOP/s"
 cmp -s out.hash whole.hash || fail "TFLOP/s: other frames"
 echo "ok failing devices"
 
+# The seed decides about the jitter.
+computed() {
+    # shellcheck disable=SC2086
+    upscale 1 $job --frames 8 --backend "simulate:0.2/1,jitter=100%,seed=$1" || fail "seed $1"
+    jq '.seconds.makespan * 10 | round' report.json
+}
+first=$(computed 1)
+again=$(computed 1)
+other=$(computed 4)
+[ $((first - again)) -le 1 ] && [ $((again - first)) -le 1 ] || fail "seed 1: $first and $again tenths of a second"
+[ $((first - other)) -gt 2 ] || [ $((other - first)) -gt 2 ] || fail "seeds 1 and 4: $first and $other tenths of a second"
+echo "ok seeds: $first, $again and $other tenths of a second"
+
+# A frame of 1000 s ends with the job.
+# shellcheck disable=SC2086
+"$RESR" $job --checkpoint off --backend simulate:1000/1 2>run.log &
+pid=$!
+sleep 2
+kill -TERM $pid
+start=$(date +%s)
+wait $pid && fail "it did not stop"
+[ $(($(date +%s) - start)) -le 3 ] || fail "it stopped $(($(date +%s) - start)) s after the signal"
+echo "ok a long wait is stopped"
+
 for spec in "" : :3.2 :3.2/ :3.2/0 :0/8 :-1/8 :x :3.2/8,slow=1 :3.2/8,slow=1:0 :3.2/8,jitter=200% :3.2/8,time=0 \
-    ":3.2/8," :3.2/8,nap=1 :1e99TF; do
+    ":3.2/8," :3.2/8,seed= :3.2/8,seed=-1 :3.2/8,nap=1 :1e99TF; do
     code=0
     # shellcheck disable=SC2086
     "$RESR" $job --backend "simulate$spec" 2>run.log || code=$?

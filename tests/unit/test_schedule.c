@@ -19,7 +19,10 @@ enum { FRAMES = 300, MANY_FRAMES = 3000, RANKS = 12 };
 
 static ResrPlan make_plan(int64_t segment, int64_t batch)
 {
-    return (ResrPlan){.units = {segment, batch}, .part_frames = batch, .ranks = RANKS};
+    return (ResrPlan){.units = {segment, batch},
+                      .part_frames = batch,
+                      .pool_frames = MANY_FRAMES,
+                      .ranks = RANKS};
 }
 
 static void test_units(void **state)

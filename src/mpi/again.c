@@ -1,0 +1,76 @@
+#include "mpi/again.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+typedef struct ResrAgainFrame {
+    int64_t index; /* -1: none */
+    int16_t attempt, failures;
+} ResrAgainFrame;
+
+int resr_again_create(ResrAgain *again, int64_t size)
+{
+    *again = (ResrAgain){.size = size};
+    int ret = resr_alloc(&again->frames, (size_t)size, sizeof *again->frames);
+    for (int64_t i = 0; ret == 0 && i < size; i++)
+        again->frames[i].index = -1;
+    return ret;
+}
+
+void resr_again_free(ResrAgain *again)
+{
+    free(again->frames);
+}
+
+static ResrAgainFrame *slot_of(const ResrAgain *again, int64_t index)
+{
+    return &again->frames[index % again->size];
+}
+
+static void drop(ResrAgain *again, int64_t index)
+{
+    slot_of(again, index)->index = -1;
+    again->count--;
+}
+
+void resr_again_add(ResrAgain *again, const ResrPart *part)
+{
+    if (again->count == 0 || again->low > part->first)
+        again->low = part->first;
+    for (int64_t i = part->first; i < part->first + part->count; i++) {
+        ResrAgainFrame *frame = slot_of(again, i);
+        again->count += frame->index < 0; /* another one's index: it came after all */
+        *frame = (ResrAgainFrame){i, (int16_t)(part->attempt + 1), part->failures};
+    }
+}
+
+bool resr_again_find(ResrAgain *again, ResrPart *part, ResrFrameNeeded needed, void *user)
+{
+    for (; again->count > 0; again->low++) {
+        if (slot_of(again, again->low)->index != again->low)
+            continue;
+        part->first = again->low;
+        if (needed(user, again->low))
+            return true;
+        drop(again, again->low);
+    }
+    return false;
+}
+
+void resr_again_take(ResrAgain *again, ResrPart *part, int64_t end, ResrFrameNeeded needed,
+                     void *user)
+{
+    part->count = part->attempt = part->failures = 0;
+    for (int64_t i = part->first; i < end; i++) {
+        const ResrAgainFrame *frame = slot_of(again, i);
+        if (frame->index != i || !needed(user, i))
+            break;
+        part->count++;
+        if (part->attempt < frame->attempt)
+            part->attempt = frame->attempt;
+        if (part->failures < frame->failures)
+            part->failures = frame->failures;
+        drop(again, i);
+    }
+}
