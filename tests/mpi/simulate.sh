@@ -55,11 +55,11 @@ computed() {
     upscale 1 $job --frames 8 --backend "simulate:0.2/1,jitter=100%,seed=$1" || fail "seed $1"
     jq '.seconds.makespan * 10 | round' report.json
 }
-first=$(computed 1)
-again=$(computed 1)
-other=$(computed 4)
-[ $((first - again)) -le 1 ] && [ $((again - first)) -le 1 ] || fail "seed 1: $first and $again tenths of a second"
-[ $((first - other)) -gt 2 ] || [ $((other - first)) -gt 2 ] || fail "seeds 1 and 4: $first and $other tenths of a second"
+first=$(computed 7)
+again=$(computed 7)
+other=$(computed 23)
+[ $((first - again)) -le 3 ] && [ $((again - first)) -le 3 ] || fail "seed 7: $first and $again tenths of a second"
+[ $((other - first)) -gt 6 ] || fail "seeds 7 and 23: $first and $other tenths of a second"
 echo "ok seeds: $first, $again and $other tenths of a second"
 
 # A frame of 1000 s ends with the job.
