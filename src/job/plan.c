@@ -201,7 +201,9 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
         return;
     }
     int64_t bytes = resr_plan_batch_file_bytes(plan, options->keep_frames);
-    if (bytes == 0)
+    if (plan->encode_ranks)
+        printf("%-18s finished segments: the encoded file twice at the end\n", "checkpoint");
+    else if (bytes == 0)
         printf("%-18s batch files of all frames, whose number is unknown\n", "checkpoint");
     else
         print_bytes("checkpoint", (double)bytes,
@@ -212,6 +214,10 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
         printf("%-18s all frames: one segment holds the whole video\n", "redone after kill");
     else
         printf("%-18s %" PRId64 " frames at most\n", "redone after kill", plan->pool_frames);
+    printf("%-18s %s, %d segment%s at once%s\n", "encoded by",
+           plan->encode_ranks ? "the ranks" : "rank 0", plan->encode.encoders,
+           plan->encode.encoders == 1 ? "" : "s",
+           options->encode_mode == RESR_ENCODE_AUTO ? ", or the ranks where they are faster" : "");
     printf("%-18s %g s without a sign of life, or %d times the longest frame without a next one\n",
            "hung rank", plan->deadline_seconds, RESR_DEADLINE_FRAMES);
 }
