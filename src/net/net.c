@@ -32,7 +32,9 @@ int resr_net_reserve(ResrNet *net)
     if (net->max_tiles > 0)
         return 0;
     int reserved = 1;
-    int ret = net->ops->reserve ? net->ops->reserve(net->run, tiles, &reserved) : 0;
+    int ret = 0;
+    if (net->ops->reserve)
+        ret = net->ops->reserve(net->run, tiles, 2 * net->plan.pad_px, &reserved);
     if (ret == 0)
         ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
     if (ret == 0)

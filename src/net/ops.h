@@ -76,9 +76,10 @@ typedef struct ResrOps {
 
     /* Backends that take several tiles through each stage; NULL for others. reserve() follows
      * run_create(): memory for walks of up to `wanted` tiles; *tiles: of how many there is, at
-     * least one. set_tiles() comes before a walk's head: it and tail then get arrays of that many
-     * tiles, which have the same size, the same part kept and the same crop. */
-    int (*reserve)(void *run, int wanted, int *tiles);
+     * least one (`context_px` of a tile's side are context: where not even one fits, the message
+     * names the tile that would). set_tiles() comes before a walk's head: it and tail then get
+     * arrays of that many tiles, which have the same size, the same part kept and the same crop. */
+    int (*reserve)(void *run, int wanted, int context_px, int *tiles);
     void (*set_tiles)(void *run, int tiles);
 
     /* Backends that convert colours themselves, so that frames come and go in their own format;
