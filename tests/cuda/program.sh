@@ -104,6 +104,12 @@ EMU_DEVICES=0 refused 69 "shows no device" --backend cuda -m tiny.safetensors
 EMU_DEVICES=0 refused 69 "shows no device" --precision fp16 -m tiny.safetensors
 EMU_DEVICES=0 upscale 1 -i in.mp4 -o out.mp4 --overwrite -m compact.safetensors || fail "without a device: no CPU"
 EMU_DEVICES=2 upscale 3 -i in.mp4 -o out.mp4 --overwrite --backend cuda -m compact.safetensors --batch 1 \
-    --framehash shared.hash
+    --framehash shared.hash --report report.json
 grep -q "3 ranks of this node share 2 GPUs" run.log || fail "no warning about shared devices"
+uuids=$(jq -r '.ranks[].device' report.json | sed 's/.*(\(GPU-[-0-9a-f]*\)).*/\1/')
+[ "$(echo "$uuids" | grep -c '^GPU-')" = 3 ] && [ "$(echo "$uuids" | sort -u | wc -l)" = 2 ] ||
+    fail "not two GPUs for three ranks in the report: $uuids"
+for uuid in $uuids; do
+    grep -q "rank [012] on .*$uuid" run.log || fail "the log does not name $uuid: $(cat run.log)"
+done
 echo "ok devices"
