@@ -104,9 +104,9 @@ static void add_table(const ConvRung *rung, bool best, int capability)
                                 .reserve = resr_cuda_reserve,
                                 .set_tiles = resr_cuda_set_tiles,
                                 .frames_begin = resr_cuda_frames_begin,
-                                .frame_submit = resr_cuda_frame_submit,
-                                .frame_finish = resr_cuda_frame_finish,
-                                .frame_collect = resr_cuda_frame_collect};
+                                .frames_submit = resr_cuda_frames_submit,
+                                .frames_finish = resr_cuda_frames_finish,
+                                .frames_collect = resr_cuda_frames_collect};
 }
 
 static int select_device(int device)

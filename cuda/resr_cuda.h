@@ -11,7 +11,7 @@
 #include "net/ops.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 3
+#define RESR_CUDA_ABI 4
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {

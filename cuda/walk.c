@@ -57,8 +57,7 @@ void resr_cuda_run_free(void *pointer)
     free(run);
 }
 
-/* Tiles for which a layer of the body has two blocks for each place on the device, twice. */
-static int filling_tiles(const Run *run)
+int resr_cuda_filling_tiles(const Run *run)
 {
     int sms = 1, factor = run->net->spec.unshuffle;
     cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, run->net->device);
@@ -114,7 +113,7 @@ int resr_cuda_reserve(void *pointer, int wanted, int context_px, int *tiles)
 {
     Run *run = pointer;
     size_t free_bytes, total_bytes;
-    int filling = filling_tiles(run);
+    int filling = resr_cuda_filling_tiles(run);
     wanted = wanted < filling ? wanted : filling;
     int ret = choose_device(run);
     if (ret == 0)
@@ -185,7 +184,7 @@ static void place_tiles(const Run *run, PixelsImage *image, size_t offset, int w
         image->tile[i].base = (size_t)i * 3 * image->plane;
 }
 
-/* The tiles as parts of a frame on the device. */
+/* The tiles as parts of frames on the device. */
 static void place_in_frame(const Run *run, PixelsImage *image)
 {
     const Frames *frames = &run->frames;
@@ -195,6 +194,7 @@ static void place_in_frame(const Run *run, PixelsImage *image)
     image->width = frames->in.width;
     image->height = frames->in.height;
     for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].base = (size_t)run->ins[i].frame * 3 * image->plane;
         image->tile[i].x = run->ins[i].frame_x_px;
         image->tile[i].y = run->ins[i].frame_y_px;
     }
@@ -221,6 +221,7 @@ static void place_out(const Run *run, PixelsImage *image)
     image->width = frames->out.width;
     image->height = frames->out.height;
     for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].base = (size_t)run->outs[i].frame * 3 * image->plane;
         image->tile[i].x = run->outs[i].frame_x_px;
         image->tile[i].y = run->outs[i].frame_y_px;
     }

@@ -22,11 +22,11 @@ RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
 RESR_MUST_CHECK int resr_cuda_submit(void *run);
 RESR_MUST_CHECK int resr_cuda_wait(void *run);
 
-/* Whole frames: frames.c. */
+/* Groups of whole frames: frames.c. */
 RESR_MUST_CHECK int resr_cuda_frames_begin(void *run, const ResrFrameSetup *setup);
-RESR_MUST_CHECK int resr_cuda_frame_submit(void *run, const ResrFrame *in);
-RESR_MUST_CHECK int resr_cuda_frame_finish(void *run);
-RESR_MUST_CHECK int resr_cuda_frame_collect(void *run, ResrFrame *out);
+RESR_MUST_CHECK int resr_cuda_frames_submit(void *run, ResrFrame *const *in, int count);
+RESR_MUST_CHECK int resr_cuda_frames_finish(void *run);
+RESR_MUST_CHECK int resr_cuda_frames_collect(void *run, ResrFrame *const *out);
 
 /* The program's resr_log_warn. */
 extern void (*resr_cuda_warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -32,26 +32,29 @@ WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int hei
 /* Device memory that walks of that shape take, the rungs' scratch included. */
 size_t resr_cuda_run_bytes(const NetWeights *net, int tiles, int width, int height, int banded);
 
-/* Frames under way: one computed, one going up or down. */
+/* Groups of frames under way: one computed, one going up or down. */
 enum { FRAME_SLOTS = 2 };
 
 typedef struct FrameSlot {
-    char *device_in, *device_out;          /* samples as the frame has them */
+    int count;                             /* frames of the group */
+    char *device_in, *device_out;          /* samples as the frames have them, frame after frame */
     char *host_in, *host_out;              /* pinned */
-    PixelFlags *device_flags, *host_flags; /* of all tiles of the frame */
+    PixelFlags *device_flags, *host_flags; /* of all tiles of the group */
     cudaEvent_t uploaded, computed, downloaded;
-    cudaGraphExec_t recorded; /* the frame's walk, from the second one on */
+    cudaGraphExec_t recorded[RESR_MAX_GROUP_FRAMES]; /* the walk of 1, 2.. frames */
 } FrameSlot;
 
 /* Whole frames (net/ops.h), with streams of their own for what goes up and down. */
 typedef struct Frames {
-    ColourFrame in, out; /* without data */
-    ColourRgb rgb_in, rgb_out;
+    ColourFrame in, out;       /* without data */
+    ColourRgb rgb_in, rgb_out; /* the first frame's; the others follow */
     size_t in_bytes, out_bytes;
-    int max_tiles; /* of a frame, that there are flags for */
-    int next_tile; /* of the frame that is submitted */
+    int max_frames; /* of a group */
+    int max_tiles;  /* of a frame, that there are flags for */
+    int next_tile;  /* of the group that is submitted */
     int recording;
-    unsigned submitted, collected;
+    unsigned seen;                 /* bit n: groups of n frames */
+    unsigned submitted, collected; /* groups */
     cudaStream_t up, down;
     FrameSlot slots[FRAME_SLOTS];
 } Frames;
@@ -77,6 +80,9 @@ typedef struct Run {
 RESR_MUST_CHECK int resr_cuda_alloc_walk(Run *run, int tiles, int banded);
 void resr_cuda_free_walk(Run *run);
 void resr_cuda_free_frames(Frames *frames);
+
+/* Tiles for which a layer of the body has two blocks for each place on the device, twice. */
+int resr_cuda_filling_tiles(const Run *run);
 
 /* Whether a tile's results can be a network's: RESR_ERR_DEVICE. */
 RESR_MUST_CHECK int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device);

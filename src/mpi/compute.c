@@ -31,17 +31,19 @@ struct ResrCompute {
     ResrQueue *work, *done;
 };
 
-/* Begins with a frame of a part, which is freed. */
-static int submit_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in)
+/* Begins with frames of a part, which are freed. */
+static int submit_frames(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in, int count)
 {
-    int ret = resr_frame_verify(*in, &compute->plan->input);
+    int ret = 0;
+    for (int i = 0; ret == 0 && i < count; i++)
+        ret = resr_frame_verify(in[i], &compute->plan->input);
     if (ret == 0)
-        ret = resr_upscaler_submit(upscaler, *in, &compute->stop);
-    if (ret < 0)
-        return ret;
-    resr_frame_free(*in);
-    *in = NULL;
-    return 0;
+        ret = resr_upscaler_submit(upscaler, in, count, &compute->stop);
+    for (int i = 0; ret == 0 && i < count; i++) {
+        resr_frame_free(in[i]);
+        in[i] = NULL;
+    }
+    return ret;
 }
 
 static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **out)
@@ -54,16 +56,18 @@ static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame
     return 0;
 }
 
-/* Upscales the frames of a part; on success `message` holds the results. A frame is collected when
- * the next one was submitted, so that a GPU always has work. */
+/* Upscales the frames of a part; on success `message` holds the results. Frames are collected when
+ * the next group was submitted, so that a GPU always has work. */
 static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
 {
-    int count = message->header.part.count, ret = 0;
-    for (int i = 0; ret == 0 && i <= count; i++) {
-        if (i < count)
-            ret = submit_frame(compute, upscaler, &message->frames[i]);
-        if (ret == 0 && i > 0)
-            ret = collect_frame(compute, upscaler, &message->frames[i - 1]);
+    int count = message->header.part.count, group = resr_upscaler_group(upscaler), ret = 0;
+    for (int first = 0, done = 0; ret == 0 && done < count; first += group) {
+        int rest = count - first;
+        if (rest > 0)
+            ret = submit_frames(compute, upscaler, &message->frames[first],
+                                rest < group ? rest : group);
+        for (; ret == 0 && done < first && done < count; done++)
+            ret = collect_frame(compute, upscaler, &message->frames[done]);
     }
     return ret;
 }
@@ -73,11 +77,9 @@ static void discard_frames(ResrUpscaler *upscaler)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
     snprintf(error, sizeof error, "%s", resr_error_text());
-    for (int i = 0; i < RESR_FRAMES_UNDER_WAY; i++) {
-        ResrFrame *frame;
-        if (resr_upscaler_collect(upscaler, &frame) == 0)
-            resr_frame_free(frame);
-    }
+    ResrFrame *frame;
+    while (resr_upscaler_collect(upscaler, &frame) < 0 || frame)
+        resr_frame_free(frame);
     resr_fail(0, "%s", error);
 }
 

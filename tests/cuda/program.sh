@@ -46,6 +46,9 @@ input=in.mp4
 small="-m compact.safetensors -t 16 --tile-pad 8"
 # shellcheck disable=SC2086 # words
 run compact 1 $small
+# shellcheck disable=SC2086
+run one_by_one 1 $small --batch 1
+same compact one_by_one
 refused 69 "in fp16, not in" --backend cuda --precision fp32 -m tiny.safetensors
 REALESRGAN_CUDA=$PWD/none.so refused 69 "there is no .*none.so" --backend cuda -m tiny.safetensors
 [ -n "${EMU_KERNELS:-}" ] || {
@@ -58,15 +61,15 @@ for streams in lazy random; do
     EMU_STREAMS=$streams run $streams 1 $small
     same compact $streams
 done
-# Before the tiles of a walk, all twelve at first, come the probe's two allocations, the weights and eight
-# for frames.
+# Before the tiles of a walk, at first all twelve of each of four frames, come the probe's two allocations,
+# the weights and eight for frames.
 # shellcheck disable=SC2086
 EMU_FAIL_MALLOC=12 run refused_once 1 $small
-grep -q "memory for 6 tiles at once, not for 12" run.log || fail "no word about fewer tiles: $(cat run.log)"
+grep -q "memory for 24 tiles at once, not for 48" run.log || fail "no word about fewer tiles: $(cat run.log)"
 same compact refused_once
 # shellcheck disable=SC2086
 EMU_MEM=4000000 run small_memory 1 $small
-grep -q "tiles at once, not for 12" run.log || fail "no word about fewer tiles: $(cat run.log)"
+grep -q "tiles at once, not for 48" run.log || fail "no word about fewer tiles: $(cat run.log)"
 same compact small_memory
 
 # Bands of rows behind the body: of 62 rows, 15 and a rest of two.
