@@ -41,6 +41,9 @@ LAUNCH_US = 1.5  # between two kernels of one graph
 SHARED_BYTES = 128  # a clock and SM
 GROUP_FRAMES = 4  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
 WAVES = 2  # a launch has tiles for: resr_cuda_filling_tiles()
+MPI_GBS = 6.0  # messages of 100 MB between two ranks of one machine: 5.2 to 7.9 measured here
+PCIE_GBS = 25.0  # reached of PCIe 4.0 x16 in one direction
+NIC_GBS = 11.0  # reached of 100 Gb/s
 
 Layer = namedtuple("Layer", "name cin cout scale f32_bytes count real_macs")
 Wall = namedtuple("Wall", "name us")
@@ -273,6 +276,21 @@ def print_groups():
               + f" | {ms[0] / ms[2]:.2f} |")
 
 
+def print_transport():
+    """How busy the ways are that frames could take: 12 GPUs, x2plus, 1080p to 4K of 8 bits."""
+    up, down = 1.5 * 1920 * 1080, 1.5 * 3840 * 2160
+    print("| 12 GPUs, 11 of them not rank 0's | frames/s, all | GB/s to and from rank 0 | MPI, one node: "
+          "rank 0's copies | MPI or NCCL, nodes: a network of 100 Gb/s | NCCL: PCIe of rank 0's GPU |")
+    print("|---|---|---|---|---|---|")
+    for gpu in GPUS:
+        rung = rungs_of(gpu)[-1]
+        rate = 12e6 / frame_us(rung, gpu, GROUP_FRAMES, 256, 36)[0]
+        others = rate * 11 / 12 / 1e9
+        print(f"| {gpu.name}, {rung} | {rate:.0f} | {others * (up + down):.2f} | "
+              f"{100 * others * (up + down) / MPI_GBS:.0f} % | {100 * others * down / NIC_GBS:.0f} % | "
+              f"{100 * (rate / 1e9) * down / PCIE_GBS:.0f} % |")
+
+
 def print_counts():
     """Per body pixel and dense block, without the waste of edges, from the kernels' own geometry."""
     block = [layer for layer in layers_of("x4plus") if layer.name in ("conv1", "conv2", "conv3", "conv4", "conv5")]
@@ -325,6 +343,8 @@ def print_tables():
     print_predictions()
     print()
     print_groups()
+    print()
+    print_transport()
 
 
 def check(readme):
