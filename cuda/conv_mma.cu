@@ -3,7 +3,9 @@
  * A block of 8 warps computes 32 x 16 pixels (16 x 16 where there are 64 outputs), a warp 16 x 4
  * pixels x 32 outputs in 64 registers. Input channels come in slices of 16: the pixels with a
  * border of one, and the slice's weights, are copied to shared memory while the slice before is
- * multiplied (two stages, 39 KB each, so that two blocks fit an SM of 100 KB and more).
+ * multiplied (two stages of 34 to 39 KB, 68 to 77 KB a block: two blocks fit an SM with 164 KB and
+ * more (sm_80, 90, 100), one an SM with 100 KB (sm_86, 89, 120), which then hides neither its first
+ * copies nor its last stores behind another).
  *
  * The nine taps are shifted addresses of the same pixels. For one tap column a warp reads each of
  * its six input rows once and multiplies it with the weights of up to three tap rows, which stay in

@@ -1,6 +1,9 @@
 /* test_conv RUNG [SIZES [SEED]]: a rung's convolution against the definition in double precision,
  * on the device or the emulator: every shape of the networks, every epilogue, SIZES (3) pairs of
  * width and height for each, with guards around every output.
+ * test_conv RUNG row ROW: 41 pairs of a width and a height out of 1..40 and 138, each number once a
+ * side, and the shapes in turn; rows 0..40 have every width with every height, and each of them
+ * with every shape.
  *
  * The bound. Inputs and weights are fp16 values, so products are exact in fp32. A sum of n = 9 cin
  * products and the bias has n / 8 or more roundings or truncations of at most 2^-23 of the sum of
@@ -56,6 +59,7 @@ static const Case cases[] = {
     {"compact tail x3", 64, 27, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
     {"compact tail x2", 64, 12, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
 };
+enum { CASES = sizeof cases / sizeof *cases };
 
 static uint64_t random_state = 1;
 
@@ -404,16 +408,45 @@ static void size_of(int *height, int *width, size_t which, int i, int seed)
     *width = turn % 32 == 3 ? 138 : 1 + (int)(n * 29 % 40);
 }
 
+static int test_sizes(const ConvRung *rung, int sizes, int seed)
+{
+    int failed = 0;
+    for (size_t k = 0; k < CASES; k++)
+        for (int i = 0; i < sizes; i++) {
+            int height, width;
+            size_of(&height, &width, k, i, seed);
+            failed += !run_case(rung, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
+        }
+    return failed;
+}
+
+/* Shapes step by 2 along a row and by 5 from row to row: of a width those of all rows step by 5, of
+ * a height by 3, neither of which shares a factor with their number, 16. */
+static int test_row(const ConvRung *rung, int row)
+{
+    enum { SIZES = 41 };
+    _Static_assert(CASES % 2 == 0 && CASES % 3 != 0 && CASES % 5 != 0, "steps of 2, 3 and 5");
+    int failed = 0;
+    for (int i = 0; i < SIZES; i++) {
+        int j = (i + row) % SIZES, width = i == 40 ? 138 : i + 1, height = j == 40 ? 138 : j + 1;
+        failed += !run_case(rung, &cases[(i * 2 + row * 5) % CASES], 1 + i % 3 / 2, height, width);
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     struct cudaDeviceProp properties;
     const char *why = NULL;
+    bool row = argc > 2 && strcmp(argv[2], "row") == 0;
     int sizes = argc > 2 ? atoi(argv[2]) : 3, seed = argc > 3 ? atoi(argv[3]) : 0;
-    int failed = 0, devices = 0;
+    int failed, devices = 0;
     const ConvRung *rung = argc > 1 ? find_rung(argv[1]) : NULL;
     if (!rung) {
-        fprintf(stderr, "usage: test_conv RUNG [SIZES [SEED]] (\"%s\" is no rung of this build)\n",
-                argc > 1 ? argv[1] : "");
+        fprintf(
+            stderr,
+            "usage: test_conv RUNG [SIZES [SEED] | row ROW] (\"%s\" is no rung of this build)\n",
+            argc > 1 ? argv[1] : "");
         return 64;
     }
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
@@ -427,12 +460,7 @@ int main(int argc, char **argv)
         printf("skipped: %s\n", why);
         return SKIP;
     }
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
-        for (int i = 0; i < sizes; i++) {
-            int height, width;
-            size_of(&height, &width, k, i, seed);
-            failed += !run_case(rung, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
-        }
+    failed = row ? test_row(rung, seed) : test_sizes(rung, sizes, seed);
     printf("%d failed\n", failed);
     return failed > 0;
 }
