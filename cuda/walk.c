@@ -274,6 +274,7 @@ int resr_cuda_head(void *pointer, const ResrTileIn *in)
     if (ret < 0)
         return ret;
     PixelsIn pixels = {.out = run->memory + run->at.head,
+                       .bf16 = run->net->bf16,
                        .channels = run->net->head_channels,
                        .factor = run->net->spec.unshuffle,
                        .tiles = run->at.tiles,

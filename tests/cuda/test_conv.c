@@ -8,9 +8,9 @@
  * The bound. Inputs and weights are fp16 values, so products are exact in fp32. A sum of n = 9 cin
  * products and the bias has n / 8 or more roundings or truncations of at most 2^-23 of the sum of
  * magnitudes: (n / 8 + 8) * 2^-23 * sum(|x w|); the fp16 output adds 2^-11 of the value (and 2^-25,
- * half of the smallest subnormal). Ladder 2 sums, where the input is enlarged, the taps that fall
- * on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma knows those sums). One product
- * left out of 1728 is 20 times that on the average. */
+ * half of the smallest subnormal), one of bf16 2^-8. Ladder 2 sums, where the input is enlarged,
+ * the taps that fall on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma knows those
+ * sums). One product left out of 1728 is 20 times that on the average. */
 
 #include <math.h>
 #include <stdbool.h>
@@ -69,11 +69,18 @@ static float draw(void) /* in [-1, 1) */
     return (float)(random_state >> 40) * 0x1p-23f - 1.0f;
 }
 
-/* fp16 by the compiler's own type. */
+static bool bf16; /* the rung's elements; else fp16 */
+
+/* fp16 by the compiler's own type; bf16 by hand, to the nearest, ties to even. */
 static uint16_t to_half(float value)
 {
     _Float16 half = (_Float16)value;
     uint16_t bits;
+    if (bf16) {
+        uint32_t wide;
+        memcpy(&wide, &value, 4);
+        return (uint16_t)((wide + 0x7fff + (wide >> 16 & 1)) >> 16);
+    }
     memcpy(&bits, &half, 2);
     return bits;
 }
@@ -81,6 +88,12 @@ static uint16_t to_half(float value)
 static float from_half(uint16_t bits)
 {
     _Float16 half;
+    if (bf16) {
+        uint32_t wide = (uint32_t)bits << 16;
+        float value;
+        memcpy(&value, &wide, 4);
+        return value;
+    }
     memcpy(&half, &bits, 2);
     return (float)half;
 }
@@ -233,7 +246,8 @@ static void judge_halves(Verdict *verdict, const Data *d, const uint16_t *got,
         } else {
             expected = d->bias[channel];
         }
-        judge(verdict, from_half(got[i]), expected, bound + fabs(expected) * 0x1p-11 + 0x1p-25);
+        judge(verdict, from_half(got[i]), expected,
+              bound + fabs(expected) * (bf16 ? 0x1p-8 : 0x1p-11) + 0x1p-25);
     }
 }
 
@@ -378,6 +392,7 @@ static const ConvRung *find_rung(const char *name)
 {
     static const ConvRung *const rungs[] = {
         &conv_rung_mma,
+        &conv_rung_mma_bf16,
 #if defined(RESR_CUDA_WGMMA)
         &conv_rung_wgmma,
         &conv_rung_wgmma_plain,
@@ -453,6 +468,7 @@ int main(int argc, char **argv)
         printf("skipped: no device\n");
         return SKIP;
     }
+    bf16 = rung->bf16;
     CHECK(cudaGetDeviceProperties(&properties, 0));
     int capability = properties.major * 10 + properties.minor;
     printf("%s, capability %d\n", properties.name, capability);
