@@ -88,12 +88,12 @@ typedef struct ResrOps {
     void (*set_tiles)(void *run, int tiles);
 
     /* Backends that convert colours themselves, so that frames come and go in their own format;
-     * NULL for others. frames_begin() comes before reserve(): the most frames of a
-     * group, at least 1 and at most RESR_MAX_GROUP_FRAMES; 0 if these formats are
-     * not for it. For each group then: frames_submit(), the walks over its tiles (planes NULL, no
-     * wait(); none if frames_submit() returned 1, the backend has them recorded), frames_finish().
-     * frames_collect() waits for the oldest group that was finished, and fills as many frames as
-     * were submitted; up to two groups may be under way. */
+     * NULL for others. frames_begin() comes before reserve(): the most frames of a group, 1 to
+     * RESR_MAX_GROUP_FRAMES; 0 if these formats are not for it. For each group then:
+     * frames_submit(), the walks over its tiles (planes NULL, no wait(); none if frames_submit()
+     * returned 1, the backend has them recorded), frames_finish(). frames_collect() waits for the
+     * oldest group that was finished, and fills as many frames as were submitted; up to two groups
+     * may be under way. */
     int (*frames_begin)(void *run, const ResrFrameSetup *setup);
     int (*frames_submit)(void *run, ResrFrame *const *in, int count);
     int (*frames_finish)(void *run);
