@@ -4,6 +4,7 @@
  *   bench_cuda_net MODEL WIDTH HEIGHT [TILE [PAD [BACKEND [SECONDS]]]]
  *
  * MODEL: as bench_net takes it (rrdb:2:23:1 is x2plus with random weights). TILE 0: whole frames.
+ * Frames go one by one: the model's column for 1 frame.
  * BACKEND: cuda, cuda-mma, ... [cuda]. Verdict: PSNR of the float output of a small frame against
  * the rung "cublas", or "mma" where that one is measured; "alone" where there is no other rung.
  * TFLOP/s are of direct convolution: computed counts the tiles' context, useful does not. */

@@ -1,4 +1,3 @@
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,7 +5,7 @@
 #include "nccl.h"
 #include "walk.h"
 
-enum { MAX_TABLES = 4 };
+enum { MAX_TABLES = 5 };
 
 /* Best last: the first table, "cuda", has the last of these that the device runs. */
 static const ConvRung *const rungs[] = {
@@ -21,8 +20,8 @@ static const ConvRung *const rungs[] = {
 
 enum { N_RUNGS = sizeof rungs / sizeof *rungs };
 
-/* The process's device. Tables are told apart by their functions' order here: one for "cuda" and
- * one for each rung by its name. */
+/* The process's device. Tables are told apart by their functions' order here: two for "cuda"
+ * (fp16 and bf16) and one for each rung by its name. */
 static struct {
     int device, n_tables;
     const ConvRung *rung[MAX_TABLES];
@@ -64,27 +63,27 @@ static int prepare_3(void **packed, const ResrModel *model)
     return prepare(packed, model, 3);
 }
 
+static int prepare_4(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 4);
+}
+
 static void release(void *packed)
 {
     resr_cuda_weights_free(packed);
 }
 
-/* The best rung's class is named after the device alone: "fp16-sm80". Results are the same on
- * devices of one capability only: the order of additions inside an mma is the hardware's. */
-static void add_table(const ConvRung *rung, bool best, int capability)
+/* `name`: "cuda" or "cuda-" and the rung's. Results are the same on devices of one capability only:
+ * the order of additions inside an mma is the hardware's; so it is part of the class. */
+static void add_table(const ConvRung *rung, const char *prefix, const char *name, const char *class,
+                      int capability)
 {
-    static int (*const prepares[MAX_TABLES])(void **, const ResrModel *) = {prepare_0, prepare_1,
-                                                                            prepare_2, prepare_3};
+    static int (*const prepares[MAX_TABLES])(void **, const ResrModel *) = {
+        prepare_0, prepare_1, prepare_2, prepare_3, prepare_4};
     int i = selected.n_tables++;
     selected.rung[i] = rung;
-    if (best) {
-        snprintf(selected.names[i], sizeof selected.names[i], "cuda");
-        snprintf(selected.classes[i], sizeof selected.classes[i], "fp16-sm%d", capability);
-    } else {
-        snprintf(selected.names[i], sizeof selected.names[i], "cuda-%s", rung->name);
-        snprintf(selected.classes[i], sizeof selected.classes[i], "%s-sm%d", rung->name,
-                 capability);
-    }
+    snprintf(selected.names[i], sizeof selected.names[i], "%s%s", prefix, name);
+    snprintf(selected.classes[i], sizeof selected.classes[i], "%s-sm%d", class, capability);
     selected.ops[i] = (ResrOps){.name = selected.names[i],
                                 .class = selected.classes[i],
                                 .available = is_available,
@@ -104,9 +103,9 @@ static void add_table(const ConvRung *rung, bool best, int capability)
                                 .reserve = resr_cuda_reserve,
                                 .set_tiles = resr_cuda_set_tiles,
                                 .frames_begin = resr_cuda_frames_begin,
-                                .frame_submit = resr_cuda_frame_submit,
-                                .frame_finish = resr_cuda_frame_finish,
-                                .frame_collect = resr_cuda_frame_collect};
+                                .frames_submit = resr_cuda_frames_submit,
+                                .frames_finish = resr_cuda_frames_finish,
+                                .frames_collect = resr_cuda_frames_collect};
 }
 
 static int select_device(int device)
@@ -124,9 +123,11 @@ static int select_device(int device)
         return resr_cuda_fail(RESR_ERR_DEVICE, "CUDA device %d (%s): %s", device, about.name, why);
     selected.device = device;
     selected.n_tables = 0;
-    add_table(best, true, about.capability);
+    add_table(best, "cuda", "", "fp16", about.capability);
+    if (conv_rung_mma_bf16.available(about.capability, &why))
+        add_table(&conv_rung_mma_bf16, "cuda", "", "bf16", about.capability);
     for (int i = 0; i < n; i++)
-        add_table(usable[i], false, about.capability);
+        add_table(usable[i], "cuda-", usable[i]->name, usable[i]->name, about.capability);
     return 0;
 }
 

@@ -4,7 +4,8 @@
 /* The convolution that every rung of the CUDA ladder implements. Valid C and C++: the walk is C.
  *
  * One 3x3 convolution, stride 1, zero padding 1 at the edge of every tile, over `tiles` tiles of
- * height x width pixels, all of the same size. Activations are fp16, NHWC: a pixel's channels are
+ * height x width pixels, all of the same size. Activations are fp16 (bf16 for a rung that says so,
+ * wherever fp16 is said here), NHWC: a pixel's channels are
  * neighbours, pixels are `pitch` elements apart, row after row, tile after tile without gaps.
  * Products are accumulated in fp32. Pixel index: (tile * height + y) * width + x.
  *
@@ -74,9 +75,11 @@ typedef struct ConvRung {
 
     /* Enqueues; 0 or RESR_ERR_* (with resr_cuda_fail's message). */
     int (*run)(const ConvCall *call, cudaStream_t stream);
+
+    int bf16; /* 1: of bf16 instead of fp16; supports() is then always 1 */
 } ConvRung;
 
-extern const ConvRung conv_rung_mma, conv_rung_wgmma, conv_rung_cublas;
+extern const ConvRung conv_rung_mma, conv_rung_mma_bf16, conv_rung_wgmma, conv_rung_cublas;
 
 /* Checks a CUDA call inside a function that returns RESR_ERR_*: 0, or RESR_ERR_DEVICE with a
  * message that names `what` and CUDA's text. Out of memory is RESR_CUDA_NO_MEMORY (the walk then

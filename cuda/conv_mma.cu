@@ -1,9 +1,12 @@
-/* Ladder 1: the convolution as an implicit GEMM of mma.sync.m16n8k16, sm_80 and later.
+/* Ladder 1: the convolution as an implicit GEMM of mma.sync.m16n8k16, sm_80 and later; of fp16, and
+ * of bf16 as a rung of its own (--precision bf16), which differs in Element alone.
  *
  * A block of 8 warps computes 32 x 16 pixels (16 x 16 where there are 64 outputs), a warp 16 x 4
  * pixels x 32 outputs in 64 registers. Input channels come in slices of 16: the pixels with a
  * border of one, and the slice's weights, are copied to shared memory while the slice before is
- * multiplied (two stages, 39 KB each, so that two blocks fit an SM of 100 KB and more).
+ * multiplied (two stages of 34 to 39 KB, 68 to 77 KB a block: two blocks fit an SM with 164 KB and
+ * more (sm_80, 90, 100), one an SM with 100 KB (sm_86, 89, 120), which then hides neither its first
+ * copies nor its last stores behind another).
  *
  * The nine taps are shifted addresses of the same pixels. For one tap column a warp reads each of
  * its six input rows once and multiplies it with the weights of up to three tap rows, which stay in
@@ -89,7 +92,7 @@ template <int N> using Sums = float[WARP_Y][Shape<N>::blocks_n][4];
 
 /* One slice's products. `pixels`: of this lane's row of the warp's first pixels; `weights`: of this
  * lane and the warp's outputs. */
-template <int N>
+template <typename Element, int N>
 __device__ __forceinline__ void multiply_slice(Sums<N> &sums, uint32_t pixels, uint32_t weights)
 {
     using S = Shape<N>;
@@ -114,7 +117,8 @@ __device__ __forceinline__ void multiply_slice(Sums<N> &sums, uint32_t pixels, u
                     continue;
 #pragma unroll
                 for (int n = 0; n < S::blocks_n; n++)
-                    gpu_mma(sums[y][n], a, b[dy][n / 2][n % 2 * 2], b[dy][n / 2][n % 2 * 2 + 1]);
+                    gpu_mma<Element>(sums[y][n], a, b[dy][n / 2][n % 2 * 2],
+                                     b[dy][n / 2][n % 2 * 2 + 1]);
             }
         }
     }
@@ -132,7 +136,9 @@ __device__ __forceinline__ float activate(float v, float slope)
     return v > 0.0f ? v : slope * v;
 }
 
-/* Four channels of a pixel from the sums to memory (all but the fp16 output, which is returned). */
+/* Four channels of a pixel from the sums to memory (all but the 16-bit output, which is returned).
+ */
+template <typename Element>
 __device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel)
 {
     float4 bias = *reinterpret_cast<const float4 *>(call.bias + channel);
@@ -157,12 +163,13 @@ __device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t p
         *reinterpret_cast<float4 *>(call.trunk_out + at) = v;
     if (call.out_f32 && channel < call.out_f32_count)
         *reinterpret_cast<float4 *>(call.out_f32 + px * call.out_f32_pitch + channel) = v;
-    __half2 low = __floats2half2_rn(v.x, v.y), high = __floats2half2_rn(v.z, v.w);
+    typename GpuElement<Element>::Pair low = GpuElement<Element>::pair(v.x, v.y);
+    typename GpuElement<Element>::Pair high = GpuElement<Element>::pair(v.z, v.w);
     return make_uint2(*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high));
 }
 
 /* A lane holds, of 8 pixels, channels first.. in groups of four. */
-template <int N>
+template <typename Element, int N>
 __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &sums, int x0,
                                            int y0, int first)
 {
@@ -181,13 +188,13 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
 #pragma unroll
             for (int q = 0; q < quads; q++) {
                 const float *even = &sums[y][q * 2][half * 2], *odd = &sums[y][q * 2 + 1][half * 2];
-                out[q] =
-                    finish(call, make_float4(even[0], even[1], odd[0], odd[1]), px, first + q * 4);
+                out[q] = finish<Element>(call, make_float4(even[0], even[1], odd[0], odd[1]), px,
+                                         first + q * 4);
             }
             if (!call.out)
                 continue;
-            __half *to =
-                static_cast<__half *>(call.out) + px * call.out_pitch + call.out_channel + first;
+            Element *to =
+                static_cast<Element *>(call.out) + px * call.out_pitch + call.out_channel + first;
             if constexpr (quads == 2)
                 *reinterpret_cast<uint4 *>(to) = make_uint4(out[0].x, out[0].y, out[1].x, out[1].y);
             else
@@ -195,7 +202,8 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
         }
 }
 
-template <int N> __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
+template <typename Element, int N>
+__global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
 {
     using S = Shape<N>;
     extern __shared__ __align__(128) unsigned char shared[];
@@ -237,12 +245,12 @@ template <int N> __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(C
         }
         __syncthreads();
         if (useful)
-            multiply_slice<N>(sums, stage + row, stage + part);
+            multiply_slice<Element, N>(sums, stage + row, stage + part);
         __syncthreads();
     }
     if (useful)
-        store_sums<N>(call, sums, x0 + warp_x + (lane >> 2), y0 + warp_y,
-                      group * S::warp_n + (lane & 3) * (2 * S::blocks_n));
+        store_sums<Element, N>(call, sums, x0 + warp_x + (lane >> 2), y0 + warp_y,
+                               group * S::warp_n + (lane & 3) * (2 * S::blocks_n));
 }
 
 /* The kernel's number of outputs for a padded count. */
@@ -251,10 +259,10 @@ int kernel_outputs(int cout)
     return cout > 32 ? 64 : cout > 16 ? 32 : 16;
 }
 
-template <int N> int launch(const ConvCall *call, cudaStream_t stream)
+template <typename Element, int N> int launch(const ConvCall *call, cudaStream_t stream)
 {
     using S = Shape<N>;
-    int ret = resr_cuda_check(cudaFuncSetAttribute(conv_mma_kernel<N>,
+    int ret = resr_cuda_check(cudaFuncSetAttribute(conv_mma_kernel<Element, N>,
                                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                    2 * S::stage_bytes),
                               "conv_mma's shared memory");
@@ -262,7 +270,7 @@ template <int N> int launch(const ConvCall *call, cudaStream_t stream)
         return ret;
     dim3 grid((call->width + S::tile_x - 1) / S::tile_x, (call->height + S::tile_y - 1) / S::tile_y,
               call->tiles);
-    conv_mma_kernel<N><<<grid, THREADS, 2 * S::stage_bytes, stream>>>(*call);
+    conv_mma_kernel<Element, N><<<grid, THREADS, 2 * S::stage_bytes, stream>>>(*call);
     return resr_cuda_check(cudaGetLastError(), "conv_mma");
 }
 
@@ -279,7 +287,7 @@ int supports(const ConvCall *)
 
 size_t packed_bytes(int cin, int cout)
 {
-    return static_cast<size_t>(cin / SLICE) * TAPS * SLICE * kernel_outputs(cout) * sizeof(__half);
+    return static_cast<size_t>(cin / SLICE) * TAPS * SLICE * kernel_outputs(cout) * 2;
 }
 
 /* The input channel (of 16) and the output (of a warp's) of a lane's value `i` of 8: two n8
@@ -292,11 +300,12 @@ void place_of(int *k, int *n, int lane, int i, int pair, int blocks_n)
 }
 
 /* [slice][tap][group of a warp's outputs][pair of n8 products][lane][8]. */
+template <typename Element>
 void pack(void *out, const float *weights, int cin, int cout, int padded_cin, int padded_cout)
 {
     int outputs = kernel_outputs(padded_cout), warp_n = outputs < 32 ? outputs : 32;
     int blocks_n = warp_n / 8;
-    __half *to = static_cast<__half *>(out);
+    Element *to = static_cast<Element *>(out);
     for (int slice = 0; slice < padded_cin / SLICE; slice++)
         for (int tap = 0; tap < TAPS; tap++)
             for (int group = 0; group < outputs / warp_n; group++)
@@ -308,22 +317,26 @@ void pack(void *out, const float *weights, int cin, int cout, int padded_cin, in
                         n += group * warp_n;
                         bool real = k < cin && n < cout;
                         size_t at = (static_cast<size_t>(n) * cin + k) * TAPS + tap;
-                        *to++ = __float2half_rn(real ? weights[at] : 0.0f);
+                        *to++ = GpuElement<Element>::one(real ? weights[at] : 0.0f);
                     }
 }
 
-int run(const ConvCall *call, cudaStream_t stream)
+template <typename Element> int run(const ConvCall *call, cudaStream_t stream)
 {
     switch (kernel_outputs(call->cout)) {
     case 16:
-        return launch<16>(call, stream);
+        return launch<Element, 16>(call, stream);
     case 32:
-        return launch<32>(call, stream);
+        return launch<Element, 32>(call, stream);
     default:
-        return launch<64>(call, stream);
+        return launch<Element, 64>(call, stream);
     }
 }
 
 } // namespace
 
-const ConvRung conv_rung_mma = {"mma", available, supports, packed_bytes, pack, nullptr, run};
+const ConvRung conv_rung_mma = {"mma",        available, supports,    packed_bytes,
+                                pack<__half>, nullptr,   run<__half>, 0};
+const ConvRung conv_rung_mma_bf16 = {
+    "mma-bf16",          available, supports,           packed_bytes,
+    pack<__nv_bfloat16>, nullptr,   run<__nv_bfloat16>, 1};

@@ -1,8 +1,9 @@
-/* Frames in their own format: up to the device on one stream, through the network on another, down
- * on a third, so that the next frame's way up and the last one's way down are hidden behind
- * computing. The launches of a frame are the same for every frame of a slot: they are recorded
- * once, and from then on one launch of a graph takes the place of hundreds. The first frame is not
- * recorded: kernels and libraries are loaded by it, which a recording does not allow. */
+/* Groups of frames in their own format: up to the device on one stream, through the network on
+ * another, down on a third, so that the next group's way up and the last one's way down are hidden
+ * behind computing. The launches are the same for every group of as many frames in a slot: they are
+ * recorded once, and from then on one launch of a graph takes the place of hundreds. The first
+ * group of a number is not recorded: kernels and libraries are loaded by it, which a recording does
+ * not allow. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,31 +73,35 @@ static int set_frame(ColourFrame *frame, size_t *bytes, const ResrFormat *format
     return 1;
 }
 
-static int alloc_rgb(ColourRgb *rgb, const ColourFrame *frame)
+static size_t rgb_bytes(const ColourFrame *frame)
+{
+    return 3 * (size_t)frame->width * (size_t)frame->height * sizeof(float);
+}
+
+static int alloc_rgb(ColourRgb *rgb, const ColourFrame *frame, int frames)
 {
     rgb->stride = (size_t)frame->width;
     rgb->plane = rgb->stride * (size_t)frame->height;
-    return resr_cuda_check(cudaMalloc((void **)&rgb->planar, 3 * rgb->plane * sizeof(float)),
-                           "memory for a frame");
+    return resr_cuda_check(cudaMalloc((void **)&rgb->planar, (size_t)frames * rgb_bytes(frame)),
+                           "memory for frames");
 }
 
 static int alloc_slot(FrameSlot *slot, const Frames *frames)
 {
-    size_t flags = (size_t)frames->max_tiles * sizeof(PixelFlags);
+    size_t n = (size_t)frames->max_frames, in = n * frames->in_bytes, out = n * frames->out_bytes;
+    size_t flags = n * (size_t)frames->max_tiles * sizeof(PixelFlags);
     cudaEvent_t *events[] = {&slot->uploaded, &slot->computed, &slot->downloaded};
-    int ret = resr_cuda_check(cudaMalloc((void **)&slot->device_in, frames->in_bytes), "a frame");
+    int ret = resr_cuda_check(cudaMalloc((void **)&slot->device_in, in), "frames");
     if (ret == 0)
-        ret = resr_cuda_check(cudaMalloc((void **)&slot->device_out, frames->out_bytes), "a frame");
+        ret = resr_cuda_check(cudaMalloc((void **)&slot->device_out, out), "frames");
     if (ret == 0) /* what lies between the rows stays zero */
-        ret = resr_cuda_check(cudaMemset(slot->device_out, 0, frames->out_bytes), "a frame");
+        ret = resr_cuda_check(cudaMemset(slot->device_out, 0, out), "frames");
     if (ret == 0)
         ret = resr_cuda_check(cudaMalloc((void **)&slot->device_flags, flags), "flags");
     if (ret == 0)
-        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_in, frames->in_bytes),
-                              "pinned memory");
+        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_in, in), "pinned memory");
     if (ret == 0)
-        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_out, frames->out_bytes),
-                              "pinned memory");
+        ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_out, out), "pinned memory");
     if (ret == 0)
         ret = resr_cuda_check(cudaMallocHost((void **)&slot->host_flags, flags), "pinned memory");
     for (int i = 0; ret == 0 && i < 3; i++)
@@ -107,9 +112,9 @@ static int alloc_slot(FrameSlot *slot, const Frames *frames)
 
 static int alloc_frames(Frames *frames)
 {
-    int ret = alloc_rgb(&frames->rgb_in, &frames->in);
+    int ret = alloc_rgb(&frames->rgb_in, &frames->in, frames->max_frames);
     if (ret == 0)
-        ret = alloc_rgb(&frames->rgb_out, &frames->out);
+        ret = alloc_rgb(&frames->rgb_out, &frames->out, frames->max_frames);
     if (ret == 0)
         ret = resr_cuda_check(cudaStreamCreateWithFlags(&frames->up, cudaStreamNonBlocking),
                               "a stream");
@@ -124,8 +129,9 @@ static int alloc_frames(Frames *frames)
 static void free_slot(FrameSlot *slot)
 {
     cudaEvent_t events[] = {slot->uploaded, slot->computed, slot->downloaded};
-    if (slot->recorded)
-        cudaGraphExecDestroy(slot->recorded);
+    for (int i = 0; i < RESR_MAX_GROUP_FRAMES; i++)
+        if (slot->recorded[i])
+            cudaGraphExecDestroy(slot->recorded[i]);
     cudaFree(slot->device_in);
     cudaFree(slot->device_out);
     cudaFree(slot->device_flags);
@@ -152,6 +158,21 @@ void resr_cuda_free_frames(Frames *frames)
     *frames = (Frames){0};
 }
 
+/* Frames of a group: as many as fill the device, in at most a quarter of what is free; the rest is
+ * the tiles'. */
+static int choose_group(const Run *run, const Frames *frames)
+{
+    size_t free_bytes = 0, total_bytes;
+    int filling = resr_cuda_filling_tiles(run), group = 1;
+    size_t bytes = rgb_bytes(&frames->in) + rgb_bytes(&frames->out) +
+                   FRAME_SLOTS * (frames->in_bytes + frames->out_bytes);
+    cudaMemGetInfo(&free_bytes, &total_bytes);
+    while (filling > 1 && group < RESR_MAX_GROUP_FRAMES &&
+           (size_t)(2 * group) * bytes <= free_bytes / 4)
+        group *= 2;
+    return group;
+}
+
 int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
 {
     Run *run = pointer;
@@ -160,14 +181,18 @@ int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
         !set_frame(&wanted.out, &wanted.out_bytes, setup->out, setup->out_matrix))
         return 0;
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
-    run->frames = wanted;
-    if (ret == 0)
-        ret = alloc_frames(&run->frames);
-    if (ret == 0)
-        return 1;
-    resr_cuda_free_frames(&run->frames);
-    if (ret != RESR_CUDA_NO_MEMORY)
+    if (ret < 0)
         return ret;
+    for (int group = choose_group(run, &wanted); group > 0; group /= 2) {
+        run->frames = wanted;
+        run->frames.max_frames = group;
+        ret = alloc_frames(&run->frames);
+        if (ret == 0)
+            return group;
+        resr_cuda_free_frames(&run->frames);
+        if (ret != RESR_CUDA_NO_MEMORY)
+            return ret;
+    }
     return resr_cuda_fail(RESR_ERR_DEVICE,
                           "CUDA device %d: no memory for two frames of %d x %d pixels; let fewer "
                           "ranks share it, or choose another backend",
@@ -177,9 +202,10 @@ int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
 static int upload(Run *run, const FrameSlot *slot)
 {
     const Frames *frames = &run->frames;
-    int ret = resr_cuda_check(cudaMemcpyAsync(slot->device_in, slot->host_in, frames->in_bytes,
-                                              cudaMemcpyHostToDevice, frames->up),
-                              "copying a frame to it");
+    size_t bytes = (size_t)slot->count * frames->in_bytes;
+    int ret = resr_cuda_check(
+        cudaMemcpyAsync(slot->device_in, slot->host_in, bytes, cudaMemcpyHostToDevice, frames->up),
+        "copying frames to it");
     if (ret == 0)
         ret = resr_cuda_check(cudaEventRecord(slot->uploaded, frames->up), "an event");
     if (ret == 0)
@@ -200,45 +226,70 @@ static void drop_recording(Run *run)
     cudaGetLastError();
 }
 
-int resr_cuda_frame_submit(void *pointer, const ResrFrame *in)
+/* The samples of the slot's frame `i` to RGB, or back. */
+static int convert(Run *run, const FrameSlot *slot, int i, int back)
 {
-    Run *run = pointer;
     Frames *frames = &run->frames;
-    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
-    if (in->bytes != frames->in_bytes)
-        return resr_cuda_fail(RESR_ERR_INTERNAL, "a frame of %zu bytes, not %zu", in->bytes,
-                              frames->in_bytes);
-    drop_recording(run);
-    memcpy(slot->host_in, in->data, frames->in_bytes);
-    ColourFrame frame = frames->in;
-    frame.data = (uint8_t *)slot->device_in;
-    frames->next_tile = 0;
-    int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
-    if (ret == 0)
-        ret = upload(run, slot);
-    if (ret < 0 || slot->recorded)
-        return ret < 0 ? ret : 1;
-    if (frames->submitted > 0) {
+    ColourFrame frame = back ? frames->out : frames->in;
+    ColourRgb rgb = back ? frames->rgb_out : frames->rgb_in;
+    size_t at = (size_t)i * (back ? frames->out_bytes : frames->in_bytes);
+    frame.data = (uint8_t *)(back ? slot->device_out : slot->device_in) + at;
+    rgb.planar += (size_t)i * 3 * rgb.plane;
+    return back ? resr_cuda_from_rgb(&frame, &rgb, run->stream)
+                : resr_cuda_to_rgb(&rgb, &frame, run->stream);
+}
+
+/* What comes before the walks; recorded from the second group of as many frames on. */
+static int begin_walks(Run *run, const FrameSlot *slot)
+{
+    Frames *frames = &run->frames;
+    size_t tiles = (size_t)slot->count * (size_t)frames->max_tiles;
+    int ret = 0;
+    if (frames->seen & 1u << slot->count) {
         ret = resr_cuda_check(cudaStreamBeginCapture(run->stream, cudaStreamCaptureModeThreadLocal),
                               "recording");
         frames->recording = ret == 0;
     }
     if (ret == 0)
-        ret = resr_cuda_check(cudaMemsetAsync(slot->device_flags, 0,
-                                              (size_t)frames->max_tiles * sizeof(PixelFlags),
-                                              run->stream),
-                              "clearing flags");
-    return ret < 0 ? ret : resr_cuda_to_rgb(&frames->rgb_in, &frame, run->stream);
+        ret = resr_cuda_check(
+            cudaMemsetAsync(slot->device_flags, 0, tiles * sizeof(PixelFlags), run->stream),
+            "clearing flags");
+    for (int i = 0; ret == 0 && i < slot->count; i++)
+        ret = convert(run, slot, i, 0);
+    return ret;
 }
 
-/* Ends the recording of a slot's walk. */
+int resr_cuda_frames_submit(void *pointer, ResrFrame *const *in, int count)
+{
+    Run *run = pointer;
+    Frames *frames = &run->frames;
+    FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
+    for (int i = 0; i < count; i++)
+        if (count > frames->max_frames || in[i]->bytes != frames->in_bytes)
+            return resr_cuda_fail(RESR_ERR_INTERNAL, "%d frames of %zu bytes, not %d of %zu", count,
+                                  in[i]->bytes, frames->max_frames, frames->in_bytes);
+    drop_recording(run);
+    slot->count = count;
+    for (int i = 0; i < count; i++)
+        memcpy(slot->host_in + (size_t)i * frames->in_bytes, in[i]->data, frames->in_bytes);
+    frames->next_tile = 0;
+    int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
+    if (ret == 0)
+        ret = upload(run, slot);
+    if (ret < 0 || slot->recorded[count - 1])
+        return ret < 0 ? ret : 1;
+    return begin_walks(run, slot);
+}
+
+/* Ends the recording of a slot's walks. */
 static int end_recording(Run *run, FrameSlot *slot)
 {
     cudaGraph_t graph = NULL;
     run->frames.recording = 0;
     int ret = resr_cuda_check(cudaStreamEndCapture(run->stream, &graph), "recording");
     if (ret == 0)
-        ret = resr_cuda_check(cudaGraphInstantiate(&slot->recorded, graph, 0), "a graph");
+        ret = resr_cuda_check(cudaGraphInstantiate(&slot->recorded[slot->count - 1], graph, 0),
+                              "a graph");
     if (graph)
         cudaGraphDestroy(graph);
     return ret;
@@ -247,44 +298,49 @@ static int end_recording(Run *run, FrameSlot *slot)
 static int download(Run *run, const FrameSlot *slot)
 {
     const Frames *frames = &run->frames;
+    size_t tiles = (size_t)slot->count * (size_t)frames->max_tiles;
     int ret = resr_cuda_check(cudaEventRecord(slot->computed, run->stream), "an event");
     if (ret == 0)
         ret = resr_cuda_check(cudaStreamWaitEvent(frames->down, slot->computed, 0), "an event");
     if (ret == 0)
-        ret = resr_cuda_check(cudaMemcpyAsync(slot->host_out, slot->device_out, frames->out_bytes,
+        ret = resr_cuda_check(cudaMemcpyAsync(slot->host_out, slot->device_out,
+                                              (size_t)slot->count * frames->out_bytes,
                                               cudaMemcpyDeviceToHost, frames->down),
-                              "copying a frame from it");
+                              "copying frames from it");
     if (ret == 0)
         ret = resr_cuda_check(cudaMemcpyAsync(slot->host_flags, slot->device_flags,
-                                              (size_t)frames->max_tiles * sizeof(PixelFlags),
-                                              cudaMemcpyDeviceToHost, frames->down),
+                                              tiles * sizeof(PixelFlags), cudaMemcpyDeviceToHost,
+                                              frames->down),
                               "copying flags from it");
     return ret < 0 ? ret
                    : resr_cuda_check(cudaEventRecord(slot->downloaded, frames->down), "an event");
 }
 
-int resr_cuda_frame_finish(void *pointer)
+int resr_cuda_frames_finish(void *pointer)
 {
     Run *run = pointer;
     Frames *frames = &run->frames;
     FrameSlot *slot = &frames->slots[frames->submitted % FRAME_SLOTS];
+    cudaGraphExec_t *recorded = &slot->recorded[slot->count - 1];
     int ret = 0;
-    if (!slot->recorded) {
-        ColourFrame frame = frames->out;
-        frame.data = (uint8_t *)slot->device_out;
-        ret = resr_cuda_from_rgb(&frame, &frames->rgb_out, run->stream);
+    if (!*recorded) {
+        for (int i = 0; ret == 0 && i < slot->count; i++)
+            ret = convert(run, slot, i, 1);
         if (ret == 0 && frames->recording)
             ret = end_recording(run, slot);
     }
-    if (ret == 0 && slot->recorded)
-        ret = resr_cuda_check(cudaGraphLaunch(slot->recorded, run->stream), "a frame's graph");
+    if (ret == 0 && *recorded)
+        ret = resr_cuda_check(cudaGraphLaunch(*recorded, run->stream), "a group's graph");
     if (ret == 0)
         ret = download(run, slot);
-    frames->submitted += ret == 0;
-    return ret;
+    if (ret < 0)
+        return ret;
+    frames->seen |= 1u << slot->count;
+    frames->submitted++;
+    return 0;
 }
 
-int resr_cuda_frame_collect(void *pointer, ResrFrame *out)
+int resr_cuda_frames_collect(void *pointer, ResrFrame *const *out)
 {
     Run *run = pointer;
     Frames *frames = &run->frames;
@@ -294,10 +350,11 @@ int resr_cuda_frame_collect(void *pointer, ResrFrame *out)
     frames->collected++;
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
     if (ret == 0)
-        ret = resr_cuda_check(cudaEventSynchronize(slot->downloaded), "computing a frame");
+        ret = resr_cuda_check(cudaEventSynchronize(slot->downloaded), "computing frames");
     if (ret == 0)
-        ret = resr_cuda_check_flags(slot->host_flags, frames->max_tiles, run->net->device);
-    if (ret == 0)
-        memcpy(out->data, slot->host_out, frames->out_bytes);
+        ret = resr_cuda_check_flags(slot->host_flags, slot->count * frames->max_tiles,
+                                    run->net->device);
+    for (int i = 0; ret == 0 && i < slot->count; i++)
+        memcpy(out[i]->data, slot->host_out + (size_t)i * frames->out_bytes, frames->out_bytes);
     return ret;
 }

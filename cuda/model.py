@@ -39,6 +39,11 @@ MEMORY = 0.90  # of the datasheet's memory rate: copies reach 4.3 of 4.8 TB/s on
 LATENCY = 2400  # clocks of a block that nothing else in it hides: first copies, last stores
 LAUNCH_US = 1.5  # between two kernels of one graph
 SHARED_BYTES = 128  # a clock and SM
+GROUP_FRAMES = 4  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
+WAVES = 2  # a launch has tiles for: resr_cuda_filling_tiles()
+MPI_GBS = 6.0  # messages of 100 MB between two ranks of one machine: 5.2 to 7.9 measured here
+PCIE_GBS = 25.0  # reached of PCIe 4.0 x16 in one direction
+NIC_GBS = 11.0  # reached of 100 Gb/s
 
 Layer = namedtuple("Layer", "name cin cout scale f32_bytes count real_macs")
 Wall = namedtuple("Wall", "name us")
@@ -187,17 +192,24 @@ def tile_sizes(width, height, tile, pad, shrink):
     return sizes
 
 
+def launches_of(gpu, tiles, largest_px):
+    """Tiles of each launch: as many as fill the device, then the rest; walk.c and net.c in short."""
+    most = min(64, ceil(2 * WAVES * gpu.sms * 512 / largest_px))
+    return [most] * (tiles // most) + ([tiles % most] if tiles % most else [])
+
+
 def frame_us(rung, gpu, frames, tile, pad):
     """A 1080p frame by x2plus, tiles of `frames` frames together: time, TFLOP/s computed and useful."""
-    us, flops, useful = 0.0, 0.0, 0.0
-    walls = {}
-    for (height, width), count in tile_sizes(1920, 1080, tile, pad, 2).items():
-        t, f, wall = network_us(rung, gpu, "x2plus", count * frames, height, width)
-        us += t
-        flops += f
-        walls[wall] = walls.get(wall, 0) + t
+    us, flops = 0.0, 0.0
+    sizes = tile_sizes(1920, 1080, tile, pad, 2)
+    largest_px = max(height * width for height, width in sizes)
+    for (height, width), count in sizes.items():
+        for tiles in launches_of(gpu, count * frames, largest_px):
+            t, f, _ = network_us(rung, gpu, "x2plus", tiles, height, width)
+            us += t
+            flops += f
     useful = network_us(rung, gpu, "x2plus", frames, 540, 960)[1]
-    return us / frames, flops / us / 1e6, useful / us / 1e6, max(walls, key=walls.get)
+    return us / frames, flops / us / 1e6, useful / us / 1e6
 
 
 def rungs_of(gpu):
@@ -242,13 +254,41 @@ def print_predictions():
     for gpu in GPUS:
         for rung in rungs_of(gpu):
             low, high = (with_overlap(o, x4plus, gpu, rung) for o in OVERLAPS)
-            tiles = [with_overlap(o, frame_us, rung, gpu, 8, 256, 36) for o in OVERLAPS]
+            tiles = [with_overlap(o, frame_us, rung, gpu, GROUP_FRAMES, 256, 36) for o in OVERLAPS]
             whole = [with_overlap(o, frame_us, rung, gpu, 1, 0, 0) for o in OVERLAPS]
             print(f"| {gpu.name} | {rung} | {low:.0f}-{high:.0f} | {100 * low / gpu.peak:.0f}-"
                   f"{100 * high / gpu.peak:.0f} % | {tiles[0][1]:.0f}-{tiles[1][1]:.0f} / "
                   f"{tiles[0][2]:.0f}-{tiles[1][2]:.0f} | {whole[0][1]:.0f}-{whole[1][1]:.0f} | "
                   f"{25 * tiles[1][0] / 1e6:.1f}-{25 * tiles[0][0] / 1e6:.1f} s / "
                   f"{25 * whole[1][0] / 1e6:.1f}-{25 * whole[0][0] / 1e6:.1f} s |")
+
+
+def print_groups():
+    """What it gains that the tiles of several frames go together."""
+    counts = (1, 2, 4, 8)
+    print("| GPU | rung | " + " | ".join(f"{n} frame{'s' if n > 1 else ''}, ms" for n in counts)
+          + " | 4 frames over 1 |")
+    print("|---|---|" + "---|" * (len(counts) + 1))
+    for gpu in GPUS:
+        rung = rungs_of(gpu)[-1]
+        ms = [frame_us(rung, gpu, n, 256, 36)[0] / 1e3 for n in counts]
+        print(f"| {gpu.name} | {rung} | " + " | ".join(f"{m:.1f}" for m in ms)
+              + f" | {ms[0] / ms[2]:.2f} |")
+
+
+def print_transport():
+    """How busy the ways are that frames could take: 12 GPUs, x2plus, 1080p to 4K of 8 bits."""
+    up, down = 1.5 * 1920 * 1080, 1.5 * 3840 * 2160
+    print("| 12 GPUs, 11 of them not rank 0's | frames/s, all | GB/s to and from rank 0 | MPI, one node: "
+          "rank 0's copies | MPI or NCCL, nodes: a network of 100 Gb/s | NCCL: PCIe of rank 0's GPU |")
+    print("|---|---|---|---|---|---|")
+    for gpu in GPUS:
+        rung = rungs_of(gpu)[-1]
+        rate = 12e6 / frame_us(rung, gpu, GROUP_FRAMES, 256, 36)[0]
+        others = rate * 11 / 12 / 1e9
+        print(f"| {gpu.name}, {rung} | {rate:.0f} | {others * (up + down):.2f} | "
+              f"{100 * others * (up + down) / MPI_GBS:.0f} % | {100 * others * down / NIC_GBS:.0f} % | "
+              f"{100 * (rate / 1e9) * down / PCIE_GBS:.0f} % |")
 
 
 def print_counts():
@@ -301,6 +341,10 @@ def print_tables():
     print_walls()
     print()
     print_predictions()
+    print()
+    print_groups()
+    print()
+    print_transport()
 
 
 def check(readme):

@@ -5,8 +5,7 @@
 
 #include "base/error.h"
 #include "conv.cuh"
-
-#include <cuda_fp16.h>
+#include "gpu.cuh"
 
 namespace
 {
@@ -36,6 +35,7 @@ __device__ __forceinline__ float pixel_of(const PixelsImage &image, size_t tile,
     return image.planar[image.tile[tile].base + colour * image.plane + y * image.stride + x];
 }
 
+template <typename Element>
 __global__ void __launch_bounds__(THREADS) pixels_in_kernel(const __grid_constant__ PixelsIn call)
 {
     size_t px;
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(const __grid_constan
     float first = pixel_of(call.in, tile, 0, 0, 0);
     bool varies = false;
     for (int group = 0; group < call.channels; group += GROUP) {
-        __align__(16) __half out[GROUP];
+        __align__(16) Element out[GROUP];
 #pragma unroll
         for (int i = 0; i < GROUP; i++) {
             int channel = group + i, colour = channel / (factor * factor);
@@ -57,10 +57,10 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(const __grid_constan
                 v = pixel_of(call.in, tile, colour, x * factor + dx, y * factor + dy);
                 varies |= fabsf(v - first) > 0.0625f;
             }
-            out[i] = __float2half_rn(v);
+            out[i] = GpuElement<Element>::one(v);
         }
-        uint4 *to =
-            reinterpret_cast<uint4 *>(static_cast<__half *>(call.out) + px * call.channels + group);
+        uint4 *to = reinterpret_cast<uint4 *>(static_cast<Element *>(call.out) +
+                                              px * call.channels + group);
         to[0] = *reinterpret_cast<const uint4 *>(&out[0]);
         to[1] = *reinterpret_cast<const uint4 *>(&out[8]);
     }
@@ -116,7 +116,10 @@ int resr_cuda_pixels_in(const PixelsIn *call, cudaStream_t stream)
 {
     unsigned blocks =
         blocks_for(call->tiles, call->height / call->factor, call->width / call->factor);
-    pixels_in_kernel<<<blocks, THREADS, 0, stream>>>(*call);
+    if (call->bf16)
+        pixels_in_kernel<__nv_bfloat16><<<blocks, THREADS, 0, stream>>>(*call);
+    else
+        pixels_in_kernel<__half><<<blocks, THREADS, 0, stream>>>(*call);
     return resr_cuda_check(cudaGetLastError(), "pixels_in");
 }
 

@@ -36,6 +36,7 @@ typedef struct PixelsImage {
 typedef struct PixelsIn {
     PixelsImage in;
     void *out; /* fp16 [pixel][channels] of height / factor x width / factor pixels */
+    int bf16;  /* 1: bf16 instead */
     int channels,
         factor; /* pixel_unshuffle; channels: 3 * factor^2 rounded up to 16, zeros behind */
     int tiles, height, width;

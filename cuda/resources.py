@@ -22,7 +22,7 @@ COUNTED = ["HMMA", "HGMMA", "LDSM", "LDS", "LDGSTS", "UTMALDG", "BAR", "SYNCS", 
 def dynamic_shared(kernel):
     """What the launch asks for, which the compiler cannot know: conv_mma.cu's two stages,
     wgmma_kernel.cuh's SHARED_BYTES."""
-    mma = re.match(r"conv_mma_kernel<(\d+)>", kernel)
+    mma = re.match(r"conv_mma_kernel<\w+, (\d+)>", kernel)
     if mma:
         outputs = int(mma.group(1))
         halo = ((16 if outputs == 64 else 32) + 2) * 18

@@ -11,7 +11,7 @@
 #include "net/ops.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 2
+#define RESR_CUDA_ABI 4
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {
@@ -50,8 +50,9 @@ typedef struct ResrCuda {
      * kernels runs on it. Before ops(). */
     int (*select)(int device);
 
-    /* The selected device's tables: "cuda" with its best kernels, then "cuda-mma" and so on, each
-     * with the kernels of that name (and a numerics class of its own); NULL past the end. */
+    /* The selected device's tables: "cuda" with its best kernels, "cuda" with mma's of bf16, then
+     * "cuda-mma" and so on, each with the kernels of that name; every one has a numerics class of
+     * its own. NULL past the end. */
     const ResrOps *(*ops)(int index);
 
     /* NULL where NCCL is not installed; the reason is in the host's fail(). */

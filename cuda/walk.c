@@ -1,6 +1,8 @@
 #include "walk.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@ size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px
 {
     const NetWeights *net = packed;
     (void)threads;
-    return net->bytes + resr_cuda_walk_bytes(net, 1, width_px, height_px);
+    return net->bytes + resr_cuda_run_bytes(net, 1, width_px, height_px, 0);
 }
 
 static int choose_device(const Run *run)
@@ -55,8 +57,7 @@ void resr_cuda_run_free(void *pointer)
     free(run);
 }
 
-/* Tiles for which a layer of the body has two blocks for each place on the device, twice. */
-static int filling_tiles(const Run *run)
+int resr_cuda_filling_tiles(const Run *run)
 {
     int sms = 1, factor = run->net->spec.unshuffle;
     cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, run->net->device);
@@ -65,50 +66,73 @@ static int filling_tiles(const Run *run)
     return tiles < PIXELS_MAX_TILES ? (int)tiles : PIXELS_MAX_TILES;
 }
 
+static int can_band(const NetWeights *net)
+{
+    return net->spec.arch == RESR_ARCH_RRDB;
+}
+
 /* The largest square tile, context included, of which one would fit `bytes`. */
 static int fitting_px(const NetWeights *net, size_t bytes)
 {
-    int px = TILE_STEP_PX;
-    while (resr_cuda_walk_bytes(net, 1, px + TILE_STEP_PX, px + TILE_STEP_PX) <= bytes)
-        px += TILE_STEP_PX;
+    int px = 0, next = TILE_STEP_PX;
+    for (; resr_cuda_run_bytes(net, 1, next, next, can_band(net)) <= bytes; next += TILE_STEP_PX)
+        px = next;
     return px;
 }
 
-static int fail_no_room(const Run *run, size_t free_bytes)
+/* A sixteenth is left to what memory is lost in pages. */
+static int fail_no_room(const Run *run, int context_px, size_t free_bytes)
 {
-    size_t wanted = resr_cuda_walk_bytes(run->net, 1, run->max_width, run->max_height);
-    return resr_cuda_fail(
-        RESR_ERR_DEVICE,
-        "CUDA device %d: a tile of %d x %d pixels, context included, takes %zu "
-        "MB, of which %zu are free; pass -t so that tile and twice --tile-pad are "
-        "at most %d",
-        run->net->device, run->max_width, run->max_height, wanted >> 20, free_bytes >> 20,
-        fitting_px(run->net, free_bytes));
+    const NetWeights *net = run->net;
+    int tile_px = fitting_px(net, free_bytes - free_bytes / 16) - context_px;
+    size_t wanted = resr_cuda_run_bytes(net, 1, run->max_width, run->max_height, can_band(net));
+    char advice[64] = "let fewer ranks share it, or choose a smaller --tile-pad";
+    if (tile_px > 0)
+        snprintf(advice, sizeof advice, "-t %d fits", tile_px);
+    return resr_cuda_fail(RESR_ERR_DEVICE,
+                          "CUDA device %d: a tile of %d x %d pixels, context included, takes %zu "
+                          "MB, of which %zu are free; %s",
+                          net->device, run->max_width, run->max_height, (wanted >> 20) + 1,
+                          free_bytes >> 20, advice);
 }
 
-int resr_cuda_reserve(void *pointer, int wanted, int *tiles)
+/* The most tiles, from `wanted` down, for which there is memory; at last one, in bands. */
+static int alloc_most(Run *run, int wanted, int *tiles)
+{
+    int ret = RESR_CUDA_NO_MEMORY;
+    for (*tiles = wanted; ret == RESR_CUDA_NO_MEMORY && *tiles > 0; *tiles /= 2) {
+        ret = resr_cuda_alloc_walk(run, *tiles, 0);
+        if (ret != RESR_CUDA_NO_MEMORY)
+            return ret;
+    }
+    *tiles = 1;
+    return can_band(run->net) ? resr_cuda_alloc_walk(run, 1, 1) : ret;
+}
+
+int resr_cuda_reserve(void *pointer, int wanted, int context_px, int *tiles)
 {
     Run *run = pointer;
     size_t free_bytes, total_bytes;
-    int filling = filling_tiles(run);
+    int filling = resr_cuda_filling_tiles(run);
     wanted = wanted < filling ? wanted : filling;
     int ret = choose_device(run);
     if (ret == 0)
         ret = resr_cuda_check(cudaMemGetInfo(&free_bytes, &total_bytes), "its memory");
-    if (ret < 0)
-        return ret;
-    for (*tiles = wanted; *tiles > 0; *tiles /= 2) {
-        ret = resr_cuda_alloc_walk(run, *tiles);
-        if (ret != RESR_CUDA_NO_MEMORY)
-            break;
-    }
+    if (ret == 0)
+        ret = alloc_most(run, wanted, tiles);
     if (ret == RESR_CUDA_NO_MEMORY)
-        return fail_no_room(run, free_bytes);
-    if (ret == 0 && *tiles < wanted && resr_cuda_warn)
+        return fail_no_room(run, context_px, free_bytes);
+    if (ret < 0 || !resr_cuda_warn)
+        return ret;
+    if (run->banded)
+        resr_cuda_warn("CUDA device %d has no memory for all of a tile at once: what is behind the "
+                       "network's body is computed in bands of rows: slower, the same pixels",
+                       run->net->device);
+    else if (*tiles < wanted)
         resr_cuda_warn("CUDA device %d has memory for %d tiles at once, not for %d: slower, the "
                        "same pixels",
                        run->net->device, *tiles, wanted);
-    return ret;
+    return 0;
 }
 
 void resr_cuda_set_tiles(void *pointer, int tiles)
@@ -160,7 +184,7 @@ static void place_tiles(const Run *run, PixelsImage *image, size_t offset, int w
         image->tile[i].base = (size_t)i * 3 * image->plane;
 }
 
-/* The tiles as parts of a frame on the device. */
+/* The tiles as parts of frames on the device. */
 static void place_in_frame(const Run *run, PixelsImage *image)
 {
     const Frames *frames = &run->frames;
@@ -170,6 +194,7 @@ static void place_in_frame(const Run *run, PixelsImage *image)
     image->width = frames->in.width;
     image->height = frames->in.height;
     for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].base = (size_t)run->ins[i].frame * 3 * image->plane;
         image->tile[i].x = run->ins[i].frame_x_px;
         image->tile[i].y = run->ins[i].frame_y_px;
     }
@@ -196,6 +221,7 @@ static void place_out(const Run *run, PixelsImage *image)
     image->width = frames->out.width;
     image->height = frames->out.height;
     for (int i = 0; i < run->at.tiles; i++) {
+        image->tile[i].base = (size_t)run->outs[i].frame * 3 * image->plane;
         image->tile[i].x = run->outs[i].frame_x_px;
         image->tile[i].y = run->outs[i].frame_y_px;
     }
@@ -236,11 +262,11 @@ int resr_cuda_head(void *pointer, const ResrTileIn *in)
     int ret = choose_device(run);
     if (ret == 0 && run->max_tiles == 0) {
         int tiles;
-        ret = resr_cuda_reserve(run, 1, &tiles);
+        ret = resr_cuda_reserve(run, 1, 0, &tiles);
     }
     if (ret < 0)
         return ret;
-    run->at = resr_cuda_layout(run->net, run->tiles, in->width_px, in->height_px);
+    run->at = resr_cuda_layout(run->net, run->tiles, in->width_px, in->height_px, run->banded);
     run->current = 0;
     run->in_frame = !in->plane[0];
     memcpy(run->ins, in, (size_t)run->tiles * sizeof *in);
@@ -248,6 +274,7 @@ int resr_cuda_head(void *pointer, const ResrTileIn *in)
     if (ret < 0)
         return ret;
     PixelsIn pixels = {.out = run->memory + run->at.head,
+                       .bf16 = run->net->bf16,
                        .channels = run->net->head_channels,
                        .factor = run->net->spec.unshuffle,
                        .tiles = run->at.tiles,
@@ -325,26 +352,36 @@ int resr_cuda_compact_body(void *pointer)
     return ret;
 }
 
-int resr_cuda_upsample(void *pointer, int step)
+/* Nearest x2 and conv_up of the body's rows top..top+rows-1. */
+static int enlarge(const Run *run, int step, int top, int rows)
 {
-    Run *run = pointer;
+    const WalkLayout *at = &run->at;
     int index = run->net->n_layers - 4 + step;
+    size_t skip = (size_t)top * (size_t)at->body_width * NET_FEATURES * sizeof(uint16_t);
     ConvCall call = make_call(run, index, step == 0 ? 2 : 4);
-    call.in = run->memory + (step == 0 ? run->at.dense[run->current] : run->at.up1);
-    call.out = run->memory + (step == 0 ? run->at.up1 : run->at.up2);
+    call.in = run->memory + (step == 0 ? at->dense[run->current] + skip : at->up1);
+    call.out = run->memory + (step == 0 ? at->up1 : at->up2);
     call.in_pitch = call.out_pitch = NET_FEATURES;
     call.upsample = 1;
+    call.height = rows * (step == 0 ? 2 : 4);
     return convolve(run, index, &call);
 }
 
-/* RRDB: conv_hr, then conv_last's three channels (of four stored). */
-static int tail_rrdb(Run *run)
+int resr_cuda_upsample(void *pointer, int step)
+{
+    const Run *run = pointer;
+    return run->at.band_rows > 0 ? 0 : enlarge(run, step, 0, run->at.body_height);
+}
+
+/* RRDB: conv_hr, then conv_last's three channels (of four stored), of `rows` rows of the body. */
+static int tail_rrdb(const Run *run, int rows)
 {
     int index = run->net->n_layers - 2;
     ConvCall call = make_call(run, index, 4);
     call.in = run->memory + run->at.up2;
     call.out = run->memory + run->at.high_res;
     call.in_pitch = call.out_pitch = NET_FEATURES;
+    call.height = rows * 4;
     int ret = convolve(run, index, &call);
     if (ret < 0)
         return ret;
@@ -353,10 +390,11 @@ static int tail_rrdb(Run *run)
     call.in_pitch = NET_FEATURES;
     call.out_f32 = floats_at(run, run->at.last);
     call.out_f32_pitch = call.out_f32_count = 4;
+    call.height = rows * 4;
     return convolve(run, index + 1, &call);
 }
 
-static int tail_compact(Run *run)
+static int tail_compact(const Run *run)
 {
     const NetWeights *net = run->net;
     int first = net->n_layers - net->tail_pieces, ret = 0;
@@ -387,37 +425,72 @@ static int download(Run *run, size_t floats)
     return ret;
 }
 
-int resr_cuda_tail(void *pointer, const ResrTileOut *out)
+/* The body's rows first..first+rows-1 of the last convolution's output, which begins with its row
+ * `top`, to where the tiles belong. */
+static int finish_rows(const Run *run, int first, int rows, int top)
 {
-    Run *run = pointer;
     const WalkLayout *at = &run->at;
-    int enlarged = is_rrdb(run) ? 4 : 1;
-    int ret = is_rrdb(run) ? tail_rrdb(run) : tail_compact(run);
-    if (ret < 0)
-        return ret;
-    memcpy(run->outs, out, (size_t)at->tiles * sizeof *out);
-    PixelsOut pixels = {.last = floats_at(run, at->last),
-                        .pitch = is_rrdb(run) ? 4 : run->net->tail_channels,
+    const ResrTileOut *out = run->outs;
+    int enlarged = is_rrdb(run) ? 4 : 1, pitch = is_rrdb(run) ? 4 : run->net->tail_channels;
+    int width = at->body_width * enlarged;
+    size_t skip = (size_t)(first - top) * (size_t)(enlarged * width * pitch);
+    PixelsOut pixels = {.last = floats_at(run, at->last) + skip,
+                        .pitch = pitch,
                         .factor = is_rrdb(run) ? 1 : at->scale,
                         .add_nearest = !is_rrdb(run),
                         .tiles = at->tiles,
-                        .height = at->body_height * enlarged,
-                        .width = at->body_width * enlarged,
+                        .height = rows * enlarged,
+                        .width = width,
                         .crop_x = out->crop_x_px,
-                        .crop_y = out->crop_y_px,
+                        .crop_y = out->crop_y_px - first * enlarged,
                         .out_height = out->height_px,
                         .out_width = out->width_px,
                         .flags = flags_of(run)};
     place_in(run, &pixels.in);
     place_out(run, &pixels.out);
-    ret = resr_cuda_pixels_out(&pixels, run->stream);
+    return resr_cuda_pixels_out(&pixels, run->stream);
+}
+
+/* RRDB: everything behind the body, band after band. */
+static int tail_in_bands(const Run *run)
+{
+    int height = run->at.body_height, ret = 0;
+    for (int first = 0, rows; ret == 0 && first < height; first += rows) {
+        int top = first > BAND_CONTEXT_ROWS ? first - BAND_CONTEXT_ROWS : 0;
+        rows = height - first < run->at.band_rows ? height - first : run->at.band_rows;
+        int below = height - first - rows;
+        int with_context =
+            first + rows - top + (below < BAND_CONTEXT_ROWS ? below : BAND_CONTEXT_ROWS);
+        for (int step = 0; ret == 0 && step < 2; step++)
+            ret = enlarge(run, step, top, with_context);
+        if (ret == 0)
+            ret = tail_rrdb(run, with_context);
+        if (ret == 0)
+            ret = finish_rows(run, first, rows, top);
+    }
+    return ret;
+}
+
+static int tail_at_once(const Run *run)
+{
+    int rows = run->at.body_height;
+    int ret = is_rrdb(run) ? tail_rrdb(run, rows) : tail_compact(run);
+    return ret < 0 ? ret : finish_rows(run, 0, rows, 0);
+}
+
+int resr_cuda_tail(void *pointer, const ResrTileOut *out)
+{
+    Run *run = pointer;
+    int tiles = run->at.tiles;
+    memcpy(run->outs, out, (size_t)tiles * sizeof *out);
+    int ret = run->at.band_rows > 0 ? tail_in_bands(run) : tail_at_once(run);
     if (ret < 0)
         return ret;
     if (run->in_frame) {
-        run->frames.next_tile += at->tiles;
+        run->frames.next_tile += tiles;
         return 0;
     }
-    return download(run, (size_t)at->tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
+    return download(run, (size_t)tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
 }
 
 int resr_cuda_submit(void *run)

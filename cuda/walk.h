@@ -7,14 +7,11 @@
 /* The stages of net/ops.h on a device: of ResrOps, everything from workspace_bytes on. `packed` is
  * a NetWeights. A run belongs to the thread that uses it; every call chooses the device first. */
 
-/* Device memory of a walk of `tiles` tiles of width_px x height_px, without weights and scratch. */
-size_t resr_cuda_walk_bytes(const NetWeights *net, int tiles, int width_px, int height_px);
-
 size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px, int threads);
 RESR_MUST_CHECK int resr_cuda_run_create(void **run, const void *packed, int width_px,
                                          int height_px, int threads);
 void resr_cuda_run_free(void *run);
-RESR_MUST_CHECK int resr_cuda_reserve(void *run, int wanted, int *tiles);
+RESR_MUST_CHECK int resr_cuda_reserve(void *run, int wanted, int context_px, int *tiles);
 void resr_cuda_set_tiles(void *run, int tiles);
 RESR_MUST_CHECK int resr_cuda_head(void *run, const ResrTileIn *in);
 RESR_MUST_CHECK int resr_cuda_dense_block(void *run, int block, int dense, int last_of_rrdb);
@@ -25,11 +22,11 @@ RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
 RESR_MUST_CHECK int resr_cuda_submit(void *run);
 RESR_MUST_CHECK int resr_cuda_wait(void *run);
 
-/* Whole frames: frames.c. */
+/* Groups of whole frames: frames.c. */
 RESR_MUST_CHECK int resr_cuda_frames_begin(void *run, const ResrFrameSetup *setup);
-RESR_MUST_CHECK int resr_cuda_frame_submit(void *run, const ResrFrame *in);
-RESR_MUST_CHECK int resr_cuda_frame_finish(void *run);
-RESR_MUST_CHECK int resr_cuda_frame_collect(void *run, ResrFrame *out);
+RESR_MUST_CHECK int resr_cuda_frames_submit(void *run, ResrFrame *const *in, int count);
+RESR_MUST_CHECK int resr_cuda_frames_finish(void *run);
+RESR_MUST_CHECK int resr_cuda_frames_collect(void *run, ResrFrame *const *out);
 
 /* The program's resr_log_warn. */
 extern void (*resr_cuda_warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -19,7 +19,40 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height)
+/* Regions behind an RRDB's body, over what is dead then. */
+static void place_enlarged(WalkLayout *at, size_t planar_out)
+{
+    size_t row = (size_t)at->tiles * (size_t)at->body_width, rows = (size_t)at->body_height;
+    size_t body_end = at->bytes, end = at->dense[0];
+    if (at->band_rows > 0) {
+        end = at->feat; /* conv_body's outputs lie before it */
+        at->planar_out = add(&end, planar_out);
+        rows = (size_t)(at->band_rows + 2 * BAND_CONTEXT_ROWS);
+    }
+    size_t maps = rows * row * NET_FEATURES * HALF_BYTES;
+    at->high_res = add(&end, 16 * maps);
+    if (at->band_rows == 0) /* conv_body's outputs are read by conv_up1 only */
+        end = larger(end, body_end);
+    at->up2 = add(&end, 16 * maps);
+    size_t up = end;
+    at->up1 = add(&end, 4 * maps);
+    size_t up_end = end;
+    end = up;
+    at->last = add(&end, 16 * rows * row * 4 * sizeof(float));
+    if (at->band_rows == 0)
+        at->planar_out = add(&end, planar_out);
+    at->bytes = larger(body_end, larger(end, up_end));
+}
+
+/* Rows of a band whose buffers about fill what the body leaves free (feat, base and trunk, 768
+ * bytes a pixel, less the planar output's 192; 4,608 a pixel of a band). */
+static int band_rows(int height)
+{
+    int rows = height / 8 - 2 * BAND_CONTEXT_ROWS;
+    return rows > BAND_LEAST_ROWS ? rows : BAND_LEAST_ROWS;
+}
+
+WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height, int banded)
 {
     const ResrNetSpec *spec = &net->spec;
     WalkLayout at = {.tiles = tiles, .width = width, .height = height, .scale = spec->scale};
@@ -28,48 +61,30 @@ WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int hei
     size_t in_px = (size_t)tiles * (size_t)width * (size_t)height;
     size_t px = (size_t)tiles * (size_t)at.body_width * (size_t)at.body_height;
     size_t planar_out = in_px * (size_t)(spec->scale * spec->scale) * 3 * sizeof(float);
-    size_t maps = px * NET_FEATURES * HALF_BYTES, wide = px * NET_FEATURES * sizeof(float), end = 0;
-    at.flags = add(&end, (size_t)tiles * sizeof(PixelFlags));
-    at.planar_in = add(&end, in_px * 3 * sizeof(float));
-    at.head = add(&end, px * (size_t)net->head_channels * HALF_BYTES);
+    size_t maps = px * NET_FEATURES * HALF_BYTES, wide = px * NET_FEATURES * sizeof(float);
+    at.flags = add(&at.bytes, (size_t)tiles * sizeof(PixelFlags));
+    at.planar_in = add(&at.bytes, in_px * 3 * sizeof(float));
+    at.head = add(&at.bytes, px * (size_t)net->head_channels * HALF_BYTES);
     if (spec->arch != RESR_ARCH_RRDB) {
-        at.dense[0] = add(&end, maps);
-        at.dense[1] = add(&end, maps);
-        at.last = add(&end, px * (size_t)net->tail_channels * sizeof(float));
-        at.planar_out = add(&end, planar_out);
-        at.bytes = end;
+        at.dense[0] = add(&at.bytes, maps);
+        at.dense[1] = add(&at.bytes, maps);
+        at.last = add(&at.bytes, px * (size_t)net->tail_channels * sizeof(float));
+        at.planar_out = add(&at.bytes, planar_out);
         return at;
     }
-    size_t dense = px * NET_DENSE_PITCH * HALF_BYTES, body = end;
-    at.dense[0] = add(&end, dense);
-    at.dense[1] = add(&end, dense);
-    at.feat = add(&end, wide);
-    at.base = add(&end, wide);
-    at.trunk = add(&end, wide);
-    size_t body_end = end;
-    end = body;
-    at.high_res = add(&end, 16 * maps);
-    end = larger(end, body_end);
-    at.up2 = add(&end, 16 * maps);
-    size_t up = end;
-    at.up1 = add(&end, 4 * maps);
-    size_t up_end = end;
-    end = up;
-    at.last = add(&end, 16 * px * 4 * sizeof(float));
-    at.planar_out = add(&end, planar_out);
-    at.bytes = larger(end, up_end);
+    at.dense[0] = add(&at.bytes, px * NET_DENSE_PITCH * HALF_BYTES);
+    at.dense[1] = add(&at.bytes, px * NET_DENSE_PITCH * HALF_BYTES);
+    at.feat = add(&at.bytes, wide);
+    at.base = add(&at.bytes, wide);
+    at.trunk = add(&at.bytes, wide);
+    at.band_rows = banded ? band_rows(at.body_height) : 0;
+    place_enlarged(&at, planar_out);
     return at;
 }
 
-size_t resr_cuda_walk_bytes(const NetWeights *net, int tiles, int width_px, int height_px)
-{
-    return resr_cuda_layout(net, tiles, width_px, height_px).bytes;
-}
-
 /* The most that a rung wants for any layer; the layers behind conv_body run at 2x and 4x. */
-static size_t scratch_bytes(const Run *run, const WalkLayout *at)
+static size_t scratch_bytes(const NetWeights *net, const WalkLayout *at)
 {
-    const NetWeights *net = run->net;
     size_t most = 0;
     for (int i = 0; i < net->n_layers; i++) {
         const NetLayer *layer = &net->layers[i];
@@ -89,10 +104,16 @@ static size_t scratch_bytes(const Run *run, const WalkLayout *at)
     return most;
 }
 
-int resr_cuda_alloc_walk(Run *run, int tiles)
+size_t resr_cuda_run_bytes(const NetWeights *net, int tiles, int width, int height, int banded)
 {
-    WalkLayout at = resr_cuda_layout(run->net, tiles, run->max_width, run->max_height);
-    size_t in_bytes = at.head - at.planar_in, scratch = scratch_bytes(run, &at);
+    WalkLayout at = resr_cuda_layout(net, tiles, width, height, banded);
+    return at.bytes + scratch_bytes(net, &at);
+}
+
+int resr_cuda_alloc_walk(Run *run, int tiles, int banded)
+{
+    WalkLayout at = resr_cuda_layout(run->net, tiles, run->max_width, run->max_height, banded);
+    size_t in_bytes = at.head - at.planar_in, scratch = scratch_bytes(run->net, &at);
     size_t out_bytes = in_bytes * (size_t)(at.scale * at.scale);
     int ret = resr_cuda_check(cudaMalloc((void **)&run->memory, at.bytes), "memory for tiles");
     if (ret == 0 && scratch > 0)
@@ -112,6 +133,7 @@ int resr_cuda_alloc_walk(Run *run, int tiles)
             ret = resr_cuda_fail(RESR_ERR_INTERNAL, "out of memory for %d tiles", tiles);
     }
     run->max_tiles = tiles;
+    run->banded = banded;
     if (ret < 0)
         resr_cuda_free_walk(run);
     return ret;

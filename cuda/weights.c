@@ -177,6 +177,7 @@ int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int devic
     if (!net)
         return resr_cuda_fail(RESR_ERR_INTERNAL, "out of memory");
     net->spec = *spec;
+    net->bf16 = rung->bf16;
     net->device = device;
     int ret = resr_cuda_check(cudaSetDevice(device), "choosing it");
     if (ret == 0)

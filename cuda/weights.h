@@ -22,6 +22,7 @@ typedef struct NetLayer {
 typedef struct NetWeights {
     ResrNetSpec spec;
     int device, n_layers, head_channels;
+    int bf16;                       /* the rung's */
     int tail_pieces, tail_channels; /* the last layers, all of the same input */
     NetLayer *layers;
     char *memory; /* on the device */

@@ -65,8 +65,8 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
         STR("transport", 0, transport, "of the weights to GPUs: auto, mpi, nccl [auto]", "NAME"),
         STR("precision", 0, precision,
-            "bf16, fp32, exact (direct fp32, same bits on every CPU), auto: the faster of bf16 and "
-            "fp32 [auto]",
+            "bf16, fp32, exact (direct fp32, same bits on every CPU), fp16 (GPUs), auto: the "
+            "faster of bf16 and fp32, on GPUs fp16 [auto]",
             "NAME"),
         STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512, ...",
             "SET"),

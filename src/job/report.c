@@ -96,18 +96,31 @@ static json_t *probe_json(const ResrProbe *probe)
     return array;
 }
 
+const char *resr_report_device(const ResrRankInfo *rank)
+{
+    return strncmp(rank->backend, "cuda", 4) == 0 ? rank->probe.device : NULL;
+}
+
+static json_t *rank_json(const ResrRankInfo *rank)
+{
+    json_t *object =
+        json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
+                  rank->rank, "host", rank->host, "cpu", rank->cpu, "backend", rank->backend,
+                  "threads", rank->threads, "cpus", rank->cpus, "workspace_bytes",
+                  (json_int_t)rank->workspace_bytes, "frames", (json_int_t)rank->frames, "parts",
+                  (json_int_t)rank->parts, "compute_seconds", rank->compute_seconds,
+                  "encode_seconds", rank->encode_seconds, "probe", probe_json(&rank->probe));
+    const char *device = resr_report_device(rank);
+    if (device)
+        json_object_set_new(object, "device", json_string(device));
+    return object;
+}
+
 static json_t *ranks_json(const ResrRankInfo *ranks, int n)
 {
     json_t *array = json_array();
     for (int i = 0; i < n; i++)
-        json_array_append_new(
-            array, json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
-                             ranks[i].rank, "host", ranks[i].host, "cpu", ranks[i].cpu, "backend",
-                             ranks[i].backend, "threads", ranks[i].threads, "cpus", ranks[i].cpus,
-                             "workspace_bytes", (json_int_t)ranks[i].workspace_bytes, "frames",
-                             (json_int_t)ranks[i].frames, "parts", (json_int_t)ranks[i].parts,
-                             "compute_seconds", ranks[i].compute_seconds, "encode_seconds",
-                             ranks[i].encode_seconds, "probe", probe_json(&ranks[i].probe)));
+        json_array_append_new(array, rank_json(&ranks[i]));
     return array;
 }
 

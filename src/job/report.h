@@ -4,6 +4,9 @@
 #include "job/plan.h"
 #include "net/probe.h"
 
+/* The GPU that the rank computes on, with its UUID; NULL if it is none. */
+const char *resr_report_device(const ResrRankInfo *rank);
+
 /* The record of a job: which rank computed which part, and where the time went. One thread (rank
  * 0's main thread) uses it. */
 typedef struct ResrReport ResrReport;

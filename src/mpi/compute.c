@@ -42,17 +42,19 @@ struct ResrCompute {
     Held held[2 * RESR_PARTS_IN_FLIGHT]; /* what was given up may still be computed */
 };
 
-/* Begins with a frame of a part, which is freed. */
-static int submit_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in)
+/* Begins with frames of a part, which are freed. */
+static int submit_frames(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in, int count)
 {
-    int ret = resr_frame_verify(*in, &compute->plan->input);
+    int ret = 0;
+    for (int i = 0; ret == 0 && i < count; i++)
+        ret = resr_frame_verify(in[i], &compute->plan->input);
     if (ret == 0)
-        ret = resr_upscaler_submit(upscaler, *in, &compute->stop);
-    if (ret < 0)
-        return ret;
-    resr_frame_free(*in);
-    *in = NULL;
-    return 0;
+        ret = resr_upscaler_submit(upscaler, in, count, &compute->stop);
+    for (int i = 0; ret == 0 && i < count; i++) {
+        resr_frame_free(in[i]);
+        in[i] = NULL;
+    }
+    return ret;
 }
 
 static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **out)
@@ -65,14 +67,16 @@ static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame
     return 0;
 }
 
-/* Frame i of the first part is begun now; false: it was recalled. */
-static bool begin_frame(ResrCompute *compute, int i)
+/* Up to `count` frames of the first part, from `first` on, are begun now; returns how many: others
+ * were recalled. */
+static int begin_frames(ResrCompute *compute, int first, int count)
 {
     pthread_mutex_lock(&compute->lock);
-    bool keep = i < compute->held[0].keep;
-    compute->held[0].begun += keep;
+    int kept = compute->held[0].keep - first;
+    count = kept < count ? kept : count;
+    compute->held[0].begun += count;
     pthread_mutex_unlock(&compute->lock);
-    return keep;
+    return count;
 }
 
 static void let_go(ResrCompute *compute, int i)
@@ -93,17 +97,19 @@ static int end_part(ResrCompute *compute)
 }
 
 /* Upscales the frames of a part, as long as they are not recalled; on success `message` holds the
- * results. A frame is collected when the next one was submitted, so that a GPU always has work. */
+ * results. Frames are collected when the next group was submitted, so that a GPU always has work.
+ */
 static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
 {
-    int count = message->header.part.count, ret = 0;
-    for (int i = 0; ret == 0 && i <= count; i++) {
-        if (i < count && !begin_frame(compute, i))
-            count = i;
-        if (i < count)
-            ret = submit_frame(compute, upscaler, &message->frames[i]);
-        if (ret == 0 && i > 0)
-            ret = collect_frame(compute, upscaler, &message->frames[i - 1]);
+    int count = message->header.part.count, group = resr_upscaler_group(upscaler), ret = 0;
+    for (int first = 0, done = 0; ret == 0 && done < count; first += group) {
+        int begun = first < count ? begin_frames(compute, first, group) : 0;
+        if (first < count && begun < group)
+            count = first + begun;
+        if (begun > 0)
+            ret = submit_frames(compute, upscaler, &message->frames[first], begun);
+        for (; ret == 0 && done < first && done < count; done++)
+            ret = collect_frame(compute, upscaler, &message->frames[done]);
     }
     return ret;
 }
@@ -113,11 +119,9 @@ static void discard_frames(ResrUpscaler *upscaler)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
     snprintf(error, sizeof error, "%s", resr_error_text());
-    for (int i = 0; i < RESR_FRAMES_UNDER_WAY; i++) {
-        ResrFrame *frame;
-        if (resr_upscaler_collect(upscaler, &frame) == 0)
-            resr_frame_free(frame);
-    }
+    ResrFrame *frame;
+    while (resr_upscaler_collect(upscaler, &frame) < 0 || frame)
+        resr_frame_free(frame);
     resr_fail(0, "%s", error);
 }
 

@@ -395,6 +395,9 @@ static int start_ranks(Job *job)
     resr_launch_gather(job->ranks, &own);
     resr_launch_gather_status(answers.statuses, answers.texts, status);
     ret = resr_launch_share_status(root ? judge_ranks(job, answers.statuses, answers.texts) : 0);
+    for (int i = 0; root && ret == 0 && i < plan->ranks; i++)
+        if (resr_report_device(&job->ranks[i]))
+            resr_log_info("rank %d on %s: %s", i, job->ranks[i].host, job->ranks[i].probe.device);
 cleanup:
     free(answers.statuses);
     free(answers.texts);

@@ -15,9 +15,10 @@ struct ResrNet {
     int32_t frame_width_px, frame_height_px; /* as the caller sees it */
     float *extended;                         /* three planes, or NULL if no extension is needed */
     int max_tiles;                           /* of a walk */
+    int group_frames;                        /* whose tiles go through a walk together */
     ResrTileIn *tiles_in;                    /* [max_tiles] */
     ResrTileOut *tiles_out;
-    bool *done; /* tiles of the frame */
+    bool *done; /* tiles of the frames, one frame after the other */
     size_t workspace_bytes;
 };
 
@@ -28,11 +29,13 @@ static int32_t round_up(int32_t value, int32_t multiple)
 
 int resr_net_reserve(ResrNet *net)
 {
-    int tiles = net->plan.columns * net->plan.rows;
+    int tiles = net->plan.columns * net->plan.rows * net->group_frames;
     if (net->max_tiles > 0)
         return 0;
     int reserved = 1;
-    int ret = net->ops->reserve ? net->ops->reserve(net->run, tiles, &reserved) : 0;
+    int ret = 0;
+    if (net->ops->reserve)
+        ret = net->ops->reserve(net->run, tiles, 2 * net->plan.pad_px, &reserved);
     if (ret == 0)
         ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
     if (ret == 0)
@@ -55,6 +58,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
         goto cleanup;
     net->ops = ops;
     net->spec = model->spec;
+    net->group_frames = 1;
     net->frame_width_px = frame_width_px;
     net->frame_height_px = frame_height_px;
     ret = resr_tile_plan(&net->plan, round_up(frame_width_px, multiple),
@@ -176,8 +180,8 @@ typedef struct Planes {
 static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, const Planes *planes,
                        int index)
 {
-    int32_t scale = net->spec.scale;
-    ResrTile tile = resr_tile_at(&net->plan, index);
+    int32_t scale = net->spec.scale, tiles = net->plan.columns * net->plan.rows;
+    ResrTile tile = resr_tile_at(&net->plan, index % tiles);
     *in = (ResrTileIn){
         .stride = planes->in_stride,
         .width_px = tile.in_width_px,
@@ -186,6 +190,7 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .keep_y_px = tile.y_px - tile.in_y_px,
         .keep_width_px = tile.width_px,
         .keep_height_px = tile.height_px,
+        .frame = index / tiles,
         .frame_x_px = tile.in_x_px,
         .frame_y_px = tile.in_y_px,
     };
@@ -195,6 +200,7 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .crop_y_px = in->keep_y_px * scale,
         .width_px = at_most(tile.width_px, net->frame_width_px - tile.x_px) * scale,
         .height_px = at_most(tile.height_px, net->frame_height_px - tile.y_px) * scale,
+        .frame = in->frame,
         .frame_x_px = tile.x_px * scale,
         .frame_y_px = tile.y_px * scale,
     };
@@ -216,10 +222,11 @@ static bool same_shape(const ResrTileOut *out, const ResrTileIn *in, const ResrT
            out->height_px == other_out->height_px;
 }
 
-/* The tile `first` and up to max_tiles - 1 behind it of its shape; returns their number. */
-static int gather_tiles(ResrNet *net, const Planes *planes, int first)
+/* Of the first `tiles` tiles, `first` and up to max_tiles - 1 behind it of its shape; returns their
+ * number. */
+static int gather_tiles(ResrNet *net, const Planes *planes, int first, int tiles)
 {
-    int count = 0, tiles = net->plan.columns * net->plan.rows;
+    int count = 0;
     for (int i = first; i < tiles && count < net->max_tiles; i++) {
         if (net->done[i])
             continue;
@@ -254,7 +261,7 @@ int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const
             continue;
         if (stop && *stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
-        int count = gather_tiles(net, &planes, i);
+        int count = gather_tiles(net, &planes, i, tiles);
         ret = walk(net, net->tiles_out, net->tiles_in, count);
         if (ret == 0)
             ret = net->ops->wait(net->run);
@@ -268,30 +275,31 @@ int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
 {
     ResrFrameSetup complete = *setup;
     complete.tiles = net->plan.columns * net->plan.rows;
-    int ret = net->ops->frames_begin ? net->ops->frames_begin(net->run, &complete) : 0;
-    if (ret <= 0)
-        return ret;
-    ret = resr_net_reserve(net);
-    return ret < 0 ? ret : 1;
+    int group = net->ops->frames_begin ? net->ops->frames_begin(net->run, &complete) : 0;
+    if (group <= 0)
+        return group;
+    net->group_frames = group;
+    int ret = resr_net_reserve(net);
+    return ret < 0 ? ret : group;
 }
 
-int resr_net_submit_frame(ResrNet *net, const ResrFrame *in)
+int resr_net_submit_frames(ResrNet *net, ResrFrame *const *in, int count)
 {
     static const Planes none;
-    int tiles = net->plan.columns * net->plan.rows;
-    int ret = net->ops->frame_submit(net->run, in);
+    int tiles = net->plan.columns * net->plan.rows * count;
+    int ret = net->ops->frames_submit(net->run, in, count);
     if (ret == 1)
-        return net->ops->frame_finish(net->run);
+        return net->ops->frames_finish(net->run);
     memset(net->done, 0, (size_t)tiles * sizeof *net->done);
     for (int i = 0; ret == 0 && i < tiles; i++)
         if (!net->done[i]) {
-            int count = gather_tiles(net, &none, i);
-            ret = walk(net, net->tiles_out, net->tiles_in, count);
+            int together = gather_tiles(net, &none, i, tiles);
+            ret = walk(net, net->tiles_out, net->tiles_in, together);
         }
-    return ret == 0 ? net->ops->frame_finish(net->run) : ret;
+    return ret == 0 ? net->ops->frames_finish(net->run) : ret;
 }
 
-int resr_net_collect_frame(ResrNet *net, ResrFrame *out)
+int resr_net_collect_frames(ResrNet *net, ResrFrame *const *out)
 {
-    return net->ops->frame_collect(net->run, out);
+    return net->ops->frames_collect(net->run, out);
 }

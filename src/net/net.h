@@ -30,11 +30,12 @@ RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t o
 /* One evaluation of the network on a tile (sizes multiples of the unshuffle factor). */
 RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in);
 
-/* Frames whose colours the backend converts itself: 1 if it does that for these formats, else 0.
- * `setup` without its tiles. Then, for each frame: resr_net_submit_frame(), and, at most one frame
- * later, resr_net_collect_frame(), which waits for the oldest. */
+/* Frames whose colours the backend converts itself: how many it takes at once (up to
+ * RESR_MAX_GROUP_FRAMES), 0 if it does not do that for these formats. `setup` without its tiles.
+ * Then, for each group of frames: resr_net_submit_frames(), and, at most one group later,
+ * resr_net_collect_frames(), which waits for the oldest and fills as many frames as it has. */
 RESR_MUST_CHECK int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup);
-RESR_MUST_CHECK int resr_net_submit_frame(ResrNet *net, const ResrFrame *in);
-RESR_MUST_CHECK int resr_net_collect_frame(ResrNet *net, ResrFrame *out);
+RESR_MUST_CHECK int resr_net_submit_frames(ResrNet *net, ResrFrame *const *in, int count);
+RESR_MUST_CHECK int resr_net_collect_frames(ResrNet *net, ResrFrame *const *out);
 
 #endif

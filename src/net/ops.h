@@ -16,15 +16,20 @@ typedef struct ResrTileIn {
     /* The part whose upscaled pixels are wanted, without the context; width 0: all of it. Outputs
      * for other pixels need not be computed: that never changes the bits of those that are. */
     int32_t keep_x_px, keep_y_px, keep_width_px, keep_height_px;
-    int32_t frame_x_px, frame_y_px; /* where it lies in its frame */
+    int32_t frame, frame_x_px, frame_y_px; /* of those submitted together, and where in it */
 } ResrTileIn;
 
 typedef struct ResrTileOut {
     float *plane[3]; /* of the pixel (crop_x, crop_y) of the network's output */
     size_t stride;
     int32_t crop_x_px, crop_y_px, width_px, height_px; /* the part that is kept, in output pixels */
-    int32_t frame_x_px, frame_y_px; /* where it lies in the network's output frame */
+    int32_t frame, frame_x_px, frame_y_px; /* as the input's, in the network's output frame */
 } ResrTileOut;
+
+/* Frames that a backend takes at once at most: their tiles go through the network together. More
+ * would fill a GPU a little better (a few per cent by cuda/model.py), but two groups of a batch of
+ * 8 hide each other's ways to the device and back. */
+enum { RESR_MAX_GROUP_FRAMES = 4 };
 
 /* Frames whose colour conversion the backend does itself. */
 typedef struct ResrFrameSetup {
@@ -76,20 +81,23 @@ typedef struct ResrOps {
 
     /* Backends that take several tiles through each stage; NULL for others. reserve() follows
      * run_create(): memory for walks of up to `wanted` tiles; *tiles: of how many there is, at
-     * least one. set_tiles() comes before a walk's head: it and tail then get arrays of that many
-     * tiles, which have the same size, the same part kept and the same crop. */
-    int (*reserve)(void *run, int wanted, int *tiles);
+     * least one (`context_px` of a tile's side are context: where not even one fits, the message
+     * names the tile that would). set_tiles() comes before a walk's head: it and tail then get
+     * arrays of that many tiles, which have the same size, the same part kept and the same crop. */
+    int (*reserve)(void *run, int wanted, int context_px, int *tiles);
     void (*set_tiles)(void *run, int tiles);
 
     /* Backends that convert colours themselves, so that frames come and go in their own format;
-     * NULL for others. frames_begin() comes before reserve(): 1 if it can, 0 if these formats are
-     * not for it. For each frame then: frame_submit(), the walks over its tiles (planes NULL, no
-     * wait(); none if frame_submit() returned 1, the backend has them recorded), frame_finish().
-     * frame_collect() waits for the oldest frame that was finished; up to two may be under way. */
+     * NULL for others. frames_begin() comes before reserve(): the most frames of a group, 1 to
+     * RESR_MAX_GROUP_FRAMES; 0 if these formats are not for it. For each group then:
+     * frames_submit(), the walks over its tiles (planes NULL, no wait(); none if frames_submit()
+     * returned 1, the backend has them recorded), frames_finish(). frames_collect() waits for the
+     * oldest group that was finished, and fills as many frames as were submitted; up to two groups
+     * may be under way. */
     int (*frames_begin)(void *run, const ResrFrameSetup *setup);
-    int (*frame_submit)(void *run, const ResrFrame *in);
-    int (*frame_finish)(void *run);
-    int (*frame_collect)(void *run, ResrFrame *out);
+    int (*frames_submit)(void *run, ResrFrame *const *in, int count);
+    int (*frames_finish)(void *run);
+    int (*frames_collect)(void *run, ResrFrame *const *out);
 } ResrOps;
 
 #endif

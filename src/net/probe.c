@@ -123,12 +123,14 @@ static bool is_cuda(const char *name)
 
 static bool allowed(const char *precision, const ResrOps *ops)
 {
+    bool bf16 = strncmp(ops->class, "bf16", 4) == 0;
     if (strcmp(precision, "bf16") == 0)
-        return strncmp(ops->class, "bf16", 4) == 0;
+        return bf16;
     if (strcmp(precision, "fp16") == 0)
-        return is_cuda(ops->name);
-    return strcmp(precision, "auto") == 0 || strcmp(precision, "all") == 0 ||
-           strcmp(precision, ops->class) == 0;
+        return is_cuda(ops->name) && !bf16;
+    if (strcmp(precision, "auto") == 0)
+        return !is_cuda(ops->name) || !bf16; /* fp16 is as fast and nearer to fp32 */
+    return strcmp(precision, "all") == 0 || strcmp(precision, ops->class) == 0;
 }
 
 /* "cuda" is the GPU's best; the others of its tables ("cuda-mma") are taken only by name, and so is
@@ -210,8 +212,9 @@ static int none_found(const char *precision, const char *backend, bool name_know
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
     if (is_cuda(backend))
         return resr_fail(RESR_ERR_DEVICE,
-                         "--backend %s: it computes in fp16, not in --precision %s", backend,
-                         precision);
+                         "--backend %s: it computes in fp16 (and \"cuda\" in bf16), not in "
+                         "--precision %s",
+                         backend, precision);
     if (strcmp(backend, "auto") != 0)
         return resr_fail(RESR_ERR_DEVICE,
                          "--backend %s: this CPU (%s) cannot run it with "

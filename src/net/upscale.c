@@ -6,14 +6,20 @@
 #include "base/memory.h"
 #include "media/colour.h"
 
+typedef struct Group {
+    ResrFrame *frames[RESR_MAX_GROUP_FRAMES]; /* results; NULL: given away */
+    int count, next;                          /* next: to be given away */
+} Group;
+
 struct ResrUpscaler {
     ResrFormat output;
     ResrNet *net;
     ResrColour *colour;
     ResrRgb small, large; /* the network's input and output */
     bool on_device;       /* frames go to the backend as they are; no RGB here */
-    ResrFrame *under_way[RESR_FRAMES_UNDER_WAY];
-    unsigned submitted, collected;
+    int group_frames;
+    Group under_way[RESR_GROUPS_UNDER_WAY];
+    unsigned submitted, collected; /* groups */
 };
 
 /* Whether the backend takes frames as they are; else the RGB images that the conversion needs. */
@@ -26,6 +32,8 @@ static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, int 
         setup.out_matrix = out_matrix;
         int ret = resr_net_begin_frames(upscaler->net, &setup);
         upscaler->on_device = ret > 0;
+        if (ret > 0)
+            upscaler->group_frames = ret;
         if (ret != 0)
             return ret < 0 ? ret : 0;
     }
@@ -48,6 +56,7 @@ int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops, const ResrModel
         return ret;
     upscaler = *out;
     upscaler->output = *output;
+    upscaler->group_frames = 1;
     ret = resr_net_create(&upscaler->net, ops, model, input->width_px, input->height_px, tile_px,
                           tile_pad_px, threads);
     if (ret == 0)
@@ -62,12 +71,19 @@ int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops, const ResrModel
     return ret;
 }
 
+static void free_group(Group *group)
+{
+    for (int i = 0; i < group->count; i++)
+        resr_frame_free(group->frames[i]);
+    *group = (Group){.count = 0};
+}
+
 void resr_upscaler_free(ResrUpscaler *upscaler)
 {
     if (!upscaler)
         return;
-    for (; upscaler->collected < upscaler->submitted; upscaler->collected++)
-        resr_frame_free(upscaler->under_way[upscaler->collected % RESR_FRAMES_UNDER_WAY]);
+    for (int i = 0; i < RESR_GROUPS_UNDER_WAY; i++)
+        free_group(&upscaler->under_way[i]);
     resr_rgb_free(&upscaler->small);
     resr_rgb_free(&upscaler->large);
     resr_colour_free(upscaler->colour);
@@ -94,28 +110,45 @@ static int upscale_here(ResrUpscaler *upscaler, ResrFrame *out, const ResrFrame 
     return ret < 0 ? ret : resr_colour_from_rgb(upscaler->colour, out, &upscaler->large, in);
 }
 
-int resr_upscaler_submit(ResrUpscaler *upscaler, const ResrFrame *in, const volatile int *stop)
+int resr_upscaler_group(const ResrUpscaler *upscaler)
 {
-    ResrFrame *frame;
+    return upscaler->group_frames;
+}
+
+/* Frames for the results of `in`. */
+static int create_group(Group *group, const ResrFormat *format, ResrFrame *const *in, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int ret = resr_frame_create(&group->frames[i], format);
+        if (ret < 0)
+            return ret;
+        group->count++;
+        group->frames[i]->index = in[i]->index;
+        group->frames[i]->pts = in[i]->pts;
+        group->frames[i]->duration = in[i]->duration;
+    }
+    return 0;
+}
+
+int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
+                         const volatile int *stop)
+{
+    Group *group = &upscaler->under_way[upscaler->submitted % RESR_GROUPS_UNDER_WAY];
     if (stop && *stop)
         return resr_fail(RESR_ERR_STOPPED, "stopped on request");
-    if (upscaler->submitted - upscaler->collected == RESR_FRAMES_UNDER_WAY)
-        return resr_fail(RESR_ERR_INTERNAL, "%d frames are under way already",
-                         RESR_FRAMES_UNDER_WAY);
-    int ret = resr_frame_create(&frame, &upscaler->output);
+    if (upscaler->submitted - upscaler->collected == RESR_GROUPS_UNDER_WAY ||
+        count > upscaler->group_frames)
+        return resr_fail(RESR_ERR_INTERNAL, "%d frames more, with %u groups under way", count,
+                         upscaler->submitted - upscaler->collected);
+    int ret = create_group(group, &upscaler->output, in, count);
+    if (ret == 0)
+        ret = upscaler->on_device ? resr_net_submit_frames(upscaler->net, in, count)
+                                  : upscale_here(upscaler, group->frames[0], in[0], stop);
     if (ret < 0)
-        return ret;
-    ret = upscaler->on_device ? resr_net_submit_frame(upscaler->net, in)
-                              : upscale_here(upscaler, frame, in, stop);
-    if (ret < 0) {
-        resr_frame_free(frame);
-        return ret;
-    }
-    frame->index = in->index;
-    frame->pts = in->pts;
-    frame->duration = in->duration;
-    upscaler->under_way[upscaler->submitted++ % RESR_FRAMES_UNDER_WAY] = frame;
-    return 0;
+        free_group(group);
+    else
+        upscaler->submitted++;
+    return ret;
 }
 
 int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out)
@@ -123,12 +156,17 @@ int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out)
     *out = NULL;
     if (upscaler->collected == upscaler->submitted)
         return 0;
-    ResrFrame *frame = upscaler->under_way[upscaler->collected++ % RESR_FRAMES_UNDER_WAY];
-    int ret = upscaler->on_device ? resr_net_collect_frame(upscaler->net, frame) : 0;
-    if (ret < 0) {
-        resr_frame_free(frame);
-        return ret;
+    Group *group = &upscaler->under_way[upscaler->collected % RESR_GROUPS_UNDER_WAY];
+    int ret = 0;
+    if (upscaler->on_device && group->next == 0)
+        ret = resr_net_collect_frames(upscaler->net, group->frames);
+    if (ret == 0) {
+        *out = group->frames[group->next];
+        group->frames[group->next++] = NULL;
     }
-    *out = frame;
-    return 0;
+    if (ret < 0 || group->next == group->count) {
+        free_group(group);
+        upscaler->collected++;
+    }
+    return ret;
 }

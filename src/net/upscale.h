@@ -17,17 +17,22 @@ RESR_MUST_CHECK int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops,
 void resr_upscaler_free(ResrUpscaler *upscaler);
 size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler);
 
-/* Frames that may be under way at once: one is computed while another one goes to or from a GPU. */
-#define RESR_FRAMES_UNDER_WAY 2
+/* Frames that are best submitted together: their tiles fill a GPU where those of one do not; 1
+ * where that gains nothing. At most RESR_MAX_GROUP_FRAMES. */
+int resr_upscaler_group(const ResrUpscaler *upscaler);
 
-/* Begins to upscale `in`, which is not needed afterwards. At most RESR_FRAMES_UNDER_WAY are
- * submitted and not collected. `stop` (may be NULL) is polled between tiles, or between frames
- * where a GPU computes: RESR_ERR_STOPPED. */
-RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, const ResrFrame *in,
+/* Groups that may be under way: one is computed while another one goes to or from a GPU. */
+#define RESR_GROUPS_UNDER_WAY 2
+
+/* Begins to upscale `count` frames, at most resr_upscaler_group(); they are not needed afterwards.
+ * At most RESR_GROUPS_UNDER_WAY groups are submitted and not collected. `stop` (may be NULL) is
+ * polled between tiles, or between groups where a GPU computes: RESR_ERR_STOPPED. */
+RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
                                          const volatile int *stop);
 
-/* Waits for the frame submitted first: a new frame (the caller's) with the same index, pts and
- * duration. NULL if none is under way. */
+/* Waits for the group submitted first and gives its next frame: a new one (the caller's) with the
+ * same index, pts and duration as the input's. NULL if none is under way. An error drops the group.
+ */
 RESR_MUST_CHECK int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out);
 
 #endif

@@ -2,6 +2,8 @@
 # on_device.sh COMMAND...: runs a test of the CUDA backend on this machine's GPU, or without one on
 # the emulator ($RESR_EMULATOR: the folder of its runtime, $RESR_EMULATED: the translated kernels), or
 # skips it (77). Where CI is set a skip is a failure: kernels that nobody ran are not known to work.
+# RESR_ONLY_EMULATED=1: a test with stand-ins, for emulated devices alone; on a machine with a GPU and
+# no emulator it is skipped.
 set -u
 
 # Runs the test; where it skips itself and CI is set, that is a failure too.
@@ -16,7 +18,12 @@ run() {
 
 # nvidia-smi is there without a GPU too; only its list tells.
 if nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
-    run "$@"
+    if [ -z "${RESR_ONLY_EMULATED:-}" ]; then
+        run "$@"
+    elif [ -z "${RESR_EMULATOR:-}" ]; then
+        echo "skipped: a GPU, and no emulator for a test with stand-ins"
+        exit 77
+    fi
 fi
 if [ -n "${RESR_EMULATOR:-}" ]; then
     LD_LIBRARY_PATH=$RESR_EMULATOR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} EMU_KERNELS=$RESR_EMULATED

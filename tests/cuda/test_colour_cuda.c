@@ -1,7 +1,7 @@
 /* test_colour_cuda: the device's colour conversion against zimg's: frames of noise through a
  * network that only enlarges (all weights zero), no code value more than 1 off, for every
- * subsampling, depth, range, matrix and chroma position, odd sizes, one tile and many. Exit 77
- * without a device. */
+ * subsampling, depth, range, matrix and chroma position, odd sizes, one tile and many; and that
+ * frames that are computed together are those that each gives alone. Exit 77 without a device. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +70,7 @@ static void repeat(ResrUpscaler *upscaler, ResrFrame *const out[2], const ResrFo
                    ResrFrame *const in[2])
 {
     for (int i = 0; i < 2; i++)
-        assert_int_equal(resr_upscaler_submit(upscaler, in[1 - i], NULL), 0);
+        assert_int_equal(resr_upscaler_submit(upscaler, &in[1 - i], 1, NULL), 0);
     for (int i = 0; i < 2; i++) {
         ResrFrame *again;
         char hash[2][RESR_FRAME_HASH_BYTES];
@@ -90,8 +90,8 @@ static void upscale(ResrFrame *out[2], const ResrOps *ops, const ResrModel *mode
     ResrUpscaler *upscaler;
     assert_int_equal(resr_upscaler_create(&upscaler, ops, model, from, to, tile_px, 4, 1), 0);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(resr_upscaler_submit(upscaler, in[i], NULL), 0);
-    assert_int_equal(resr_upscaler_submit(upscaler, in[0], NULL), RESR_ERR_INTERNAL);
+        assert_int_equal(resr_upscaler_submit(upscaler, &in[i], 1, NULL), 0);
+    assert_int_equal(resr_upscaler_submit(upscaler, in, 1, NULL), RESR_ERR_INTERNAL);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(resr_upscaler_collect(upscaler, &out[i]), 0);
         assert_true(out[i]->index == in[i]->index);
@@ -190,6 +190,69 @@ static void odd_sizes_and_tiles(void **state)
     compare(&from, &to, 3, 8);
 }
 
+enum { FRAMES = 5 };
+
+/* Submits frames first.. of a circle of FRAMES and collects them: what each gave alone. */
+static void check_group(ResrUpscaler *upscaler, const ResrFormat *to, ResrFrame *const in[FRAMES],
+                        char hashes[FRAMES][RESR_FRAME_HASH_BYTES], int first, int count)
+{
+    ResrFrame *group[RESR_MAX_GROUP_FRAMES];
+    for (int i = 0; i < count; i++)
+        group[i] = in[(first + i) % FRAMES];
+    assert_int_equal(resr_upscaler_submit(upscaler, group, count, NULL), 0);
+    for (int i = 0; i < count; i++) {
+        ResrFrame *out;
+        char hash[RESR_FRAME_HASH_BYTES];
+        assert_int_equal(resr_upscaler_collect(upscaler, &out), 0);
+        assert_non_null(out);
+        assert_true(out->index == group[i]->index);
+        resr_frame_hash(hash, to, out);
+        assert_string_equal(hash, hashes[(first + i) % FRAMES]);
+        resr_frame_free(out);
+    }
+}
+
+/* Groups of every number of frames, some of them by recorded launches: the frames that each gives
+ * alone. Two whole groups under way, a third one and one that is too large are refused. */
+static void groups(void **state)
+{
+    static const int counts[] = {4, 4, 4, 1, 3, 2, 4, 3, 3, 2, 1, 2, 4, 1};
+    (void)state;
+    ResrNetSpec spec = check_srvgg(2, 0, 16);
+    ResrFormat from = format_of(37, 23, 8, 1, 1), to = format_of(74, 46, 8, 1, 1);
+    ResrModel *model = check_model(spec, 7);
+    ResrFrame *in[FRAMES], *out;
+    char hashes[FRAMES][RESR_FRAME_HASH_BYTES];
+    ResrUpscaler *upscaler;
+    assert_int_equal(resr_upscaler_create(&upscaler, tested, model, &from, &to, 12, 4, 1), 0);
+    assert_int_equal(resr_upscaler_group(upscaler), RESR_MAX_GROUP_FRAMES);
+    for (int i = 0; i < FRAMES; i++) {
+        in[i] = noise(&from, (uint64_t)(5 + i));
+        assert_int_equal(resr_upscaler_submit(upscaler, &in[i], 1, NULL), 0);
+        assert_int_equal(resr_upscaler_collect(upscaler, &out), 0);
+        resr_frame_hash(hashes[i], &to, out);
+        assert_true(i == 0 || strcmp(hashes[i], hashes[i - 1]) != 0);
+        resr_frame_free(out);
+    }
+    for (int i = 0; i < (int)(sizeof counts / sizeof *counts); i++)
+        check_group(upscaler, &to, in, hashes, i, counts[i]);
+    assert_int_equal(resr_upscaler_submit(upscaler, in, 5, NULL), RESR_ERR_INTERNAL);
+    for (int i = 0; i < RESR_GROUPS_UNDER_WAY; i++)
+        assert_int_equal(resr_upscaler_submit(upscaler, in, 3 + i, NULL), 0);
+    assert_int_equal(resr_upscaler_submit(upscaler, in, 1, NULL), RESR_ERR_INTERNAL);
+    for (int i = 0; i < 6; i++) { /* the seventh is the upscaler's to free */
+        char hash[RESR_FRAME_HASH_BYTES];
+        assert_int_equal(resr_upscaler_collect(upscaler, &out), 0);
+        resr_frame_hash(hash, &to, out);
+        assert_string_equal(hash, hashes[i % 3]);
+        resr_frame_free(out);
+    }
+    resr_upscaler_free(upscaler);
+    for (int i = 0; i < FRAMES; i++)
+        resr_frame_free(in[i]);
+    resr_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +260,7 @@ int main(void)
         cmocka_unit_test(positions),
         cmocka_unit_test(matrices_and_ranges),
         cmocka_unit_test(odd_sizes_and_tiles),
+        cmocka_unit_test(groups),
     };
     tested = resr_cuda_backend_ops(0);
     if (!tested) {

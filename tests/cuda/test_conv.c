@@ -1,13 +1,16 @@
 /* test_conv RUNG [SIZES [SEED]]: a rung's convolution against the definition in double precision,
  * on the device or the emulator: every shape of the networks, every epilogue, SIZES (3) pairs of
  * width and height for each, with guards around every output.
+ * test_conv RUNG row ROW: 41 pairs of a width and a height out of 1..40 and 138, each number once a
+ * side, and the shapes in turn; rows 0..40 have every width with every height, and each of them
+ * with every shape.
  *
  * The bound. Inputs and weights are fp16 values, so products are exact in fp32. A sum of n = 9 cin
  * products and the bias has n / 8 or more roundings or truncations of at most 2^-23 of the sum of
  * magnitudes: (n / 8 + 8) * 2^-23 * sum(|x w|); the fp16 output adds 2^-11 of the value (and 2^-25,
- * half of the smallest subnormal). Ladder 2 sums, where the input is enlarged, the taps that fall
- * on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma knows those sums). One product
- * left out of 1728 is 20 times that on the average. */
+ * half of the smallest subnormal), one of bf16 2^-8. Ladder 2 sums, where the input is enlarged,
+ * the taps that fall on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma knows those
+ * sums). One product left out of 1728 is 20 times that on the average. */
 
 #include <math.h>
 #include <stdbool.h>
@@ -56,6 +59,7 @@ static const Case cases[] = {
     {"compact tail x3", 64, 27, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
     {"compact tail x2", 64, 12, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
 };
+enum { CASES = sizeof cases / sizeof *cases };
 
 static uint64_t random_state = 1;
 
@@ -65,11 +69,18 @@ static float draw(void) /* in [-1, 1) */
     return (float)(random_state >> 40) * 0x1p-23f - 1.0f;
 }
 
-/* fp16 by the compiler's own type. */
+static bool bf16; /* the rung's elements; else fp16 */
+
+/* fp16 by the compiler's own type; bf16 by hand, to the nearest, ties to even. */
 static uint16_t to_half(float value)
 {
     _Float16 half = (_Float16)value;
     uint16_t bits;
+    if (bf16) {
+        uint32_t wide;
+        memcpy(&wide, &value, 4);
+        return (uint16_t)((wide + 0x7fff + (wide >> 16 & 1)) >> 16);
+    }
     memcpy(&bits, &half, 2);
     return bits;
 }
@@ -77,6 +88,12 @@ static uint16_t to_half(float value)
 static float from_half(uint16_t bits)
 {
     _Float16 half;
+    if (bf16) {
+        uint32_t wide = (uint32_t)bits << 16;
+        float value;
+        memcpy(&value, &wide, 4);
+        return value;
+    }
     memcpy(&half, &bits, 2);
     return (float)half;
 }
@@ -229,7 +246,8 @@ static void judge_halves(Verdict *verdict, const Data *d, const uint16_t *got,
         } else {
             expected = d->bias[channel];
         }
-        judge(verdict, from_half(got[i]), expected, bound + fabs(expected) * 0x1p-11 + 0x1p-25);
+        judge(verdict, from_half(got[i]), expected,
+              bound + fabs(expected) * (bf16 ? 0x1p-8 : 0x1p-11) + 0x1p-25);
     }
 }
 
@@ -374,6 +392,7 @@ static const ConvRung *find_rung(const char *name)
 {
     static const ConvRung *const rungs[] = {
         &conv_rung_mma,
+        &conv_rung_mma_bf16,
 #if defined(RESR_CUDA_WGMMA)
         &conv_rung_wgmma,
         &conv_rung_wgmma_plain,
@@ -404,22 +423,52 @@ static void size_of(int *height, int *width, size_t which, int i, int seed)
     *width = turn % 32 == 3 ? 138 : 1 + (int)(n * 29 % 40);
 }
 
+static int test_sizes(const ConvRung *rung, int sizes, int seed)
+{
+    int failed = 0;
+    for (size_t k = 0; k < CASES; k++)
+        for (int i = 0; i < sizes; i++) {
+            int height, width;
+            size_of(&height, &width, k, i, seed);
+            failed += !run_case(rung, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
+        }
+    return failed;
+}
+
+/* Shapes step by 2 along a row and by 5 from row to row: of a width those of all rows step by 5, of
+ * a height by 3, neither of which shares a factor with their number, 16. */
+static int test_row(const ConvRung *rung, int row)
+{
+    enum { SIZES = 41 };
+    _Static_assert(CASES % 2 == 0 && CASES % 3 != 0 && CASES % 5 != 0, "steps of 2, 3 and 5");
+    int failed = 0;
+    for (int i = 0; i < SIZES; i++) {
+        int j = (i + row) % SIZES, width = i == 40 ? 138 : i + 1, height = j == 40 ? 138 : j + 1;
+        failed += !run_case(rung, &cases[(i * 2 + row * 5) % CASES], 1 + i % 3 / 2, height, width);
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     struct cudaDeviceProp properties;
     const char *why = NULL;
+    bool row = argc > 2 && strcmp(argv[2], "row") == 0;
     int sizes = argc > 2 ? atoi(argv[2]) : 3, seed = argc > 3 ? atoi(argv[3]) : 0;
-    int failed = 0, devices = 0;
+    int failed, devices = 0;
     const ConvRung *rung = argc > 1 ? find_rung(argv[1]) : NULL;
     if (!rung) {
-        fprintf(stderr, "usage: test_conv RUNG [SIZES [SEED]] (\"%s\" is no rung of this build)\n",
-                argc > 1 ? argv[1] : "");
+        fprintf(
+            stderr,
+            "usage: test_conv RUNG [SIZES [SEED] | row ROW] (\"%s\" is no rung of this build)\n",
+            argc > 1 ? argv[1] : "");
         return 64;
     }
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
         printf("skipped: no device\n");
         return SKIP;
     }
+    bf16 = rung->bf16;
     CHECK(cudaGetDeviceProperties(&properties, 0));
     int capability = properties.major * 10 + properties.minor;
     printf("%s, capability %d\n", properties.name, capability);
@@ -427,12 +476,7 @@ int main(int argc, char **argv)
         printf("skipped: %s\n", why);
         return SKIP;
     }
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
-        for (int i = 0; i < sizes; i++) {
-            int height, width;
-            size_of(&height, &width, k, i, seed);
-            failed += !run_case(rung, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
-        }
+    failed = row ? test_row(rung, seed) : test_sizes(rung, sizes, seed);
     printf("%d failed\n", failed);
     return failed > 0;
 }

@@ -3,7 +3,7 @@
 # within seconds where ranks never meet, one fails, a link breaks, or a machine has no GPU or no NCCL.
 . "$(dirname "$0")/../mpi/lib.sh"
 [ -n "${EMU_KERNELS:-}" ] || {
-    echo "a GPU: the stand-in is for emulated devices"
+    echo "skipped: the stand-in is for emulated devices"
     exit 77
 }
 # 6.4 MB of weights: two of the pieces of 4 MiB that nccl.c sends.
