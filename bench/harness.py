@@ -12,7 +12,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "bench", "results")
 OTHERS_PERCENT = 5  # of all cores: what other programs may take, as the median over a row's runs
-ATTEMPTS = 4  # a run is repeated where others took more; the last attempt counts whatever they took
+ATTEMPTS = 3  # a run is repeated where others took more; the last attempt counts whatever they took
 
 # More ranks than cores must not spin, and Open MPI refuses root and more ranks than cores unless told.
 os.environ.update(OMP_WAIT_POLICY="passive", OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_rmaps_base_oversubscribe="1",

@@ -1,4 +1,5 @@
-"""plots.py REAL.json SIMULATED.json PREFIX: the scaling curves of scaling.sh's reports, as PREFIX.svg and PREFIX.png."""
+"""plots.py scaling REAL.json SIMULATED.json PREFIX: the curves of scaling.sh's reports, as PREFIX.svg and PREFIX.png;
+plots.py seed SEED.json PREFIX: seed.sh's rows."""
 
 import json
 import sys
@@ -114,5 +115,30 @@ def draw_pipeline(report, path):
     save(figure, path)
 
 
+def draw_seed(report, prefix):
+    figure, axes = plt.subplots(figsize=(9, 4.2))
+    names = []
+    for i, row in enumerate(report["rows"]):
+        for field, colour, y in (("static_seconds", GREY, i - 0.19), ("seconds", BLUE, i + 0.19)):
+            ratio = row[field] / row["ideal_seconds"]
+            axes.barh(y, ratio, 0.36, color=colour)
+            axes.annotate(f"{row[field]:.1f} s", (ratio, y), (4, 0), textcoords="offset points", va="center", color=colour)
+        seconds, frames = row["device"].split(",")[0].split("/")
+        names.append(f"{row['name']}\n{row['workers']} at {seconds} s a batch of {frames}")
+    axes.axvline(1, color="black", linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate("ideal", (1, -0.5), (0, 4), textcoords="offset points", ha="center", annotation_clip=False)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.12 * max(row["static_seconds"] / row["ideal_seconds"] for row in report["rows"]))
+    axes.set_xlabel("time over the ideal, which is 300 frames over the sum of the devices' speeds")
+    figure.text(0.01, 0.95, "300 frames on simulated devices:", fontsize=12)
+    figure.text(0.33, 0.95, "batches in turn", color=GREY, fontsize=12)
+    figure.text(0.48, 0.95, "this program's schedule", color=BLUE, fontsize=12)
+    figure.tight_layout(rect=(0, 0, 1, 0.93))
+    for ending in ("svg", "png"):
+        save(figure, f"{prefix}.{ending}")
+
+
 if __name__ == "__main__":
-    draw_scaling(*(json.load(open(path)) for path in sys.argv[1:3]), sys.argv[3])
+    files = [json.load(open(path)) for path in sys.argv[2:-1]]
+    dict(scaling=draw_scaling, seed=draw_seed)[sys.argv[1]](*files, sys.argv[-1])

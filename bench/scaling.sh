@@ -4,7 +4,7 @@
 # simulated: 1 to 64 devices (--backend simulate) in one box, with what rank 0 spends on 64 of them;
 # timeline: one job on eight devices, one of them slow, drawn from its --trace.
 # Strong scaling: the same frames on more ranks; weak: as many frames for each. Each part prints VALID or
-# INVALID first: the same frames everywhere (--framehash), all of them counted, and not more than 5 % of the
+# INVALID first: the same frames everywhere (--framehash), all of them counted, and (real) not more than 5 % of the
 # machine taken by other programs; runs that were disturbed more are repeated. Medians of ROUNDS. JSON and plots
 # go into bench/results.
 # Needs the clips and weights; 5 minutes for each of the first two parts on two cores.
@@ -26,6 +26,7 @@ for part in "$@"; do
         --plot "$results/timeline-$day" || status=1
 done
 if [ -f "$results/scaling-real-$day.json" ] && [ -f "$results/scaling-simulated-$day.json" ]; then
-    $venv/bin/python bench/plots.py "$results/scaling-real-$day.json" "$results/scaling-simulated-$day.json" "$results/scaling-$day"
+    $venv/bin/python bench/plots.py scaling "$results/scaling-real-$day.json" "$results/scaling-simulated-$day.json" \
+        "$results/scaling-$day"
 fi
 exit $status
