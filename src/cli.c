@@ -19,7 +19,8 @@ typedef struct Values {
     char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
         *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
         *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode, *schedule,
-        *root, *frames, *report, *framehash, *trace, *progress, *checkpoint, *job_dir, *deadline;
+        *root, *frames, *report, *framehash, *trace, *progress, *hwaccel, *checkpoint, *job_dir,
+        *deadline;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -34,7 +35,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 44 };
+enum { N_OPTIONS = 45 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -57,6 +58,8 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("segment", 0, segment,
             "frames of a closed GOP, 0: one for all [" STRING(RESR_SEGMENT_FRAMES) "]", "N"),
         STR("frames", 0, frames, "only the first N frames", "N"),
+        STR("hwaccel", 0, hwaccel,
+            "decode by a device: auto, or vaapi, cuda, vdpau, ... as FFmpeg has it [none]", "NAME"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
         STR("backend", 0, backend,
             "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda; simulate:SPEC, for planning "
@@ -301,6 +304,7 @@ static int convert_values(ResrOptions *o, const Values *v)
             0 ||
         (ret = copy_text(o->report, sizeof o->report, "--report", v->report)) < 0 ||
         (ret = copy_text(o->framehash, sizeof o->framehash, "--framehash", v->framehash)) < 0 ||
+        (ret = copy_text(o->hwaccel, sizeof o->hwaccel, "--hwaccel", v->hwaccel)) < 0 ||
         (ret = copy_text(o->trace, sizeof o->trace, "--trace", v->trace)) < 0 ||
         (ret = parse_int32(&o->scale, "-s", v->scale, 1, 8)) < 0 ||
         (ret = parse_real(&o->outscale, "--outscale", v->outscale, 0.05, 16)) < 0 ||
@@ -376,6 +380,7 @@ int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
         .segment_frames = RESR_SEGMENT_FRAMES,
         .deadline_seconds = RESR_DEADLINE_SECONDS,
         .backend = "auto",
+        .hwaccel = "none",
         .cpumask = ~0u,
         .encode = {.crf = -1},
     };

@@ -100,14 +100,15 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
     snprintf(started, sizeof started, "%" PRId64 ".%09ld", (int64_t)now.tv_sec, now.tv_nsec);
     const ResrEncodeOptions *encode = &options->encode;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:b}",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:b, "
+        "s:s}",
         "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
         "model", model->name, "model_sha256", model->sha256, "outscale", options->outscale,
         "denoise", options->denoise, "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px,
         "frames", (json_int_t)options->max_frames, "segment_frames",
         (json_int_t)plan->units.segment_frames, "encoder", encoder, "encoder_library",
         encoder_version, "preset", encode->preset, "crf", encode->crf, "encoder_threads",
-        encode->threads, "keep_frames", options->keep_frames);
+        encode->threads, "keep_frames", options->keep_frames, "hwaccel", plan->hwaccel);
     if (object) {
         set_formats(object, &plan->input, &plan->output);
         ret = identify_input(object, options->input);

@@ -66,6 +66,7 @@ typedef struct ResrOptions {
     int64_t max_frames;                   /* only the first so many; 0: all */
     int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */
     char backend[32], precision[16];      /* "auto" or a name */
+    char hwaccel[32];                     /* "none", "auto" or the name of a kind of device */
     char simulate[192];                   /* --backend simulate:SPEC: SPEC; else empty */
     ResrSimulation simulation;
     uint32_t cpumask;

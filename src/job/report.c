@@ -141,6 +141,7 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
     resr_plan_frame_macs(plan, &computed, &useful);
     json_t *input = format_json(options->input, &info->format);
     json_object_set_new(input, "codec", json_string(info->codec));
+    json_object_set_new(input, "hwaccel", json_string(info->hwaccel));
     json_object_set_new(input, "container", json_string(info->container));
     json_t *output = format_json(options->output, &plan->output);
     json_object_set_new(output, "encoder", json_string(encoder));

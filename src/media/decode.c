@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "media/hwaccel.h"
 #include "media/images.h"
 #include "media/libav.h"
 #include "media/repack.h"
@@ -20,6 +21,7 @@ struct ResrDecoder {
     ResrImages images;
     int64_t image; /* index of the open one */
     int threads;
+    ResrHwaccel hw;
     AVFormatContext *input;
     AVCodecContext *codec;
     int stream;
@@ -40,6 +42,12 @@ static int close_file(ResrDecoder *d, int ret)
     return ret;
 }
 
+static bool is_image(const ResrDecoder *d)
+{
+    return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
+           strcmp(d->input->iformat->name, "image2") == 0;
+}
+
 static int open_codec(ResrDecoder *d)
 {
     const AVStream *stream = d->input->streams[d->stream];
@@ -53,6 +61,9 @@ static int open_codec(ResrDecoder *d)
     d->codec->pkt_timebase = stream->time_base;
     d->codec->thread_count = d->threads;
     d->codec->err_recognition = AV_EF_CRCCHECK;
+    int ret = resr_hwaccel_attach(&d->hw, d->codec, codec, is_image(d), d->path);
+    if (ret < 0)
+        return ret;
     int averror = avcodec_open2(d->codec, codec, NULL);
     return averror < 0
                ? resr_av_fail(RESR_ERR_DATA, averror, d->path, "its decoder cannot be opened")
@@ -137,7 +148,7 @@ static int decode(ResrDecoder *d, bool *end)
             if (corrupt && d->decoded_any)
                 return damaged(d, "a picture is damaged", 0);
             d->decoded_any = true;
-            return 0;
+            return resr_hwaccel_fetch(&d->hw, d->frame, d->path);
         }
         if (averror == AVERROR_EOF) {
             *end = true;
@@ -192,8 +203,7 @@ static void fill_info(ResrDecoder *d)
     info->frame_rate_den = rate.den > 0 ? rate.den : 1;
     info->sar_num = sar.num;
     info->sar_den = sar.num > 0 ? sar.den : 1;
-    info->is_image = d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
-                     strcmp(d->input->iformat->name, "image2") == 0;
+    info->is_image = is_image(d);
     if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
         info->time_base_num = info->frame_rate_den = 1;
         info->time_base_den = info->frame_rate_num = 25;
@@ -203,6 +213,7 @@ static void fill_info(ResrDecoder *d)
 #else
     info->interlaced = d->first->interlaced_frame;
 #endif
+    snprintf(info->hwaccel, sizeof info->hwaccel, "%s", resr_hwaccel_name(&d->hw));
     snprintf(info->codec, sizeof info->codec, "%s", d->codec->codec->name);
     snprintf(info->container, sizeof info->container, "%s", d->input->iformat->name);
     read_declared_end(d);
@@ -240,12 +251,13 @@ static int prepare(ResrDecoder *d, const char *path)
     return 0;
 }
 
-int resr_decoder_open(ResrDecoder **out, const char *path, int threads)
+int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel, int threads)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     (*out)->threads = threads;
+    (*out)->hw.wanted = hwaccel;
     (*out)->last_pts = INT64_MIN;
     ret = prepare(*out, path);
     if (ret < 0) {
@@ -420,5 +432,6 @@ void resr_decoder_close(ResrDecoder *decoder)
     av_frame_free(&decoder->frame);
     av_frame_free(&decoder->first);
     resr_images_free(&decoder->images);
+    resr_hwaccel_free(&decoder->hw);
     free(decoder);
 }

@@ -16,6 +16,7 @@ typedef struct ResrVideoInfo {
     bool is_image;                          /* one image or a sequence of images, not a video */
     bool interlaced;
     char codec[32], container[64];
+    char hwaccel[32]; /* the kind of device that decodes, or "none" */
 } ResrVideoInfo;
 
 /* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
@@ -25,9 +26,13 @@ typedef struct ResrVideoInfo {
 typedef struct ResrDecoder ResrDecoder;
 
 /* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.
- * RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video stream, size out of range,
- * pixel format not supported). The message names the file. */
-RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, int threads);
+ * `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by a device
+ * where there is one; or the name of a kind of device, all of it as media/hwaccel.h says. Valid as
+ * long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video
+ * stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names the
+ * file. */
+RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel,
+                                      int threads);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
 
 /* The next frame, owned by the caller, or NULL in *out at the regular end. `index` counts from 0,

@@ -15,12 +15,19 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
     return resr_fail(code, "%s: %s: %s", path, what, text);
 }
 
+static _Thread_local bool hushed;
+
+void resr_av_hush(bool hush)
+{
+    hushed = hush;
+}
+
 static void log_libav(void *context, int level, const char *format, va_list args)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char last[256];
     char text[256];
-    if (level > AV_LOG_ERROR)
+    if (level > AV_LOG_ERROR || hushed)
         return;
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = 0;

@@ -26,6 +26,9 @@ int resr_av_video_stream(const AVFormatContext *context);
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
 
+/* From now on this thread's errors of libav are dropped, too; or not any more. */
+void resr_av_hush(bool hush);
+
 /* The first decoded frame, for its side data (HDR). Valid until the decoder is closed. */
 const AVFrame *resr_decoder_first_frame(const ResrDecoder *decoder);
 

@@ -246,7 +246,7 @@ static int plan_job(Job *job)
     if (options->encode.encoders == 0)
         options->encode.encoders =
             job->cpus < RESR_CPUS_PER_ENCODER ? 1 : job->cpus / RESR_CPUS_PER_ENCODER;
-    int ret = resr_decoder_open(&job->decoder, options->input, 0);
+    int ret = resr_decoder_open(&job->decoder, options->input, options->hwaccel, 0);
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
     if (ret == 0)

@@ -27,6 +27,7 @@ static void test_defaults(void **state)
     assert_int_equal(options.segment_frames, 48);
     assert_int_equal(options.tile_px, 256);
     assert_true(options.denoise < 0);
+    assert_string_equal(options.hwaccel, "none");
     assert_int_equal(options.request, RESR_REQUEST_UPSCALE);
 }
 

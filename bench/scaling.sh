@@ -1,0 +1,32 @@
+#!/bin/sh
+# bench/scaling.sh [BUILD [ROUNDS [PART...]]]: how the program scales. Parts:
+# real: CPU ranks of one thread, 1 and 2, x4plus on a real clip, beside the kernels alone on as many cores;
+# simulated: 1 to 64 devices (--backend simulate) in one box, with what rank 0 spends on 64 of them;
+# timeline: one job on eight devices, one of them slow, drawn from its --trace.
+# Strong scaling: the same frames on more ranks; weak: as many frames for each. Each part prints VALID or
+# INVALID first: the same frames everywhere (--framehash), all of them counted, and (real) not more than 5 % of the
+# machine taken by other programs; runs that were disturbed more are repeated. Medians of ROUNDS. JSON and plots
+# go into bench/results.
+# Needs the clips and weights; 5 minutes for each of the first two parts on two cores.
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build}
+rounds=${2:-5}
+[ $# -lt 2 ] || shift
+[ $# -lt 1 ] || shift
+venv=.venv-peers
+[ -x $venv/bin/python ] || python3 -m venv $venv
+$venv/bin/python -c "import matplotlib" 2>/dev/null || $venv/bin/pip install -q -r bench/requirements.txt
+results=bench/results
+day=$(date +%F)
+status=0
+[ $# -gt 0 ] || set -- real simulated timeline
+for part in "$@"; do
+    $venv/bin/python bench/scaling.py "$part" --build "$build" --rounds "$rounds" --json "$results/scaling-$part-$day.json" \
+        --plot "$results/timeline-$day" || status=1
+done
+if [ -f "$results/scaling-real-$day.json" ] && [ -f "$results/scaling-simulated-$day.json" ]; then
+    $venv/bin/python bench/plots.py scaling "$results/scaling-real-$day.json" "$results/scaling-simulated-$day.json" \
+        "$results/scaling-$day"
+fi
+exit $status

@@ -1,0 +1,161 @@
+#include "media/hwaccel.h"
+
+#include <libavutil/hwcontext.h>
+#include <libavutil/pixdesc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "media/libav.h"
+
+static const char *type_name(const ResrHwaccel *hw)
+{
+    const AVHWDeviceContext *context = (const AVHWDeviceContext *)hw->device->data;
+    return av_hwdevice_get_type_name(context->type);
+}
+
+const char *resr_hwaccel_name(const ResrHwaccel *hw)
+{
+    return hw->used ? type_name(hw) : "none";
+}
+
+static bool is_surface(enum AVPixelFormat format)
+{
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    return desc && desc->flags & AV_PIX_FMT_FLAG_HWACCEL;
+}
+
+/* 4:2:0 of 8 or 10 bits: devices give nv12 or p010 for it, with the samples of the planar format.
+ * Deeper ones come in 16 bits from some, without a word on how many they mean. */
+static bool is_known(enum AVPixelFormat format)
+{
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    return desc && desc->nb_components == 3 && desc->log2_chroma_w == 1 &&
+           desc->log2_chroma_h == 1 && !(desc->flags & AV_PIX_FMT_FLAG_RGB) &&
+           (desc->comp[0].depth == 8 || desc->comp[0].depth == 10);
+}
+
+/* FFmpeg's question which of the formats that a stream can be decoded into is wanted; asked again,
+ * without the surface, where the device refused the stream. */
+static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered)
+{
+    const ResrHwaccel *hw = codec->opaque;
+    const enum AVPixelFormat *format = offered;
+    for (; *format != AV_PIX_FMT_NONE && is_known(codec->sw_pix_fmt); format++)
+        if (*format == hw->surface)
+            return *format;
+    for (format = offered; *format != AV_PIX_FMT_NONE && is_surface(*format);)
+        format++;
+    return *format;
+}
+
+/* The i-th kind of device that FFmpeg's decoder can be given, or NULL behind the last. */
+static const AVCodecHWConfig *next_config(const AVCodec *decoder, int *i)
+{
+    const AVCodecHWConfig *config;
+    while ((config = avcodec_get_hw_config(decoder, (*i)++)) != NULL)
+        if (config->methods & AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX)
+            return config;
+    return NULL;
+}
+
+static void list_types(char list[256], const AVCodec *decoder)
+{
+    const AVCodecHWConfig *config;
+    *list = 0;
+    for (int i = 0; (config = next_config(decoder, &i)) != NULL;)
+        snprintf(list + strlen(list), 256 - strlen(list), "%s%s", *list ? ", " : "",
+                 av_hwdevice_get_type_name(config->device_type));
+    if (!*list)
+        snprintf(list, 256, "nothing");
+}
+
+/* The first kind of device that is there, of all or of the one with that name. */
+static int settle(ResrHwaccel *hw, const AVCodec *decoder, const char *path)
+{
+    const bool any = strcmp(hw->wanted, "auto") == 0;
+    const AVCodecHWConfig *config;
+    char list[256], text[AV_ERROR_MAX_STRING_SIZE] = "FFmpeg cannot decode this codec with it";
+    list_types(list, decoder);
+    if (!any && av_hwdevice_find_type_by_name(hw->wanted) == AV_HWDEVICE_TYPE_NONE)
+        snprintf(text, sizeof text, "FFmpeg knows no such device");
+    resr_av_hush(any);
+    for (int i = 0; !hw->device && (config = next_config(decoder, &i)) != NULL;) {
+        const char *name = av_hwdevice_get_type_name(config->device_type);
+        if (!any && strcmp(name, hw->wanted) != 0)
+            continue;
+        int averror = av_hwdevice_ctx_create(&hw->device, config->device_type, NULL, NULL, 0);
+        if (averror < 0)
+            snprintf(text, sizeof text, "there is no such device here, or it does not work");
+        hw->surface = config->pix_fmt;
+    }
+    resr_av_hush(false);
+    hw->settled = true;
+    if (hw->device)
+        return 0;
+    if (!any)
+        return resr_fail(RESR_ERR_DEVICE,
+                         "%s: --hwaccel %s: %s. For %s FFmpeg offers: %s; --hwaccel none decodes "
+                         "in software",
+                         path, hw->wanted, text, decoder->name, list);
+    resr_log_warn("%s: --hwaccel auto: no device here decodes %s (FFmpeg offers: %s); it is "
+                  "decoded in software",
+                  path, decoder->name, list);
+    hw->said = true;
+    return 0;
+}
+
+int resr_hwaccel_attach(ResrHwaccel *hw, AVCodecContext *codec, const AVCodec *decoder, bool images,
+                        const char *path)
+{
+    if (images || strcmp(hw->wanted, "none") == 0)
+        return 0;
+    int ret = hw->settled ? 0 : settle(hw, decoder, path);
+    if (ret < 0 || !hw->device)
+        return ret;
+    codec->opaque = hw;
+    codec->get_format = choose_format;
+    codec->hw_device_ctx = av_buffer_ref(hw->device);
+    return codec->hw_device_ctx
+               ? 0
+               : resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", path);
+}
+
+int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
+{
+    if (!hw->device)
+        return 0;
+    if (!is_surface(frame->format)) {
+        if (strcmp(hw->wanted, "auto") != 0)
+            return resr_fail(RESR_ERR_DEVICE,
+                             "%s: --hwaccel %s: the device does not decode this video (%s); "
+                             "--hwaccel none decodes in software",
+                             path, hw->wanted, av_get_pix_fmt_name(frame->format));
+        if (!hw->said)
+            resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); it is decoded "
+                          "in software",
+                          path, type_name(hw), av_get_pix_fmt_name(frame->format));
+        hw->said = true;
+        return 0;
+    }
+    AVFrame *fetched = av_frame_alloc();
+    int averror = fetched ? av_hwframe_transfer_data(fetched, frame, 0) : AVERROR(ENOMEM);
+    if (averror >= 0)
+        averror = av_frame_copy_props(fetched, frame);
+    if (averror >= 0) /* what the codec crops on the left and above is still in a surface */
+        averror = av_frame_apply_cropping(fetched, AV_FRAME_CROP_UNALIGNED);
+    if (averror >= 0) {
+        hw->used = true;
+        av_frame_unref(frame);
+        av_frame_move_ref(frame, fetched);
+    }
+    av_frame_free(&fetched);
+    return averror < 0 ? resr_av_fail(RESR_ERR_DEVICE, averror, path,
+                                      "a decoded frame cannot be fetched from the device")
+                       : 0;
+}
+
+void resr_hwaccel_free(ResrHwaccel *hw)
+{
+    av_buffer_unref(&hw->device);
+}
