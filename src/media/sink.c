@@ -106,7 +106,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
-        *out = (ResrSinkPlan){.format = encoding.format};
+        *out = (ResrSinkPlan){.format = encoding.format, .video = kind == OUTPUT_VIDEO};
         out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
     }

@@ -64,6 +64,7 @@ typedef struct ResrSink ResrSink;
 /* An output as settled before any work. */
 typedef struct ResrSinkPlan {
     ResrFormat format; /* of the frames that the sink wants */
+    bool video;        /* not an image or several */
     bool segmented; /* finished segments can be kept in files: a video, of a codec that NUT holds */
     char encoder[64], library[64]; /* FFmpeg's name, and the version of its library */
     ResrEncodingTags tags;         /* of a video */
