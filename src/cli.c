@@ -20,7 +20,7 @@ typedef struct Values {
         *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
         *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode, *schedule,
         *root, *frames, *report, *framehash, *trace, *progress, *hwaccel, *checkpoint, *job_dir,
-        *deadline;
+        *deadline, *plan, *device;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -35,7 +35,7 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 45 };
+enum { N_OPTIONS = 47 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
@@ -101,6 +101,11 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("progress", 0, progress, "auto, bar, plain, json, none [auto]", "NAME"),
         FLAG("overwrite", 0, overwrite, "replace an existing output"),
         FLAG("dry-run", 0, dry_run, "say what would be done and how long it takes"),
+        STR("plan", 0, plan,
+            "of --dry-run: predict for ranks=1,2,4,...,1024[,host=RANKS][,network=GBIT]", "LIST"),
+        STR("device", 0, device,
+            "of --plan: cpu (this rank), h100, h200, b200, a100, rtx4090, rtx5090, TFLOP/s [cpu]",
+            "NAME"),
         FLAG("list-models", 0, list_models, "known networks and where their weights are"),
         FLAG("list-devices", 0, list_devices, "what this machine computes with"),
         FLAG("version", 0, version, "versions and CPU features, for bug reports"),
@@ -282,6 +287,23 @@ static int apply_backend(ResrOptions *options, const char *name)
                    : copy_text(options->backend, sizeof options->backend, "--backend", simulate);
 }
 
+static int apply_plan(ResrOptions *options, const Values *v)
+{
+    ResrPlannerRequest *planner = &options->planner;
+    if (!v->plan && !v->device)
+        return 0;
+    if (!v->dry_run || !v->plan)
+        return resr_fail(RESR_ERR_USAGE, "--%s: goes with --dry-run%s", v->plan ? "plan" : "device",
+                         v->plan ? "" : " and --plan ranks=LIST");
+    int ret = resr_planner_parse(planner, v->plan);
+    if (ret == 0)
+        ret = resr_planner_parse_device(planner, v->device ? v->device : "cpu");
+    if (ret == 0 && options->root_dedicated && planner->ranks[0] < 2)
+        ret = resr_fail(RESR_ERR_USAGE, "--plan: with --root dedicated no rank of 1 computes; "
+                                        "begin the list with 2");
+    return ret;
+}
+
 static int convert_values(ResrOptions *o, const Values *v)
 {
     static const char *const schedules[] = {"pull", "static", NULL};
@@ -346,7 +368,8 @@ static int convert_values(ResrOptions *o, const Values *v)
                  : v->list_devices ? RESR_REQUEST_LIST_DEVICES
                  : v->dry_run      ? RESR_REQUEST_DRY_RUN
                                    : RESR_REQUEST_UPSCALE;
-    return v->task ? apply_task(o, v->task) : 0;
+    ret = apply_plan(o, v);
+    return ret == 0 && v->task ? apply_task(o, v->task) : ret;
 }
 
 /* What must be there once everything is read. */

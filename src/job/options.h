@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "job/planner.h"
 #include "media/sink.h"
 #include "net/simulate.h"
 
@@ -82,6 +83,7 @@ typedef struct ResrOptions {
     ResrEncodeOptions encode;
     int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
+    ResrPlannerRequest planner; /* of a dry run */
 } ResrOptions;
 
 #endif

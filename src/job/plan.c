@@ -67,6 +67,8 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
                        options->tile_px, options->tile_pad_px, unshuffle);
     if (ret < 0)
         return ret;
+    if (options->root_dedicated && ranks < 2 && options->planner.count > 0)
+        ranks = options->planner.ranks[0]; /* at least 2 */
     if (options->root_dedicated && ranks < 2)
         return resr_fail(RESR_ERR_USAGE, "--root dedicated: rank 0 would leave no rank to compute; "
                                          "start at least 2 (mpirun -n 2)");
@@ -134,14 +136,14 @@ static double ranks_fps(const ResrPlan *plan, const ResrOptions *options, const 
     return fps;
 }
 
-int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
-                            const ResrRankInfo *ranks, int cpus)
+/* For ranks that make `fps`. */
+static int choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
+                         double fps, int cpus)
 {
     plan->encode_ranks = 1;
     spread(plan, options);
     const char *reason = no_ranks(plan, options, output->segmented);
-    double px =
-        (double)plan->output.width_px * plan->output.height_px * ranks_fps(plan, options, ranks);
+    double px = (double)plan->output.width_px * plan->output.height_px * fps;
     if (options->encode_mode == RESR_ENCODE_RANKS && reason)
         return resr_fail(RESR_ERR_USAGE, "--encode ranks %s", reason);
     plan->encode_ranks =
@@ -150,6 +152,20 @@ int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const Re
          px > root_px(options, output->encoder, cpus));
     spread(plan, options);
     return 0;
+}
+
+int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
+                            const ResrRankInfo *ranks, int cpus)
+{
+    return choose_encode(plan, options, output, ranks_fps(plan, options, ranks), cpus);
+}
+
+int resr_plan_spread(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
+                     int ranks, double fps, int cpus)
+{
+    plan->ranks = ranks;
+    plan->computing_ranks = ranks - (options->root_dedicated ? 1 : 0);
+    return choose_encode(plan, options, output, fps, cpus);
 }
 
 int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames)

@@ -61,6 +61,11 @@ RESR_MUST_CHECK int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *o
                                             const ResrSinkPlan *output, const ResrRankInfo *ranks,
                                             int cpus);
 
+/* The plan for another number of ranks (at least 2 with --root dedicated) that make `fps`: theirs,
+ * who encodes, the pool and the parts. RESR_ERR_USAGE as above. */
+RESR_MUST_CHECK int resr_plan_spread(ResrPlan *plan, const ResrOptions *options,
+                                     const ResrSinkPlan *output, int ranks, double fps, int cpus);
+
 /* How often ranks show that they run. */
 static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
 {

@@ -14,13 +14,13 @@
 #include "base/publish.h"
 #include "ckpt/jobdir.h"
 #include "cpu/dispatch.h"
+#include "job/dry_run.h"
 #include "job/info.h"
 #include "mpi/coordinator.h"
 #include "mpi/launch.h"
 #include "mpi/watchdog.h"
 #include "mpi/worker.h"
 #include "net/probe.h"
-#include "net/upscale.h"
 
 /* What a job needs on a rank, in one place so that one function ends it. */
 typedef struct Job {
@@ -539,45 +539,15 @@ int resr_session_run(ResrSession *session)
     return end_job(&job, run_job(&job));
 }
 
-/* Rank 0's choice and speed, and what a computing rank's workspace takes. */
-static int probe(Job *job, int threads, size_t *workspace_bytes, double *flops)
-{
-    ResrPlan *plan = &job->plan;
-    ResrUpscaler *upscaler;
-    ResrProbe measured;
-    if (plan->threads > 0)
-        threads = plan->threads;
-    int ret = resr_probe_backends(&measured, (ResrArch)plan->spec.arch, plan->precision,
-                                  plan->backend, plan->cpumask, threads);
-    if (ret == 0)
-        ret = resr_probe_choose(plan->numerics_class, &measured, 1);
-    if (ret < 0)
-        return ret;
-    const ResrOps *ops = resr_probe_fastest(&measured, plan->numerics_class);
-    resr_plan_simulate(plan, &job->session->options, job->session->rank);
-    snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
-    ret = resr_upscaler_create(&upscaler, ops, job->model, &plan->input, &plan->output,
-                               plan->tile_px, plan->tile_pad_px, threads);
-    if (ret < 0)
-        return ret;
-    *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
-    resr_upscaler_free(upscaler);
-    return resr_probe_flops(flops, ops, job->model, threads);
-}
-
 int resr_session_dry_run(ResrSession *session)
 {
     Job job = {.session = session};
-    size_t workspace_bytes;
-    double flops;
-    int cpus;
-    int threads = resr_launch_threads(&cpus);
+    int threads = resr_launch_threads(&job.cpus);
     int ret = session->rank == 0 ? plan_job(&job) : 0;
+    ResrDryRun run = {&session->options, &job.plan, &job.output, job.decoder,
+                      job.model,         threads,   job.cpus,    session->start_ns};
     if (ret == 0 && session->rank == 0)
-        ret = probe(&job, threads, &workspace_bytes, &flops);
-    if (ret == 0 && session->rank == 0)
-        resr_plan_print(&job.plan, &session->options, resr_decoder_info(job.decoder), job.model,
-                        workspace_bytes, flops);
+        ret = resr_dry_run(&run);
     return resr_launch_share_status(end_job(&job, ret));
 }
 
