@@ -146,7 +146,7 @@ static int measure_codecs(ResrForecast *f, ResrPredictInput *in, const ResrDryRu
 {
     const ResrOptions *options = run->options;
     ResrRate decode, encode;
-    int ret = resr_rate_decode(&decode, options->input, MEASURE_SECONDS);
+    int ret = resr_rate_decode(&decode, options->input, options->hwaccel, MEASURE_SECONDS);
     if (ret == 0)
         ret = resr_rate_encode(&encode, options->input, options->output, run->output,
                                &options->encode, MEASURE_SECONDS);

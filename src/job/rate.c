@@ -11,7 +11,7 @@
 /* A rank, played by a thread. */
 typedef struct Player {
     const ResrPlan *plan;
-    const ResrFrame *frame;
+    ResrFrame *frame;
     ResrUpscaler *upscaler;
     pthread_t thread;
     double limit_seconds;
@@ -24,7 +24,7 @@ typedef struct Player {
 static int upscale(Player *player)
 {
     ResrFrame *out = NULL;
-    int ret = resr_upscaler_submit(player->upscaler, player->frame, NULL);
+    int ret = resr_upscaler_submit(player->upscaler, &player->frame, 1, NULL);
     if (ret == 0)
         ret = resr_upscaler_collect(player->upscaler, &out);
     if (ret == 0)
@@ -79,7 +79,7 @@ static int play_all(ResrUpscaleRate *out, Player *players, int count)
 }
 
 int resr_rate_upscale(ResrUpscaleRate *out, const ResrOps *ops, const ResrModel *model,
-                      const ResrPlan *plan, const ResrFrame *frame, int threads, int ranks,
+                      const ResrPlan *plan, ResrFrame *frame, int threads, int ranks,
                       double seconds)
 {
     Player *players;

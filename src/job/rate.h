@@ -18,7 +18,6 @@ typedef struct ResrUpscaleRate {
  * Errors of resr_upscaler_create() and _submit(); RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_rate_upscale(ResrUpscaleRate *out, const ResrOps *ops,
                                       const ResrModel *model, const ResrPlan *plan,
-                                      const ResrFrame *frame, int threads, int ranks,
-                                      double seconds);
+                                      ResrFrame *frame, int threads, int ranks, double seconds);
 
 #endif
