@@ -26,6 +26,7 @@ struct ResrCompute {
     char error[RESR_ERROR_TEXT_BYTES];
     size_t workspace_bytes;
     volatile int stop;
+    int held; /* messages that were pushed and not taken back; of the caller's thread */
     atomic_llong progress;
     atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
     ResrQueue *work, *done;
@@ -193,18 +194,31 @@ size_t resr_compute_workspace_bytes(const ResrCompute *compute)
 
 void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
+    compute->held++;
     if (!resr_queue_push(compute->work, work))
         resr_message_free(work);
 }
 
+static ResrMessage *take_back(ResrCompute *compute, ResrQueue *queue)
+{
+    ResrMessage *message = resr_queue_try_pop(queue);
+    compute->held -= message != NULL;
+    return message;
+}
+
 ResrMessage *resr_compute_poll(ResrCompute *compute)
 {
-    return resr_queue_try_pop(compute->done);
+    return take_back(compute, compute->done);
 }
 
 ResrMessage *resr_compute_recall(ResrCompute *compute)
 {
-    return resr_queue_try_pop(compute->work);
+    return take_back(compute, compute->work);
+}
+
+bool resr_compute_busy(const ResrCompute *compute)
+{
+    return compute->held > 0;
 }
 
 int64_t resr_compute_progress(const ResrCompute *compute)

@@ -25,6 +25,9 @@ ResrMessage *resr_compute_poll(ResrCompute *compute);
 /* A part that was pushed and not begun (the caller's), or NULL. */
 ResrMessage *resr_compute_recall(ResrCompute *compute);
 
+/* Does it hold parts that were pushed and not taken back? */
+bool resr_compute_busy(const ResrCompute *compute);
+
 /* Frames computed so far: while work is there, it must grow. */
 int64_t resr_compute_progress(const ResrCompute *compute);
 
