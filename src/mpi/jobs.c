@@ -1,6 +1,7 @@
 #include "mpi/jobs.h"
 
 #include <inttypes.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -91,6 +92,28 @@ static int open_early(const Jobs *jobs, ResrJob *job)
     return ret == 0 && known ? resr_job_open(job) : ret;
 }
 
+/* Do two paths lead to the same name? One that leads nowhere is taken as it is. */
+static bool same_place(const char *a, const char *b)
+{
+    char folders[2][PATH_MAX], copy[RESR_PATH_BYTES];
+    const char *paths[] = {a, b}, *names[2];
+    for (int i = 0; i < 2; i++) {
+        const char *name = strrchr(paths[i], '/');
+        names[i] = name ? name + 1 : paths[i];
+        snprintf(copy, sizeof copy, "%s", paths[i]);
+        if (!realpath(dirname(copy), folders[i]))
+            return strcmp(a, b) == 0;
+    }
+    return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
+}
+
+/* It needs what the running job makes, or makes it too, and under the same temporary name. */
+static bool must_wait(const Jobs *jobs, const ResrOptions *options)
+{
+    return jobs->beside &&
+           (same_place(options->input, jobs->output) || same_place(options->output, jobs->output));
+}
+
 static int prepare_job(Jobs *jobs, Item *item)
 {
     int ret = resr_alloc(&item->job, 1, sizeof *item->job);
@@ -109,8 +132,8 @@ static int prepare_job(Jobs *jobs, Item *item)
         resr_job_discard_rest(&job->options);
     if (item->done)
         return 0;
-    if (jobs->beside && strcmp(job->options.input, jobs->output) == 0)
-        return resr_fail(RESR_ERR_NOINPUT, "%s: is not there yet", job->options.input);
+    if (must_wait(jobs, &job->options))
+        return resr_fail(RESR_ERR_EXISTS, "%s: another job is at work on it", jobs->output);
     ret = resr_job_plan(job);
     return ret < 0 || job->finished ? ret : open_early(jobs, job);
 }
