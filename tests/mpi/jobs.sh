@@ -121,6 +121,37 @@ jq -e '.traceEvents | length > 10' d.trace >/dev/null || fail "no trace"
 [ ! -e -.journal ] && [ "$(count_frames b.mp4)" = 8 ] || fail "standard input: $(ls)"
 echo "ok standard input"
 
+# A list that is waited for can be stopped.
+"$RESR" --jobs - -m tiny.safetensors --progress none <pipe >results 2>run.log &
+pid=$!
+exec 3>pipe
+echo '-i in1.mp4 -o f.mp4' >&3
+for _ in $(seq 300); do
+    [ ! -s results ] || break
+    sleep 0.1
+done
+result 1 .status 0
+kill -TERM $pid
+code=0
+wait $pid || code=$?
+exec 3>&-
+[ $code = 75 ] || fail "waiting for a line: exit $code: $(cat run.log)"
+
+# The next video is prepared and decoded while the one before is computed, unless it is the same.
+printf '%s\n' "-i in1.mp4 -o g.mp4" "-i in2.mp4 -o h.mp4 --frames 1" \
+    "-i in3.mp4 -o ./h.mp4 --overwrite --checkpoint off --frames 1" \
+    "-i in4.mp4 -o h.mp4 --overwrite --checkpoint off --frames 2" >ahead
+mpirun -n 2 "$RESR" --jobs ahead -m tiny.safetensors --backend simulate:6/8 --progress none >results 2>run.log &
+pid=$!
+while [ ! -e h.mp4.resr/manifest.json ]; do
+    kill -0 $pid 2>/dev/null || fail "nothing was prepared: $(cat run.log)"
+    sleep 0.05
+done
+[ ! -e g.mp4 ] && [ ! -s results ] || fail "the second video waited for the first"
+wait $pid || fail "prepared beside another: $(cat run.log)"
+[ "$(count_frames h.mp4)" = 2 ] || fail "the last of three with the same name: $(cat results)"
+echo "ok prepared beside another"
+
 for bad in "-o x.mp4" "--report x.json" --dry-run; do
     # shellcheck disable=SC2086 # words
     run_list 1 64 --jobs list $bad
