@@ -15,10 +15,10 @@
 #include "mpi/launch.h"
 #include "mpi/worker.h"
 
-/* What rank 0 tells the others to do. */
+/* What rank 0 tells the others to do; sent as it is. */
 typedef struct Order {
-    bool over; /* no more jobs; else a job, of which: */
-    bool last, new_model, traced;
+    int32_t over; /* no more jobs; else a job, of which: */
+    int32_t last, new_model, traced;
     ResrPlan plan;
 } Order;
 
