@@ -25,9 +25,11 @@ typedef struct Values {
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
+/* Taken by parse_words(), which frees what an option had before: popt would lose it. */
 #define STR(long_name, letter, field, text, value)                                                 \
     {                                                                                              \
-        long_name, letter, POPT_ARG_STRING, &v->field, 0, text, value                              \
+        long_name, letter, POPT_ARG_STRING, NULL,                                                  \
+            (int)(offsetof(Values, field) / sizeof(char *)) + 1, text, value                       \
     }
 #define FLAG(long_name, letter, field, text)                                                       \
     {                                                                                              \
@@ -397,7 +399,12 @@ static int parse_words(ResrOptions *options, int argc, const char *const *argv)
     };
     fill_table(table, &values);
     poptContext context = poptGetContext("realesrgan-mpi", argc, (const char **)argv, table, 0);
-    int code = poptGetNextOpt(context), ret = 0;
+    int code, ret = 0;
+    while ((code = poptGetNextOpt(context)) > 0) {
+        char **text = (char **)&values + (code - 1);
+        free(*text);
+        *text = poptGetOptArg(context);
+    }
     if (code < -1)
         ret = resr_fail(RESR_ERR_USAGE, "%s: %s; --help shows the options",
                         poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code));
