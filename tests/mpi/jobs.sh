@@ -34,6 +34,7 @@ result() {
 options() {
     case $1 in
     3 | 6 | 7) echo "-m compact.safetensors" ;;
+    4) echo "-m tiny.safetensors --segment 4 --encode ranks" ;;
     8) echo "-m tiny.safetensors --batch 3 --segment 4 --crf 30" ;;
     9) echo "-m tiny.safetensors --outscale 3 --checkpoint off" ;;
     *) echo "-m tiny.safetensors" ;;
