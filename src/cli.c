@@ -12,21 +12,24 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cpu/dispatch.h"
 
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
 typedef struct Values {
-    char *input, *output, *scale, *model_name, *model_path, *tile, *tile_pad, *batch, *segment,
-        *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task, *outscale,
-        *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode, *schedule,
-        *root, *frames, *report, *framehash, *trace, *progress, *hwaccel, *checkpoint, *job_dir,
-        *deadline, *plan, *device;
+    char *input, *output, *jobs, *scale, *model_name, *model_path, *tile, *tile_pad, *batch,
+        *segment, *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task,
+        *outscale, *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode,
+        *schedule, *root, *frames, *report, *framehash, *trace, *progress, *hwaccel, *checkpoint,
+        *job_dir, *deadline, *plan, *device;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
+/* Taken by parse_words(), which frees what an option had before: popt would lose it. */
 #define STR(long_name, letter, field, text, value)                                                 \
     {                                                                                              \
-        long_name, letter, POPT_ARG_STRING, &v->field, 0, text, value                              \
+        long_name, letter, POPT_ARG_STRING, NULL,                                                  \
+            (int)(offsetof(Values, field) / sizeof(char *)) + 1, text, value                       \
     }
 #define FLAG(long_name, letter, field, text)                                                       \
     {                                                                                              \
@@ -35,13 +38,15 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 47 };
+enum { N_OPTIONS = 48 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
     const struct poptOption options[] = {
         STR("input", 'i', input, "video, image, folder of images or pattern (%05d.png)", "PATH"),
         STR("output", 'o', output, "video, image, folder or pattern to write", "PATH"),
+        STR("jobs", 0, jobs, "many videos in one launch, a line of options for each; -: stdin",
+            "FILE|-"),
         STR("scale", 's', scale, "2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus, unless -n says else",
             "N"),
         STR("model-name", 'n', model_name, "network, see --list-models", "NAME"),
@@ -280,9 +285,6 @@ static int apply_backend(ResrOptions *options, const char *name)
     int ret = resr_simulation_parse(&options->simulation, spec);
     if (ret == 0)
         ret = copy_text(options->simulate, sizeof options->simulate, "--backend", spec);
-    if (ret == 0)
-        resr_log_warn("the devices are simulated: no network runs, and the output repeats the "
-                      "input's pixels");
     return ret < 0 ? ret
                    : copy_text(options->backend, sizeof options->backend, "--backend", simulate);
 }
@@ -317,6 +319,7 @@ static int convert_values(ResrOptions *o, const Values *v)
     int ret;
     if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||
         (ret = copy_text(o->output, sizeof o->output, "-o", v->output)) < 0 ||
+        (ret = copy_text(o->jobs, sizeof o->jobs, "--jobs", v->jobs)) < 0 ||
         (ret = copy_text(o->model_path, sizeof o->model_path, "-m", v->model_path)) < 0 ||
         (ret = copy_text(o->model_name, sizeof o->model_name, "-n", v->model_name)) < 0 ||
         (ret = apply_backend(o, v->backend)) < 0 || (ret = apply_conv(o, v->conv)) < 0 ||
@@ -372,11 +375,25 @@ static int convert_values(ResrOptions *o, const Values *v)
     return ret == 0 && v->task ? apply_task(o, v->task) : ret;
 }
 
+/* With --jobs: what each video needs for itself is a line's business. */
+static int check_launch(const ResrOptions *options)
+{
+    if (options->request == RESR_REQUEST_DRY_RUN)
+        return resr_fail(RESR_ERR_USAGE, "--dry-run: takes one video, not --jobs");
+    if (options->output[0] || options->job_dir[0] || options->report[0] || options->framehash[0] ||
+        options->trace[0])
+        return resr_fail(RESR_ERR_USAGE, "-o, --job-dir, --report, --framehash and --trace: with "
+                                         "--jobs they belong into its lines");
+    return 0;
+}
+
 /* What must be there once everything is read. */
 static int check_complete(const ResrOptions *options)
 {
     if (options->request != RESR_REQUEST_UPSCALE && options->request != RESR_REQUEST_DRY_RUN)
         return 0;
+    if (options->jobs[0])
+        return check_launch(options);
     if (!options->input[0])
         return resr_fail(RESR_ERR_USAGE, "-i: no input was given; --help shows the options");
     if (!options->output[0])
@@ -391,7 +408,7 @@ static void free_values(Values *v)
         free(strings[i]);
 }
 
-int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
+static int parse_words(ResrOptions *options, int argc, const char *const *argv)
 {
     struct poptOption table[N_OPTIONS];
     Values values = {0};
@@ -409,7 +426,12 @@ int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
     };
     fill_table(table, &values);
     poptContext context = poptGetContext("realesrgan-mpi", argc, (const char **)argv, table, 0);
-    int code = poptGetNextOpt(context), ret = 0;
+    int code, ret = 0;
+    while ((code = poptGetNextOpt(context)) > 0) {
+        char **text = (char **)&values + (code - 1);
+        free(*text);
+        *text = poptGetOptArg(context);
+    }
     if (code < -1)
         ret = resr_fail(RESR_ERR_USAGE, "%s: %s; --help shows the options",
                         poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code));
@@ -419,9 +441,58 @@ int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
                         poptPeekArg(context));
     if (ret == 0)
         ret = convert_values(options, &values);
-    if (ret == 0)
-        ret = check_complete(options);
     poptFreeContext(context);
     free_values(&values);
+    return ret;
+}
+
+int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv)
+{
+    int ret = parse_words(options, argc, argv);
+    if (ret == 0 && options->simulate[0])
+        resr_log_warn("the devices are simulated: no network runs, and the output repeats the "
+                      "input's pixels");
+    return ret < 0 ? ret : check_complete(options);
+}
+
+/* The ranks were started with these. */
+static int check_same_launch(const ResrOptions *options, const ResrOptions *launch)
+{
+    if (strcmp(options->jobs, launch->jobs) != 0 || options->request != RESR_REQUEST_UPSCALE)
+        return resr_fail(RESR_ERR_USAGE, "a line of --jobs is one video to upscale");
+    if (strcmp(options->backend, launch->backend) != 0 ||
+        strcmp(options->simulate, launch->simulate) != 0 ||
+        strcmp(options->precision, launch->precision) != 0 || options->cpumask != launch->cpumask ||
+        options->threads != launch->threads || options->transport != launch->transport ||
+        options->root_dedicated != launch->root_dedicated)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--backend, --conv, --precision, --cpumask, --threads, --transport and "
+                         "--root hold for all of --jobs: give them on the command line");
+    return 0;
+}
+
+int resr_cli_parse_line(ResrOptions *options, const ResrOptions *launch, int argc,
+                        const char *const *argv, const char *line)
+{
+    const char **words = NULL, **all = NULL;
+    int n = 0;
+    int code = poptParseArgvString(line, &n, &words);
+    if (code != 0)
+        return resr_fail(RESR_ERR_USAGE, "the line cannot be split into words: %s",
+                         poptStrerror(code));
+    int ret = resr_alloc(&all, (size_t)(argc + n + 1), sizeof *all);
+    if (ret == 0) {
+        memcpy(all, argv, (size_t)argc * sizeof *all);
+        memcpy(all + argc, words, (size_t)n * sizeof *all);
+        ret = parse_words(options, argc + n, all);
+    }
+    if (ret == 0)
+        ret = check_same_launch(options, launch);
+    if (ret == 0 && !options->input[0])
+        ret = resr_fail(RESR_ERR_USAGE, "-i: no input was given");
+    if (ret == 0 && !options->output[0])
+        ret = resr_fail(RESR_ERR_USAGE, "-o: no output was given");
+    free(all);
+    free(words);
     return ret;
 }

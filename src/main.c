@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "cli.h"
 #include "job/info.h"
@@ -17,6 +16,9 @@
  * and the restart loop pass it on (measured: three signals within 3 ms). */
 #define SAME_SIGNAL_SECONDS 1
 
+static ResrSession session;
+static int n_words;
+static char **command_words;
 static volatile int stop_signal;
 static volatile int64_t stop_signal_ns;
 
@@ -58,50 +60,58 @@ static void print_version(void)
     resr_info_print_version(mpi);
 }
 
-static int serve(ResrSession *session)
+static int parse_line(ResrOptions *options, const char *line)
 {
-    switch (session->options.request) {
+    return resr_cli_parse_line(options, &session.options, n_words,
+                               (const char *const *)command_words, line);
+}
+
+static int serve(void)
+{
+    switch (session.options.request) {
     case RESR_REQUEST_DRY_RUN:
-        return resr_session_dry_run(session);
+        return resr_session_dry_run(&session);
     case RESR_REQUEST_LIST_DEVICES:
-        return resr_session_list_devices(session);
+        return resr_session_list_devices(&session);
     case RESR_REQUEST_UPSCALE:
-        return resr_session_run(session);
+        return resr_session_run(&session);
     default:
         break;
     }
-    if (session->rank > 0)
+    if (session.rank > 0)
         return 0;
-    if (session->options.request == RESR_REQUEST_HELP)
+    if (session.options.request == RESR_REQUEST_HELP)
         resr_cli_print_help();
-    else if (session->options.request == RESR_REQUEST_VERSION)
+    else if (session.options.request == RESR_REQUEST_VERSION)
         print_version();
     else
-        resr_info_print_models(session->options.model_path);
+        resr_info_print_models(session.options.model_path);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     int provided, ret = 0;
-    static ResrSession session;
     session.start_ns = resr_clock_ns();
     session.stop_signal = &stop_signal;
-    signal(SIGALRM, start_up_hangs);
-    alarm(RESR_START_UP_SECONDS); /* until resr_launch_started() */
+    session.start_up_hangs = start_up_hangs;
+    session.parse_line = parse_line;
+    resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);
     if (session.rank > 0)
         resr_log_set_rank(session.rank);
     catch_signals();
+    n_words = argc;
+    command_words = argv;
 
     if (session.rank == 0)
         ret = resr_cli_parse(&session.options, argc, (const char *const *)argv);
     ret = resr_launch_share_status(ret);
     if (ret == 0) {
         resr_launch_broadcast(&session.options, sizeof session.options);
-        ret = serve(&session);
+        ret = serve();
     }
     if (ret < 0 && (session.rank == 0 || session.lost))
         resr_log_error("%s", resr_error_text());

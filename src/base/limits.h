@@ -65,6 +65,9 @@
  * afterwards. */
 #define RESR_HURRY_SECONDS 2
 
+/* Longest line of --jobs: a few paths of 4096 bytes and their options. */
+#define RESR_JOB_LINE_BYTES (1 << 16)
+
 /* Largest accepted frame. 16K video is 15360 x 8640. */
 #define RESR_MAX_SIDE_PX 32768
 #define RESR_MAX_FRAME_PX (1 << 28)

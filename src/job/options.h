@@ -57,6 +57,7 @@ typedef enum ResrEncodeMode {
 typedef struct ResrOptions {
     int32_t request; /* ResrRequest */
     char input[RESR_PATH_BYTES], output[RESR_PATH_BYTES];
+    char jobs[RESR_PATH_BYTES];           /* list of jobs, "-": standard input; empty: one job */
     char model_path[RESR_PATH_BYTES];     /* -m: weight file or folder */
     char model_name[64];                  /* -n */
     int32_t scale;                        /* -s: 1, 2, 3, 4; 0: the network's own */

@@ -32,6 +32,7 @@ struct ResrCompute {
     char error[RESR_ERROR_TEXT_BYTES];
     size_t workspace_bytes;
     volatile int stop;
+    atomic_int outstanding; /* messages that were pushed and will come back */
     atomic_llong progress;
     atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
     ResrQueue *done;
@@ -190,6 +191,7 @@ static void *compute_main(void *argument)
         int ret = run_part(compute, upscaler, message);
         message->header.part.count = end_part(compute);
         if (message->header.part.count == 0) {
+            compute->outstanding--;
             resr_message_free(message);
             continue;
         }
@@ -247,6 +249,7 @@ size_t resr_compute_workspace_bytes(const ResrCompute *compute)
 
 void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
+    compute->outstanding++;
     pthread_mutex_lock(&compute->lock);
     compute->held[compute->held_count++] = (Held){work, 0, work->header.part.count};
     pthread_cond_signal(&compute->pushed);
@@ -255,7 +258,9 @@ void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 
 ResrMessage *resr_compute_poll(ResrCompute *compute)
 {
-    return resr_queue_try_pop(compute->done);
+    ResrMessage *message = resr_queue_try_pop(compute->done);
+    compute->outstanding -= message != NULL;
+    return message;
 }
 
 bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *rest)
@@ -275,11 +280,17 @@ bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *r
         held->keep = held->begun;
         if (i > 0 || !compute->computing) {
             resr_message_free(held->message);
+            compute->outstanding--;
             let_go(compute, i);
         }
     }
     pthread_mutex_unlock(&compute->lock);
     return found;
+}
+
+bool resr_compute_busy(const ResrCompute *compute)
+{
+    return compute->outstanding > 0;
 }
 
 int64_t resr_compute_progress(const ResrCompute *compute)

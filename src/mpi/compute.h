@@ -28,6 +28,9 @@ ResrMessage *resr_compute_poll(ResrCompute *compute);
  * not there (any more). With attempt 0 false if there is nothing to take back. */
 bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *rest);
 
+/* Does it hold parts that were pushed and not taken back? */
+bool resr_compute_busy(const ResrCompute *compute);
+
 /* Frames computed so far: while work is there, it must grow. */
 int64_t resr_compute_progress(const ResrCompute *compute);
 

@@ -31,6 +31,7 @@ struct ResrCoordinator {
     int64_t told_ns, checked_ns;                   /* heartbeat sent; ranks looked at */
     int64_t first_sent_ns, last_result_ns, cpu_ns; /* cpu: of this thread while it ran the job */
     bool stopping, broken;                         /* a signal came; a message was damaged */
+    bool told_decoded;
 };
 
 static const ResrPart all_parts = {.attempt = 0}; /* of a recall */
@@ -106,6 +107,10 @@ static int feed(ResrCoordinator *c, bool *active)
         ret = resr_owners_tell_end(c->owners, c->gone);
     resr_scheduler_update(c->scheduler, c->window.decoded, resr_pipeline_at_end(c->parts.pipeline),
                           resr_clock_seconds_since(0));
+    if (c->parts.decoded && !c->told_decoded && resr_pipeline_at_end(c->parts.pipeline)) {
+        c->told_decoded = true;
+        c->parts.decoded(c->parts.user);
+    }
     while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
         ret = send_part(c, &part, rank);
         *active = true;

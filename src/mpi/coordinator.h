@@ -23,9 +23,11 @@ typedef struct ResrCoordinatorParts {
         *ranks; /* plan->ranks entries; threads 0: left out; counters are kept up to date */
     ResrReport *report;
     ResrPipeline *pipeline;
-    ResrCheckpoint *checkpoint; /* NULL: none */
-    atomic_llong *turn_ns;      /* set to the time of each turn of the loop */
-    ResrTrace *trace;           /* NULL: none; takes what workers recorded */
+    ResrCheckpoint *checkpoint;  /* NULL: none */
+    atomic_llong *turn_ns;       /* set to the time of each turn of the loop */
+    ResrTrace *trace;            /* NULL: none; takes what workers recorded */
+    void (*decoded)(void *user); /* NULL, or called once the input has been decoded to its end */
+    void *user;
 } ResrCoordinatorParts;
 
 /* Opens the exchange with the workers. RESR_ERR_INTERNAL (memory). */

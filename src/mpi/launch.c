@@ -10,13 +10,30 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "mpi/idle.h"
 #include "mpi/transport.h"
 #include "net/cuda.h"
+
+void resr_launch_starting(void (*hangs)(int signal))
+{
+    signal(SIGALRM, hangs);
+    alarm(RESR_START_UP_SECONDS);
+}
 
 void resr_launch_started(void)
 {
     alarm(0);
     signal(SIGALRM, SIG_DFL);
+}
+
+void resr_launch_announce(void *data, size_t bytes)
+{
+    MPI_Request request;
+    ResrIdle idle = {0};
+    int done = 0;
+    MPI_Ibcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    while (MPI_Test(&request, &done, MPI_STATUS_IGNORE), !done)
+        resr_idle_turn(&idle, false, false);
 }
 
 void resr_launch_broadcast(void *data, size_t bytes)

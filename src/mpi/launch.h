@@ -3,11 +3,18 @@
 
 #include "job/report.h"
 
-/* What happens once, before frames move: ranks find out about each other and get what they need.
- * Every function but the first is collective and blocking; main threads only. */
+/* What happens before frames move: ranks find out about each other and get what they need. Every
+ * function but the first two is collective and blocking; main threads only. */
 
-/* The start is over: ends the alarm that main() set for it. Not collective. */
+/* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
+ * `hangs` is called as a signal's handler. Not collective. */
+void resr_launch_starting(void (*hangs)(int signal));
+
+/* That start is over. Not collective. */
 void resr_launch_started(void);
+
+/* Rank 0's `bytes` to everyone, who wait for as long as it takes without using a processor. */
+void resr_launch_announce(void *data, size_t bytes);
 
 /* Rank 0's bytes to everyone; any size. */
 void resr_launch_broadcast(void *data, size_t bytes);

@@ -1,5 +1,6 @@
 #include "mpi/worker.h"
 
+#include <mpi.h>
 #include <signal.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ typedef struct Worker {
     int64_t heard_ns, told_ns; /* of rank 0; to rank 0 */
     int64_t turn_ns;           /* the loop's last turn */
     ResrGather *gather;        /* NULL: rank 0 encodes, or this rank does not compute */
+    int rank, peers, said_bye; /* peers: other workers, if this rank exchanges frames with them */
     bool stopping;
     ResrMessage *goodbye; /* to be sent when the events were */
     ResrEventCursor events;
@@ -77,6 +79,7 @@ static int handle(Worker *worker, ResrMessage *message, int rank)
     }
     if (message->header.kind == RESR_WIRE_END && worker->gather)
         resr_gather_end(worker->gather, message->header.progress);
+    worker->said_bye += message->header.kind == RESR_WIRE_BYE;
     int ret =
         message->header.kind == RESR_WIRE_RECALL ? give_back(worker, &message->header.part) : 0;
     resr_message_free(message);
@@ -96,8 +99,9 @@ static int send_results(Worker *worker, bool *active)
     return ret == 0 && worker->gather ? resr_gather_send(worker->gather, worker->mail) : ret;
 }
 
-/* What this rank has recorded for --trace, then its goodbye. */
-static int take_leave(Worker *worker)
+/* What this rank has recorded for --trace, then its goodbye: to the other workers too, so that none
+ * leaves while frames are on their way to it, which the next video would take for its own. */
+static int take_leave(Worker *worker, const ResrPlan *plan)
 {
     bool done;
     int ret = resr_tracing_send(worker->mail, &worker->events, &done);
@@ -105,7 +109,15 @@ static int take_leave(Worker *worker)
         return ret;
     ResrMessage *goodbye = worker->goodbye;
     worker->goodbye = NULL;
-    return resr_mail_send(worker->mail, 0, goodbye);
+    ret = resr_mail_send(worker->mail, 0, goodbye);
+    for (int i = 1; worker->peers > 0 && i < plan->ranks && ret == 0; i++) {
+        if (i == worker->rank)
+            continue;
+        ret = resr_message_create(&goodbye, RESR_WIRE_BYE);
+        if (ret == 0)
+            ret = resr_mail_send(worker->mail, i, goodbye);
+    }
+    return ret;
 }
 
 /* A process that was stopped is often woken only to be ended: mpirun sends SIGCONT, SIGTERM and
@@ -146,10 +158,13 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
     ResrMessage *message;
     ResrIdle idle = {0};
     int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &worker.rank);
+    worker.peers = plan->encode_ranks ? plan->ranks - 2 : 0;
     int ret = resr_mail_create(&worker.mail, 0, plan->encode_ranks ? plan->ranks - 1 : 0, plan);
     if (ret == 0 && plan->encode_ranks && compute)
         ret = resr_gather_start(&worker.gather, plan);
-    while (ret == 0 && (!worker.stopping || worker.goodbye || resr_mail_sending(worker.mail) > 0)) {
+    while (ret == 0 && (!worker.stopping || worker.goodbye || worker.said_bye < worker.peers ||
+                        resr_mail_sending(worker.mail) > 0)) {
         ret = wake_up(&worker, stop_signal);
         if (ret < 0)
             break;
@@ -163,7 +178,7 @@ int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile i
             resr_clock_seconds_since(worker.told_ns) >= resr_plan_heartbeat_seconds(plan))
             ret = send_alive(&worker);
         if (ret == 0 && worker.goodbye)
-            ret = take_leave(&worker);
+            ret = take_leave(&worker, plan);
         if (ret == 0)
             ret = check_root(&worker);
         resr_idle_turn(&idle, active, resr_mail_moving(worker.mail));

@@ -200,9 +200,33 @@ END
     grep -q "does not end: it is killed" run.log || fail "an mpirun that hangs: not said"
 fi
 
+# A list: its journal says how far it is, whatever the exit codes; no status.json and no output of its own.
+list_ends() {
+    code=0
+    "$shell" "$loop" --wait 0 -- sh "$work/steps.sh" --jobs list 2>run.log || code=$?
+    [ $code = "$1" ] && [ "$(cat starts)" = "$2" ] || fail "list: exit $code, $(cat starts) starts"
+}
+plan "1 137" "1 75" "2 1" "2 137" "3 137" "3 0"
+cat >steps.sh <<'END'
+n=$(($(cat starts 2>/dev/null || echo 0) + 1))
+echo $n >starts
+step=$(sed -n "${n}p" plan)
+[ -z "${step% *}" ] || echo "{\"line\":${step% *},\"state\":\"begun\"}" >>list.journal
+exit "${step#* }"
+END
+echo '{"line":1,"state":"begun"}' >list.journal
+list_ends 0 6
+grep -q 'attempt 5 ended with 137 at line 3 of list' run.log || fail "list: no word on progress"
+rm starts list.journal
+printf '%s\n' "1 137" "2 137" " 137" " 9" " 1" "3 0" >plan
+list_ends 70 5
+rm starts
+printf '%s\n' "1 137" "2 65" "3 0" >plan
+list_ends 65 2
+
 # Wrong use.
 for words in "" "--attempts" "--attempts x -- a -o b" "--attempts 0 -- a -o b" "--wait -1 -- a -o b" "--" \
-    "-- mpirun -n 2 a -i b" "realesrgan-mpi -i a -o b"; do
+    "-- mpirun -n 2 a -i b" "-- a --jobs -" "-- a --jobs=-" "realesrgan-mpi -i a -o b"; do
     code=0
     # shellcheck disable=SC2086 # words
     "$shell" "$loop" $words 2>run.log || code=$?

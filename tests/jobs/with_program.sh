@@ -1,6 +1,6 @@
 #!/bin/sh
 # run-until-done with the program itself: a worker, rank 0 and mpirun killed, a stop in good order, a rank that hangs and
-# is left out. The frames are those of an undisturbed run.
+# is left out; a list of videos with a hung rank, a kill and a broken video. The frames are those of an undisturbed run.
 loop=$(cd "$(dirname "$0")/../../jobs" && pwd)/run-until-done # before the folder changes
 . "$(dirname "$0")/../mpi/lib.sh"
 export OMPI_MCA_odls_base_sigkill_timeout=1
@@ -12,8 +12,15 @@ upscale 3 -i in.mkv -o undisturbed.mkv --framehash undisturbed.hash $options || 
 
 # start OUT: the loop in the background, its pid in $running.
 start() {
+    begin "$1" -i in.mkv -o "$1" --framehash "$1.hash"
+}
+
+# begin NAME OPTION...
+begin() {
+    log=$1.log
+    shift
     # shellcheck disable=SC2086
-    "$loop" --wait 1 -- mpirun -n 3 "$RESR" -i in.mkv -o "$1" --framehash "$1.hash" $options 2>"$1.log" &
+    "$loop" --wait 1 -- mpirun -n 3 "$RESR" "$@" $options >results 2>"$log" &
     running=$!
 }
 
@@ -31,8 +38,8 @@ await() {
 
 pace() {
     tries=$((tries + 1))
-    [ $tries -le 1200 ] || fail "no progress in 120 s: $(cat "$1.log")"
-    kill -0 $running 2>/dev/null || fail "the loop ended: $(cat "$1.log")"
+    [ $tries -le 1200 ] || fail "$1: no progress in 120 s: $(cat "$log")"
+    kill -0 $running 2>/dev/null || fail "$1: the loop ended: $(cat "$log")"
     sleep 0.1
 }
 
@@ -75,4 +82,29 @@ await hung.mkv 1
 kill -STOP "$(rank_pid hung.mkv 1)"
 ended hung.mkv
 grep -q 'attempt' hung.mkv.log && fail "hung: a second attempt was made: $(cat hung.mkv.log)"
-exit 0
+
+# The others finish the video of which a rank hung; the next ones need a new launch.
+head -c 3000 in.mkv >broken.mkv
+: >list
+for i in 1 2 3; do
+    echo "-i in.mkv -o list$i.mkv --framehash list$i.mkv.hash" >>list
+done
+echo "-i broken.mkv -o list4.mkv" >>list
+begin list --jobs list
+await list1.mkv 1
+kill -STOP "$(rank_pid list1.mkv 1)"
+await list2.mkv 1
+kill -9 "$(rank_pid list2.mkv 0)"
+await list3.mkv 1
+kill -9 "$(rank_pid list3.mkv 2)"
+code=0
+wait $running || code=$?
+[ $code = 65 ] || fail "list: exit $code: $(cat list.log)"
+for i in 1 2 3; do
+    cmp -s undisturbed.hash list$i.mkv.hash || fail "list: video $i has other frames: $(cat list.log)"
+    [ "$(count_frames list$i.mkv)" = 288 ] && [ ! -e list$i.mkv.resr ] || fail "list: $i: $(ls)"
+done
+[ "$(grep -c 'attempt [0-9] ended' list.log)" = 3 ] || fail "list: not three ends: $(cat list.log)"
+grep -q 'attempt 1 ended with .* at line 1 of list' list.log || fail "list: $(cat list.log)"
+grep -q 'list:4: broken.mkv' list.log || fail "list: the broken one is not named: $(cat list.log)"
+echo "ok list"

@@ -92,12 +92,59 @@ static void test_refusals(void **state)
     expect_refusal(PARSE(&options, "-i", "", "-o", "b"), "-i");
 }
 
+static void test_jobs(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "--jobs", "list", "-s", "2"), 0);
+    assert_string_equal(options.jobs, "list");
+    expect_refusal(PARSE(&options, "--jobs", "list", "-o", "b"), "--jobs");
+    expect_refusal(PARSE(&options, "--jobs", "list", "--report", "b"), "--report");
+    expect_refusal(PARSE(&options, "--jobs", "list", "--dry-run"), "--dry-run");
+}
+
+static int parse_line(ResrOptions *out, const char *line)
+{
+    static const char *const words[] = {"r",         "--jobs", "list",   "-s",   "2",
+                                        "--threads", "3",      "--task", "SD24K"};
+    const int n = sizeof words / sizeof *words;
+    static ResrOptions launch;
+    assert_int_equal(resr_cli_parse(&launch, n, words), 0);
+    return resr_cli_parse_line(out, &launch, n, words, line);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_line(&options, "-i 'a \\b.mp4' -o \"c d\".mp4 --crf=20 -n mine\r"), 0);
+    assert_string_equal(options.input, "a \\b.mp4");
+    assert_string_equal(options.output, "c d.mp4");
+    assert_string_equal(options.model_name, "mine");
+    assert_float_equal(options.encode.crf, 20, 0);
+    assert_int_equal(options.scale, 2);
+    assert_int_equal(options.threads, 3);
+    assert_int_equal(parse_line(&options, "-i $HOME/*.mp4 -o b -s 4"), 0); /* nothing is expanded */
+    assert_string_equal(options.input, "$HOME/*.mp4");
+    assert_int_equal(options.scale, 4);
+    assert_string_equal(options.model_name, "RealESRGAN_x4plus"); /* nothing of the line before */
+    assert_true(options.encode.crf < 0);
+    expect_refusal(parse_line(&options, "-i a"), "-o");
+    expect_refusal(parse_line(&options, "-o a"), "-i");
+    expect_refusal(parse_line(&options, "-i a -o b c"), "'c'");
+    expect_refusal(parse_line(&options, "-i a -o b --crf"), "--crf");
+    expect_refusal(parse_line(&options, "-i a -o b --precision exact"), "--precision");
+    expect_refusal(parse_line(&options, "-i a -o b --root dedicated"), "--root");
+    expect_refusal(parse_line(&options, "-i a -o b --threads 2"), "--threads");
+    expect_refusal(parse_line(&options, "-i a -o b --jobs other"), "--jobs");
+    expect_refusal(parse_line(&options, "-i a -o b --version"), "--jobs");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_tasks),
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
