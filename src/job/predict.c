@@ -134,7 +134,8 @@ static void fill_stages(double seconds[RESR_PREDICT_STAGES], Ranks *ranks,
 static double whole_frames_seconds(const Ranks *ranks, double devices_seconds)
 {
     double at_once = fmin(ranks->frames * ranks->seconds / devices_seconds, ranks->n);
-    return limited(ceil(ranks->frames / at_once - 1e-9) * ranks->seconds);
+    double each = ranks->frames / ceil(at_once - 1e-9);
+    return limited(ceil(each - 1e-9) / each * devices_seconds);
 }
 
 static ResrPredictStage find_limit(const ResrPrediction *p, const Ranks *ranks)
