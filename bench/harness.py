@@ -33,9 +33,9 @@ def own_seconds():
     return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
-def run(*commands):
+def run(*commands, attempts=ATTEMPTS):
     """As run_once(), again while other programs disturb it. `repeated`: how often."""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         done = run_once(*commands)
         if done["others_percent"] <= OTHERS_PERCENT:
             break
@@ -58,11 +58,11 @@ def run_once(*commands):
     return dict(seconds=seconds, outputs=outputs, others_percent=100 * others / (seconds * os.cpu_count()))
 
 
-def ours(build, ranks, folder, options):
+def ours(build, ranks, folder, options, attempts=ATTEMPTS):
     """One run of the program on `ranks` ranks: run()'s figures, `report`, and `hashes`, the lines of --framehash."""
     report, hashes = os.path.join(folder, "report.json"), os.path.join(folder, "hashes")
     done = run(["mpirun", "-n", str(ranks), os.path.join(build, "realesrgan-mpi"), "--overwrite", "--progress", "none",
-                "--report", report, "--framehash", hashes, *options])
+                "--report", report, "--framehash", hashes, *options], attempts=attempts)
     return dict(done, report=json.load(open(report)), hashes=open(hashes).read().splitlines())
 
 

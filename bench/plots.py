@@ -1,4 +1,4 @@
-"""plots.py scaling REAL.json SIMULATED.json PREFIX: the curves of scaling.sh's reports, as PREFIX.svg and PREFIX.png;
+"""plots.py scaling SIMULATED.json [REAL.json] PREFIX: the curves of scaling.sh's reports, as PREFIX.svg and PREFIX.png;
 plots.py seed SEED.json PREFIX: seed.sh's rows."""
 
 import json
@@ -39,7 +39,7 @@ def ranks_axis(axes, most):
 
 
 def draw_time(axes, real, simulated):
-    for part, colour, name in ((simulated, BLUE, "simulated devices"), (real, ORANGE, "CPU ranks")):
+    for part, colour, name in ((simulated, BLUE, "simulated devices"), (real, ORANGE, "CPU ranks"))[: 2 if real else 1]:
         ranks, seconds = series(part, "strong", "makespan_seconds")
         most = max(64 if part is simulated else 2, ranks[-1])
         axes.plot([1, most], [seconds[0], seconds[0] / most], color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -65,16 +65,17 @@ def draw_time(axes, real, simulated):
 
 def draw_efficiency(axes, real, simulated):
     lines = ((simulated, "strong", BLUE, "o-"), (simulated, "weak", SKY, "s-"), (real, "strong", ORANGE, "o-"),
-             (real, "weak", PURPLE, "s-"))
+             (real, "weak", PURPLE, "s-"))[: 4 if real else 2]
     ends = []
     for part, kind, colour, style in lines:
         ranks, values = series(part, kind, "makespan_efficiency")
         values = [100 * v for v in values]
         axes.plot(ranks, values, style, color=colour, markersize=6)
         ends.append((part is real, kind, ranks[-1], values[-1], colour, min(values)))
-    alone = 100 * real["kernels_efficiency"]
-    axes.plot([2], [alone], "x", color=GREY, markersize=7)
-    ends.append((True, "kernels alone", 2, alone, GREY, alone))
+    if real:
+        alone = 100 * real["kernels_efficiency"]
+        axes.plot([2], [alone], "x", color=GREY, markersize=7)
+        ends.append((True, "kernels alone", 2, alone, GREY, alone))
     low = min(80, 5 * int(min(end[5] for end in ends) / 5) - 5)
     # Labels at the lines' ends, moved down where they would touch.
     for is_real in (True, False):
@@ -92,10 +93,11 @@ def draw_efficiency(axes, real, simulated):
     ranks_axis(axes, max(r["ranks"] for r in simulated["rows"]))
 
 
-def draw_scaling(real, simulated, prefix):
+def draw_scaling(simulated, *rest):
+    real, prefix = (rest[0]["real"] if len(rest) == 2 else None), rest[-1]
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5))
-    draw_time(left, real["real"], simulated["simulated"])
-    draw_efficiency(right, real["real"], simulated["simulated"])
+    draw_time(left, real, simulated["simulated"])
+    draw_efficiency(right, real, simulated["simulated"])
     figure.tight_layout(w_pad=3)
     for ending in ("svg", "png"):
         save(figure, f"{prefix}.{ending}")

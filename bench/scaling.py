@@ -118,7 +118,7 @@ def simulated(args, folder, verdict):
         for kind, n in plans:
             runs[kind, n].append(harness.ours(args.build, n + 1, folder, [
                 "-i", source, "-o", os.path.join(folder, "out.mp4"), "-m", net, "--root", "dedicated", "--frames",
-                str(amount(kind, n)), "--backend", f"simulate:{BATCH_SECONDS}/{BATCH_FRAMES},time={times(kind, n)}"]))
+                str(amount(kind, n)), "--backend", f"simulate:{BATCH_SECONDS}/{BATCH_FRAMES},time={times(kind, n)}"], attempts=1))
             truth.compare(f"{n} simulated ranks", amount(kind, n), runs[kind, n][-1])
     rows = []
     for kind, n in plans:

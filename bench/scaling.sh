@@ -25,8 +25,10 @@ for part in "$@"; do
     $venv/bin/python bench/scaling.py "$part" --build "$build" --rounds "$rounds" --json "$results/scaling-$part-$day.json" \
         --plot "$results/timeline-$day" || status=1
 done
-if [ -f "$results/scaling-real-$day.json" ] && [ -f "$results/scaling-simulated-$day.json" ]; then
-    $venv/bin/python bench/plots.py scaling "$results/scaling-real-$day.json" "$results/scaling-simulated-$day.json" \
-        "$results/scaling-$day"
+simulated=$results/scaling-simulated-$day.json
+real=$results/scaling-real-$day.json
+if [ -f "$simulated" ]; then
+    [ -f "$real" ] || real=
+    $venv/bin/python bench/plots.py scaling "$simulated" ${real:+"$real"} "$results/scaling-$day"
 fi
 exit $status
