@@ -340,6 +340,14 @@ bool resr_sink_stored(const ResrSink *sink)
     return sink->stored;
 }
 
+bool resr_sink_has(const ResrSink *sink, int64_t number)
+{
+    for (int64_t i = 0; i < sink->segment_count; i++)
+        if (sink->segments[i].number == number)
+            return true;
+    return false;
+}
+
 /* The segment's file is synced and named; then it counts. */
 int resr_sink_add(ResrSink *sink, ResrSegment *segment)
 {

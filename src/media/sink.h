@@ -97,6 +97,9 @@ RESR_MUST_CHECK int resr_sink_restore(ResrSink *sink, const ResrSegmentInfo *inf
 /* Are segments kept in a store? Then resr_sink_add() takes them, else resr_sink_write() frames. */
 bool resr_sink_stored(const ResrSink *sink);
 
+/* Is the segment in the store? */
+bool resr_sink_has(const ResrSink *sink, int64_t number);
+
 /* Adds a finished segment to the store, in any order: it is synced, named and committed. The
  * segment stays the caller's. RESR_ERR_IO, RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_sink_add(ResrSink *sink, ResrSegment *segment);

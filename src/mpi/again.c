@@ -40,7 +40,9 @@ void resr_again_add(ResrAgain *again, const ResrPart *part)
         again->low = part->first;
     for (int64_t i = part->first; i < part->first + part->count; i++) {
         ResrAgainFrame *frame = slot_of(again, i);
-        again->count += frame->index < 0; /* another one's index: it came after all */
+        if (frame->index > i)
+            continue;                     /* a pool further: this one came after all */
+        again->count += frame->index < 0; /* an earlier one: it came after all */
         *frame = (ResrAgainFrame){i, (int16_t)(part->attempt + 1), part->failures};
     }
 }

@@ -145,10 +145,9 @@ static int revive(ResrCoordinator *c, int rank)
 {
     c->gone[rank] = false;
     resr_scheduler_revive(c->scheduler, rank);
-    if (c->owners)
-        resr_owners_revive(c->owners, rank);
+    int ret = c->owners ? resr_owners_revive(c->owners, rank) : 0;
     resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
-    return recall(c, rank, &all_parts);
+    return ret < 0 ? ret : recall(c, rank, &all_parts);
 }
 
 /* Late answers of ranks that were given up are taken where they are still of use. */
@@ -196,6 +195,8 @@ static int lose_rank(ResrCoordinator *c, int rank)
 static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
 {
     const ResrWireHeader *header = &message->header;
+    if (header->part.count == 0 && c->gone[rank])
+        return 0; /* its segments are others' */
     if (header->part.count == 0)
         return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
                          header->text);

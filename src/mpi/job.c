@@ -80,10 +80,10 @@ int resr_job_end(ResrJob *job, int ret)
     resr_checkpoint_close(job->checkpoint);
     if (hung)
         resr_crew_forsake(job->crew);
-    else
-        resr_pipeline_free(job->pipeline);
     if (!job->withdrawn)
-        resr_crew_rest(job->crew);
+        resr_crew_rest(job->crew); /* its parts hold frames of the pipeline */
+    if (!hung)
+        resr_pipeline_free(job->pipeline);
     if (job->options.trace[0] && !job->withdrawn && !hung)
         resr_events_clear();
     resr_trace_free(job->trace);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -64,12 +65,14 @@ static void free_item(Item *item)
 
 /* The output of a line that was begun when the launch before was killed is its own, if it is there
  * and the job's folder is not: it is published when it is complete, and one that had been there
- * before would have been refused. */
+ * before would have been refused. Not of a folder of images: it is there from the first one on. */
 static bool was_published(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
+    struct stat status;
     return item->state == RESR_JOB_LINE_BEGUN && !options->overwrite &&
-           !resr_job_was_begun(options) && access(options->output, F_OK) == 0;
+           !resr_job_was_begun(options) && stat(options->output, &status) == 0 &&
+           S_ISREG(status.st_mode);
 }
 
 /* Done before, and what it made is still there. The name of an image sequence is no file's. */
@@ -107,11 +110,21 @@ static bool same_place(const char *a, const char *b)
     return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
 }
 
+/* Images appear one by one, and many names lead to them. */
+static bool makes_images(const char *output)
+{
+    struct stat status;
+    size_t length = strlen(output);
+    return strchr(output, '%') || output[length - 1] == '/' ||
+           (stat(output, &status) == 0 && S_ISDIR(status.st_mode));
+}
+
 /* It needs what the running job makes, or makes it too, and under the same temporary name. */
 static bool must_wait(const Jobs *jobs, const ResrOptions *options)
 {
     return jobs->beside &&
-           (same_place(options->input, jobs->output) || same_place(options->output, jobs->output));
+           (makes_images(jobs->output) || same_place(options->input, jobs->output) ||
+            same_place(options->output, jobs->output));
 }
 
 static int prepare_job(Jobs *jobs, Item *item)

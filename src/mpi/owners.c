@@ -211,9 +211,13 @@ static void complete_records(const ResrOwners *owners, ResrSegment *segment)
 
 int resr_owners_take_segment(ResrOwners *owners, ResrMessage *message)
 {
-    OpenSegment *place = &owners->segments[message->header.part.batch % owners->size];
+    const ResrPart *part = &message->header.part;
+    int64_t length = owners->parts.plan->units.segment_frames;
+    if (part->batch < 0 || part->first != part->batch * length || message->header.progress > length)
+        return resr_fail(RESR_ERR_INTERNAL, "a segment of other frames came");
+    OpenSegment *place = &owners->segments[part->batch % owners->size];
     ResrSegment *segment;
-    if (place->number != message->header.part.batch || !place->open)
+    if (place->number != part->batch || !place->open)
         return 0;
     int ret = resr_gather_unpack(&segment, message);
     if (ret < 0)
@@ -237,6 +241,16 @@ bool resr_owners_settle(ResrOwners *owners)
     return any;
 }
 
+static int tell_end(ResrOwners *owners, int rank)
+{
+    ResrMessage *message;
+    int ret = resr_message_create(&message, RESR_WIRE_END);
+    if (ret < 0)
+        return ret;
+    message->header.progress = owners->parts.window->decoded;
+    return resr_mail_send(owners->parts.mail, rank, message);
+}
+
 int resr_owners_tell_end(ResrOwners *owners, const bool *gone)
 {
     const ResrPlan *plan = owners->parts.plan;
@@ -245,16 +259,8 @@ int resr_owners_tell_end(ResrOwners *owners, const bool *gone)
         return 0;
     owners->told_end = true;
     resr_pipeline_end(owners->parts.pipeline, owners->parts.window->decoded);
-    for (int i = 1; i < plan->ranks && ret == 0; i++) {
-        ResrMessage *message;
-        if (gone[i])
-            continue;
-        ret = resr_message_create(&message, RESR_WIRE_END);
-        if (ret < 0)
-            return ret;
-        message->header.progress = owners->parts.window->decoded;
-        ret = resr_mail_send(owners->parts.mail, i, message);
-    }
+    for (int i = 1; i < plan->ranks && ret == 0; i++)
+        ret = gone[i] ? 0 : tell_end(owners, i);
     return ret;
 }
 
@@ -305,7 +311,8 @@ void resr_owners_lose(ResrOwners *owners, int rank)
     }
 }
 
-void resr_owners_revive(ResrOwners *owners, int rank)
+int resr_owners_revive(ResrOwners *owners, int rank)
 {
     set_lost(owners, rank, false);
+    return owners->told_end && rank > 0 ? tell_end(owners, rank) : 0;
 }

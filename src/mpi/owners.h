@@ -57,6 +57,6 @@ RESR_MUST_CHECK int resr_owners_tell_end(ResrOwners *owners, const bool *gone);
 
 /* The open segments of `rank` get other owners and are made again. */
 void resr_owners_lose(ResrOwners *owners, int rank);
-void resr_owners_revive(ResrOwners *owners, int rank);
+RESR_MUST_CHECK int resr_owners_revive(ResrOwners *owners, int rank);
 
 #endif

@@ -186,6 +186,11 @@ static int commit_segment(void *user, ResrSegment *segment)
     const ResrSegmentInfo *info = &segment->info;
     int ret = 0;
     pthread_mutex_lock(&pipeline->commit_lock);
+    if (resr_sink_has(pipeline->parts.sink, info->number)) { /* of an owner that was given up */
+        pthread_mutex_unlock(&pipeline->commit_lock);
+        resr_segment_free(segment);
+        return 0;
+    }
     for (int64_t i = 0; i < info->frames && ret == 0; i++)
         ret = resr_ledger_set(pipeline->parts.ledger, info->first + i, &segment->frames[i]);
     if (ret == 0)
@@ -246,6 +251,11 @@ static int encode_frame(ResrPipeline *pipeline, ResrFrame *frame)
             ret = resr_ledger_set(pipeline->parts.ledger, frame->index, &record);
         if (ret == 0)
             ret = resr_sink_write(pipeline->parts.sink, frame);
+    }
+    /* A message to a rank that hangs may hold the frame to the end. */
+    if (frame->stage == RESR_FRAME_DURABLE && frame->credit) {
+        sem_post(frame->credit);
+        frame->credit = NULL;
     }
     resr_frame_free(frame);
     pipeline->encoded += ret == 0;
