@@ -12,6 +12,7 @@ The time of a layer is the longest of its walls, plus what cannot overlap. Print
 import argparse
 import contextlib
 import io
+import re
 import sys
 from collections import namedtuple
 from math import ceil
@@ -347,8 +348,15 @@ def print_tables():
     print_transport()
 
 
-def check(readme):
-    """1 if the README's tables are not what the model says."""
+def planner_lines(path):
+    """What --plan takes for these GPUs, as the tables' rows begin and what they hold."""
+    with open(path, encoding="utf-8") as file:
+        found = re.findall(r'{"\w+", "([^"]+)", "(\w+)", (\d+), (\d+), PCIE', file.read())
+    return [(f"| {gpu} | {rung} |", f"| {low}-{high} / ") for gpu, rung, low, high in found]
+
+
+def check(readme, planner):
+    """1 if the README's tables, or the planner's figures, are not what the model says."""
     with io.StringIO() as text, contextlib.redirect_stdout(text):
         print_tables()
         wanted = text.getvalue().splitlines()
@@ -357,16 +365,24 @@ def check(readme):
     stale = [line for line in wanted if line not in there]
     for line in stale:
         print(f"{readme} lacks: {line}")
-    return 1 if stale else 0
+    figures = planner_lines(planner)
+    wrong = [f for f in figures
+             if not any(line.startswith(f[0]) and f[1] in line for line in wanted)]
+    for row, figure in wrong:
+        print(f"{planner}: {row} is not {figure.strip('|/ ')}")
+    if len(figures) < 6:
+        print(f"{planner}: {len(figures)} GPUs found")
+    return 1 if stale or wrong or len(figures) < 6 else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", metavar="GPU", help="walls of every layer on one GPU")
-    parser.add_argument("--check", metavar="README", help="that a README's tables are this model's")
+    parser.add_argument("--check", nargs=2, metavar=("README", "PLANNER"),
+                        help="that a README's tables and the planner's figures are this model's")
     arguments = parser.parse_args()
     if arguments.check:
-        sys.exit(check(arguments.check))
+        sys.exit(check(*arguments.check))
     if not arguments.layers:
         print_tables()
         return

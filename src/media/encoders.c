@@ -23,6 +23,7 @@ typedef struct Segment {
     ResrSegmentWriter writer;
     int64_t packets;
     ResrEncoders *encoders;
+    ResrWork *work;  /* of the thread that is at it */
     size_t capacity; /* of out->frames */
     ResrSegment *out;
     ResrFrame **waiting; /* in no order */
@@ -128,6 +129,8 @@ static int store_packet(void *user, AVPacket *packet)
 {
     Segment *s = user;
     s->encoders->packets++;
+    resr_work_end(s->work); /* a flush gets on packet by packet */
+    resr_work_begin(s->work);
     /* Not every encoder says how far it reorders; the first packet's dts does. */
     if (s->packets++ == 0 && packet->dts != AV_NOPTS_VALUE && -packet->dts > s->out->info.reorder)
         s->out->info.reorder = (int)-packet->dts;
@@ -232,11 +235,12 @@ static void remove_segment(ResrEncoders *e, Segment *s)
 }
 
 /* With the lock, which it lets go of meanwhile: one frame of a segment, or its end. */
-static int advance(ResrEncoders *e, Segment *s, ResrFrame *frame)
+static int advance(ResrEncoders *e, Segment *s, ResrFrame *frame, ResrWork *work)
 {
     bool complete = !frame;
     int ret = 0;
     s->busy = true;
+    s->work = work;
     pthread_mutex_unlock(&e->lock);
     if (frame)
         ret = encode_frame(e, s, frame);
@@ -252,7 +256,7 @@ static int advance(ResrEncoders *e, Segment *s, ResrFrame *frame)
 }
 
 /* With the lock: something to do, done. *idle: there was nothing. */
-static int do_something(ResrEncoders *e, bool *idle)
+static int do_something(ResrEncoders *e, ResrWork *work, bool *idle)
 {
     ResrSegment *adopted = e->adopted;
     *idle = false;
@@ -266,7 +270,7 @@ static int do_something(ResrEncoders *e, bool *idle)
     for (Segment *s = e->segments; s; s = s->after) {
         ResrFrame *frame = s->busy ? NULL : take_next(e, s);
         if (frame || (!s->busy && s->open && s->next >= segment_end(e, s)))
-            return advance(e, s, frame);
+            return advance(e, s, frame, work);
     }
     *idle = true;
     return 0;
@@ -280,7 +284,7 @@ static void *encoders_main(void *argument)
     while (!e->stop) {
         bool idle;
         resr_work_begin(&thread->work);
-        int ret = do_something(e, &idle);
+        int ret = do_something(e, &thread->work, &idle);
         if (idle)
             thread->work.since_ns = 0;
         else

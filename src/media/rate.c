@@ -132,10 +132,7 @@ static int plan_encoding(ResrEncoding *out, const char *output, const ResrSinkPl
 {
     int ret = resr_encoding_plan(out, output, !plan->video, &info->format, plan->format.width_px,
                                  plan->format.height_px, options);
-    out->frame_rate = info->frame_rate_num > 0
-                          ? (AVRational){info->frame_rate_num, info->frame_rate_den}
-                          : (AVRational){25, 1};
-    out->sar = (AVRational){info->sar_num, info->sar_den};
+    resr_encoding_tag(out, &plan->tags);
     return ret;
 }
 
