@@ -38,8 +38,10 @@ struct ResrEncoders {
     pthread_cond_t changed;
     Segment *segments;
     ResrSegment *adopted; /* a list, by `after` */
-    int64_t end;          /* of the video; INT64_MAX: not known */
-    uint8_t *extradata;   /* of the first encoder: its headers hold for all */
+    int64_t *finished;    /* numbers of segments; frames of theirs are dropped */
+    size_t finished_count, finished_capacity;
+    int64_t end;        /* of the video; INT64_MAX: not known */
+    uint8_t *extradata; /* of the first encoder: its headers hold for all */
     int extradata_bytes;
     bool stop, has_headers;
     atomic_llong frames, waiting, packets, hashing_ns;
@@ -234,6 +236,29 @@ static void remove_segment(ResrEncoders *e, Segment *s)
     free_segment(e, s);
 }
 
+/* With the lock. */
+static int remember_finished(ResrEncoders *e, int64_t number)
+{
+    if (e->finished_count == e->finished_capacity) {
+        size_t capacity = e->finished_capacity ? 2 * e->finished_capacity : 64;
+        int64_t *grown = realloc(e->finished, capacity * sizeof *grown);
+        if (!grown)
+            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu segments", capacity);
+        e->finished = grown;
+        e->finished_capacity = capacity;
+    }
+    e->finished[e->finished_count++] = number;
+    return 0;
+}
+
+static bool is_finished(const ResrEncoders *e, int64_t number)
+{
+    for (size_t i = e->finished_count; i > 0; i--)
+        if (e->finished[i - 1] == number)
+            return true;
+    return false;
+}
+
 /* With the lock, which it lets go of meanwhile: one frame of a segment, or its end. */
 static int advance(ResrEncoders *e, Segment *s, ResrFrame *frame, ResrWork *work)
 {
@@ -250,6 +275,8 @@ static int advance(ResrEncoders *e, Segment *s, ResrFrame *frame, ResrWork *work
     pthread_mutex_lock(&e->lock);
     s->busy = false;
     s->next += !complete;
+    if (ret == 0 && complete)
+        ret = remember_finished(e, s->number);
     if (complete || ret < 0)
         remove_segment(e, s);
     return ret;
@@ -331,10 +358,16 @@ int resr_encoders_start(ResrEncoders **out, const ResrEncodersParts *parts)
     return ret;
 }
 
+static int64_t number_of(const ResrEncoders *e, int64_t index)
+{
+    int64_t length = e->parts.options->segment_frames;
+    return length > 0 ? index / length : 0;
+}
+
 /* With the lock: the segment of a frame, a new one if need be; NULL: no memory. */
 static Segment *segment_of(ResrEncoders *e, int64_t index)
 {
-    int64_t length = e->parts.options->segment_frames, number = length > 0 ? index / length : 0;
+    int64_t number = number_of(e, index);
     Segment **place = &e->segments, *s;
     while (*place && (*place)->number < number)
         place = &(*place)->after;
@@ -344,7 +377,7 @@ static Segment *segment_of(ResrEncoders *e, int64_t index)
         return NULL;
     s->encoders = e;
     s->number = number;
-    s->first = s->next = number * length;
+    s->first = s->next = number * e->parts.options->segment_frames;
     s->after = *place;
     *place = s;
     return s;
@@ -361,10 +394,11 @@ static bool is_there(const Segment *s, int64_t index)
 
 static int add_frame(ResrEncoders *e, ResrFrame *frame)
 {
-    Segment *s = segment_of(e, frame->index);
-    if (!s)
+    bool late = is_finished(e, number_of(e, frame->index));
+    Segment *s = late ? NULL : segment_of(e, frame->index);
+    if (!late && !s)
         return RESR_ERR_INTERNAL;
-    if (is_there(s, frame->index)) {
+    if (late || is_there(s, frame->index)) {
         resr_frame_free(frame);
         return 0;
     }
@@ -474,6 +508,7 @@ void resr_encoders_free(ResrEncoders *e)
     pthread_cond_destroy(&e->changed);
     pthread_mutex_destroy(&e->lock);
     free(e->extradata);
+    free(e->finished);
     free(e->threads);
     free(e);
 }

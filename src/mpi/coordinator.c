@@ -317,18 +317,19 @@ static int tell_all(ResrCoordinator *c, ResrWireKind kind)
     return ret;
 }
 
-/* Who does not answer, or does not get on? */
+/* Who does not answer, or does not get on? Silent ranks first: others may wait for their frames. */
 static int check_ranks(ResrCoordinator *c, int64_t now_ns)
 {
     double gap = (double)(now_ns - c->checked_ns) * 1e-9;
-    int ret = 0;
+    int ret = 0, ranks = c->parts.plan->ranks;
     resr_liveness_heard(c->liveness, 0, now_ns);
     if (c->checked_ns && gap > c->parts.plan->deadline_seconds / 2) /* this process was stopped */
-        resr_liveness_restart(c->liveness, c->parts.plan->ranks, now_ns);
+        resr_liveness_restart(c->liveness, ranks, now_ns);
     c->checked_ns = now_ns;
     if (c->parts.compute)
         resr_liveness_progress(c->liveness, 0, resr_compute_progress(c->parts.compute), now_ns);
-    for (int i = 0; i < c->parts.plan->ranks && ret == 0; i++) {
+    for (int turn = 0; turn < 2 * ranks && ret == 0; turn++) {
+        int i = turn % ranks;
         bool silent, computes = c->parts.ranks[i].threads > 0;
         if (c->owners && i > 0)
             resr_liveness_busy(c->liveness, i,
@@ -336,7 +337,7 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
                                    resr_owners_wait_for(c->owners, i),
                                now_ns);
         double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
-        if (seconds <= 0)
+        if (seconds <= 0 || (turn < ranks && !silent))
             continue;
         resr_log_warn("rank %d on %s %s for %.1f s: it is left out%s", i, c->parts.ranks[i].host,
                       silent ? "has not been heard of" : "has not finished a frame", seconds,

@@ -13,8 +13,15 @@ typedef struct OpenSegment {
     bool open;
 } OpenSegment;
 
+/* Who made a frame that is with its owner, or on its way there. */
+typedef struct Made {
+    int rank; /* -1: an earlier attempt of the job */
+    int16_t attempt;
+} Made;
+
 struct ResrOwners {
     ResrOwnersParts parts;
+    Made *made; /* by frame, modulo the pool */
     int n;
     struct Rank {
         int rank;
@@ -37,6 +44,8 @@ int resr_owners_create(ResrOwners **out, const ResrOwnersParts *parts, const int
     ret = resr_alloc(&owners->ranks, (size_t)n, sizeof *owners->ranks);
     if (ret == 0)
         ret = resr_alloc(&owners->segments, (size_t)owners->size, sizeof *owners->segments);
+    if (ret == 0)
+        ret = resr_alloc(&owners->made, (size_t)parts->plan->pool_frames, sizeof *owners->made);
     for (int i = 0; ret == 0 && i < n; i++)
         owners->ranks[i].rank = ranks[i];
     for (int64_t i = 0; ret == 0 && i < owners->size; i++)
@@ -50,12 +59,18 @@ void resr_owners_free(ResrOwners *owners)
         return;
     free(owners->ranks);
     free(owners->segments);
+    free(owners->made);
     free(owners);
 }
 
 static int64_t number_of(const ResrOwners *owners, int64_t index)
 {
     return index / owners->parts.plan->units.segment_frames;
+}
+
+static Made *made_of(const ResrOwners *owners, int64_t index)
+{
+    return &owners->made[index % owners->parts.plan->pool_frames];
 }
 
 /* Of the ranks that are there the one with the fewest open segments; of several, the next in
@@ -151,6 +166,7 @@ int resr_owners_take(ResrOwners *owners, ResrFrame *frame)
     frame->credit = NULL;
     resr_window_take(owners->parts.window, mark);
     resr_window_set_computed(owners->parts.window, index, true);
+    *made_of(owners, index) = (Made){.rank = -1};
     resr_pipeline_gather(owners->parts.pipeline, frame);
     return 0;
 }
@@ -192,9 +208,11 @@ int resr_owners_note(ResrOwners *owners, int rank, const ResrWireHeader *header,
         return 0;
     }
     for (int i = 0; i < part->count; i++) {
-        if (resr_window_needs(window, part->first + i))
-            resr_tracing_accept(part->first + i, rank, part);
+        if (!resr_window_needs(window, part->first + i))
+            continue;
+        resr_tracing_accept(part->first + i, rank, part);
         resr_window_set_computed(window, part->first + i, true);
+        *made_of(owners, part->first + i) = (Made){rank, part->attempt};
     }
     return needed;
 }
@@ -271,9 +289,10 @@ static void set_lost(ResrOwners *owners, int rank, bool lost)
             owners->ranks[i].lost = lost;
 }
 
-/* What was computed of a segment is lost with its owner; parts in flight come back by themselves,
- * see resr_owners_note(). */
-static void make_again(ResrOwners *owners, int64_t number)
+/* The frames of a segment that were computed are made again: all of them, lost with their owner, or
+ * (maker >= 0) those of one rank, which may not have come out of it. Parts in flight come back by
+ * themselves, see resr_owners_note(). */
+static void make_again(ResrOwners *owners, int64_t number, int maker)
 {
     const ResrUnits *units = &owners->parts.plan->units;
     ResrWindow *window = owners->parts.window;
@@ -283,7 +302,9 @@ static void make_again(ResrOwners *owners, int64_t number)
         end = window->decoded;
     for (int64_t i = number * units->segment_frames; i < end; i++) {
         const ResrFrame *input = resr_window_input(window, i);
-        bool lost = input && input->stage == RESR_FRAME_UPSCALED;
+        const Made *made = made_of(owners, i);
+        bool lost =
+            input && input->stage == RESR_FRAME_UPSCALED && (maker < 0 || made->rank == maker);
         if (part.count > 0 && (!lost || resr_units_batch_of(units, i) != part.batch)) {
             resr_scheduler_requeue(owners->parts.scheduler, &part);
             part.count = 0;
@@ -292,7 +313,9 @@ static void make_again(ResrOwners *owners, int64_t number)
             continue;
         resr_window_set_computed(window, i, false);
         if (part.count == 0)
-            part = (ResrPart){.batch = resr_units_batch_of(units, i), .first = i, .attempt = 1};
+            part = (ResrPart){.batch = resr_units_batch_of(units, i), .first = i};
+        if (part.attempt < made->attempt)
+            part.attempt = made->attempt;
         part.count++;
     }
     if (part.count > 0)
@@ -304,10 +327,12 @@ void resr_owners_lose(ResrOwners *owners, int rank)
     set_lost(owners, rank, true);
     for (int64_t k = 0; k < owners->size; k++) {
         OpenSegment *segment = &owners->segments[k];
-        if (!segment->open || segment->owner < 0 || !owners->ranks[segment->owner].lost)
+        if (!segment->open)
             continue;
-        segment->owner = choose(owners, segment->number);
-        make_again(owners, segment->number);
+        bool lost = segment->owner >= 0 && owners->ranks[segment->owner].lost;
+        if (lost)
+            segment->owner = choose(owners, segment->number);
+        make_again(owners, segment->number, lost ? -1 : rank);
     }
 }
 

@@ -1,0 +1,149 @@
+/* Segments' owners, as a rank is lost: what it owned gets another owner and is made again, and so
+ * is what it made of others' segments, since its frames may not have come out of it; nothing else
+ * is. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mpi/owners.h"
+
+enum { FRAMES = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
+
+typedef struct Job {
+    ResrPlan plan;
+    ResrWindow window;
+    ResrScheduler *scheduler;
+    ResrOwners *owners;
+    int made_by[FRAMES], times[FRAMES];
+} Job;
+
+static bool is_needed(void *user, int64_t index)
+{
+    return resr_window_needs(&((Job *)user)->window, index);
+}
+
+static void start(Job *job)
+{
+    static const int computing[] = {1, 2, 3};
+    *job = (Job){.plan = {.units = {SEGMENT, BATCH},
+                          .part_frames = BATCH,
+                          .pool_frames = FRAMES,
+                          .ranks = RANKS}};
+    assert_int_equal(resr_window_create(&job->window, FRAMES), 0);
+    assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
+                                           computing, 3, is_needed, job),
+                     0);
+    ResrOwnersParts parts = {
+        .plan = &job->plan, .window = &job->window, .scheduler = job->scheduler};
+    assert_int_equal(resr_owners_create(&job->owners, &parts, computing, 3), 0);
+    for (int i = 0; i < FRAMES; i++) {
+        ResrFrame *frame;
+        assert_int_equal(resr_frame_create_mark(&frame), 0);
+        frame->index = i;
+        frame->stage = RESR_FRAME_DECODED;
+        resr_window_take(&job->window, frame);
+    }
+}
+
+static void end(Job *job)
+{
+    resr_owners_free(job->owners);
+    resr_scheduler_free(job->scheduler);
+    resr_window_clear(&job->window);
+}
+
+/* All that was handed out is computed at once; each rank has sent its frames to their owners. */
+static void compute_all(Job *job, int lost, int least_attempt)
+{
+    ResrPart parts[FRAMES];
+    double now = 0;
+    int rank[FRAMES], n;
+    do {
+        resr_scheduler_update(job->scheduler, FRAMES, true, now++);
+        for (n = 0; resr_scheduler_next(job->scheduler, &parts[n], &rank[n]);)
+            n++;
+        for (int k = 0; k < n; k++) {
+            const ResrPart *part = &parts[k];
+            ResrWireHeader header = {.part = *part, .owner = resr_owners_of(job->owners, part)};
+            assert_true(rank[k] != lost && header.owner != lost);
+            assert_true(part->attempt >= least_attempt);
+            assert_true(resr_scheduler_done(job->scheduler, rank[k], part));
+            resr_scheduler_measure(job->scheduler, rank[k], part->count, part->count);
+            assert_int_equal(resr_owners_note(job->owners, rank[k], &header, true), part->count);
+            assert_int_equal(resr_owners_note(job->owners, rank[k], &header, true), 0); /* twice */
+            for (int i = 0; i < part->count; i++) {
+                job->made_by[part->first + i] = rank[k];
+                job->times[part->first + i]++;
+            }
+        }
+    } while (n > 0);
+    for (int i = 0; i < FRAMES; i++)
+        assert_false(is_needed(job, i));
+}
+
+static int owner_of(Job *job, int frame)
+{
+    return resr_owners_of(job->owners, &(ResrPart){.first = frame});
+}
+
+static void test_lost(void **state)
+{
+    (void)state;
+    Job job;
+    for (int lost = 1; lost < RANKS; lost++) {
+        int again = 0, owner[FRAMES];
+        start(&job);
+        compute_all(&job, -1, 1);
+        for (int i = 0; i < FRAMES; i++)
+            owner[i] = owner_of(&job, i);
+        resr_scheduler_lose(job.scheduler, lost);
+        resr_owners_lose(job.owners, lost);
+        for (int i = 0; i < FRAMES; i++) {
+            bool expected = owner[i] == lost || job.made_by[i] == lost;
+            assert_int_equal(is_needed(&job, i), expected);
+            assert_true(owner[i] == lost ? owner_of(&job, i) != lost
+                                         : owner_of(&job, i) == owner[i]);
+            again += expected;
+            job.times[i] += !expected;
+        }
+        assert_true(again > SEGMENT && again < FRAMES);
+        compute_all(&job, lost, 2);
+        for (int i = 0; i < FRAMES; i++)
+            assert_int_equal(job.times[i], 2);
+        end(&job);
+    }
+}
+
+/* A part on its way to an owner that is lost meanwhile. */
+static void test_other_owner(void **state)
+{
+    (void)state;
+    Job job;
+    ResrPart part;
+    int rank;
+    start(&job);
+    resr_scheduler_update(job.scheduler, FRAMES, true, 0);
+    assert_true(resr_scheduler_next(job.scheduler, &part, &rank));
+    int lost = resr_owners_of(job.owners, &part);
+    ResrWireHeader header = {.part = part, .owner = lost};
+    resr_owners_lose(job.owners, lost);
+    assert_int_equal(resr_owners_note(job.owners, rank, &header, false), 0);
+    assert_true(is_needed(&job, part.first));
+    header.owner = resr_owners_of(job.owners, &part);
+    assert_int_not_equal(header.owner, lost);
+    assert_int_equal(resr_owners_note(job.owners, rank, &header, false), part.count);
+    assert_false(is_needed(&job, part.first));
+    end(&job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lost),
+                                       cmocka_unit_test(test_other_owner)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
