@@ -5,7 +5,7 @@
 #include "nccl.h"
 #include "walk.h"
 
-enum { MAX_TABLES = 5 };
+enum { MAX_TABLES = 6 };
 
 /* Best last: the first table, "cuda", has the last of these that the device runs. */
 static const ConvRung *const rungs[] = {
@@ -20,8 +20,8 @@ static const ConvRung *const rungs[] = {
 
 enum { N_RUNGS = sizeof rungs / sizeof *rungs };
 
-/* The process's device. Tables are told apart by their functions' order here: two for "cuda"
- * (fp16 and bf16) and one for each rung by its name. */
+/* The process's device. Tables are told apart by their functions' order here: fp16 and bf16
+ * for "cuda" and for "cuda-mma", one for every other rung by its name. */
 static struct {
     int device, n_tables;
     const ConvRung *rung[MAX_TABLES];
@@ -68,6 +68,11 @@ static int prepare_4(void **packed, const ResrModel *model)
     return prepare(packed, model, 4);
 }
 
+static int prepare_5(void **packed, const ResrModel *model)
+{
+    return prepare(packed, model, 5);
+}
+
 static void release(void *packed)
 {
     resr_cuda_weights_free(packed);
@@ -79,7 +84,7 @@ static void add_table(const ConvRung *rung, const char *prefix, const char *name
                       int capability)
 {
     static int (*const prepares[MAX_TABLES])(void **, const ResrModel *) = {
-        prepare_0, prepare_1, prepare_2, prepare_3, prepare_4};
+        prepare_0, prepare_1, prepare_2, prepare_3, prepare_4, prepare_5};
     int i = selected.n_tables++;
     selected.rung[i] = rung;
     snprintf(selected.names[i], sizeof selected.names[i], "%s%s", prefix, name);
@@ -124,8 +129,10 @@ static int select_device(int device)
     selected.device = device;
     selected.n_tables = 0;
     add_table(best, "cuda", "", "fp16", about.capability);
-    if (conv_rung_mma_bf16.available(about.capability, &why))
+    if (conv_rung_mma_bf16.available(about.capability, &why)) {
         add_table(&conv_rung_mma_bf16, "cuda", "", "bf16", about.capability);
+        add_table(&conv_rung_mma_bf16, "cuda-", conv_rung_mma.name, "bf16", about.capability);
+    }
     for (int i = 0; i < n; i++)
         add_table(usable[i], "cuda-", usable[i]->name, usable[i]->name, about.capability);
     return 0;

@@ -211,10 +211,11 @@ static int none_found(const char *precision, const char *backend, bool name_know
     if (!name_known)
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
     if (is_cuda(backend))
-        return resr_fail(RESR_ERR_DEVICE,
-                         "--backend %s: it computes in fp16 (and \"cuda\" in bf16), not in "
-                         "--precision %s",
-                         backend, precision);
+        return resr_fail(
+            RESR_ERR_DEVICE,
+            "--backend %s: it computes in fp16 (\"cuda\" and \"cuda-mma\" in bf16 too), not in "
+            "--precision %s",
+            backend, precision);
     if (strcmp(backend, "auto") != 0)
         return resr_fail(RESR_ERR_DEVICE,
                          "--backend %s: this CPU (%s) cannot run it with "

@@ -43,6 +43,8 @@ upscale 1 -i "$input" -o out.mp4 --overwrite --precision fp32 -m tiny.safetensor
 run bf16 1 -m tiny.safetensors --precision bf16 --report bf16.json
 run bf16_2 2 -m tiny.safetensors --precision bf16 --batch 1
 same bf16 bf16_2
+run bf16_mma 1 -m tiny.safetensors --precision bf16 --conv mma
+same bf16 bf16_mma
 ! cmp -s rrdb1.hash bf16.hash || fail "bf16's frames are fp16's"
 jq -e '.numerics_class | startswith("bf16-sm")' bf16.json >/dev/null || fail "the class: $(jq .numerics_class bf16.json)"
 ! cmp -s rrdb1.hash fp32.hash || fail "fp16's frames are fp32's: it did not run on the device"
@@ -54,7 +56,7 @@ run compact 1 $small
 # shellcheck disable=SC2086
 run one_by_one 1 $small --batch 1
 same compact one_by_one
-refused 69 "in fp16 (and .*not in" --backend cuda --precision fp32 -m tiny.safetensors
+refused 69 "in fp16 (.*not in" --backend cuda --precision fp32 -m tiny.safetensors
 REALESRGAN_CUDA=$PWD/none.so refused 69 "there is no .*none.so" --backend cuda -m tiny.safetensors
 [ -n "${EMU_KERNELS:-}" ] || {
     echo "a GPU: what the emulator alone can play is left out"
