@@ -5,6 +5,7 @@
 #     the longer of computing and bytes / rate, one part's share of the shorter, the first part's way there,
 #     and what the job took besides computing on the network that is not slow.
 # Computing is what the rank itself measured in that run, so that a busy machine does not matter.
+# --plan must say as much from outside: what limits at either rate, and the time within 20 %.
 # shellcheck source=tests/hosts/network.sh
 . "$(dirname "$0")/network.sh"
 start_network 2
@@ -15,11 +16,14 @@ ffmpeg -v error -f lavfi -i \
     "testsrc2=size=${width}x$height:rate=25,noise=alls=24:allf=t:all_seed=7,trim=end_frame=$frames" \
     -pix_fmt yuv420p -c:v ffv1 in.mkv
 
+job="-i in.mkv -o out.mkv -m net.safetensors --precision exact --threads 1 --batch $batch --codec ffv1 --checkpoint off \
+    --root dedicated"
+
 # measure NAME: a run; its seconds of work and of computing, and the bytes that came back.
 measure() {
     before=$(bytes 2 tx)
-    upscale_over 2 --root dedicated -i in.mkv -o out.mkv --overwrite -m net.safetensors --precision exact --threads 1 \
-        --batch $batch --codec ffv1 --checkpoint off --framehash "$1.hash" --report "$1.json" || fail "$1"
+    # shellcheck disable=SC2086 # words
+    upscale_over 2 $job --overwrite --framehash "$1.hash" --report "$1.json" || fail "$1"
     sent=$(($(bytes 2 tx) - before))
     [ "$sent" -ge $((frames * one_out)) ] || fail "$1: $sent bytes came back, too few for the frames"
     [ "$1" = free ] || cmp -s free.hash "$1.hash" || fail "$1: other frames than without a limit"
@@ -48,6 +52,20 @@ predicted() {
     echo "ok $1"
 }
 
+# planned LIMIT BITS_PER_SECOND: the planner's word on the last run.
+planned() {
+    gbit=$(awk "BEGIN { print $2 / 1e9 }")
+    # shellcheck disable=SC2086 # words
+    "$RESR" $job --overwrite --dry-run --plan "ranks=2,host=1,network=$gbit" --report plan.json >plan.txt 2>&1 ||
+        fail "the plan: $(cat plan.txt)"
+    plan_s=$(jq '.ranks[0] | .wall_seconds - .start_seconds' plan.json)
+    echo "   --plan: $plan_s s, limited by $(jq -r '.ranks[0].limit' plan.json)"
+    jq -e --arg limit "$1" --argjson work "$work_s" \
+        '.ranks[0] | .limit == $limit and ((.wall_seconds - .start_seconds) / $work | . > 0.8 and . < 1.2)' plan.json \
+        >/dev/null || fail "planned $(jq -c '.ranks[0]' plan.json), took $work_s s"
+    echo "ok planned: $1"
+}
+
 delay_cable 2 5
 measure free
 besides_s=$(awk "BEGIN { print $work_s - $compute_s }")
@@ -56,6 +74,7 @@ needed=$(awk "BEGIN { printf \"%d\", $sent * 8 / $compute_s }")
 limit_cable 2 $((needed * 3))
 measure hidden
 predicted hidden $((needed * 3))
+planned compute $((needed * 3))
 
 # Open MPI asks before it sends a message larger than this, and the question waits behind the frames that are under
 # way. Where the network is the limit, that costs a third of it.
@@ -64,3 +83,4 @@ export OMPI_MCA_btl_tcp_max_send_size=1000000
 limit_cable 2 $((needed / 2))
 measure limited
 predicted limited $((needed / 2))
+planned network $((needed / 2))
