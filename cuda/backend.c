@@ -1,3 +1,4 @@
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,12 +130,13 @@ static int select_device(int device)
     selected.device = device;
     selected.n_tables = 0;
     add_table(best, "cuda", "", "fp16", about.capability);
-    if (conv_rung_mma_bf16.available(about.capability, &why)) {
+    bool bf16 = conv_rung_mma_bf16.available(about.capability, &why);
+    if (bf16)
         add_table(&conv_rung_mma_bf16, "cuda", "", "bf16", about.capability);
-        add_table(&conv_rung_mma_bf16, "cuda-", conv_rung_mma.name, "bf16", about.capability);
-    }
     for (int i = 0; i < n; i++)
         add_table(usable[i], "cuda-", usable[i]->name, usable[i]->name, about.capability);
+    if (bf16)
+        add_table(&conv_rung_mma_bf16, "cuda-", conv_rung_mma.name, "bf16", about.capability);
     return 0;
 }
 

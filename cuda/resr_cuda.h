@@ -50,9 +50,9 @@ typedef struct ResrCuda {
      * kernels runs on it. Before ops(). */
     int (*select)(int device);
 
-    /* The selected device's tables: "cuda" with its best kernels, "cuda" with mma's of bf16, the
-     * same as "cuda-mma", then "cuda-mma" and so on in fp16, each with the kernels of that name; no
-     * two have the same name and numerics class. NULL past the end. */
+    /* The selected device's tables: "cuda" with its best kernels, "cuda" with mma's of bf16, then
+     * "cuda-mma" and so on, each with the kernels of that name, at last "cuda-mma" in bf16; no two
+     * have the same name and numerics class. NULL past the end. */
     const ResrOps *(*ops)(int index);
 
     /* NULL where NCCL is not installed; the reason is in the host's fail(). */
