@@ -14,11 +14,21 @@
 #include "net/simulate.h"
 #include "net/upscale.h"
 
-/* A part that is here: its first `begun` frames are begun, those from `keep` on were recalled. */
+/* A part that is here: its first `begun` frames are begun, those from `keep` on were recalled. The
+ * thread alone uses the rest. */
 typedef struct Held {
     ResrMessage *message;
     int begun, keep;
+    int collected; /* of its frames, from the upscaler */
+    int64_t start_ns;
 } Held;
+
+/* The thread's view of the upscaler: the groups of frames that were submitted and not collected. */
+typedef struct Flow {
+    ResrUpscaler *upscaler;
+    int groups, count[RESR_GROUPS_UNDER_WAY];
+    int64_t ended_ns; /* the last part */
+} Flow;
 
 struct ResrCompute {
     const ResrOps *ops;
@@ -38,7 +48,7 @@ struct ResrCompute {
     ResrQueue *done;
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t pushed;
-    bool computing; /* the first part that is held is in the thread's hands */
+    int in_hand; /* so many of the parts that are held, the first ones, are the thread's */
     int held_count;
     Held held[2 * RESR_PARTS_IN_FLIGHT]; /* what was given up may still be computed */
 };
@@ -68,62 +78,12 @@ static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame
     return 0;
 }
 
-/* Up to `count` frames of the first part, from `first` on, are begun now; returns how many: others
- * were recalled. */
-static int begin_frames(ResrCompute *compute, int first, int count)
-{
-    pthread_mutex_lock(&compute->lock);
-    int kept = compute->held[0].keep - first;
-    count = kept < count ? kept : count;
-    compute->held[0].begun += count;
-    pthread_mutex_unlock(&compute->lock);
-    return count;
-}
-
-static void let_go(ResrCompute *compute, int i)
-{
-    memmove(&compute->held[i], &compute->held[i + 1],
-            (size_t)(--compute->held_count - i) * sizeof(Held));
-}
-
-/* The first part is done: how many of its frames were kept. */
-static int end_part(ResrCompute *compute)
-{
-    pthread_mutex_lock(&compute->lock);
-    int keep = compute->held[0].keep;
-    compute->computing = false;
-    let_go(compute, 0);
-    pthread_mutex_unlock(&compute->lock);
-    return keep;
-}
-
-/* Upscales the frames of a part, as long as they are not recalled; on success `message` holds the
- * results. Frames are collected when the next group was submitted, so that a GPU always has work.
- */
-static int run_part(ResrCompute *compute, ResrUpscaler *upscaler, ResrMessage *message)
-{
-    int count = message->header.part.count, group = resr_upscaler_group(upscaler), ret = 0;
-    for (int first = 0, done = 0; ret == 0 && done < count; first += group) {
-        int begun = first < count ? begin_frames(compute, first, group) : 0;
-        if (first < count && begun < group)
-            count = first + begun;
-        if (begun > 0)
-            ret = submit_frames(compute, upscaler, &message->frames[first], begun);
-        for (; ret == 0 && done < first && done < count; done++)
-            ret = collect_frame(compute, upscaler, &message->frames[done]);
-    }
-    return ret;
-}
-
 /* What an error left under way is no part of the next message. */
 static void discard_frames(ResrUpscaler *upscaler)
 {
-    char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
-    snprintf(error, sizeof error, "%s", resr_error_text());
     ResrFrame *frame;
     while (resr_upscaler_collect(upscaler, &frame) < 0 || frame)
         resr_frame_free(frame);
-    resr_fail(0, "%s", error);
 }
 
 static void fail_part(ResrMessage *message, int code)
@@ -137,25 +97,6 @@ static void fail_part(ResrMessage *message, int code)
     snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
 }
 
-/* The next part, NULL at the end. */
-static ResrMessage *next_part(ResrCompute *compute)
-{
-    pthread_mutex_lock(&compute->lock);
-    if (compute->held_count == 0) {
-        compute->idle_since_ns = resr_events_now();
-        while (compute->held_count == 0 && !compute->stop)
-            pthread_cond_wait(&compute->pushed, &compute->lock);
-        if (!compute->stop)
-            resr_compute_end_idle(compute);
-        compute->idle_since_ns = 0;
-        resr_simulation_idled();
-    }
-    compute->computing = !compute->stop;
-    ResrMessage *message = compute->stop ? NULL : compute->held[0].message;
-    pthread_mutex_unlock(&compute->lock);
-    return message;
-}
-
 static void record_part(const ResrMessage *message, int64_t start_ns, int status)
 {
     const ResrPart *part = &message->header.part;
@@ -167,6 +108,142 @@ static void record_part(const ResrMessage *message, int64_t start_ns, int status
                                  .attempt = part->attempt,
                                  .stage = RESR_STAGE_COMPUTE,
                                  .failed = status < 0});
+}
+
+static void let_go(ResrCompute *compute, int i)
+{
+    memmove(&compute->held[i], &compute->held[i + 1],
+            (size_t)(--compute->held_count - i) * sizeof(Held));
+}
+
+/* With the lock: waits for a part. */
+static void wait_for_part(ResrCompute *compute)
+{
+    if (compute->held_count > 0 || compute->stop)
+        return;
+    compute->idle_since_ns = resr_events_now();
+    while (compute->held_count == 0 && !compute->stop)
+        pthread_cond_wait(&compute->pushed, &compute->lock);
+    if (!compute->stop)
+        resr_compute_end_idle(compute);
+    compute->idle_since_ns = 0;
+    resr_simulation_idled();
+}
+
+/* The part whose frames are begun next, up to `parts` in hand: the last one in hand, or one more.
+ * Waits where there is none at all; else NULL if there is none now. */
+static Held *begin_frames(ResrCompute *compute, int parts, int *first, int *count)
+{
+    Held *held = NULL;
+    pthread_mutex_lock(&compute->lock);
+    if (compute->in_hand == 0)
+        wait_for_part(compute);
+    if (compute->in_hand > 0)
+        held = &compute->held[compute->in_hand - 1];
+    if (!held || held->begun == held->keep)
+        held = compute->in_hand < compute->held_count && compute->in_hand < parts
+                   ? &compute->held[compute->in_hand++]
+                   : NULL;
+    if (compute->stop)
+        held = NULL;
+    if (held) {
+        *first = held->begun;
+        if (*count > held->keep - held->begun)
+            *count = held->keep - held->begun;
+        held->begun += *count;
+    }
+    pthread_mutex_unlock(&compute->lock);
+    return held;
+}
+
+/* The first part is the thread's no longer: its result, or its failure, is there. */
+static void end_part(ResrCompute *compute, Flow *flow, int status)
+{
+    Held *held = &compute->held[0];
+    ResrMessage *message = held->message;
+    int64_t start_ns = held->start_ns > flow->ended_ns ? held->start_ns : flow->ended_ns;
+    flow->ended_ns = resr_clock_ns();
+    message->header.kind = RESR_WIRE_RESULT;
+    message->header.seconds = (double)(flow->ended_ns - start_ns) * 1e-9;
+    pthread_mutex_lock(&compute->lock);
+    message->header.part.count = held->keep;
+    compute->in_hand--;
+    let_go(compute, 0);
+    pthread_mutex_unlock(&compute->lock);
+    record_part(message, start_ns, status);
+    if (status < 0)
+        fail_part(message, status);
+    if (!resr_queue_push(compute->done, message))
+        resr_message_free(message);
+}
+
+/* The first part is in hand, and its frames are there: all of them, or all before a recall. */
+static bool is_complete(ResrCompute *compute)
+{
+    pthread_mutex_lock(&compute->lock);
+    bool complete = compute->in_hand > 0 && compute->held[0].collected == compute->held[0].keep;
+    pthread_mutex_unlock(&compute->lock);
+    return complete;
+}
+
+/* Waits for the frames of the first group, which are the first part's. */
+static int collect_group(ResrCompute *compute, Flow *flow)
+{
+    Held *held = &compute->held[0];
+    for (int i = 0; i < flow->count[0]; i++) {
+        int ret = collect_frame(compute, flow->upscaler, &held->message->frames[held->collected]);
+        if (ret < 0)
+            return ret;
+        held->collected++;
+    }
+    memmove(flow->count, flow->count + 1, (size_t)--flow->groups * sizeof *flow->count);
+    if (is_complete(compute))
+        end_part(compute, flow, 0);
+    return 0;
+}
+
+/* After an error: `parts` parts before the one that failed are ended first, if they can; it, and
+ * all others in hand, fail. */
+static void fail_parts(ResrCompute *compute, Flow *flow, int parts, int status)
+{
+    char error[RESR_ERROR_TEXT_BYTES]; /* the first one counts */
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    for (int left = compute->in_hand - parts; compute->in_hand > left && flow->groups > 0;)
+        if (collect_group(compute, flow) < 0)
+            break;
+    discard_frames(flow->upscaler);
+    flow->groups = 0;
+    while (compute->in_hand > 0) {
+        resr_fail(0, "%s", error);
+        end_part(compute, flow, status);
+    }
+}
+
+/* Begins what can be begun, then waits for a group. Where a GPU computes, the next group is always
+ * submitted before one is waited for, be it of the next part: it has work while frames travel. */
+static void advance(ResrCompute *compute, Flow *flow)
+{
+    int depth = resr_upscaler_depth(flow->upscaler), ret = 0;
+    int first = 0, count = resr_upscaler_group(flow->upscaler);
+    if (is_complete(compute)) { /* recalled since */
+        end_part(compute, flow, 0);
+        return;
+    }
+    Held *held = flow->groups < depth ? begin_frames(compute, depth, &first, &count) : NULL;
+    if (held) {
+        if (first == 0)
+            held->start_ns = resr_clock_ns();
+        ret = submit_frames(compute, flow->upscaler, &held->message->frames[first], count);
+        if (ret < 0) {
+            fail_parts(compute, flow, compute->in_hand - 1, ret);
+            return;
+        }
+        flow->count[flow->groups++] = count;
+    }
+    if (flow->groups == depth || (flow->groups > 0 && !held))
+        ret = collect_group(compute, flow);
+    if (ret < 0)
+        fail_parts(compute, flow, 0, ret);
 }
 
 static void *compute_main(void *argument)
@@ -185,26 +262,9 @@ static void *compute_main(void *argument)
     resr_simulation_watch(&compute->stop);
     sem_post(&compute->ready);
 
-    ResrMessage *message;
-    while (status == 0 && (message = next_part(compute))) {
-        int64_t start_ns = resr_clock_ns();
-        int ret = run_part(compute, upscaler, message);
-        message->header.part.count = end_part(compute);
-        if (message->header.part.count == 0) {
-            compute->outstanding--;
-            resr_message_free(message);
-            continue;
-        }
-        message->header.kind = RESR_WIRE_RESULT;
-        message->header.seconds = resr_clock_seconds_since(start_ns);
-        record_part(message, start_ns, ret);
-        if (ret < 0) {
-            discard_frames(upscaler);
-            fail_part(message, ret);
-        }
-        if (!resr_queue_push(compute->done, message))
-            resr_message_free(message);
-    }
+    Flow flow = {.upscaler = upscaler};
+    while (status == 0 && !compute->stop)
+        advance(compute, &flow);
     resr_simulation_watch(NULL);
     resr_upscaler_free(upscaler);
     return NULL;
@@ -251,7 +311,7 @@ void resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
     compute->outstanding++;
     pthread_mutex_lock(&compute->lock);
-    compute->held[compute->held_count++] = (Held){work, 0, work->header.part.count};
+    compute->held[compute->held_count++] = (Held){.message = work, .keep = work->header.part.count};
     pthread_cond_signal(&compute->pushed);
     pthread_mutex_unlock(&compute->lock);
 }
@@ -278,7 +338,7 @@ bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *r
         rest->first += held->begun;
         rest->count = held->keep - held->begun;
         held->keep = held->begun;
-        if (i > 0 || !compute->computing) {
+        if (i >= compute->in_hand) {
             resr_message_free(held->message);
             compute->outstanding--;
             let_go(compute, i);

@@ -115,6 +115,11 @@ int resr_upscaler_group(const ResrUpscaler *upscaler)
     return upscaler->group_frames;
 }
 
+int resr_upscaler_depth(const ResrUpscaler *upscaler)
+{
+    return upscaler->on_device ? RESR_GROUPS_UNDER_WAY : 1;
+}
+
 /* Frames for the results of `in`. */
 static int create_group(Group *group, const ResrFormat *format, ResrFrame *const *in, int count)
 {

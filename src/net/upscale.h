@@ -24,6 +24,9 @@ int resr_upscaler_group(const ResrUpscaler *upscaler);
 /* Groups that may be under way: one is computed while another one goes to or from a GPU. */
 #define RESR_GROUPS_UNDER_WAY 2
 
+/* Groups that should be: as many; 1 where resr_upscaler_submit() itself computes. */
+int resr_upscaler_depth(const ResrUpscaler *upscaler);
+
 /* Begins to upscale `count` frames, at most resr_upscaler_group(); they are not needed afterwards.
  * At most RESR_GROUPS_UNDER_WAY groups are submitted and not collected. `stop` (may be NULL) is
  * polled between tiles, or between groups where a GPU computes: RESR_ERR_STOPPED. */

@@ -1,11 +1,14 @@
 /* The compute thread's parts: what is recalled and what comes as a result is together what was
- * pushed, each frame once, whenever the recall comes. Devices are simulated. */
+ * pushed, each frame once, whenever the recall comes. A device that takes groups of frames is never
+ * without one while parts are there. Devices are simulated. */
 
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,13 +32,18 @@ static const ResrFormat format = {.width_px = 16,
 static ResrPlan plan;
 static ResrModel *model;
 
-static ResrCompute *start(double frame_seconds)
+static ResrCompute *start_with(const ResrOps *ops, double frame_seconds)
 {
     ResrCompute *compute;
     ResrSimulation simulation = {.frame_seconds = frame_seconds, .speedup = 1};
     resr_simulation_set(&simulation, 0, 16 * 16, 1);
-    assert_int_equal(resr_compute_start(&compute, &resr_ops_simulate, model, &plan, 1), 0);
+    assert_int_equal(resr_compute_start(&compute, ops, model, &plan, 1), 0);
     return compute;
+}
+
+static ResrCompute *start(double frame_seconds)
+{
+    return start_with(&resr_ops_simulate, frame_seconds);
 }
 
 static ResrPart push(ResrCompute *compute, int64_t first, int attempt)
@@ -148,11 +156,175 @@ static void test_trim_and_stop(void **state)
     assert_true(resr_clock_seconds_since(start_ns) < 1);
 }
 
+/* A device that takes groups of up to 4 frames and keeps a log: "s8 " for frames from 8 on that are
+ * submitted, "c8 " for those that are waited for, which waits until the test opens the gate. */
+enum { GROUP = 4 };
+static struct {
+    char log[256];
+    int64_t under_way[8];
+    int submitted, collected;
+    int64_t fail_submit, fail_collect; /* the frame that it fails at; -1: none */
+    sem_t at_gate, gate;
+} device;
+
+static void note(char kind, int64_t frame)
+{
+    size_t length = strlen(device.log);
+    snprintf(device.log + length, sizeof device.log - length, "%c%d ", kind, (int)frame);
+}
+
+static int frames_begin(void *run, const ResrFrameSetup *setup)
+{
+    (void)run;
+    (void)setup;
+    return GROUP;
+}
+
+static int frames_submit(void *run, ResrFrame *const *in, int count)
+{
+    (void)run;
+    assert_true(count <= GROUP);
+    note('s', in[0]->index);
+    if (in[0]->index == device.fail_submit)
+        return resr_fail(RESR_ERR_DEVICE, "refused");
+    device.under_way[device.submitted++ % 8] = in[0]->index;
+    return 1;
+}
+
+static int frames_finish(void *run)
+{
+    (void)run;
+    return 0;
+}
+
+static int frames_collect(void *run, ResrFrame *const *out)
+{
+    (void)run;
+    int64_t frame = device.under_way[device.collected++ % 8];
+    if (device.collected == 1) {
+        sem_post(&device.at_gate);
+        sem_wait(&device.gate);
+    }
+    note('c', frame);
+    memset(out[0]->data, 0, out[0]->bytes);
+    return frame == device.fail_collect ? resr_fail(RESR_ERR_DEVICE, "lost") : 0;
+}
+
+/* Waits until the device is waited for first, with all that it got until then in its log. */
+static ResrCompute *start_device(int64_t fail_submit, int64_t fail_collect)
+{
+    static ResrOps ops;
+    ops = resr_ops_simulate;
+    ops.frames_begin = frames_begin;
+    ops.frames_submit = frames_submit;
+    ops.frames_finish = frames_finish;
+    ops.frames_collect = frames_collect;
+    memset(&device, 0, sizeof device);
+    device.fail_submit = fail_submit;
+    device.fail_collect = fail_collect;
+    sem_init(&device.at_gate, 0, 0);
+    sem_init(&device.gate, 0, 0);
+    return start_with(&ops, 0);
+}
+
+static void expect(ResrCompute *compute, ResrWireKind kind, int64_t first)
+{
+    ResrMessage *message = NULL;
+    for (int i = 0; i < 50000 && !(message = resr_compute_poll(compute)); i++)
+        wait_us(100);
+    assert_non_null(message);
+    assert_int_equal(message->header.kind, kind);
+    assert_int_equal(message->header.part.first, first);
+    for (int i = 0; kind == RESR_WIRE_RESULT && i < message->header.part.count; i++)
+        assert_int_equal(message->frames[i]->index, first + i);
+    if (kind == RESR_WIRE_FAILURE) {
+        assert_int_equal(message->header.code, RESR_ERR_DEVICE);
+        assert_non_null(strstr(message->header.text, device.fail_submit < 0 ? "lost" : "refused"));
+    }
+    resr_message_free(message);
+}
+
+/* Across parts, too, a group is submitted before the one before it is waited for. */
+static void test_always_busy(void **state)
+{
+    (void)state;
+    ResrPart rest;
+    ResrCompute *compute = start_device(-1, -1);
+    push(compute, 0, 1);
+    sem_wait(&device.at_gate);
+    assert_string_equal(device.log, "s0 s4 ");
+    push(compute, 8, 1);
+    ResrPart third = push(compute, 16, 1);
+    assert_true(resr_compute_recall(compute, &third, &rest)); /* nothing of it is begun */
+    assert_int_equal(rest.count, FRAMES);
+    sem_post(&device.gate);
+    expect(compute, RESR_WIRE_RESULT, 0);
+    expect(compute, RESR_WIRE_RESULT, 8);
+    assert_string_equal(device.log, "s0 s4 c0 s8 c4 s12 c8 c12 ");
+    assert_false(resr_compute_busy(compute));
+    resr_compute_stop(compute);
+}
+
+/* What was submitted before a part that fails still comes; what a lost device had does not. */
+static void test_failures(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t submit, collect;
+        const char *log;
+        ResrWireKind first, second;
+    } cases[] = {
+        {8, -1, "s0 s4 c0 s8 c4 ", RESR_WIRE_RESULT, RESR_WIRE_FAILURE},
+        {12, -1, "s0 s4 c0 s8 c4 s12 c8 ", RESR_WIRE_RESULT, RESR_WIRE_FAILURE},
+        {-1, 4, "s0 s4 c0 s8 c4 c8 ", RESR_WIRE_FAILURE, RESR_WIRE_FAILURE},
+        {-1, 8, "s0 s4 c0 s8 c4 s12 c8 c12 ", RESR_WIRE_RESULT, RESR_WIRE_FAILURE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrCompute *compute = start_device(cases[i].submit, cases[i].collect);
+        push(compute, 0, 1);
+        sem_wait(&device.at_gate);
+        push(compute, 8, 1);
+        sem_post(&device.gate);
+        expect(compute, cases[i].first, 0);
+        expect(compute, cases[i].second, 8);
+        assert_string_equal(device.log, cases[i].log);
+        device.fail_submit = device.fail_collect = -1; /* it goes on with the next part */
+        push(compute, 24, 1);
+        expect(compute, RESR_WIRE_RESULT, 24);
+        resr_compute_stop(compute);
+    }
+}
+
+/* A part of which all is begun that was not recalled ends, whenever the recall comes. */
+static void test_recall_from_device(void **state)
+{
+    (void)state;
+    ResrPart rest;
+    ResrCompute *compute = start_device(-1, -1);
+    ResrPart part = push(compute, 0, 1), next = push(compute, 8, 1);
+    sem_wait(&device.at_gate);
+    assert_true(resr_compute_recall(compute, &part, &rest));
+    assert_int_equal(rest.count, 0);
+    sem_post(&device.gate);
+    expect(compute, RESR_WIRE_RESULT, 0);
+    bool there = resr_compute_recall(compute, &next, &rest);
+    int came = 0;
+    int64_t first;
+    while (came < (there ? FRAMES - rest.count : FRAMES)) {
+        int count = take(compute, &first, 5000000);
+        assert_int_equal(first, 8);
+        assert_true(count > 0);
+        came += count;
+    }
+    resr_compute_stop(compute);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_frame_once),
-        cmocka_unit_test(test_trim_and_stop),
+        cmocka_unit_test(test_every_frame_once),   cmocka_unit_test(test_trim_and_stop),
+        cmocka_unit_test(test_always_busy),        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_recall_from_device),
     };
     ResrNetSpec spec = {.arch = RESR_ARCH_SRVGG,
                         .scale = 1,
