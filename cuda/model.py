@@ -40,7 +40,7 @@ MEMORY = 0.90  # of the datasheet's memory rate: copies reach 4.3 of 4.8 TB/s on
 LATENCY = 2400  # clocks of a block that nothing else in it hides: first copies, last stores
 LAUNCH_US = 1.5  # between two kernels of one graph
 SHARED_BYTES = 128  # a clock and SM
-GROUP_FRAMES = 8  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
+GROUP_FRAMES = 4  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
 WAVES = 2  # a launch has tiles for: resr_cuda_filling_tiles()
 MPI_GBS = 6.0  # messages of 100 MB between two ranks of one machine: 5.2 to 7.9 measured here
 PCIE_GBS = 25.0  # reached of PCIe 4.0 x16 in one direction
@@ -268,13 +268,13 @@ def print_groups():
     """What it gains that the tiles of several frames go together."""
     counts = (1, 2, 4, 8)
     print("| GPU | rung | " + " | ".join(f"{n} frame{'s' if n > 1 else ''}, ms" for n in counts)
-          + " | 8 frames over 1 |")
+          + " | 4 frames over 1 |")
     print("|---|---|" + "---|" * (len(counts) + 1))
     for gpu in GPUS:
         rung = rungs_of(gpu)[-1]
         ms = [frame_us(rung, gpu, n, 256, 36)[0] / 1e3 for n in counts]
         print(f"| {gpu.name} | {rung} | " + " | ".join(f"{m:.1f}" for m in ms)
-              + f" | {ms[0] / ms[3]:.2f} |")
+              + f" | {ms[0] / ms[2]:.2f} |")
 
 
 def print_transport():

@@ -13,9 +13,9 @@
 
 /* The figures of cuda/README.md; the test cuda.model compares them. */
 static const ResrPlannerDevice devices[] = {
-    {"h100", "H100 SXM", "wgmma", 367, 510, PCIE5}, {"h200", "H200", "wgmma", 368, 514, PCIE5},
-    {"a100", "A100 80 GB", "mma", 110, 155, PCIE4}, {"rtx4090", "RTX 4090", "mma", 58, 82, PCIE4},
-    {"rtx5090", "RTX 5090", "mma", 74, 103, PCIE5}, {"b200", "B200", "mma", 197, 277, PCIE5},
+    {"h100", "H100 SXM", "wgmma", 352, 488, PCIE5}, {"h200", "H200", "wgmma", 353, 492, PCIE5},
+    {"a100", "A100 80 GB", "mma", 107, 151, PCIE4}, {"rtx4090", "RTX 4090", "mma", 57, 80, PCIE4},
+    {"rtx5090", "RTX 5090", "mma", 72, 101, PCIE5}, {"b200", "B200", "mma", 190, 267, PCIE5},
 };
 
 const ResrPlannerDevice *resr_planner_device(const char *name)

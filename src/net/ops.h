@@ -26,9 +26,10 @@ typedef struct ResrTileOut {
     int32_t frame, frame_x_px, frame_y_px; /* as the input's, in the network's output frame */
 } ResrTileOut;
 
-/* Frames that a backend takes at once at most, a batch: their tiles go through the network
- * together. What four of them leave idle of a GPU is 2 to 4 % by cuda/model.py. */
-enum { RESR_MAX_GROUP_FRAMES = 8 };
+/* Frames that a backend takes at once at most: their tiles go through the network together. More
+ * would fill a GPU a little better (a few per cent by cuda/model.py), but two groups of a batch of
+ * 8 hide each other's ways to the device and back. */
+enum { RESR_MAX_GROUP_FRAMES = 4 };
 
 /* Frames whose colour conversion the backend does itself. */
 typedef struct ResrFrameSetup {

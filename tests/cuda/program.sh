@@ -68,11 +68,11 @@ for streams in lazy random; do
     EMU_STREAMS=$streams run $streams 1 $small
     same compact $streams
 done
-# Before the tiles of a walk, at first 64 of eight frames' 96, come the probe's two allocations,
+# Before the tiles of a walk, at first all twelve of each of four frames, come the probe's two allocations,
 # the weights and eight for frames.
 # shellcheck disable=SC2086
 EMU_FAIL_MALLOC=12 run refused_once 1 $small
-grep -q "memory for 32 tiles at once, not for 64" run.log || fail "no word about fewer tiles: $(cat run.log)"
+grep -q "memory for 24 tiles at once, not for 48" run.log || fail "no word about fewer tiles: $(cat run.log)"
 same compact refused_once
 # shellcheck disable=SC2086
 EMU_MEM=4000000 run small_memory 1 $small
