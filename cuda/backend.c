@@ -133,10 +133,11 @@ static int select_device(int device)
     bool bf16 = conv_rung_mma_bf16.available(about.capability, &why);
     if (bf16)
         add_table(&conv_rung_mma_bf16, "cuda", "", "bf16", about.capability);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         add_table(usable[i], "cuda-", usable[i]->name, usable[i]->name, about.capability);
-    if (bf16)
-        add_table(&conv_rung_mma_bf16, "cuda-", conv_rung_mma.name, "bf16", about.capability);
+        if (bf16 && usable[i] == &conv_rung_mma)
+            add_table(&conv_rung_mma_bf16, "cuda-", usable[i]->name, "bf16", about.capability);
+    }
     return 0;
 }
 

@@ -87,6 +87,9 @@ extern const ConvRung conv_rung_mma, conv_rung_mma_bf16, conv_rung_wgmma, conv_r
 #define RESR_CUDA_NO_MEMORY (-1069)
 int resr_cuda_check(cudaError_t error, const char *what);
 
+/* The same code, but RESR_ERR_DEVICE where memory is short and nothing can be given up for it. */
+int resr_cuda_device_error(int code);
+
 /* resr_fail() of the program that loaded the shared object (base/error.h). */
 extern int (*resr_cuda_fail)(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

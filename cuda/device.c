@@ -31,6 +31,11 @@ int resr_cuda_check(cudaError_t error, const char *what)
                           cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
+int resr_cuda_device_error(int code)
+{
+    return code == RESR_CUDA_NO_MEMORY ? RESR_ERR_DEVICE : code;
+}
+
 int resr_cuda_device_count(void)
 {
     int count = 0;

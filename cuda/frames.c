@@ -276,9 +276,11 @@ int resr_cuda_frames_submit(void *pointer, ResrFrame *const *in, int count)
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
     if (ret == 0)
         ret = upload(run, slot);
-    if (ret < 0 || slot->recorded[count - 1])
-        return ret < 0 ? ret : 1;
-    return begin_walks(run, slot);
+    if (ret == 0 && !slot->recorded[count - 1])
+        ret = begin_walks(run, slot);
+    else if (ret == 0)
+        ret = 1;
+    return resr_cuda_device_error(ret);
 }
 
 /* Ends the recording of a slot's walks. */
@@ -334,7 +336,7 @@ int resr_cuda_frames_finish(void *pointer)
     if (ret == 0)
         ret = download(run, slot);
     if (ret < 0)
-        return ret;
+        return resr_cuda_device_error(ret);
     frames->seen |= 1u << slot->count;
     frames->submitted++;
     return 0;
@@ -356,5 +358,5 @@ int resr_cuda_frames_collect(void *pointer, ResrFrame *const *out)
                                     run->net->device);
     for (int i = 0; ret == 0 && i < slot->count; i++)
         memcpy(out[i]->data, slot->host_out + (size_t)i * frames->out_bytes, frames->out_bytes);
-    return ret;
+    return resr_cuda_device_error(ret);
 }

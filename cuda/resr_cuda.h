@@ -51,8 +51,8 @@ typedef struct ResrCuda {
     int (*select)(int device);
 
     /* The selected device's tables: "cuda" with its best kernels, "cuda" with mma's of bf16, then
-     * "cuda-mma" and so on, each with the kernels of that name, at last "cuda-mma" in bf16; no two
-     * have the same name and numerics class. NULL past the end. */
+     * "cuda-mma" (fp16, then bf16) and so on, each with the kernels of that name, the best ones
+     * last; no two have the same name and numerics class. NULL past the end. */
     const ResrOps *(*ops)(int index);
 
     /* NULL where NCCL is not installed; the reason is in the host's fail(). */

@@ -523,7 +523,7 @@ int resr_cuda_wait(void *pointer)
     if (ret == 0)
         ret = resr_cuda_check_flags(run->host_flags, run->at.tiles, run->net->device);
     if (ret < 0)
-        return ret == RESR_CUDA_NO_MEMORY ? RESR_ERR_DEVICE : ret;
+        return resr_cuda_device_error(ret);
     const float *from = run->host_out;
     for (int tile = 0; tile < run->at.tiles; tile++) {
         const ResrTileOut *out = &run->outs[tile];

@@ -160,7 +160,7 @@ static int upload(NetWeights *net, const ResrModel *model)
         ret = resr_cuda_check(cudaMemcpy(net->memory, host, net->bytes, cudaMemcpyHostToDevice),
                               "copying weights");
     free(host);
-    return ret == RESR_CUDA_NO_MEMORY ? RESR_ERR_DEVICE : ret;
+    return resr_cuda_device_error(ret);
 }
 
 int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int device,
