@@ -211,6 +211,8 @@ static void fail_parts(ResrCompute *compute, Flow *flow, int parts, int status)
     for (int left = compute->in_hand - parts; compute->in_hand > left && flow->groups > 0;)
         if (collect_group(compute, flow) < 0)
             break;
+    if (is_complete(compute)) /* recalled since */
+        end_part(compute, flow, 0);
     discard_frames(flow->upscaler);
     flow->groups = 0;
     while (compute->in_hand > 0) {

@@ -27,8 +27,9 @@ typedef struct ResrTileOut {
 } ResrTileOut;
 
 /* Frames that a backend takes at once at most: their tiles go through the network together. More
- * would fill a GPU a little better (a few per cent by cuda/model.py), but two groups of a batch of
- * 8 hide each other's ways to the device and back. */
+ * would fill a GPU a little better (a few per cent by cuda/model.py). But a rank holds two parts of
+ * 8, and gets the next one for the results of the first: of groups of half a part one is always
+ * computed meanwhile. */
 enum { RESR_MAX_GROUP_FRAMES = 4 };
 
 /* Frames whose colour conversion the backend does itself. */
