@@ -175,11 +175,11 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 }
 
 /* The rank is given up: its parts go to others. */
-static int lose_rank(ResrCoordinator *c, int rank)
+static int lose_rank(ResrCoordinator *c, int rank, bool silent)
 {
     resr_scheduler_lose(c->scheduler, rank);
     if (c->owners)
-        resr_owners_lose(c->owners, rank);
+        resr_owners_lose(c->owners, rank, silent);
     resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
     if (c->parts.checkpoint)
         resr_checkpoint_strike(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
@@ -214,7 +214,7 @@ static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank
     resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
                   c->parts.ranks[rank].host, header->text, part.first, part.first + part.count - 1);
     resr_scheduler_requeue(c->scheduler, &part);
-    return device_lost ? lose_rank(c, rank) : 0;
+    return device_lost ? lose_rank(c, rank, false) : 0;
 }
 
 static int take_alive(ResrCoordinator *c, const ResrMessage *message, int rank)
@@ -343,7 +343,7 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
                       silent ? "has not been heard of" : "has not finished a frame", seconds,
                       computes ? ", and its frames go to others" : "");
         if (computes)
-            ret = lose_rank(c, i);
+            ret = lose_rank(c, i, silent);
         c->gone[i] = true;
     }
     return ret;

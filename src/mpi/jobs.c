@@ -321,7 +321,7 @@ static int run_list(Jobs *jobs)
     start_preparing(jobs);
     while (ret == 0 && !session->lost && !*session->stop_signal && (item = take_next(jobs))) {
         ret = run_item(jobs, item);
-        if (!jobs->asked)
+        if (!jobs->asked && !*session->stop_signal)
             start_preparing(jobs);
         free_item(item);
     }

@@ -322,7 +322,7 @@ static void make_again(ResrOwners *owners, int64_t number, int maker)
         resr_scheduler_requeue(owners->parts.scheduler, &part);
 }
 
-void resr_owners_lose(ResrOwners *owners, int rank)
+void resr_owners_lose(ResrOwners *owners, int rank, bool silent)
 {
     set_lost(owners, rank, true);
     for (int64_t k = 0; k < owners->size; k++) {
@@ -332,7 +332,8 @@ void resr_owners_lose(ResrOwners *owners, int rank)
         bool lost = segment->owner >= 0 && owners->ranks[segment->owner].lost;
         if (lost)
             segment->owner = choose(owners, segment->number);
-        make_again(owners, segment->number, lost ? -1 : rank);
+        if (lost || silent)
+            make_again(owners, segment->number, lost ? -1 : rank);
     }
 }
 

@@ -55,9 +55,9 @@ bool resr_owners_settle(ResrOwners *owners);
 /* Once it is known, all ranks are told how many frames the video has. */
 RESR_MUST_CHECK int resr_owners_tell_end(ResrOwners *owners, const bool *gone);
 
-/* The open segments of `rank` get other owners and are made again; so are the frames of others'
- * segments that it made, since it may not have sent them all. */
-void resr_owners_lose(ResrOwners *owners, int rank);
+/* The open segments of `rank` get other owners and are made again. Of a rank that is `silent` so are
+ * the frames of others' segments that it made, since it may not have sent them all. */
+void resr_owners_lose(ResrOwners *owners, int rank, bool silent);
 RESR_MUST_CHECK int resr_owners_revive(ResrOwners *owners, int rank);
 
 #endif

@@ -12,7 +12,8 @@
 
 #include "mpi/owners.h"
 
-enum { FRAMES = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
+/* The first segment is done and gone, and the last one is in its place of the pool. */
+enum { FRAMES = 64, POOL = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
 
 typedef struct Job {
     ResrPlan plan;
@@ -27,27 +28,31 @@ static bool is_needed(void *user, int64_t index)
     return resr_window_needs(&((Job *)user)->window, index);
 }
 
-static void start(Job *job)
+static void take(Job *job, int first, int end)
 {
-    static const int computing[] = {1, 2, 3};
-    *job = (Job){.plan = {.units = {SEGMENT, BATCH},
-                          .part_frames = BATCH,
-                          .pool_frames = FRAMES,
-                          .ranks = RANKS}};
-    assert_int_equal(resr_window_create(&job->window, FRAMES), 0);
-    assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
-                                           computing, 3, is_needed, job),
-                     0);
-    ResrOwnersParts parts = {
-        .plan = &job->plan, .window = &job->window, .scheduler = job->scheduler};
-    assert_int_equal(resr_owners_create(&job->owners, &parts, computing, 3), 0);
-    for (int i = 0; i < FRAMES; i++) {
+    for (int i = first; i < end; i++) {
         ResrFrame *frame;
         assert_int_equal(resr_frame_create_mark(&frame), 0);
         frame->index = i;
         frame->stage = RESR_FRAME_DECODED;
         resr_window_take(&job->window, frame);
     }
+}
+
+static void start(Job *job)
+{
+    static const int computing[] = {1, 2, 3};
+    *job = (Job){
+        .plan = {
+            .units = {SEGMENT, BATCH}, .part_frames = BATCH, .pool_frames = POOL, .ranks = RANKS}};
+    assert_int_equal(resr_window_create(&job->window, POOL), 0);
+    assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
+                                           computing, 3, is_needed, job),
+                     0);
+    ResrOwnersParts parts = {
+        .plan = &job->plan, .window = &job->window, .scheduler = job->scheduler};
+    assert_int_equal(resr_owners_create(&job->owners, &parts, computing, 3), 0);
+    take(job, 0, POOL);
 }
 
 static void end(Job *job)
@@ -64,7 +69,8 @@ static void compute_all(Job *job, int lost, int least_attempt)
     double now = 0;
     int rank[FRAMES], n;
     do {
-        resr_scheduler_update(job->scheduler, FRAMES, true, now++);
+        int64_t decoded = job->window.decoded;
+        resr_scheduler_update(job->scheduler, decoded, decoded == FRAMES, now++);
         for (n = 0; resr_scheduler_next(job->scheduler, &parts[n], &rank[n]);)
             n++;
         for (int k = 0; k < n; k++) {
@@ -86,36 +92,55 @@ static void compute_all(Job *job, int lost, int least_attempt)
         assert_false(is_needed(job, i));
 }
 
+static void end_first_segment(Job *job)
+{
+    ResrFrame *frame;
+    for (int i = 0; i < SEGMENT; i++) {
+        resr_window_set_durable(&job->window, i);
+        frame = resr_window_deliver(&job->window);
+        assert_non_null(frame);
+        resr_frame_free(frame);
+    }
+}
+
 static int owner_of(Job *job, int frame)
 {
     return resr_owners_of(job->owners, &(ResrPart){.first = frame});
 }
 
+static void lose(int lost, bool silent)
+{
+    Job job;
+    int again = 0, owner[FRAMES];
+    start(&job);
+    compute_all(&job, -1, 1);
+    end_first_segment(&job);
+    take(&job, POOL, FRAMES);
+    compute_all(&job, -1, 1);
+    for (int i = 0; i < FRAMES; i++)
+        owner[i] = owner_of(&job, i);
+    resr_scheduler_lose(job.scheduler, lost);
+    resr_owners_lose(job.owners, lost, silent);
+    for (int i = 0; i < FRAMES; i++) {
+        bool expected = i >= SEGMENT && (owner[i] == lost || (silent && job.made_by[i] == lost));
+        assert_int_equal(is_needed(&job, i), expected);
+        assert_true(owner[i] == lost ? owner_of(&job, i) != lost : owner_of(&job, i) == owner[i]);
+        again += expected;
+        job.times[i] += !expected;
+    }
+    assert_true(again < FRAMES - SEGMENT && (!silent || again > 0));
+    compute_all(&job, lost, 2);
+    for (int i = 0; i < FRAMES; i++)
+        assert_int_equal(job.times[i], 2);
+    end(&job);
+}
+
 static void test_lost(void **state)
 {
     (void)state;
-    Job job;
     for (int lost = 1; lost < RANKS; lost++) {
-        int again = 0, owner[FRAMES];
-        start(&job);
-        compute_all(&job, -1, 1);
-        for (int i = 0; i < FRAMES; i++)
-            owner[i] = owner_of(&job, i);
-        resr_scheduler_lose(job.scheduler, lost);
-        resr_owners_lose(job.owners, lost);
-        for (int i = 0; i < FRAMES; i++) {
-            bool expected = owner[i] == lost || job.made_by[i] == lost;
-            assert_int_equal(is_needed(&job, i), expected);
-            assert_true(owner[i] == lost ? owner_of(&job, i) != lost
-                                         : owner_of(&job, i) == owner[i]);
-            again += expected;
-            job.times[i] += !expected;
-        }
-        assert_true(again > SEGMENT && again < FRAMES);
-        compute_all(&job, lost, 2);
-        for (int i = 0; i < FRAMES; i++)
-            assert_int_equal(job.times[i], 2);
-        end(&job);
+        lose(lost, true);
+        lose(lost, false);
     }
 }
 
@@ -127,11 +152,11 @@ static void test_other_owner(void **state)
     ResrPart part;
     int rank;
     start(&job);
-    resr_scheduler_update(job.scheduler, FRAMES, true, 0);
+    resr_scheduler_update(job.scheduler, POOL, false, 0);
     assert_true(resr_scheduler_next(job.scheduler, &part, &rank));
     int lost = resr_owners_of(job.owners, &part);
     ResrWireHeader header = {.part = part, .owner = lost};
-    resr_owners_lose(job.owners, lost);
+    resr_owners_lose(job.owners, lost, true);
     assert_int_equal(resr_owners_note(job.owners, rank, &header, false), 0);
     assert_true(is_needed(&job, part.first));
     header.owner = resr_owners_of(job.owners, &part);
