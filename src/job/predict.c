@@ -12,6 +12,10 @@
 
 /* Decoder and encoder leave the ranks something, whatever they need. */
 #define MOST_SHARE 0.9
+
+/* However many threads a rank has, the system moves them about: so much of its time goes at most to
+ * waiting for one that a codec keeps. */
+#define MOST_WAITING 0.5
 #define BISECTIONS 60
 
 const char *resr_predict_stage_name(ResrPredictStage stage)
@@ -61,7 +65,9 @@ static double speed_beside_codecs(const Ranks *ranks, const ResrPredictInput *in
     double coded = in->encode_fps > 0 ? fmin(fps, in->encode_fps * ranks->encoders) : fps;
     double share = cpus > 0 ? fmin(coded * ranks->codec_cpu / cpus, MOST_SHARE) : 0;
     double busy = fmin(in->frame_cpu_seconds, ranks->seconds);
-    double local = here / (ranks->seconds + busy * share / (1 - share));
+    double threads = fmax(in->frame_cpu_seconds / ranks->seconds, 1); /* they wait for each other */
+    double kept = fmax(share, fmin(1 - pow(1 - share, threads), MOST_WAITING));
+    double local = here / (ranks->seconds + busy * kept / (1 - kept));
     if (in->frame_cpu_seconds > 0 && cpus > 0)
         local = fmin(local, cpus * (1 - share) / in->frame_cpu_seconds);
     return (ranks->n - here) / ranks->seconds + local;

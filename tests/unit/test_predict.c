@@ -162,6 +162,13 @@ static void test_shared_processors(void **state)
     assert_near(predict(&in, 4).wall_seconds, 300 * 0.12 / 2, 0.01);
     in.start_cpu_seconds = 1;
     assert_near(predict(&in, 4).start_seconds, 2, 0.01);
+
+    /* A rank of two threads, which wait for each other: n a second keep each of them for a share of
+     * 0.01 n, and n = 10 (1 - 0.01 n)^2. */
+    in.start_cpu_seconds = 0;
+    in.host_ranks = 1;
+    in.frame_cpu_seconds = 0.2;
+    assert_near(predict(&in, 1).wall_seconds, 300 / 8.39, 0.03);
 }
 
 /* The encoder holds frames until its segment ends, and the last ones come after everything else. */
