@@ -55,8 +55,8 @@ bool resr_owners_settle(ResrOwners *owners);
 /* Once it is known, all ranks are told how many frames the video has. */
 RESR_MUST_CHECK int resr_owners_tell_end(ResrOwners *owners, const bool *gone);
 
-/* The open segments of `rank` get other owners and are made again. Of a rank that is `silent` so are
- * the frames of others' segments that it made, since it may not have sent them all. */
+/* The open segments of `rank` get other owners and are made again. Of a rank that is `silent` so
+ * are the frames of others' segments that it made, since it may not have sent them all. */
 void resr_owners_lose(ResrOwners *owners, int rank, bool silent);
 RESR_MUST_CHECK int resr_owners_revive(ResrOwners *owners, int rank);
 
