@@ -11,6 +11,7 @@
 #include "job/info.h"
 #include "mpi/launch.h"
 #include "mpi/session.h"
+#include "mpi/transport.h"
 
 /* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
  * and the restart loop pass it on (measured: three signals within 3 ms). */
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
         _exit(resr_error_exit_status(ret)); /* mpirun is ending the job already */
     if (session.lost)
         MPI_Abort(MPI_COMM_WORLD, resr_error_exit_status(ret));
+    resr_transport_close_link();
     MPI_Finalize();
     return session.rank == 0 ? resr_error_exit_status(ret) : 0;
 }

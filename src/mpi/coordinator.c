@@ -331,10 +331,11 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
     for (int turn = 0; turn < 2 * ranks && ret == 0; turn++) {
         int i = turn % ranks;
         bool silent, computes = c->parts.ranks[i].threads > 0;
-        if (c->owners && i > 0)
+        if (i > 0)
             resr_liveness_busy(c->liveness, i,
-                               resr_scheduler_in_flight(c->scheduler, i) > 0 ||
-                                   resr_owners_wait_for(c->owners, i),
+                               !resr_mail_queues(c->mail, i) &&
+                                   (resr_scheduler_in_flight(c->scheduler, i) > 0 ||
+                                    (c->owners && resr_owners_wait_for(c->owners, i))),
                                now_ns);
         double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
         if (seconds <= 0 || (turn < ranks && !silent))

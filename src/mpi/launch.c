@@ -67,8 +67,10 @@ int resr_launch_broadcast_model(ResrModel **model, int transport)
         return status < 0 ? status
                           : resr_fail(lowest, "a rank has no memory for the network's weights");
     size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
-    if (transport == RESR_TRANSPORT_NCCL)
-        return resr_transport_weights((*model)->arena, bytes);
+    if (transport == RESR_TRANSPORT_NCCL) {
+        int ret = resr_transport_weights((*model)->arena, bytes);
+        return ret < 0 ? ret : resr_transport_open_link();
+    }
     resr_launch_broadcast((*model)->arena, bytes);
     return 0;
 }

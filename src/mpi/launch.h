@@ -23,8 +23,9 @@ void resr_launch_broadcast(void *data, size_t bytes);
 int resr_launch_share_status(int status);
 
 /* The model of rank 0 to everyone: on other ranks *model is created (the caller's). One read of the
- * file serves all nodes. `transport`: how the weights travel, ResrTransport. Every rank returns an
- * error if one does: RESR_ERR_INTERNAL (memory), and those of resr_transport_weights(). */
+ * file serves all nodes. `transport`: how the weights travel, ResrTransport; with NCCL
+ * the frames' link is opened, too. Every rank returns an error if one does: RESR_ERR_INTERNAL
+ * (memory), and those of transport.h. */
 RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model, int transport);
 
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that

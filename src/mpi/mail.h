@@ -40,6 +40,9 @@ int resr_mail_sending(const ResrMail *mail);
 /* Parts on their way to or from `rank`: MPI has not taken, or brought, all of their frames. */
 int resr_mail_under_way(const ResrMail *mail, int rank);
 
+/* Its parts may wait behind other ranks': the devices' link takes one at a time. */
+bool resr_mail_queues(const ResrMail *mail, int rank);
+
 /* Frees the exchange. All messages must have been sent, and all peers have said STOP or BYE or send
  * nothing more. NULL is allowed. */
 void resr_mail_free(ResrMail *mail);

@@ -2,6 +2,7 @@
 
 #include <mpi.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "mpi/launch.h"
@@ -23,6 +24,10 @@ static int open_device(void)
 {
     MPI_Comm node;
     int rank, size;
+    /* What waits for another rank on the device must not hold up what that one waits for: enough
+     * queues, and kernels that are loaded before. */
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0);
+    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &rank);
     MPI_Comm_size(node, &size);
@@ -57,4 +62,30 @@ int resr_transport_weights(float *weights, size_t bytes)
     resr_launch_broadcast(id, sizeof id);
     ret = share_worst(resr_cuda_backend_nccl_broadcast(weights, bytes, id, ranks, rank));
     return ret < 0 ? ret : verify(weights, bytes);
+}
+
+int resr_transport_open_link(void)
+{
+    unsigned char ids[2][RESR_CUDA_BACKEND_ID_BYTES] = {{0}};
+    int rank, ranks, ret = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    if (ranks == 1 || resr_cuda_backend_has_link()) /* all have it, or none: see below */
+        return 0;
+    for (int i = 0; rank == 0 && ret == 0 && i < 2; i++)
+        ret = resr_cuda_backend_nccl_id(ids[i]);
+    ret = share_worst(ret);
+    if (ret < 0)
+        return ret;
+    resr_launch_broadcast(ids, sizeof ids);
+    ret = share_worst(resr_cuda_backend_link_open(
+        (const unsigned char(*)[RESR_CUDA_BACKEND_ID_BYTES])ids, ranks, rank));
+    if (ret < 0)
+        resr_cuda_backend_link_close();
+    return ret;
+}
+
+void resr_transport_close_link(void)
+{
+    resr_cuda_backend_link_close();
 }

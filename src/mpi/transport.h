@@ -11,4 +11,11 @@
  * is not what was sent). MPI stays in order. */
 RESR_MUST_CHECK int resr_transport_weights(float *weights, size_t bytes);
 
+/* From now on frames between rank 0 and the others go from device to device, too (mail.c).
+ * Collective, after resr_transport_weights(), with its errors. Nothing happens a second time. */
+RESR_MUST_CHECK int resr_transport_open_link(void);
+
+/* Nothing happens without a link. */
+void resr_transport_close_link(void);
+
 #endif

@@ -4,9 +4,12 @@
  * speed.
  *
  * RESR_NCCL_DOUBLE=hang: the ranks never meet. =error: a broadcast ends with a remote error.
- * =corrupt: a byte arrives changed. =leave: rank 1 fails at once, the others wait for it. */
+ * =corrupt: a byte arrives changed. =leave: rank 1 fails at once, the others wait for it. =stall:
+ * what is sent from rank to rank does not arrive; =sever: it ends with a remote error; =alter: a
+ * byte of it arrives changed. */
 #include <cuda_runtime_api.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +21,7 @@
 #define API __attribute__((visibility("default")))
 
 enum { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, REMOTE_ERROR = 6, IN_PROGRESS = 7 };
-enum { ROOM_BYTES = 8 << 20, PATIENCE_MS = 20000 };
+enum { ROOM_BYTES = 8 << 20, PATIENCE_MS = 20000, MOST_RANKS = 4 };
 
 typedef struct UniqueId {
     char name[128];
@@ -28,14 +31,32 @@ typedef struct UniqueId {
 typedef struct Room {
     atomic_int joined, sent, taken;
     char data[ROOM_BYTES];
+    struct Box {
+        atomic_int full;
+        char data[ROOM_BYTES];
+    } boxes[MOST_RANKS][MOST_RANKS]; /* from rank, to rank */
 } Room;
 
 typedef struct Comm {
     Room *room;
     char name[128];
-    int rank, ranks, pieces, error;
+    int rank, ranks, pieces;
+    atomic_int error, under_way; /* sends and receives that have not moved */
     int device;
+    pthread_t
+        mover; /* moves them, one after the other, so that the emulator is not held meanwhile */
+    atomic_int has_mover, stop;
+    struct Hop *first; /* that the stream has come to */
+    pthread_mutex_t lock;
 } Comm;
+
+typedef struct Hop {
+    struct Hop *next;
+    Comm *comm;
+    char *data;
+    size_t bytes;
+    int peer, sends;
+} Hop;
 
 typedef struct Piece {
     Comm *comm;
@@ -50,6 +71,8 @@ int ncclCommInitRankConfig(Comm **out, int ranks, UniqueId id, int rank, const v
 int ncclCommGetAsyncError(Comm *comm, int *result);
 int ncclBroadcast(const void *from, void *to, size_t count, int type, int root, Comm *comm,
                   cudaStream_t stream);
+int ncclSend(const void *from, size_t count, int type, int peer, Comm *comm, cudaStream_t stream);
+int ncclRecv(void *to, size_t count, int type, int peer, Comm *comm, cudaStream_t stream);
 int ncclCommFinalize(Comm *comm);
 int ncclCommDestroy(Comm *comm);
 int ncclCommAbort(Comm *comm);
@@ -100,6 +123,8 @@ API int ncclCommInitRankConfig(Comm **out, int ranks, UniqueId id, int rank, con
 API int ncclCommGetAsyncError(Comm *comm, int *result)
 {
     if (atomic_load(&comm->room->joined) < comm->ranks || is_mode("hang"))
+        *result = IN_PROGRESS;
+    else if (comm->error == SUCCESS && comm->under_way > 0)
         *result = IN_PROGRESS;
     else
         *result = comm->error;
@@ -166,6 +191,85 @@ API int ncclBroadcast(const void *from, void *to, size_t count, int type, int ro
     return cudaLaunchHostFunc(stream, move, piece) == cudaSuccess ? SUCCESS : SYSTEM_ERROR;
 }
 
+static void hop(Hop *h)
+{
+    Comm *comm = h->comm;
+    struct Box *box = h->sends ? &comm->room->boxes[comm->rank][h->peer]
+                               : &comm->room->boxes[h->peer][comm->rank];
+    while (!comm->stop &&
+           (atomic_load(&box->full) == h->sends || (h->bytes > 1 && is_mode("stall"))))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    if (comm->stop)
+        return;
+    memcpy(h->sends ? box->data : h->data, h->sends ? h->data : box->data, h->bytes);
+    if (h->bytes > 1 && is_mode("alter") && !h->sends)
+        h->data[h->bytes / 2] ^= 1;
+    if (h->bytes > 1 && is_mode("sever"))
+        comm->error = REMOTE_ERROR;
+    atomic_store(&box->full, h->sends);
+    comm->under_way--;
+}
+
+static void *mover_main(void *argument)
+{
+    Comm *comm = argument;
+    while (!comm->stop) {
+        pthread_mutex_lock(&comm->lock);
+        Hop *h = comm->first;
+        if (h)
+            comm->first = h->next;
+        pthread_mutex_unlock(&comm->lock);
+        if (h)
+            hop(h);
+        else
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        free(h);
+    }
+    return NULL;
+}
+
+/* The stream has come to it. */
+static void CUDART_CB queue_hop(void *data)
+{
+    Hop *h = data;
+    pthread_mutex_lock(&h->comm->lock);
+    Hop **place = &h->comm->first;
+    while (*place)
+        place = &(*place)->next;
+    *place = h;
+    pthread_mutex_unlock(&h->comm->lock);
+}
+
+static int start_hop(Comm *comm, void *data, size_t count, int type, int peer, int sends,
+                     cudaStream_t stream)
+{
+    if (type != 1 || count == 0 || count > ROOM_BYTES || peer == comm->rank || peer < 0 ||
+        peer >= comm->ranks || comm->ranks > MOST_RANKS || !on_device(comm, data, count) ||
+        atomic_load(&comm->room->joined) < comm->ranks)
+        return INVALID_ARGUMENT;
+    Hop *h = malloc(sizeof *h);
+    if (!h)
+        return SYSTEM_ERROR;
+    if (!comm->has_mover) {
+        pthread_mutex_init(&comm->lock, NULL);
+        comm->has_mover = pthread_create(&comm->mover, NULL, mover_main, comm) == 0;
+    }
+    *h = (Hop){NULL, comm, data, count, peer, sends};
+    comm->under_way++;
+    return cudaLaunchHostFunc(stream, queue_hop, h) == cudaSuccess ? IN_PROGRESS : SYSTEM_ERROR;
+}
+
+API int ncclSend(const void *from, size_t count, int type, int peer, Comm *comm,
+                 cudaStream_t stream)
+{
+    return start_hop(comm, (void *)from, count, type, peer, 1, stream);
+}
+
+API int ncclRecv(void *to, size_t count, int type, int peer, Comm *comm, cudaStream_t stream)
+{
+    return start_hop(comm, to, count, type, peer, 0, stream);
+}
+
 API int ncclCommFinalize(Comm *comm)
 {
     return comm->error;
@@ -173,6 +277,9 @@ API int ncclCommFinalize(Comm *comm)
 
 API int ncclCommDestroy(Comm *comm)
 {
+    comm->stop = 1;
+    if (comm->has_mover)
+        pthread_join(comm->mover, NULL);
     shm_unlink(comm->name); /* of all ranks one succeeds */
     munmap(comm->room, sizeof(Room));
     free(comm);
