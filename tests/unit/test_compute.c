@@ -163,7 +163,7 @@ enum { GROUP = 4 };
 static struct {
     char log[256];
     int64_t under_way[8];
-    int submitted, collected;
+    int count[8], submitted, collected;
     int64_t fail_submit, fail_collect; /* the frame that it fails at; -1: none */
     sem_t at_gate, gate;
 } device;
@@ -187,6 +187,7 @@ static int frames_submit(void *run, ResrFrame *const *in, int count)
     note(count > GROUP ? 'S' : 's', in[0]->index);
     if (in[0]->index == device.fail_submit)
         return resr_fail(RESR_ERR_DEVICE, "refused");
+    device.count[device.submitted % 8] = count;
     device.under_way[device.submitted++ % 8] = in[0]->index;
     return 1;
 }
@@ -200,13 +201,15 @@ static int frames_finish(void *run)
 static int frames_collect(void *run, ResrFrame *const *out)
 {
     (void)run;
+    int count = device.count[device.collected % 8];
     int64_t frame = device.under_way[device.collected++ % 8];
     if (frame == 0 || frame == 8) {
         sem_post(&device.at_gate);
         sem_wait(&device.gate);
     }
     note('c', frame);
-    memset(out[0]->data, 0, out[0]->bytes);
+    for (int i = 0; i < count; i++)
+        memset(out[i]->data, 0, out[i]->bytes);
     return frame == device.fail_collect ? resr_fail(RESR_ERR_DEVICE, "lost") : 0;
 }
 
