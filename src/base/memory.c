@@ -25,3 +25,18 @@ int resr_alloc(void *out, size_t count, size_t size)
         memset(*(void **)out, 0, count * size);
     return ret;
 }
+
+int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
+{
+    enum { FIRST = 64 };
+    void **pointer = array;
+    size_t more = *capacity ? 2 * *capacity : FIRST, bytes;
+    if (count < *capacity)
+        return 0;
+    void *grown = resr_checked_mul(&bytes, more, size) ? realloc(*pointer, bytes) : NULL;
+    if (!grown)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu x %zu bytes", more, size);
+    *pointer = grown;
+    *capacity = more;
+    return 0;
+}

@@ -17,6 +17,11 @@ RESR_MUST_CHECK int resr_alloc(void *out, size_t count, size_t size);
 /* The same without zeroing, for buffers whose first touch belongs to another thread. */
 RESR_MUST_CHECK int resr_alloc_uninitialised(void *out, size_t count, size_t size);
 
+/* Room for one more after `count` elements of `size` bytes: *array (a pointer, NULL or from
+ * realloc()) holds *capacity of them and grows to twice as many. RESR_ERR_INTERNAL leaves both as
+ * they are. */
+RESR_MUST_CHECK int resr_grow(void *array, size_t *capacity, size_t count, size_t size);
+
 /* *out = a * b, or *out = a + b: true, or false where the result does not fit a size_t. */
 static inline bool resr_checked_mul(size_t *out, size_t a, size_t b)
 {

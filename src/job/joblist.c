@@ -81,16 +81,10 @@ static int set_record(ResrJobList *list, const Record *record)
         *known = *record;
         return 0;
     }
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        Record *records = realloc(list->records, capacity * sizeof *records);
-        if (!records)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu jobs", capacity);
-        list->records = records;
-        list->capacity = capacity;
-    }
-    list->records[list->count++] = *record;
-    return 0;
+    int ret = resr_grow(&list->records, &list->capacity, list->count, sizeof *list->records);
+    if (ret == 0)
+        list->records[list->count++] = *record;
+    return ret;
 }
 
 static bool parse_record(Record *record, const char *text, size_t bytes)

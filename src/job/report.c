@@ -35,16 +35,10 @@ void resr_report_free(ResrReport *report)
 
 int resr_report_part(ResrReport *report, const ResrPart *part, int rank, double seconds)
 {
-    if (report->length == report->capacity) {
-        size_t capacity = report->capacity ? 2 * report->capacity : 64;
-        PartRecord *parts = realloc(report->parts, capacity * sizeof *parts);
-        if (!parts)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the report of %zu parts", capacity);
-        report->parts = parts;
-        report->capacity = capacity;
-    }
-    report->parts[report->length++] = (PartRecord){*part, rank, seconds};
-    return 0;
+    int ret = resr_grow(&report->parts, &report->capacity, report->length, sizeof *report->parts);
+    if (ret == 0)
+        report->parts[report->length++] = (PartRecord){*part, rank, seconds};
+    return ret;
 }
 
 static int by_first_frame(const void *a, const void *b)

@@ -142,16 +142,10 @@ static int store_packet(void *user, AVPacket *packet)
 static int remember_frame(Segment *s, const ResrFrame *frame)
 {
     ResrSegment *out = s->out;
-    if ((size_t)out->info.frames == s->capacity) {
-        size_t capacity = s->capacity ? 2 * s->capacity : 64;
-        ResrFrameRecord *grown = realloc(out->frames, capacity * sizeof *grown);
-        if (!grown)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: a segment of %zu frames", capacity);
-        out->frames = grown;
-        s->capacity = capacity;
-    }
-    resr_frame_describe(&out->frames[out->info.frames++], frame);
-    return 0;
+    int ret = resr_grow(&out->frames, &s->capacity, (size_t)out->info.frames, sizeof *out->frames);
+    if (ret == 0)
+        resr_frame_describe(&out->frames[out->info.frames++], frame);
+    return ret;
 }
 
 static int encode_frame(ResrEncoders *e, Segment *s, const ResrFrame *frame)
@@ -239,16 +233,11 @@ static void remove_segment(ResrEncoders *e, Segment *s)
 /* With the lock. */
 static int remember_finished(ResrEncoders *e, int64_t number)
 {
-    if (e->finished_count == e->finished_capacity) {
-        size_t capacity = e->finished_capacity ? 2 * e->finished_capacity : 64;
-        int64_t *grown = realloc(e->finished, capacity * sizeof *grown);
-        if (!grown)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu segments", capacity);
-        e->finished = grown;
-        e->finished_capacity = capacity;
-    }
-    e->finished[e->finished_count++] = number;
-    return 0;
+    int ret =
+        resr_grow(&e->finished, &e->finished_capacity, e->finished_count, sizeof *e->finished);
+    if (ret == 0)
+        e->finished[e->finished_count++] = number;
+    return ret;
 }
 
 static bool is_finished(const ResrEncoders *e, int64_t number)
@@ -358,29 +347,26 @@ int resr_encoders_start(ResrEncoders **out, const ResrEncodersParts *parts)
     return ret;
 }
 
-static int64_t number_of(const ResrEncoders *e, int64_t index)
+/* With the lock: the segment of a frame, a new one if need be; NULL if it is finished. */
+static int segment_of(Segment **out, ResrEncoders *e, int64_t index)
 {
-    int64_t length = e->parts.options->segment_frames;
-    return length > 0 ? index / length : 0;
-}
-
-/* With the lock: the segment of a frame, a new one if need be; NULL: no memory. */
-static Segment *segment_of(ResrEncoders *e, int64_t index)
-{
-    int64_t number = number_of(e, index);
-    Segment **place = &e->segments, *s;
+    int64_t length = e->parts.options->segment_frames, number = length > 0 ? index / length : 0;
+    Segment **place = &e->segments;
     while (*place && (*place)->number < number)
         place = &(*place)->after;
-    if (*place && (*place)->number == number)
-        return *place;
-    if (resr_alloc(&s, 1, sizeof *s) < 0)
-        return NULL;
+    *out = *place && (*place)->number == number ? *place : NULL;
+    if (*out || is_finished(e, number))
+        return 0;
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    Segment *s = *out;
     s->encoders = e;
     s->number = number;
-    s->first = s->next = number * e->parts.options->segment_frames;
+    s->first = s->next = number * length;
     s->after = *place;
     *place = s;
-    return s;
+    return 0;
 }
 
 static bool is_there(const Segment *s, int64_t index)
@@ -394,11 +380,11 @@ static bool is_there(const Segment *s, int64_t index)
 
 static int add_frame(ResrEncoders *e, ResrFrame *frame)
 {
-    bool late = is_finished(e, number_of(e, frame->index));
-    Segment *s = late ? NULL : segment_of(e, frame->index);
-    if (!late && !s)
-        return RESR_ERR_INTERNAL;
-    if (late || is_there(s, frame->index)) {
+    Segment *s;
+    int ret = segment_of(&s, e, frame->index);
+    if (ret < 0)
+        return ret;
+    if (!s || is_there(s, frame->index)) {
         resr_frame_free(frame);
         return 0;
     }
