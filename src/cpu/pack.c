@@ -68,6 +68,14 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+static float widened(uint16_t bf16)
+{
+    uint32_t bits = (uint32_t)bf16 << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* All frequencies of input channel ci, at place k of a cell, for one tile of output channels. */
 static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv, int ci, int k,
                          int first_lane, int lanes, const ResrWinogradKernels *kernels)
@@ -79,7 +87,9 @@ static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv,
         for (int f = 0; f < patch * patch; f++) {
             float value = transformed(g, kernels, f / patch, f % patch);
             char *cell = to + (size_t)f * frequency_bytes;
-            if (kernels->bf16)
+            if (kernels->widened)
+                ((float *)(void *)cell)[(k ^ 1) * lanes + lane] = widened(bf16_of(value));
+            else if (kernels->bf16)
                 ((uint16_t *)(void *)cell)[(k / 2 * lanes + lane) * 2 + k % 2] = bf16_of(value);
             else
                 ((float *)(void *)cell)[k * lanes + lane] = value;
@@ -90,7 +100,7 @@ static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv,
 static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *packed,
                           const int *groups, const ResrWinogradKernels *kernels)
 {
-    int k_of_cell = kernels->bf16 ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
+    int k_of_cell = resr_winograd_cell_lanes(kernels);
     for (int block = 0; block < packed->out_blocks;) {
         int blocks = at_most(kernels->tile_lanes / RESR_BLOCK_LANES, packed->out_blocks - block);
         size_t cell_bytes = (size_t)blocks * RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;

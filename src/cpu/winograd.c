@@ -99,7 +99,7 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
                             int x, int tiles)
 {
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
-    int blocks_of_cell = kernels->bf16 ? 2 : 1;
+    int blocks_of_cell = resr_winograd_cell_lanes(kernels) / RESR_BLOCK_LANES;
     int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
     for (int c = layer->new_cell; c < layer->conv->in_cells; c++) {
         ResrWinogradInput args = {

@@ -62,7 +62,8 @@ typedef struct ResrWinogradOutput {
 
 typedef struct ResrWinogradKernels {
     int32_t outputs;     /* m: 2 or 4 */
-    int32_t bf16;        /* operands of the products: bf16, or fp32 */
+    int32_t bf16;        /* operands of the products are rounded to bf16; else fp32 */
+    int32_t widened;     /* bf16 operands are kept as fp32, an odd channel before its even one */
     int32_t fractions;   /* interpolation points 3/5 and 3/2 instead of 1 and 2 */
     int32_t shared;      /* V is worth keeping for the other convolutions of a dense block */
     int32_t tile_lanes;  /* output lanes of a product: 16 or 32 */
@@ -77,10 +78,16 @@ static inline int resr_winograd_frequencies(const ResrWinogradKernels *kernels)
     return (kernels->outputs + 2) * (kernels->outputs + 2);
 }
 
+/* Channels of a cell. */
+static inline int resr_winograd_cell_lanes(const ResrWinogradKernels *kernels)
+{
+    return kernels->bf16 && !kernels->widened ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
+}
+
 /* Cells of a group of channels. */
 static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int channels)
 {
-    int lanes = kernels->bf16 ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
+    int lanes = resr_winograd_cell_lanes(kernels);
     return (channels + lanes - 1) / lanes;
 }
 

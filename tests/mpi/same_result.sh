@@ -61,4 +61,12 @@ echo "ok without mpirun"
 cut -d' ' -f3 n1.hash | sort | uniq | wc -l | grep -qx 100 || fail "frames repeat"
 class_runs fp32 --precision=fp32 avx2 avx512
 class_runs bf16-avx512 --backend=avx512_bf16
+first=bf16-avx512
+class=--precision=bf16
+if "$RESR" --list-devices --backend avx512_bf16 2>/dev/null | grep -q "$first "; then
+    run $first-widened 2 --backend avx512
+    run $first-mask 2 --cpumask avx512
+else
+    echo "skipped: the bits of $first's instructions by others"
+fi
 class_runs bf16-amx --backend=amx_bf16

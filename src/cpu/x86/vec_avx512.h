@@ -4,6 +4,9 @@
 typedef __m512 vec;
 #define VEC_LANES 16
 
+/* MXCSR: denormal operands and results are zeros. */
+#define RESR_NO_DENORMALS 0x8040u
+
 static inline vec vec_load(const float *from)
 {
     return _mm512_loadu_ps(from);

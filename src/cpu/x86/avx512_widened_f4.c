@@ -1,0 +1,40 @@
+/* avx512_bf16_f4.c's kernels by fp32 instructions, with the same bits; see avx512_widened.c. */
+#include "cpu/backends.h"
+
+#if defined(__x86_64__)
+#include "cpu/winograd.h"
+#include "cpu/x86/vec_avx512_widened.h"
+
+#define WINOGRAD_OUTPUTS 4
+#define WINOGRAD_PARTS 1
+#define WINOGRAD_FRACTIONS
+
+static inline void store_cell(char *v, const vec *part)
+{
+    vec_store_widened(v, part[0]);
+}
+
+#include "cpu/x86/winograd_kernel.h"
+
+#include "cpu/x86/product_widened.h"
+
+static void winograd_output_2(const ResrWinogradOutput *out)
+{
+    output_cases(out, 2);
+}
+
+static const ResrWinogradKernels winograd = {
+    .outputs = WINOGRAD_OUTPUTS,
+    .bf16 = 1,
+    .widened = 1,
+    .fractions = 1,
+    .tile_lanes = 32,
+    .strip_tiles = 32,
+    .input = {winograd_input, winograd_input_nearest},
+    .product = {NULL, product_1, product_2},
+    .output = {NULL, winograd_output_1, winograd_output_2},
+};
+
+const ResrConvKernels resr_kernels_avx512_widened_f4 = {.winograd = &winograd};
+
+#endif
