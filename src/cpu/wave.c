@@ -76,9 +76,8 @@ void resr_waves_run(const ResrWave *waves, int count, int threads)
     resr_barrier_destroy(&barrier);
 }
 
-int resr_wave_rows(int width, int threads, int grid_px)
+int resr_wave_rows(int width, int thread_px, int threads, int grid_px)
 {
-    const int pixels_of_a_thread = 256;
-    int rows = (pixels_of_a_thread * threads + width - 1) / width;
+    int rows = (thread_px * threads + width - 1) / width;
     return (rows + grid_px - 1) / grid_px * grid_px;
 }

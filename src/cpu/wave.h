@@ -20,9 +20,10 @@ typedef struct ResrWave {
 /* Runs waves one after the other on `threads` threads (OpenMP). Results do not depend on them. */
 void resr_waves_run(const ResrWave *waves, int count, int threads);
 
-/* Rows a step: so many that a step takes every thread some tenths of a millisecond, against which
- * meeting is cheap, and no more than that, to stay in cache; a multiple of grid_px. */
-int resr_wave_rows(int width, int threads, int grid_px);
+/* Rows a step: so many that each thread has thread_px pixels of a layer, some tenths of a
+ * millisecond, against which meeting is cheap, and no more than that, to stay in cache; a multiple
+ * of grid_px. */
+int resr_wave_rows(int width, int thread_px, int threads, int grid_px);
 
 static inline int resr_wave_ring_rows(int rows)
 {
