@@ -14,7 +14,7 @@ extern const ResrOps resr_ops_avx512_fp32;
 extern const ResrConvKernels resr_kernels_avx512_fp32; /* also for the ends of bf16's networks */
 extern const ResrConvKernels resr_kernels_avx512_bf16_f4, resr_kernels_avx512_widened_f4;
 extern const ResrOps resr_ops_avx512_widened;
-extern const ResrOps resr_ops_avx512_bf16, resr_ops_avx512_bf16_fused;
+extern const ResrOps resr_ops_avx512_bf16, resr_ops_avx512_bf16_other;
 extern const ResrOps resr_ops_amx_bf16;     /* if the compiler knows AMX: RESR_HAVE_AMX */
 extern const ResrOps resr_ops_amx_emulated; /* tests only */
 #endif

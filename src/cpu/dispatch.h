@@ -17,10 +17,11 @@ unsigned resr_cpu_flags(void); /* detected, no mask applied */
  * or a number as bits. RESR_ERR_USAGE. */
 RESR_MUST_CHECK int resr_cpu_parse_mask(unsigned *mask, const char *text);
 
-/* The CPU backends, best last; NULL past the end. */
+/* The CPU backends, the newest instructions last; NULL past the end. Which is fastest is measured:
+ * net/probe.h. */
 const ResrOps *resr_cpu_ops(int index);
 
-/* The backend of numerics class `class` that is fastest here under `mask`; `name` (may be NULL)
+/* The last backend of numerics class `class` that can run here under `mask`; `name` (may be NULL)
  * asks for one by name. NULL with a message if there is none. */
 const ResrOps *resr_cpu_select(const char *class, const char *name, unsigned mask);
 

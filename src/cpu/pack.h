@@ -12,7 +12,8 @@
  * Winograd: U = G g G^T (Lavin and Gray, arXiv 1509.09308), in double, rounded once. Output
  * channels in tiles of tile_lanes, the last tile as many blocks as are needed:
  * [tile][frequency][cell][k] [lanes of the tile], k over the 16 channels of a cell in fp32; in bf16
- * [k / 2][lanes][k % 2] over its 32. Zero where there is no channel.
+ * [k / 2][lanes][k % 2] over its 32; in widened bf16 [k ^ 1] over its 16. Zero where there is no
+ * channel.
  *
  * `groups`: the input channels as groups that begin a block (a cell) each, ended by 0, summing up
  * to cin. `leaky`: LeakyReLU follows. `memory`: 64-byte aligned and zeroed,

@@ -153,10 +153,10 @@ static size_t place(size_t offsets[N_MAPS + 2], const ResrPackedNet *net, int wi
     return total + scratch_bytes(net) / sizeof(float) * (size_t)threads;
 }
 
-/* Pixels of a thread in a step. Shared V asks for few, to stay in cache. Where every layer makes V
- * anew a thread should have whole rows of tiles, since weights are read once for each part of one:
- * on an Emerald Rapids x4plus in fp32, 128 px, two threads took 0.84 s with 512 and 0.95 with 256.
- */
+/* Pixels of a thread in a step. Shared V asks for few, to stay in cache. Others do better with
+ * whole rows of tiles for a thread, since weights are read once for each part of one: x4plus in
+ * fp32, 128 px, two threads of an Emerald Rapids (2026-11-30) took 0.84 s with 512 and 0.95 with
+ * 256. */
 static int thread_px(const ResrPackedNet *net)
 {
     return shares_v(net) ? 256 : 512;

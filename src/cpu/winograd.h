@@ -10,8 +10,8 @@
  * the map are computed from zeros and not stored.
  *
  * The transformed input V is kept in cells of 64 bytes: 16 channels of one tile and frequency in
- * fp32, 32 in bf16 (two blocks of the map: the channels of a group start a new cell). Frequencies
- * are numbered (m + 2) * row + column.
+ * fp32 and widened bf16, 32 in bf16 (two blocks of the map: the channels of a group start a new
+ * cell). Frequencies are numbered (m + 2) * row + column.
  *
  * The interpolation points are 0, 1, -1 and infinity for m = 2, and 2, -2 with them for m = 4. With
  * bf16 operands and m = 4 they are 0, 3/5, -3/5, 3/2, -3/2 and infinity. Measured on animevideov3:
@@ -28,8 +28,8 @@
 
 /* B^T d B of one cell for tiles side by side. */
 typedef struct ResrWinogradInput {
-    /* For both blocks of the cell (fp32: the first), the input pixel left of the first tile, in the
-     * rows of the patch. Nearest: of the input before its enlargement. */
+    /* For both blocks of the cell (of 16 channels: the first), the input pixel left of the first
+     * tile, in the rows of the patch. Nearest: of the input before its enlargement. */
     const float *row[2][RESR_WINOGRAD_MAX_PATCH];
     int32_t tiles;
     char *v;                 /* cell of the first tile at frequency 0 */

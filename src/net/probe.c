@@ -263,14 +263,21 @@ static const ResrCandidate *best_in(const ResrProbe *probe, const char *class)
     return best;
 }
 
+/* Bf16 by the instructions of fp32 serves ranks that meet others' bf16; it is not faster than fp32,
+ * and what a disturbed probe shows beyond that must not change pixels. */
+static double speed_in(const ResrProbe *probe, const char *class)
+{
+    const ResrCandidate *best = best_in(probe, class), *fp32 = best_in(probe, "fp32");
+    bool same_instructions = best && fp32 && strcmp(best->backend, fp32->backend) == 0;
+    return !best ? 0 : 1 + (same_instructions ? fmin(best->flops, fp32->flops) : best->flops);
+}
+
 /* Of all ranks, in operations per second; `exact` and what was not measured come last. */
 static double worth(const char *class, const ResrProbe *probes, int n)
 {
     double sum = 0;
-    for (int i = 0; i < n; i++) {
-        const ResrCandidate *best = best_in(&probes[i], class);
-        sum += best ? 1 + best->flops : 0;
-    }
+    for (int i = 0; i < n; i++)
+        sum += speed_in(&probes[i], class);
     return strcmp(class, "exact") == 0      ? sum * 1e-12
            : strncmp(class, "bf16", 4) == 0 ? sum / 1.05
                                             : sum;

@@ -1,4 +1,7 @@
 /* The choice of a numerics class from what the ranks measured. */
+#include <stdio.h>
+#include <string.h>
+
 #include "check_net.h"
 #include "net/probe.h"
 
@@ -29,6 +32,20 @@ static void bf16_where_it_is_faster(void **state)
     probe.candidates[4].flops = 770e9; /* less than a twentieth more */
     assert_int_equal(resr_probe_choose(class, &probe, 1), 0);
     assert_string_equal(class, "fp32");
+}
+
+static void bf16_by_the_instructions_of_fp32(void **state)
+{
+    (void)state;
+    char class[16];
+    ResrProbe probes[] = {probe_of(5, zen), probe_of(5, zen)};
+    snprintf(probes[0].candidates[4].backend, sizeof probes[0].candidates[4].backend, "avx512");
+    assert_int_equal(resr_probe_choose(class, probes, 1), 0);
+    assert_string_equal(class, "fp32");
+    probes[1].candidates[4].flops = 1800e9; /* gains more than the other rank loses */
+    probes[0].candidates[4].flops = 600e9;
+    assert_int_equal(resr_probe_choose(class, probes, 2), 0);
+    assert_string_equal(class, "bf16-avx512");
 }
 
 /* Ranks that cannot run a class count as nothing in it. */
@@ -75,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bf16_where_it_is_faster),
+        cmocka_unit_test(bf16_by_the_instructions_of_fp32),
         cmocka_unit_test(the_sum_over_ranks_decides),
         cmocka_unit_test(exact_is_the_last_resort),
         cmocka_unit_test(options_narrow_the_candidates),

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The frames do not depend on how they were computed: ranks, schedule, batches, threads, memory,
 # instruction set.
+# shellcheck disable=SC2086 # $class is words
 . "$(dirname "$0")/lib.sh"
 tiny_model
 clip in.mp4 100
@@ -10,19 +11,19 @@ run() {
     ranks=$2
     shift 2
     upscale "$ranks" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors --threads 1 \
-        "$class" --framehash "$name.hash" "$@" || fail "$name"
+        $class --framehash "$name.hash" "$@" || fail "$name"
     [ "$(wc -l <"$name.hash")" = 100 ] || fail "$name: $(wc -l <"$name.hash") frames"
     [ "$name" = "$first" ] || cmp -s "$first.hash" "$name.hash" || fail "$name: other frames than with $first"
     echo "ok $name"
 }
 
-# class_runs NAME OPTION [SET...]: a class by the option that asks for it, on whatever is fastest, then
+# class_runs NAME OPTIONS [SET...]: a class by the options that ask for it, on whatever is fastest, then
 # held to each of the instruction sets that this machine has.
 class_runs() {
     first=$1
     class=$2
     shift 2
-    if ! "$RESR" --list-devices "$class" >/dev/null 2>&1; then
+    if ! "$RESR" --list-devices $class >/dev/null 2>&1; then
         echo "skipped: $first cannot run here"
         return
     fi
@@ -32,7 +33,7 @@ class_runs() {
     run "$first-n3" 3 --threads 2
     run "$first-threads3" 1 --threads 3
     for set in "$@"; do
-        ! "$RESR" --list-devices "$class" --cpumask "$set" >/dev/null 2>&1 ||
+        ! "$RESR" --list-devices $class --cpumask "$set" >/dev/null 2>&1 ||
             run "$first-$set" 2 --cpumask "$set"
     done
 }
@@ -55,18 +56,16 @@ run threads3 2 --threads 3
 run memory 2 --memory 60K
 run scalar 2 --cpumask c
 run avx2 2 --cpumask avx2
-"$RESR" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors "$class" --framehash alone.hash --progress none
+"$RESR" -i in.mp4 -o out.mp4 --overwrite -m tiny.safetensors $class --framehash alone.hash --progress none
 cmp -s n1.hash alone.hash || fail "without mpirun: other frames"
 echo "ok without mpirun"
 cut -d' ' -f3 n1.hash | sort | uniq | wc -l | grep -qx 100 || fail "frames repeat"
 class_runs fp32 --precision=fp32 avx2 avx512
-class_runs bf16-avx512 --backend=avx512_bf16
-first=bf16-avx512
-class=--precision=bf16
-if "$RESR" --list-devices --backend avx512_bf16 2>/dev/null | grep -q "$first "; then
-    run $first-widened 2 --backend avx512
-    run $first-mask 2 --cpumask avx512
+class_runs bf16-avx512 "--precision=bf16 --cpumask=avx512"
+class=--backend=avx512_bf16
+if "$RESR" --list-devices $class 2>/dev/null | grep -q "bf16-avx512 "; then
+    run bf16-avx512-instruction 2
 else
-    echo "skipped: the bits of $first's instructions by others"
+    class_runs bf16-other $class
 fi
 class_runs bf16-amx --backend=amx_bf16

@@ -1,5 +1,6 @@
 /* AVX512-BF16 backend of class `bf16-avx512`: Winograd with bf16 operands, fp32 sums and fp32 maps;
- * of class `bf16-fused` on CPUs whose VDPBF16PS rounds in another way than Intel describes.
+ * of class `bf16-other` on CPUs whose instructions for bf16 round otherwise than Intel describes,
+ * which are taken to do so alike: none is known.
  * F(2x2, 3x3) for RRDB; SRVGG, which is far less sensitive, takes F(4x4, 3x3) of avx512_bf16_f4.c.
  */
 #include "cpu/backends.h"
@@ -9,23 +10,15 @@
 #include "cpu/stages.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/vec_avx512_bf16.h"
+#include "cpu/x86/vec_avx512_widened.h"
 
 #include "cpu/x86/winograd_f2.h"
 
 #include "cpu/x86/product_bf16.h"
 
-/* A function of its own: a compiler may move arithmetic past what sets the control register. */
-static __attribute__((noinline)) vec add_products(vec acc, __m512i a, __m512i b)
-{
-    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
-    vec odd_a = _mm512_castsi512_ps(_mm512_and_si512(a, upper));
-    vec odd_b = _mm512_castsi512_ps(_mm512_and_si512(b, upper));
-    vec even_a = _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
-    vec even_b = _mm512_castsi512_ps(_mm512_slli_epi32(b, 16));
-    return vec_fma(even_a, even_b, vec_fma(odd_a, odd_b, acc));
-}
+enum { LANES = RESR_BLOCK_LANES };
 
-/* With an exponent (biased) of `exponent` to exponent + 7. */
+/* With an exponent (biased) of `exponent` to exponent + 7; 0 makes denormals too. */
 static uint32_t random_bf16(uint32_t *state, int exponent)
 {
     *state = *state * 1664525u + 1013904223u;
@@ -33,34 +26,58 @@ static uint32_t random_bf16(uint32_t *state, int exponent)
     return (random & 0x807f) | ((uint32_t)exponent + (random >> 16 & 7)) << 7;
 }
 
-/* Sixteen pairs of bf16; a pair is a float too. */
-static __m512i random_pairs(uint32_t *state, int exponent)
+/* Pairs of bf16; a pair is a float too. */
+static void random_pairs(uint32_t pairs[LANES], uint32_t *state, int exponent)
 {
-    uint32_t pairs[VEC_LANES];
-    for (int i = 0; i < VEC_LANES; i++)
-        pairs[i] = random_bf16(state, exponent) << 16 | random_bf16(state, exponent);
-    return _mm512_loadu_si512(pairs);
+    for (int i = 0; i < LANES; i++) {
+        pairs[i] = random_bf16(state, exponent) << 16;
+        pairs[i] |= random_bf16(state, exponent);
+    }
+}
+
+/* A function of its own, from memory to memory: see without_denormals() of product_widened.h. */
+static __attribute__((noinline)) void add_products(uint32_t sums[LANES], const uint32_t a[LANES],
+                                                   const uint32_t b[LANES])
+{
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+    __m512i pairs_a = _mm512_loadu_si512(a), pairs_b = _mm512_loadu_si512(b);
+    vec odd_a = _mm512_castsi512_ps(_mm512_and_si512(pairs_a, upper));
+    vec odd_b = _mm512_castsi512_ps(_mm512_and_si512(pairs_b, upper));
+    vec even_a = _mm512_castsi512_ps(_mm512_slli_epi32(pairs_a, 16));
+    vec even_b = _mm512_castsi512_ps(_mm512_slli_epi32(pairs_b, 16));
+    vec acc = _mm512_castsi512_ps(_mm512_loadu_si512(sums));
+    acc = vec_fma(even_a, even_b, vec_fma(odd_a, odd_b, acc));
+    _mm512_storeu_si512(sums, _mm512_castps_si512(acc));
 }
 
 /* Whether VDPBF16PS makes of random operands the bits of two fused multiply-adds without denormals,
- * the odd elements' first, as Intel describes it. */
-static int is_two_fmas(void)
+ * the odd elements' first, and the conversion to bf16 those of vec_store_widened(), as Intel
+ * describes both. Exponents: usual ones; then results, products and operands that vanish. */
+static int is_as_described(void)
 {
-    /* The products' middle is the sum's; then products and sums on both sides of denormals. */
-    const int operands[] = {127, 64, 60}, sums[] = {131, 1, 1};
-    uint32_t state = 1;
+    static const struct {
+        int a, b, sum;
+    } exponents[] = {{127, 127, 131}, {64, 64, 1}, {60, 60, 1}, {0, 127, 0}, {0, 240, 115}};
+    enum { KINDS = sizeof exponents / sizeof exponents[0] };
+    uint32_t state = 1, a[LANES], b[LANES], sums[LANES], dots[LANES], wide[LANES];
+    uint16_t narrow[2 * LANES];
     int same = 1;
-    for (int i = 0; i < 96; i++) {
-        __m512i a = random_pairs(&state, operands[i % 3]),
-                b = random_pairs(&state, operands[i % 3]);
-        vec acc = _mm512_castsi512_ps(random_pairs(&state, sums[i % 3]));
-        vec dot = _mm512_dpbf16_ps(acc, (__m512bh)a, (__m512bh)b);
+    for (int i = 0; i < 32 * KINDS; i++) {
+        random_pairs(a, &state, exponents[i % KINDS].a);
+        random_pairs(b, &state, exponents[i % KINDS].b);
+        random_pairs(sums, &state, exponents[i % KINDS].sum);
+        vec sum = _mm512_castsi512_ps(_mm512_loadu_si512(sums));
+        vec dot =
+            _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(a), (__m512bh)_mm512_loadu_si512(b));
+        _mm512_storeu_si512(dots, _mm512_castps_si512(dot));
+        vec_store_bf16((char *)narrow, sum, sum);
+        vec_store_widened((char *)wide, sum);
         unsigned control = _mm_getcsr();
         _mm_setcsr(control | RESR_NO_DENORMALS);
-        vec fmas = add_products(acc, a, b);
+        add_products(sums, a, b);
         _mm_setcsr(control);
-        __m512i difference = _mm512_xor_si512(_mm512_castps_si512(dot), _mm512_castps_si512(fmas));
-        same &= _mm512_test_epi32_mask(difference, difference) == 0;
+        for (int k = 0; k < LANES; k++)
+            same &= sums[k] == dots[k] && wide[k] == (uint32_t)narrow[k] << 16;
     }
     return same;
 }
@@ -83,12 +100,12 @@ static int allowed(unsigned cpumask)
 
 static int available(unsigned cpumask)
 {
-    return allowed(cpumask) && is_two_fmas();
+    return allowed(cpumask) && is_as_described();
 }
 
-static int available_fused(unsigned cpumask)
+static int available_other(unsigned cpumask)
 {
-    return allowed(cpumask) && !is_two_fmas();
+    return allowed(cpumask) && !is_as_described();
 }
 
 static int prepare(void **packed, const ResrModel *model)
@@ -101,7 +118,7 @@ static int prepare(void **packed, const ResrModel *model)
 
 const ResrOps resr_ops_avx512_bf16 =
     RESR_STAGES_OPS("avx512_bf16", "bf16-avx512", available, prepare);
-const ResrOps resr_ops_avx512_bf16_fused =
-    RESR_STAGES_OPS("avx512_bf16", "bf16-fused", available_fused, prepare);
+const ResrOps resr_ops_avx512_bf16_other =
+    RESR_STAGES_OPS("avx512_bf16", "bf16-other", available_other, prepare);
 
 #endif

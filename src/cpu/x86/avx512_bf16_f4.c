@@ -1,6 +1,6 @@
-/* Kernels of class `bf16-avx512` for networks whose quality allows Winograd's F(4x4, 3x3) with bf16
- * operands: the compact ones, on which it is still 4 to 8 dB better than other programs' bf16, with
- * 16 ninths of F(2x2)'s speed in the products and half of its transformed input. */
+/* Kernels of avx512_bf16.c's classes for networks whose quality allows Winograd's F(4x4, 3x3) with
+ * bf16 operands: the compact ones, on which it is still 4 to 8 dB better than other programs' bf16,
+ * with 16 ninths of F(2x2)'s speed in the products and half of its transformed input. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)

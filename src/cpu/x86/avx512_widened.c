@@ -6,6 +6,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/stages.h"
 #include "cpu/winograd.h"
+#include "cpu/x86/vec_avx512.h"
 #include "cpu/x86/vec_avx512_widened.h"
 
 #define WINOGRAD_OUTPUTS 2

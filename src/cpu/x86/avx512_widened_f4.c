@@ -3,6 +3,7 @@
 
 #if defined(__x86_64__)
 #include "cpu/winograd.h"
+#include "cpu/x86/vec_avx512.h"
 #include "cpu/x86/vec_avx512_widened.h"
 
 #define WINOGRAD_OUTPUTS 4

@@ -3,14 +3,13 @@
  *   product_weight, load_weight(from)   a vector of weights
  *   product_step(x, w, acc)             acc plus w times the operand at `x` (4 bytes: a float, two
  *                                       bf16)
- *   PRODUCT_FIRST                       4: of two operands side by side the second comes first, as
- *                                       weights are packed for widened bf16
+ *   OPERAND_AT(k)                       byte of a cell's operand that weight k belongs to, if not k
  *
  * Shape: tiles x vectors of accumulators in registers; each operand of V is broadcast once for the
  * vectors' products, each vector of weights is loaded once for the tiles'. */
 
-#ifndef PRODUCT_FIRST
-#define PRODUCT_FIRST 0
+#ifndef OPERAND_AT
+#define OPERAND_AT(k) (k)
 #endif
 
 ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const int tiles,
@@ -26,20 +25,19 @@ ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const
             acc[t][n] = vec_set1(0);
     for (int cell = 0; cell < args->cells; cell++) {
         const char *v = args->v[cell] + args->v_offset + first * RESR_WINOGRAD_CELL_BYTES;
-        for (int pair = 0; pair < RESR_WINOGRAD_CELL_BYTES; pair += 8)
 #pragma GCC unroll 2
-            for (int half = 0; half < 8; half += 4, weight += vectors * weight_bytes) {
-                const char *x = v + pair + (half ^ PRODUCT_FIRST);
-                product_weight w[2];
+        for (int k = 0; k < RESR_WINOGRAD_CELL_BYTES; k += 4, weight += vectors * weight_bytes) {
+            const char *x = v + OPERAND_AT(k);
+            product_weight w[2];
+#pragma GCC unroll 2
+            for (int n = 0; n < vectors; n++)
+                w[n] = load_weight(weight + n * weight_bytes);
+#pragma GCC unroll 14
+            for (int t = 0; t < tiles; t++)
 #pragma GCC unroll 2
                 for (int n = 0; n < vectors; n++)
-                    w[n] = load_weight(weight + n * weight_bytes);
-#pragma GCC unroll 14
-                for (int t = 0; t < tiles; t++)
-#pragma GCC unroll 2
-                    for (int n = 0; n < vectors; n++)
-                        acc[t][n] = product_step(x + t * RESR_WINOGRAD_CELL_BYTES, w[n], acc[t][n]);
-            }
+                    acc[t][n] = product_step(x + t * RESR_WINOGRAD_CELL_BYTES, w[n], acc[t][n]);
+        }
     }
     float *m = args->m + first * vectors * VEC_LANES;
 #pragma GCC unroll 14

@@ -1,5 +1,4 @@
-/* vec_avx512.h, and rounding to bf16 without the instruction for it, with its bits. */
-#include "cpu/x86/vec_avx512.h"
+/* Rounding to bf16 without the instruction for it, with its bits; after vec_avx512.h. */
 
 /* 16 channels, kept as fp32: to nearest, ties to even, denormals to zero, NaN stays NaN. */
 static inline void vec_store_widened(char *to, vec value)
