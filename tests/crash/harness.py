@@ -60,13 +60,14 @@ def read(path):
 
 
 def processes_of(folder):
-    """Ids of live processes whose command line names the folder."""
+    """Ids of live processes whose command line names the folder or a file in it."""
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            if folder.encode() in read(f"/proc/{name}/cmdline") and not is_zombie(int(name)):
+            words = read(f"/proc/{name}/cmdline").replace(b"\0", b"/")
+            if f"{folder}/".encode() in words and not is_zombie(int(name)):
                 found.append(int(name))
         except OSError:
             pass  # it has just ended
@@ -296,7 +297,8 @@ class Job:
         begun = time.monotonic()
         while processes_of(self.folder) and time.monotonic() - begun < 10:
             time.sleep(0.1)
-        check(not processes_of(self.folder), f"{self.name}: stray processes")
+        strays = [describe(pid) for pid in processes_of(self.folder)]
+        check(not strays, f"{self.name}: stray processes: {strays}")
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
