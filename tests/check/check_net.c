@@ -107,6 +107,14 @@ double check_inside(const CheckImage *image)
     return (double)inside / (3.0 * image->width_px * image->height_px);
 }
 
+int check_share(void)
+{
+    const char *share = getenv("RESR_TEST_SHARE");
+    int every = share ? atoi(share) : 1;
+    assert_true(every >= 1);
+    return every;
+}
+
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
 {
     return (ResrNetSpec){.arch = RESR_ARCH_RRDB,

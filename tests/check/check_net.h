@@ -38,6 +38,10 @@ void check_close(const CheckImage *got, const CheckImage *expected, double limit
 /* Share of values strictly between 0 and 1: where all are clamped, equality says little. */
 double check_inside(const CheckImage *image);
 
+/* N: a test takes every Nth of its many cases. 1, or the environment's RESR_TEST_SHARE, which slow
+ * builds set. */
+int check_share(void);
+
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
 

@@ -1,13 +1,16 @@
-/* The vectors of vec_avx512_bf16.h in plain C, with the same bits: for the emulated AMX backend. */
+/* The vectors of vec_avx512_bf16.h in the compiler's vector types, with the same bits on any CPU:
+ * for the emulated AMX backend. Arrays would do, and cost a sanitizer's build minutes. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #define VEC_LANES 16
 
-typedef struct vec {
-    float lane[VEC_LANES];
-} vec;
+/* About vectors as arguments: every function here is inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+typedef float vec __attribute__((vector_size(VEC_LANES * sizeof(float))));
+typedef int32_t vec_bits __attribute__((vector_size(VEC_LANES * sizeof(int32_t))));
 
 static inline vec vec_load(const float *from)
 {
@@ -23,38 +26,30 @@ static inline void vec_store(float *to, vec value)
 
 static inline vec vec_set1(float value)
 {
-    vec out;
-    for (int i = 0; i < VEC_LANES; i++)
-        out.lane[i] = value;
-    return out;
+    return value - (vec){0};
 }
 
 static inline vec vec_add(vec a, vec b)
 {
-    for (int i = 0; i < VEC_LANES; i++)
-        a.lane[i] += b.lane[i];
-    return a;
+    return a + b;
 }
 
 static inline vec vec_sub(vec a, vec b)
 {
-    for (int i = 0; i < VEC_LANES; i++)
-        a.lane[i] -= b.lane[i];
-    return a;
+    return a - b;
 }
 
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     for (int i = 0; i < VEC_LANES; i++)
-        c.lane[i] = fmaf(a.lane[i], b.lane[i], c.lane[i]);
+        c[i] = fmaf(a[i], b[i], c[i]);
     return c;
 }
 
 static inline vec vec_prelu(vec x, vec slope)
 {
-    for (int i = 0; i < VEC_LANES; i++)
-        x.lane[i] = x.lane[i] > 0 ? x.lane[i] : slope.lane[i] * x.lane[i];
-    return x;
+    vec_bits positive = x > 0;
+    return (vec)((positive & (vec_bits)x) | (~positive & (vec_bits)(slope * x)));
 }
 
 static inline uint16_t bf16_of(float value)
@@ -72,8 +67,8 @@ static inline void vec_store_bf16(char *to, vec low, vec high)
 {
     uint16_t values[2 * VEC_LANES];
     for (int i = 0; i < VEC_LANES; i++) {
-        values[i] = bf16_of(low.lane[i]);
-        values[VEC_LANES + i] = bf16_of(high.lane[i]);
+        values[i] = bf16_of(low[i]);
+        values[VEC_LANES + i] = bf16_of(high[i]);
     }
     memcpy(to, values, sizeof values);
 }
