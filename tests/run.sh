@@ -23,4 +23,5 @@ build_program -DBUILD_TESTING=ON -DRESR_TEST_HEAVY=$heavy
 sh models/fetch.sh || echo "run.sh: weights are missing; the tests that need them are skipped" >&2
 sh jobs/fetch-clips.sh || echo "run.sh: clips are missing; the tests that need them are skipped" >&2
 
-exec ctest --test-dir "${RESR_BUILD:-build}" --output-on-failure "$@"
+# Two at a time; those that measure time or interrupt a run have the machine to themselves (RUN_SERIAL).
+exec ctest --test-dir "${RESR_BUILD:-build}" --output-on-failure -j 2 "$@"
