@@ -15,7 +15,9 @@ typedef struct ResrReplay {
     ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first one that is missing;
                           type 0: not known */
     int64_t total;     /* frames of the input, -1: not known */
-    bool published;    /* the output is the file that the last record of one tells of */
+    bool bridged;   /* damage in the input may be in finished frames: `source` and `total` are not
+                       given, so that all of the input is decoded again */
+    bool published; /* the output is the file that the last record of one tells of */
 } ResrReplay;
 
 /* Believes a record only if its file is there and hashes to it; files that no record vouches for

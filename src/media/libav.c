@@ -1,6 +1,7 @@
 #include "media/libav.h"
 
 #include <errno.h>
+#include <libavcodec/avcodec.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,21 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
 }
 
 static _Thread_local bool hushed;
+static _Thread_local int64_t demuxer_errors;
+
+int64_t resr_av_demuxer_errors(void)
+{
+    return demuxer_errors;
+}
+
+static void count_error(void *context)
+{
+    const AVClass *class = *(AVClass **)context;
+    if (class == avformat_get_class() && ((AVFormatContext *)context)->iformat)
+        demuxer_errors++;
+    if (class == avcodec_get_class() && ((AVCodecContext *)context)->opaque)
+        ((ResrAvOwner *)((AVCodecContext *)context)->opaque)->errors++;
+}
 
 void resr_av_hush(bool hush)
 {
@@ -27,6 +43,8 @@ static void log_libav(void *context, int level, const char *format, va_list args
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char last[256];
     char text[256];
+    if (level <= AV_LOG_ERROR && context)
+        count_error(context);
     if (level > AV_LOG_ERROR || hushed)
         return;
     vsnprintf(text, sizeof text, format, args);

@@ -5,6 +5,7 @@
 
 #include <libavformat/avformat.h>
 #include <libavutil/frame.h>
+#include <stdatomic.h>
 
 #include "media/decode.h"
 
@@ -25,6 +26,15 @@ int resr_av_video_stream(const AVFormatContext *context);
 
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
+
+/* Errors that demuxers have logged on this thread. */
+int64_t resr_av_demuxer_errors(void);
+
+/* AVCodecContext.opaque of a decoder: its logged errors, of all its threads, are counted. */
+typedef struct ResrAvOwner {
+    atomic_llong errors;
+    void *user;
+} ResrAvOwner;
 
 /* From now on this thread's errors of libav are dropped, too; or not any more. */
 void resr_av_hush(bool hush);
