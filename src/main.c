@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "cli.h"
 #include "job/info.h"
 #include "mpi/launch.h"
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
+    resr_stop_watch(&stop_signal);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
