@@ -103,6 +103,13 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     return ret;
 }
 
+/* Nothing is written beside a process that has taken the job over. */
+static int append(const ResrCheckpoint *c, ResrRecord *records, size_t count)
+{
+    int ret = resr_lock_check(c->dir.lock);
+    return ret < 0 ? ret : resr_journal_append(c->journal, records, count);
+}
+
 const char *resr_checkpoint_class(const ResrCheckpoint *c)
 {
     return resr_manifest_class(c->manifest);
@@ -212,7 +219,14 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
             continue;
         resr_batchfile_name(name, file->number);
         resr_jobdir_path(&c->dir, path, name);
-        return resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
+        int ret = resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
+        if (ret == 0 && (*out)->index != index) {
+            ret = resr_fail(RESR_ERR_DATA, "%s: holds frame %" PRId64 " where %" PRId64 " belongs",
+                            path, (*out)->index, index);
+            resr_frame_free(*out);
+            *out = NULL;
+        }
+        return ret;
     }
     return resr_fail(RESR_ERR_DATA, "%s: frame %" PRId64 " is in no batch file", c->dir.path,
                      index);
@@ -227,7 +241,7 @@ int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
 {
     ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
     resr_store_end_of_input(c->store, frames);
-    return c->found.total == frames ? 0 : resr_journal_append(c->journal, &record, 1);
+    return c->found.total == frames ? 0 : append(c, &record, 1);
 }
 
 int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const ResrLedger *ledger)
@@ -257,7 +271,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
                                   .a = last->pts,
                                   .hash = last->source};
     bool known = memcmp(&last->source, &(ResrHash){{0}}, sizeof last->source) != 0;
-    ret = resr_journal_append(c->journal, records, n + 1 + known);
+    ret = append(c, records, n + 1 + known);
     free(records);
     if (ret < 0)
         return ret;
@@ -330,13 +344,13 @@ int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
         return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
     ResrRecord record = {
         .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
-    return resr_journal_append(c->journal, &record, 1);
+    return append(c, &record, 1);
 }
 
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
-    int ret = 0;
-    if (c->plan.frames_folder[0])
+    int ret = resr_lock_check(c->dir.lock);
+    if (ret == 0 && c->plan.frames_folder[0])
         ret = resr_store_export(c->store);
     if (ret < 0)
         return ret;
