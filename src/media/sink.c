@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -124,22 +123,21 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     return 0;
 }
 
-/* The unfinished output lies in the store's folder where it can be renamed from there: whoever
- * removes the folder then removes all of the job. */
+/* The unfinished output lies in the store's folder where it can be renamed from there, so that the
+ * folder's removal removes all of the job. */
 static int name_temporary(ResrSink *sink)
 {
-    char copy[PATH_MAX], inside[PATH_MAX];
-    struct stat here, there;
-    snprintf(copy, sizeof copy, "%s", sink->output);
-    if (sink->stored && stat(dirname(copy), &there) == 0 && stat(sink->store.folder, &here) == 0 &&
-        here.st_dev == there.st_dev) {
-        const char *name = strrchr(sink->output, '/');
-        int used = snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
-                            name ? name + 1 : sink->output);
-        if (used > 0 && (size_t)used < sizeof inside)
-            return resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside);
-    }
-    return resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    char inside[PATH_MAX];
+    const char *name = strrchr(sink->output, '/');
+    int used = sink->stored ? snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
+                                       name ? name + 1 : sink->output)
+                            : -1;
+    if (used > 0 && (size_t)used < sizeof inside &&
+        resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside) == 0 &&
+        resr_publish_try(sink->temporary, sink->output) == 0)
+        return 0;
+    int ret = resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    return ret < 0 ? ret : resr_publish_try(sink->temporary, sink->output);
 }
 
 static int open_muxer(ResrSink *sink)
@@ -213,8 +211,6 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     }
     if (ret == 0 && sink->kind == OUTPUT_VIDEO)
         ret = open_video(sink);
-    if (ret == 0 && sink->kind == OUTPUT_VIDEO)
-        ret = resr_publish_try(sink->temporary, sink->output);
     if (ret == 0 && sink->kind == OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
         ret = resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                         "%s: the folder cannot be created: %s", output, strerror(errno));
