@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -103,6 +104,9 @@ int main(int argc, char **argv)
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
     resr_stop_watch(&stop_signal);
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file system
+     * has no locks; set before there are threads. */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);

@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+<<<<<<< HEAD
 #include <string.h>
+=======
+>>>>>>> h-files
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@ int resr_file_open(const char *path, int flags, mode_t mode)
     return fd;
 }
 
+<<<<<<< HEAD
 int resr_file_check_input(const char *path, int error, mode_t mode)
 {
     if (error == ENOENT || error == ENOTDIR)
@@ -63,6 +67,26 @@ ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset)
         got += (size_t)n;
     }
     return (ssize_t)got;
+=======
+int resr_file_create(const char *path, mode_t mode)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    int fd = resr_file_open(path, flags, mode);
+    if (fd < 0 && errno == EEXIST && unlink(path) == 0)
+        fd = resr_file_open(path, flags, mode);
+    return fd;
+}
+
+int resr_file_open_own(const char *path, mode_t mode)
+{
+    struct stat status;
+    int fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode);
+    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1))
+        return fd;
+    close(fd);
+    errno = EMLINK;
+    return -1;
+>>>>>>> h-files
 }
 
 int resr_file_write(int fd, const void *data, size_t bytes, off_t offset)
@@ -81,6 +105,22 @@ int resr_file_write(int fd, const void *data, size_t bytes, off_t offset)
         bytes -= (size_t)n;
     }
     return 0;
+}
+
+ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset)
+{
+    size_t got = 0;
+    while (got < bytes) {
+        ssize_t n = pread(fd, (char *)data + got, bytes - got, offset + (off_t)got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
 }
 
 int resr_file_truncate(int fd, off_t bytes)

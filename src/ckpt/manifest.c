@@ -190,7 +190,7 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     resr_hash_to_hex(hex, &seal);
     json_object_set_new(manifest->object, "seal", json_string(hex));
     char *text = json_dumps(manifest->object, JSON_INDENT(1));
-    ret = text ? resr_publish_bytes(path, text, strlen(text))
+    ret = text ? resr_publish_bytes(path, text, strlen(text), true)
                : resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
     free(text);
     return ret;

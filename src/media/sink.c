@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,7 +37,7 @@ struct ResrSink {
     char temporary[PATH_MAX];
     bool created;
     int64_t *pts, *durations; /* of every frame so far, by index */
-    size_t capacity;
+    size_t pts_capacity, durations_capacity;
     int64_t segment_first, segment_frames, segment_packets; /* of the open segment */
     int reorder;        /* frames that decoding order runs ahead of presentation */
     uint8_t *extradata; /* of the first segment's encoder */
@@ -47,7 +46,8 @@ struct ResrSink {
     bool stored;
     ResrSegmentStore store;
     ResrSegmentInfo *segments; /* finished ones */
-    int64_t segment_count, segment_capacity;
+    int64_t segment_count;
+    size_t segment_capacity;
 };
 
 static OutputKind kind_of(const char *output, const char *input)
@@ -123,22 +123,21 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     return 0;
 }
 
-/* The unfinished output lies in the store's folder where it can be renamed from there: whoever
- * removes the folder then removes all of the job. */
+/* The unfinished output lies in the store's folder where it can be renamed from there, so that the
+ * folder's removal removes all of the job. */
 static int name_temporary(ResrSink *sink)
 {
-    char copy[PATH_MAX], inside[PATH_MAX];
-    struct stat here, there;
-    snprintf(copy, sizeof copy, "%s", sink->output);
-    if (sink->stored && stat(dirname(copy), &there) == 0 && stat(sink->store.folder, &here) == 0 &&
-        here.st_dev == there.st_dev) {
-        const char *name = strrchr(sink->output, '/');
-        int used = snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
-                            name ? name + 1 : sink->output);
-        if (used > 0 && (size_t)used < sizeof inside)
-            return resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside);
-    }
-    return resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    char inside[PATH_MAX];
+    const char *name = strrchr(sink->output, '/');
+    int used = sink->stored ? snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
+                                       name ? name + 1 : sink->output)
+                            : -1;
+    if (used > 0 && (size_t)used < sizeof inside &&
+        resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside) == 0 &&
+        resr_publish_try(sink->temporary, sink->output) == 0)
+        return 0;
+    int ret = resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    return ret < 0 ? ret : resr_publish_try(sink->temporary, sink->output);
 }
 
 static int open_muxer(ResrSink *sink)
@@ -251,21 +250,12 @@ static int write_packet(void *user, AVPacket *packet)
 
 static int remember_time(ResrSink *sink, int64_t index, int64_t pts, int64_t duration)
 {
-    size_t capacity = sink->capacity ? sink->capacity : 1024;
-    while (capacity <= (size_t)index)
-        capacity *= 2;
-    if (capacity != sink->capacity) {
-        int64_t *grown = realloc(sink->pts, capacity * sizeof *grown);
-        if (grown)
-            sink->pts = grown;
-        int64_t *durations = realloc(sink->durations, capacity * sizeof *durations);
-        if (durations)
-            sink->durations = durations;
-        if (!grown || !durations)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: timestamps of %zu frames",
-                             capacity);
-        sink->capacity = capacity;
-    }
+    int ret = resr_grow_zeroed(&sink->pts, &sink->pts_capacity, (size_t)index, sizeof *sink->pts);
+    if (ret == 0)
+        ret = resr_grow_zeroed(&sink->durations, &sink->durations_capacity, (size_t)index,
+                               sizeof *sink->durations);
+    if (ret < 0)
+        return ret;
     sink->pts[index] = pts;
     sink->durations[index] = duration;
     if (index >= sink->frames)
@@ -311,14 +301,10 @@ static int begin_segment(ResrSink *sink, int64_t first)
 
 static int add_segment(ResrSink *sink, const ResrSegmentInfo *info)
 {
-    if (sink->segment_count == sink->segment_capacity) {
-        int64_t capacity = sink->segment_capacity ? 2 * sink->segment_capacity : 64;
-        ResrSegmentInfo *segments = realloc(sink->segments, (size_t)capacity * sizeof *segments);
-        if (!segments)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %" PRId64 " segments", capacity);
-        sink->segments = segments;
-        sink->segment_capacity = capacity;
-    }
+    int ret = resr_grow(&sink->segments, &sink->segment_capacity, (size_t)sink->segment_count,
+                        sizeof *sink->segments);
+    if (ret < 0)
+        return ret;
     sink->segments[sink->segment_count++] = *info;
     return 0;
 }
@@ -365,7 +351,7 @@ int resr_sink_add(ResrSink *sink, ResrSegment *segment)
     if (ret == 0 && segment->path[0])
         ret = resr_publish(segment->path, path, true);
     else if (ret == 0)
-        ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes);
+        ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes, true);
     if (ret == 0) {
         segment->path[0] = 0;
         ret = sink->store.commit(sink->store.user, info);
@@ -478,7 +464,8 @@ static int write_image(void *user, AVPacket *packet)
     if (ret == 0)
         ret = resr_publish_check(path, NULL, sink->overwrite);
     sink->packets++;
-    return ret < 0 ? ret : resr_publish_bytes(path, packet->data, (size_t)packet->size);
+    return ret < 0 ? ret
+                   : resr_publish_bytes(path, packet->data, (size_t)packet->size, sink->overwrite);
 }
 
 /* Each image is a file and an encoder of its own. */

@@ -47,7 +47,7 @@ static int settle_checkpoint(ResrJob *job, int ret)
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost && !job->options.jobs[0]);
-    else if ((job->withdrawn || (ret != RESR_ERR_STOPPED && ret != RESR_ERR_IO)) &&
+    else if ((job->withdrawn || ret != RESR_ERR_STOPPED) &&
              resr_checkpoint_frames_safe(checkpoint) == 0)
         resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
     else
