@@ -104,8 +104,8 @@ int main(int argc, char **argv)
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
     resr_stop_watch(&stop_signal);
-    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file system
-     * has no locks; set before there are threads. */
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
+     * system has no locks; set before there are threads. */
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);

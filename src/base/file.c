@@ -2,10 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-<<<<<<< HEAD
 #include <string.h>
-=======
->>>>>>> h-files
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +15,6 @@ int resr_file_open(const char *path, int flags, mode_t mode)
     return fd;
 }
 
-<<<<<<< HEAD
 int resr_file_check_input(const char *path, int error, mode_t mode)
 {
     if (error == ENOENT || error == ENOTDIR)
@@ -53,21 +49,6 @@ int resr_file_open_input(const char *path)
     return ret;
 }
 
-ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset)
-{
-    size_t got = 0;
-    while (got < bytes) {
-        ssize_t n = pread(fd, (char *)data + got, bytes - got, offset + (off_t)got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-=======
 int resr_file_create(const char *path, mode_t mode)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -86,7 +67,6 @@ int resr_file_open_own(const char *path, mode_t mode)
     close(fd);
     errno = EMLINK;
     return -1;
->>>>>>> h-files
 }
 
 int resr_file_write(int fd, const void *data, size_t bytes, off_t offset)

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libavutil/avstring.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -231,6 +230,6 @@ int resr_av_video_stream(const AVFormatContext *context)
 
 int resr_av_create(AVFormatContext *context, const char *path)
 {
-    int fd = resr_file_open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    int fd = resr_file_create(path, 0666);
     return fd < 0 ? AVERROR(errno) : resr_avio_attach(context, fd);
 }
