@@ -25,6 +25,7 @@ for tool in ("ffmpeg", "ffprobe"):
 
 RESR = os.path.abspath(os.environ.get("RESR", "build/realesrgan-mpi"))
 MAKE_MODEL = os.path.abspath(os.environ.get("MAKE_MODEL", "build/tests/support/make_model"))
+SHIM = os.path.abspath(os.environ.get("SHIM", "build/tests/evil/libevil_shim.so"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="resr-test.")
 atexit.register(shutil.rmtree, WORK, True)
