@@ -66,6 +66,7 @@ int resr_launch_broadcast_model(ResrModel **model, int transport)
     if (lowest < 0)
         return status < 0 ? status
                           : resr_fail(lowest, "a rank has no memory for the network's weights");
+    resr_launch_broadcast((*model)->name, sizeof(*model)->name);
     size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
     if (transport == RESR_TRANSPORT_NCCL) {
         int ret = resr_transport_weights((*model)->arena, bytes);
