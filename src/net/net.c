@@ -1,5 +1,6 @@
 #include "net/net.h"
 
+#include <omp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
             goto cleanup;
         net->workspace_bytes += floats * sizeof(float);
     }
+    omp_set_num_threads(threads); /* for packing */
     ret = ops->prepare(&net->packed, model);
     if (ret < 0)
         goto cleanup;
