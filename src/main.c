@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "cli.h"
 #include "job/info.h"
 #include "mpi/launch.h"
@@ -98,9 +99,10 @@ int main(int argc, char **argv)
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
-    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file system
-     * has no locks; set before there are threads. */
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
+     * system has no locks; set before there are threads. */
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+    resr_stop_watch(&stop_signal);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);

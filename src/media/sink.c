@@ -102,7 +102,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
     if (ret == 0 && kind == OUTPUT_VIDEO)
         ret = resr_muxer_open(&muxer, output, output, input, !resr_decoder_info(decoder)->is_image,
-                              encoding.codec, true);
+                              encoding.codec, NULL, true);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
@@ -146,7 +146,7 @@ static int open_muxer(ResrSink *sink)
     if (ret == 0)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
                               !resr_decoder_info(sink->decoder)->is_image, sink->encoding.codec,
-                              false);
+                              &sink->stop, false);
     if (ret == 0 && sink->encoding.options.simulated)
         resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;
