@@ -66,6 +66,18 @@ def up(source, output, *options, clean=True, ranks=0, model="enlarge.safetensors
                 "--threads", "1", *options], **how)
 
 
+def wait_for_frames(output, process):
+    """Until frames of a background run are on disk: from then on a kill loses nothing."""
+    folder = output + ".resr"
+    for _ in range(600):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        if any(name.startswith(("segment-", "batch-")) for name in names):
+            return
+        check(process.poll() is None, "the program ended early")
+        time.sleep(0.05)
+    raise AssertionError("no frame was finished")
+
+
 def remove(*paths):
     for path in paths:
         if os.path.isdir(path) and not os.path.islink(path):
