@@ -347,6 +347,11 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
     return ret;
 }
 
+void resr_decoder_stop(ResrDecoder *decoder)
+{
+    decoder->reader.stop = true;
+}
+
 void resr_decoder_close(ResrDecoder *decoder)
 {
     if (!decoder)

@@ -44,7 +44,7 @@ typedef struct ResrDamageCount {
  */
 typedef struct ResrDecoder ResrDecoder;
 
-/* Only local files are opened (protocol whitelist "file"). RESR_ERR_NOINPUT, RESR_ERR_PERM,
+/* Only this file, or these images, are opened, whatever they name. RESR_ERR_NOINPUT, RESR_ERR_PERM,
  * RESR_ERR_DATA (not a video, no video stream, size out of range, pixel format not supported),
  * RESR_ERR_DEVICE. The message names the file. */
 RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path,
@@ -70,6 +70,10 @@ ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+/* From now on nothing is read: a call that waits for the file system ends soon, with
+ * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */
+void resr_decoder_stop(ResrDecoder *decoder);
 
 void resr_decoder_close(ResrDecoder *decoder);
 

@@ -12,7 +12,7 @@ enum { MAX_READ_ERRORS = 64 };
 bool resr_reader_is_image(const ResrReader *r, bool listed)
 {
     return listed || strstr(r->input->iformat->name, "_pipe") ||
-           strcmp(r->input->iformat->name, "image2") == 0;
+           strcmp(r->input->iformat->name, "image2pipe") == 0;
 }
 
 static int open_codec(ResrReader *r, bool listed)
@@ -49,7 +49,7 @@ int resr_reader_open(ResrReader *r, const char *path, bool listed)
     r->damage.lead_count = 0;
     r->damage.lead_errors = 0;
     r->demuxer_errors = resr_av_demuxer_errors();
-    int ret = resr_av_open_input(&r->input, path);
+    int ret = resr_av_open_input(&r->input, path, &r->stop);
     if (ret < 0)
         return ret;
     r->stream = resr_av_video_stream(r->input);
@@ -70,7 +70,7 @@ int resr_reader_open(ResrReader *r, const char *path, bool listed)
 void resr_reader_close(ResrReader *r)
 {
     avcodec_free_context(&r->codec);
-    avformat_close_input(&r->input);
+    resr_av_close_input(&r->input);
 }
 
 double resr_reader_frame_seconds(const ResrReader *r)
@@ -88,9 +88,6 @@ static int damaged(ResrReader *r, const char *what, int averror)
     if (r->frames_estimate > 0)
         snprintf(of, sizeof of, " of about %" PRId64, r->frames_estimate);
     const char *colon = averror < 0 ? ": " : "";
-    if (averror == AVERROR(EIO))
-        return resr_fail(RESR_ERR_IO, "%s: input ended at frame %" PRId64 "%s: %s%s%s", r->path,
-                         r->next_index, of, what, colon, text);
     if (!r->options.bridge)
         return resr_fail(RESR_ERR_DATA,
                          "%s: input ended at frame %" PRId64 "%s: %s%s%s; --on-error continue "
@@ -182,6 +179,8 @@ static int end_input(ResrReader *r, int averror)
 static int feed(ResrReader *r)
 {
     int averror = av_read_frame(r->input, r->packet);
+    if (averror < 0 && (averror == AVERROR_EXIT || resr_avio_error(r->input->pb)))
+        return resr_av_read_failure(r->input, averror, r->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(r->input->pb) && !r->input->pb->error) ||
         (averror < 0 && r->read_errors >= MAX_READ_ERRORS))

@@ -13,6 +13,7 @@
 
 typedef struct ResrReader {
     ResrDecodeOptions options;
+    atomic_bool stop; /* reading ends */
     const char *path;
     ResrHwaccel hw;
     AVFormatContext *input; /* NULL: no file is open */
