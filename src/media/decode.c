@@ -48,10 +48,27 @@ static bool is_image(const ResrDecoder *d)
            strcmp(d->input->iformat->name, "image2") == 0;
 }
 
+/* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
+static const AVCodec *find_decoder(const ResrDecoder *d, const AVStream *stream)
+{
+    enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    if (!tag || strcmp(tag->value, "1") != 0 || (id != AV_CODEC_ID_VP8 && id != AV_CODEC_ID_VP9))
+        return avcodec_find_decoder(id);
+    const char *name = id == AV_CODEC_ID_VP8 ? "libvpx" : "libvpx-vp9";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
+    if (codec)
+        return codec;
+    if (d->next_index == 0)
+        resr_log_warn("%s: the alpha channel is lost: this FFmpeg has no decoder %s", d->path,
+                      name);
+    return avcodec_find_decoder(id);
+}
+
 static int open_codec(ResrDecoder *d)
 {
     const AVStream *stream = d->input->streams[d->stream];
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    const AVCodec *codec = find_decoder(d, stream);
     if (!codec)
         return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", d->path,
                          avcodec_get_name(stream->codecpar->codec_id));
@@ -308,14 +325,14 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    if (format.width_px != d->info.format.width_px ||
-        format.height_px != d->info.format.height_px ||
-        strcmp(format.pix_fmt, d->info.format.pix_fmt) != 0)
+    if (!resr_format_takes(&d->info.format, &format))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
+                         "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
                          "upscale them as separate inputs",
                          d->path, d->next_index, format.width_px, format.height_px, format.pix_fmt,
-                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt);
+                         format.full_range ? " (full range)" : "", d->info.format.width_px,
+                         d->info.format.height_px, d->info.format.pix_fmt,
+                         d->info.format.full_range ? " (full range)" : "");
     return 0;
 }
 
