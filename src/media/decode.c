@@ -33,6 +33,7 @@ struct ResrDecoder {
     int64_t next_index, last_pts, packets, declared_packets;
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
+    bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)
@@ -129,6 +130,13 @@ static int check_end(const ResrDecoder *d)
     return 0;
 }
 
+/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
+{
+    return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
+           (packet->data[2] == 3 || packet->data[2] == 11);
+}
+
 /* Feeds the decoder one packet, or tells it that there are no more. */
 static int feed(ResrDecoder *d)
 {
@@ -144,6 +152,7 @@ static int feed(ResrDecoder *d)
     if (d->packet->stream_index == d->stream) {
         bool corrupt = d->packet->flags & AV_PKT_FLAG_CORRUPT;
         d->packets++;
+        d->grey_alpha = is_grey_alpha_targa(d->codec, d->packet);
         averror = avcodec_send_packet(d->codec, d->packet);
         if ((averror < 0 || corrupt) && d->decoded_any) {
             av_packet_unref(d->packet);
@@ -165,6 +174,8 @@ static int decode(ResrDecoder *d, bool *end)
             if (corrupt && d->decoded_any)
                 return damaged(d, "a picture is damaged", 0);
             d->decoded_any = true;
+            if (d->grey_alpha && d->frame->format == AV_PIX_FMT_RGB555LE)
+                d->frame->format = AV_PIX_FMT_YA8;
             return resr_hwaccel_fetch(&d->hw, d->frame, d->path);
         }
         if (averror == AVERROR_EOF) {
