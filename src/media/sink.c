@@ -97,7 +97,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
-    if ((kind == OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
+    if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          &resr_decoder_info(decoder)->format, width_px, height_px);
     unsigned version = avcodec_version();
