@@ -181,15 +181,14 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
-    if (format.width_px != d->info.format.width_px ||
-        format.height_px != d->info.format.height_px ||
-        strcmp(format.pix_fmt, d->info.format.pix_fmt) != 0)
+    if (!resr_format_takes(&d->info.format, &format))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
+                         "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
                          "upscale them as separate inputs",
                          d->reader.path, d->reader.next_index, format.width_px, format.height_px,
-                         format.pix_fmt, d->info.format.width_px, d->info.format.height_px,
-                         d->info.format.pix_fmt);
+                         format.pix_fmt, format.full_range ? " (full range)" : "",
+                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt,
+                         d->info.format.full_range ? " (full range)" : "");
     return 0;
 }
 

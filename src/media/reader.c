@@ -15,10 +15,27 @@ bool resr_reader_is_image(const ResrReader *r, bool listed)
            strcmp(r->input->iformat->name, "image2pipe") == 0;
 }
 
+/* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
+static const AVCodec *find_decoder(const ResrReader *r, const AVStream *stream)
+{
+    enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    if (!tag || strcmp(tag->value, "1") != 0 || (id != AV_CODEC_ID_VP8 && id != AV_CODEC_ID_VP9))
+        return avcodec_find_decoder(id);
+    const char *name = id == AV_CODEC_ID_VP8 ? "libvpx" : "libvpx-vp9";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
+    if (codec)
+        return codec;
+    if (r->next_index == 0)
+        resr_log_warn("%s: the alpha channel is lost: this FFmpeg has no decoder %s", r->path,
+                      name);
+    return avcodec_find_decoder(id);
+}
+
 static int open_codec(ResrReader *r, bool listed)
 {
     const AVStream *stream = r->input->streams[r->stream];
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    const AVCodec *codec = find_decoder(r, stream);
     if (!codec)
         return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", r->path,
                          avcodec_get_name(stream->codecpar->codec_id));
@@ -140,6 +157,13 @@ static int check_splice(ResrReader *r, bool key)
     return 0;
 }
 
+/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
+{
+    return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
+           (packet->data[2] == 3 || packet->data[2] == 11);
+}
+
 static int send_packet(ResrReader *r)
 {
     AVPacket *packet = r->packet;
@@ -158,6 +182,7 @@ static int send_packet(ResrReader *r)
         return ret;
     bool shown = packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD);
     r->sent_pts = shown ? packet->pts : AV_NOPTS_VALUE;
+    r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
     int averror = avcodec_send_packet(r->codec, packet);
     return averror < 0 || torn ? lose(r, r->sent_pts, "a packet is damaged", averror) : 0;
 }
@@ -247,6 +272,8 @@ static int take_picture(ResrReader *r, bool *good)
             ret = damaged(r, "its first pictures are damaged", 0);
     }
     r->leading = false;
+    if (r->grey_alpha && r->frame->format == AV_PIX_FMT_RGB555LE)
+        r->frame->format = AV_PIX_FMT_YA8;
     return ret < 0 ? ret : resr_hwaccel_fetch(&r->hw, r->frame, r->path);
 }
 

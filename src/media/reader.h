@@ -37,6 +37,7 @@ typedef struct ResrReader {
     int64_t demuxer_errors, decoder_errors; /* that were looked at */
     int64_t sent_pts;                       /* of the packet that was sent last */
     int read_errors;
+    bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
 } ResrReader;
 
 /* RESR_ERR_INTERNAL (memory). End with resr_reader_free(), also after a failure. */

@@ -17,6 +17,7 @@
 #include "media/libav.h"
 #include "media/mux.h"
 #include "media/outputs.h"
+#include "media/pixfmt.h"
 #include "media/segment.h"
 
 struct ResrSink {
@@ -96,6 +97,9 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
+    if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
+        resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
+                         &resr_decoder_info(decoder)->format, width_px, height_px);
     unsigned version = avcodec_version();
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
