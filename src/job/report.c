@@ -129,6 +129,7 @@ static json_t *model_json(const ResrModel *model)
 
 static void set_damage(json_t *input, const ResrVideoInfo *info, ResrDamageCount count)
 {
+    json_object_set_new(input, "damaged_places", json_integer((json_int_t)count.places));
     json_object_set_new(input, "damaged_frames", json_integer((json_int_t)count.damaged));
     json_object_set_new(input, "missing_frames", json_integer((json_int_t)count.missing));
     json_object_set_new(input, "skipped_frames", json_integer((json_int_t)count.skipped));

@@ -172,6 +172,19 @@ static End find_gif_end(FILE *file, int64_t bytes)
     return good ? END_WHOLE : END_CUT;
 }
 
+/* PNG's chunks end with IEND. */
+static End find_png_end(FILE *file, int64_t bytes)
+{
+    uint8_t head[8];
+    int64_t at = 8;
+    while (read_at(file, at, head, sizeof head)) {
+        at += 12 + (int64_t)AV_RB32(head);
+        if (memcmp(head + 4, "IEND", 4) == 0)
+            return at > bytes ? END_CUT : END_WHOLE;
+    }
+    return END_CUT;
+}
+
 static const struct {
     const char *names;
     End (*find)(FILE *file, int64_t bytes);
@@ -180,6 +193,7 @@ static const struct {
     {"matroska,webm", find_segment_end, "the file is cut off: it is shorter than its segment"},
     {"asf", find_asf_end, "the file is cut off: it is shorter than its header says"},
     {"ogg", find_ogg_end, "the file is cut off: its last page is not the end of a stream"},
+    {"apng", find_png_end, "the file is cut off: its last chunk is missing"},
     {"gif", find_gif_end, "the file is cut off: its trailer is missing"},
     {by_frames, find_riff_end, NULL}, /* a short file makes the header's count of frames hold */
 };

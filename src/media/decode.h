@@ -32,6 +32,7 @@ typedef struct ResrDecodeOptions {
 
 /* What of the input is damaged. */
 typedef struct ResrDamageCount {
+    int64_t places;  /* where damage was found */
     int64_t damaged; /* frames that are concealed, or that repeat the frame before */
     int64_t missing; /* at the end of a cut file, as far as their number is known */
     int64_t skipped; /* before the first picture that can be decoded; no damage in itself */

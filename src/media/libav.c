@@ -29,13 +29,19 @@ int64_t resr_av_demuxer_errors(void)
     return demuxer_errors;
 }
 
-static void count_error(void *context)
+/* A decoder's flag of a concealed picture comes too late for one that another of its threads hands
+ * out; its message does not. */
+static void count(void *context, int level, const char *format)
 {
     const AVClass *class = *(AVClass **)context;
-    if (class == avformat_get_class() && ((AVFormatContext *)context)->iformat)
+    if (class == avformat_get_class() && level <= AV_LOG_ERROR &&
+        ((AVFormatContext *)context)->iformat)
         demuxer_errors++;
-    if (class == avcodec_get_class() && ((AVCodecContext *)context)->opaque)
-        ((ResrAvOwner *)((AVCodecContext *)context)->opaque)->errors++;
+    ResrAvOwner *owner = class == avcodec_get_class() ? ((AVCodecContext *)context)->opaque : NULL;
+    if (owner && level <= AV_LOG_ERROR)
+        owner->errors++;
+    if (owner && strncmp(format, "concealing ", 11) == 0)
+        owner->concealed++;
 }
 
 void resr_av_hush(bool hush)
@@ -48,8 +54,8 @@ static void log_libav(void *context, int level, const char *format, va_list args
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char last[256];
     char text[256];
-    if (level <= AV_LOG_ERROR && context)
-        count_error(context);
+    if (context)
+        count(context, level, format);
     if (level > AV_LOG_ERROR || hushed)
         return;
     vsnprintf(text, sizeof text, format, args);

@@ -46,9 +46,9 @@ void resr_av_quiet(void);
 /* Errors that demuxers have logged on this thread. */
 int64_t resr_av_demuxer_errors(void);
 
-/* AVCodecContext.opaque of a decoder: its logged errors, of all its threads, are counted. */
+/* AVCodecContext.opaque of a decoder: what it logs, of all its threads, is counted. */
 typedef struct ResrAvOwner {
-    atomic_llong errors;
+    atomic_llong errors, concealed; /* errors; pictures whose damage was concealed */
     void *user;
 } ResrAvOwner;
 

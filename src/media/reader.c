@@ -110,6 +110,7 @@ static int damaged(ResrReader *r, const char *what, int averror)
                          "%s: input ended at frame %" PRId64 "%s: %s%s%s; --on-error continue "
                          "bridges what is damaged",
                          r->path, r->next_index, of, what, colon, text);
+    r->count.places++;
     if (r->first_damaged < 0) {
         r->first_damaged = r->next_index;
         resr_log_warn("%s: damaged at frame %" PRId64 "%s: %s%s%s; bridged", r->path, r->next_index,
@@ -247,11 +248,14 @@ static bool errors_count(const ResrReader *r)
 /* A picture came out: false if it shows nothing and the next one is wanted. */
 static int take_picture(ResrReader *r, bool *good)
 {
-    int64_t errors = r->owner.errors;
-    bool corrupt = r->frame->flags & AV_FRAME_FLAG_CORRUPT || r->frame->decode_error_flags ||
-                   (errors_count(r) && errors > r->decoder_errors);
+    int64_t errors = r->owner.errors, concealed = r->owner.concealed;
+    bool told = (errors_count(r) && errors > r->decoder_errors) ||
+                (!r->options.bridge && concealed > r->concealed);
+    bool flagged = r->frame->flags & AV_FRAME_FLAG_CORRUPT || r->frame->decode_error_flags;
+    bool corrupt = flagged || (told && !(r->leading && r->declared.stream_of_bits));
     int ret = 0;
     r->decoder_errors = errors;
+    r->concealed = concealed;
     *good = !(corrupt && r->leading && (r->declared.stream_of_bits || r->seeking));
     if (!*good) {
         r->damage.lead_errors++;

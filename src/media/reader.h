@@ -34,7 +34,7 @@ typedef struct ResrReader {
     bool seeking; /* the damage up to there was seen in an earlier attempt */
     int splice;   /* packets within which a keyframe tells a joint from missing packets */
     bool splice_said;
-    int64_t demuxer_errors, decoder_errors; /* that were looked at */
+    int64_t demuxer_errors, decoder_errors, concealed; /* that were looked at */
     int64_t sent_pts;                       /* of the packet that was sent last */
     int read_errors;
     bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
