@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "media/hwaccel.h"
@@ -141,6 +142,23 @@ static int feed(ResrDecoder *d)
     return 0;
 }
 
+/* The file has ended before the first picture: its size may be the reason. */
+static int no_picture(const ResrDecoder *d)
+{
+    const AVCodecParameters *par = d->input->streams[d->stream]->codecpar;
+    unsigned width_px, height_px;
+    if (!resr_av_refused_size(&width_px, &height_px)) {
+        width_px = (unsigned)par->width;
+        height_px = (unsigned)par->height;
+    }
+    if (width_px > RESR_MAX_SIDE_PX || height_px > RESR_MAX_SIDE_PX ||
+        (uint64_t)width_px * height_px > RESR_MAX_FRAME_PX)
+        return resr_fail(
+            RESR_ERR_DATA, "%s: is %u x %u pixels; at most %d x %d and %d pixels are handled",
+            d->path, width_px, height_px, RESR_MAX_SIDE_PX, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
+    return resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+}
+
 /* The next decoded picture in d->frame; *end when there is none. */
 static int decode(ResrDecoder *d, bool *end)
 {
@@ -239,7 +257,7 @@ static int prepare(ResrDecoder *d, const char *path)
     if (ret == 0)
         ret = decode(d, &end);
     if (ret == 0 && end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+        ret = no_picture(d);
     if (ret < 0)
         return ret;
     av_frame_move_ref(d->first, d->frame);
@@ -335,7 +353,7 @@ static int next_image(ResrDecoder *d, bool *end)
     if (ret == 0)
         ret = decode(d, end);
     if (ret == 0 && *end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+        ret = no_picture(d);
     return ret;
 }
 

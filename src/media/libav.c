@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stop.h"
@@ -27,9 +28,21 @@ void resr_av_hush(bool hush)
     hushed = hush;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned refused_px[2]; /* width and height of the last picture refused for its size */
+
+bool resr_av_refused_size(unsigned *width_px, unsigned *height_px)
+{
+    pthread_mutex_lock(&lock);
+    *width_px = refused_px[0];
+    *height_px = refused_px[1];
+    refused_px[0] = refused_px[1] = 0;
+    pthread_mutex_unlock(&lock);
+    return *width_px > 0;
+}
+
 static void log_libav(void *context, int level, const char *format, va_list args)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char last[256];
     char text[256];
     if (level > AV_LOG_ERROR || hushed)
@@ -38,6 +51,7 @@ static void log_libav(void *context, int level, const char *format, va_list args
     text[strcspn(text, "\n")] = 0;
     const AVClass *class = context ? *(AVClass **)context : NULL;
     pthread_mutex_lock(&lock);
+    (void)sscanf(text, "Picture size %ux%u", &refused_px[0], &refused_px[1]);
     if (text[0] && strcmp(text, last) != 0) {
         resr_log_warn("%s: %s", class ? class->item_name(context) : "libav", text);
         memcpy(last, text, sizeof last);
@@ -55,6 +69,9 @@ void resr_av_quiet(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_log);
 }
+
+/* What libavformat may hold, so that a file with too many is refused by their number. */
+#define MOST_STREAMS (10 * RESR_MAX_STREAMS)
 
 /* AVFormatContext.opaque of an input. */
 typedef struct Input {
@@ -150,7 +167,10 @@ static int open_format(Input *input, AVFormatContext **context, const char *path
     if (averror < 0)
         return averror;
     av_dict_set(&options, "protocol_whitelist", "none", 0);
-    av_dict_set(&options, "enable_drefs", "1", 0); /* seen, and refused, by open_nothing() */
+    av_dict_set(&options, "enable_drefs", "1",
+                0); /* of MOV: seen, and refused, by open_nothing() */
+    av_dict_set(&options, "use_absolute_path", "1", 0);
+    av_dict_set_int(&options, "max_streams", MOST_STREAMS, 0);
     averror = avformat_open_input(context, name, input->format, &options);
     av_dict_free(&options);
     return averror;
@@ -193,6 +213,15 @@ int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_boo
     int ret = open_input(out, path, NULL, stop);
     if (ret < 0)
         return ret;
+    unsigned streams = (*out)->nb_streams;
+    if (streams > RESR_MAX_STREAMS) {
+        resr_av_close_input(out);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "%s: holds %u streams, more than %d; leave some out first: ffmpeg -i INPUT "
+            "-map 0:v -map 0:a -c copy FEWER.mkv",
+            path, streams, RESR_MAX_STREAMS);
+    }
     int averror = avformat_find_stream_info(*out, NULL);
     const Input *input = (*out)->opaque;
     if (averror >= 0 && !input->reached)

@@ -42,6 +42,9 @@ int resr_av_video_stream(const AVFormatContext *context);
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
 
+/* Size of the last picture that libav refused for its size, once; false: none. */
+bool resr_av_refused_size(unsigned *width_px, unsigned *height_px);
+
 /* From now on this thread's errors of libav are dropped, too; or not any more. */
 void resr_av_hush(bool hush);
 
