@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "media/hwaccel.h"
@@ -119,14 +118,14 @@ static int check_end(const ResrDecoder *d)
 static int feed(ResrDecoder *d)
 {
     int averror = av_read_frame(d->input, d->packet);
+    if (averror < 0 && resr_av_was_cut_short(d->input))
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(d->input->pb) && !d->input->pb->error)) {
         d->draining = true;
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
-    if (averror == AVERROR_EXIT)
-        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     if (d->packet->stream_index == d->stream) {
@@ -146,17 +145,9 @@ static int feed(ResrDecoder *d)
 static int no_picture(const ResrDecoder *d)
 {
     const AVCodecParameters *par = d->input->streams[d->stream]->codecpar;
-    unsigned width_px, height_px;
-    if (!resr_av_refused_size(&width_px, &height_px)) {
-        width_px = (unsigned)par->width;
-        height_px = (unsigned)par->height;
-    }
-    if (width_px > RESR_MAX_SIDE_PX || height_px > RESR_MAX_SIDE_PX ||
-        (uint64_t)width_px * height_px > RESR_MAX_FRAME_PX)
-        return resr_fail(
-            RESR_ERR_DATA, "%s: is %u x %u pixels; at most %d x %d and %d pixels are handled",
-            d->path, width_px, height_px, RESR_MAX_SIDE_PX, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
-    return resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+    int ret = resr_av_size_failure(d->path, par->width, par->height);
+    return ret < 0 ? ret
+                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
 }
 
 /* The next decoded picture in d->frame; *end when there is none. */

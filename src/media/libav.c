@@ -29,16 +29,22 @@ void resr_av_hush(bool hush)
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned refused_px[2]; /* width and height of the last picture refused for its size */
+static unsigned refused_px[2]; /* of the last picture that libav refused for its size; of `lock` */
 
-bool resr_av_refused_size(unsigned *width_px, unsigned *height_px)
+int resr_av_size_failure(const char *path, int width_px, int height_px)
 {
     pthread_mutex_lock(&lock);
-    *width_px = refused_px[0];
-    *height_px = refused_px[1];
-    refused_px[0] = refused_px[1] = 0;
+    unsigned width = refused_px[0] ? refused_px[0] : (unsigned)width_px;
+    unsigned height = refused_px[0] ? refused_px[1] : (unsigned)height_px;
+    refused_px[0] = 0;
     pthread_mutex_unlock(&lock);
-    return *width_px > 0;
+    if (width <= RESR_MAX_SIDE_PX && height <= RESR_MAX_SIDE_PX &&
+        (uint64_t)width * height <= RESR_MAX_FRAME_PX)
+        return 0;
+    return resr_fail(
+        RESR_ERR_DATA,
+        "%s: its picture is %u x %u; at most %d pixels a side and %d in all are handled", path,
+        width, height, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
 }
 
 static void log_libav(void *context, int level, const char *format, va_list args)
@@ -110,7 +116,7 @@ static bool is_reaching(const AVInputFormat *format)
 static int read_failure(const Input *input, int averror, const char *path, const char *what)
 {
     int error = resr_avio_error(input->io);
-    if (averror == AVERROR_EXIT)
+    if (averror == AVERROR_EXIT || is_interrupted((void *)input))
         return resr_fail(RESR_ERR_STOPPED,
                          "%s: stopped while it was read; run the same command again", path);
     if (error)
@@ -120,7 +126,18 @@ static int read_failure(const Input *input, int averror, const char *path, const
                          "%s: a file of format %s names other files, which are not opened; make "
                          "one file of them first: ffmpeg -i INPUT -c copy WHOLE.mkv",
                          path, input->format->name);
-    return resr_av_fail(RESR_ERR_DATA, averror, path, what);
+    if (averror == AVERROR(ENOMEM))
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: holds more than %d streams, or needs more memory than there is", path,
+                         RESR_MAX_STREAMS);
+    int ret = resr_av_size_failure(path, 0, 0);
+    return ret < 0 ? ret : resr_av_fail(RESR_ERR_DATA, averror, path, what);
+}
+
+bool resr_av_was_cut_short(AVFormatContext *context)
+{
+    const Input *input = context->opaque;
+    return is_interrupted(context->opaque) || resr_avio_error(input->io);
 }
 
 int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what)
@@ -210,6 +227,7 @@ int resr_av_open_own(AVFormatContext **out, const char *path, const char *format
 
 int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_bool *stop)
 {
+    resr_av_size_failure(path, 0, 0); /* an earlier file's is forgotten */
     int ret = open_input(out, path, NULL, stop);
     if (ret < 0)
         return ret;
@@ -224,7 +242,7 @@ int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_boo
     }
     int averror = avformat_find_stream_info(*out, NULL);
     const Input *input = (*out)->opaque;
-    if (averror >= 0 && !input->reached)
+    if (averror >= 0 && !input->reached && !resr_av_was_cut_short(*out))
         return 0;
     ret = resr_av_read_failure(*out, averror, path, "its streams cannot be read");
     resr_av_close_input(out);

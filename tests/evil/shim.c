@@ -4,8 +4,8 @@
  * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that
  * path is created before anything is given that name; SHIM_SPEED: seconds of the monotonic clock in
  * a second; SHIM_STALL: pread() of a file of that name does not return, from byte SHIM_STALL_AT on,
- * and only where the file is opened for at least the SHIM_STALL_OPEN-th time; SHIM_EINTR: open() of
- * the file and every second pread() fail once with EINTR. */
+ * where the file is opened for the SHIM_STALL_OPEN-th time; a file "stalled" then appears;
+ * SHIM_EINTR: open() of the file and every second pread() fail once with EINTR. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -117,7 +117,7 @@ static int open_file(const char *path, int flags, mode_t mode)
         return -1;
     }
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-    if (fd >= 0 && is_named(path, "SHIM_STALL") && ++opened >= setting("SHIM_STALL_OPEN"))
+    if (fd >= 0 && is_named(path, "SHIM_STALL") && ++opened == setting("SHIM_STALL_OPEN"))
         stalling_fd = fd;
     return fd;
 }
@@ -148,8 +148,10 @@ int open64(const char *path, int flags, ...)
 /* As of a server that is gone: signals do not end the wait. */
 ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset)
 {
-    while (fd == stalling_fd && offset + (off64_t)bytes > setting("SHIM_STALL_AT"))
+    while (fd == stalling_fd && offset + (off64_t)bytes > setting("SHIM_STALL_AT")) {
+        close(open("stalled", O_WRONLY | O_CREAT, 0644));
         sleep(1);
+    }
     if (getenv("SHIM_EINTR") && interrupted++ % 2 == 0) {
         errno = EINTR;
         return -1;
