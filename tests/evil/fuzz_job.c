@@ -71,6 +71,8 @@ static void make_files(ResrRecord *records, size_t count)
     int made = 0;
     for (size_t i = 0; i < count && made < FILES; i++) {
         ResrRecord *record = &records[i];
+        if (record->number < 0)
+            continue;
         if (record->type == RESR_RECORD_SEGMENT)
             snprintf(name, sizeof name, "segment-%06lld.nut", (long long)record->number);
         else if (record->type == RESR_RECORD_BATCH)
