@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,40 @@ int resr_file_open(const char *path, int flags, mode_t mode)
         fd = open(path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+int resr_file_check_input(const char *path, int error, mode_t mode)
+{
+    if (error == ENOENT || error == ENOTDIR)
+        return resr_fail(RESR_ERR_NOINPUT, "%s: %s; check the name", path, strerror(error));
+    if (error == EACCES || error == EPERM)
+        return resr_fail(RESR_ERR_PERM, "%s: cannot be read: %s", path, strerror(error));
+    if (error == ENXIO) /* of a socket */
+        mode = S_IFSOCK;
+    else if (error)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be opened: %s", path, strerror(error));
+    if (S_ISREG(mode))
+        return 0;
+    return resr_fail(RESR_ERR_DATA, "%s: is a %s; save the input as a regular file first", path,
+                     S_ISDIR(mode)    ? "folder"
+                     : S_ISFIFO(mode) ? "pipe"
+                     : S_ISSOCK(mode) ? "socket"
+                                      : "device");
+}
+
+int resr_file_open_input(const char *path)
+{
+    struct stat status;
+    int fd = resr_file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+    if (fd < 0 && errno == EAGAIN && stat(path, &status) == 0 && S_ISREG(status.st_mode))
+        fd = resr_file_open(path, O_RDONLY | O_NOCTTY, 0); /* waits for another one's lease */
+    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
+    int ret = resr_file_check_input(path, error, error ? 0 : status.st_mode);
+    if (ret == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return ret;
 }
 
 int resr_file_create(const char *path, mode_t mode)

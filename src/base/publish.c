@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -42,6 +43,37 @@ int resr_publish_temporary(char *out, size_t out_bytes, const char *path)
     if (used < 0 || (size_t)used >= out_bytes)
         return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", path);
     return 0;
+}
+
+/* Real path of the folder and the name in it; a folder that does not exist stays as it is. */
+static void resolve(char folder[PATH_MAX], const char **name, char copy[PATH_MAX], const char *path)
+{
+    snprintf(copy, PATH_MAX, "%s", path);
+    size_t length = strlen(copy);
+    while (length > 1 && copy[length - 1] == '/')
+        copy[--length] = 0;
+    if (folder_of(folder, copy) == 0) {
+        char *real = realpath(folder, NULL);
+        if (real)
+            snprintf(folder, PATH_MAX, "%s", real);
+        free(real);
+    }
+    const char *slash = strrchr(copy, '/');
+    *name = slash ? slash + 1 : copy;
+}
+
+bool resr_publish_is_same(const char *a, const char *b)
+{
+    struct stat left, right;
+    char folders[2][PATH_MAX] = {"", ""}, copies[2][PATH_MAX];
+    const char *names[2];
+    if (!*a || !*b)
+        return false;
+    if (stat(a, &left) == 0 && stat(b, &right) == 0)
+        return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+    resolve(folders[0], &names[0], copies[0], a);
+    resolve(folders[1], &names[1], copies[1], b);
+    return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
 }
 
 int resr_publish_check(const char *path, const char *input, bool overwrite)

@@ -20,6 +20,10 @@ RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const ch
  * `input` (may be NULL) are the same file. */
 RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
 
+/* True if both paths lead to one file, or would create one name in one folder. Empty paths lead
+ * nowhere. */
+bool resr_publish_is_same(const char *a, const char *b);
+
 /* Syncs `temporary` and renames it to `path`; without `overwrite` a file that appeared in the
  * meantime is refused (renameat2 RENAME_NOREPLACE, or link(); on a file system that has neither, a
  * look right before the rename). On failure `temporary` is left for the caller to remove.

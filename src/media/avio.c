@@ -55,12 +55,10 @@ static void free_reader(Reader *reader)
 static void open_path(Reader *reader)
 {
     const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
-    int fd;
-    while ((fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0 &&
+    while ((reader->fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0 &&
            (errno == EINTR || errno == EAGAIN) && !reader->ended)
         nanosleep(&pause, NULL); /* EAGAIN: another process holds a lease on the file */
-    reader->error = fd < 0 || fstat(fd, &reader->status) != 0 ? errno : 0;
-    reader->fd = fd;
+    reader->error = reader->fd < 0 || fstat(reader->fd, &reader->status) != 0 ? errno : 0;
     free(reader->path);
     reader->path = NULL;
 }
@@ -189,36 +187,6 @@ static void end_reader(Reader *reader)
     pthread_mutex_unlock(&reader->lock);
 }
 
-static int refuse(const Reader *reader, const char *path)
-{
-    mode_t mode = reader->status.st_mode;
-    int error = reader->error;
-    if (error == ENOENT || error == ENOTDIR)
-        return resr_fail(RESR_ERR_NOINPUT, "%s: %s; check the name", path, strerror(error));
-    if (error == EACCES || error == EPERM)
-        return resr_fail(RESR_ERR_PERM, "%s: cannot be read: %s", path, strerror(error));
-    if (error == ENXIO) /* of a socket */
-        mode = S_IFSOCK;
-    else if (error)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be opened: %s", path, strerror(error));
-    const char *kind = S_ISDIR(mode)    ? "a folder"
-                       : S_ISFIFO(mode) ? "a pipe"
-                       : S_ISSOCK(mode) ? "a socket"
-                       : S_ISREG(mode)  ? NULL
-                                        : "a device";
-    return kind ? resr_fail(RESR_ERR_DATA,
-                            "%s: is %s; an input must be a regular file, which is read more than "
-                            "once: save it to a file first",
-                            path, kind)
-                : 0;
-}
-
-static int stopped(const char *path)
-{
-    return resr_fail(RESR_ERR_STOPPED, "%s: stopped while it was read; run the same command again",
-                     path);
-}
-
 int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop)
 {
     Reader *reader = NULL;
@@ -227,7 +195,8 @@ int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop)
     int ret = start_reader(&reader, path, stop);
     if (ret < 0)
         return ret;
-    ret = ask(reader, 0) < 0 ? stopped(path) : refuse(reader, path);
+    ret = ask(reader, 0) < 0 ? resr_fail(RESR_ERR_STOPPED, "%s: stopped while it was opened", path)
+                             : resr_file_check_input(path, reader->error, reader->status.st_mode);
     if (ret == 0 && (!(buffer = av_malloc(BUFFER_BYTES)) ||
                      !(*out = avio_alloc_context(buffer, BUFFER_BYTES, 0, reader, read_some, NULL,
                                                  seek_reader))))

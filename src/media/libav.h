@@ -31,7 +31,7 @@ void resr_av_close_input(AVFormatContext **context); /* *context may be NULL */
  * RESR_ERR_STOPPED after a stop, RESR_ERR_IO where the file system failed, else RESR_ERR_DATA. */
 int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what);
 
-/* Creates `path` as the file of a muxer (resr_file_create()), see resr_avio_attach(); end with
+/* Creates `path` (resr_file_create()) as the file of a muxer, see resr_avio_attach(); end with
  * resr_avio_finish(). Returns libav's error. */
 RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
 

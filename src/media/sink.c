@@ -14,15 +14,14 @@
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
-#include "media/images.h"
 #include "media/libav.h"
 #include "media/mux.h"
+#include "media/outputs.h"
+#include "media/pixfmt.h"
 #include "media/segment.h"
 
-typedef enum OutputKind { OUTPUT_VIDEO, OUTPUT_IMAGE, OUTPUT_PATTERN, OUTPUT_FOLDER } OutputKind;
-
 struct ResrSink {
-    OutputKind kind;
+    ResrOutputKind kind;
     const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
@@ -50,42 +49,26 @@ struct ResrSink {
     size_t segment_capacity;
 };
 
-static OutputKind kind_of(const char *output, const char *input)
-{
-    struct stat status;
-    size_t length = strlen(output);
-    const char *name = strrchr(output, '/');
-    bool folder = (stat(output, &status) == 0 && S_ISDIR(status.st_mode)) ||
-                  (length > 0 && output[length - 1] == '/') ||
-                  (stat(input, &status) == 0 && S_ISDIR(status.st_mode) &&
-                   !strchr(name ? name : output, '.'));
-    if (folder)
-        return OUTPUT_FOLDER;
-    if (!resr_images_is_image_name(output))
-        return OUTPUT_VIDEO;
-    return resr_images_is_pattern(output) ? OUTPUT_PATTERN : OUTPUT_IMAGE;
-}
-
-static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, const char *input,
+static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output, const char *input,
                 const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
 {
     const ResrVideoInfo *info = resr_decoder_info(decoder);
-    *kind = kind_of(output, input);
-    if (*kind == OUTPUT_IMAGE && !(info->is_image && info->frames_estimate == 1))
+    *kind = resr_outputs_kind(output, input);
+    if (*kind == RESR_OUTPUT_IMAGE && !(info->is_image && info->frames_estimate == 1))
         return resr_fail(RESR_ERR_USAGE,
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != OUTPUT_VIDEO, &info->format, width_px,
-                                 height_px, options);
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
+                                 width_px, height_px, options);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
                              .sar_num = info->sar_num,
                              .sar_den = info->sar_den,
                              .color_range = encoding->color_range};
-    if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == OUTPUT_VIDEO)
+    if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == RESR_OUTPUT_VIDEO)
         tags.color_range = resr_decoder_first_frame(decoder)->color_range;
     resr_encoding_tag(encoding, &tags);
     return ret;
@@ -98,21 +81,25 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     ResrEncoding encoding;
     ResrMuxer *muxer = NULL;
     ResrEncoder encoder = {0};
-    OutputKind kind;
+    ResrOutputKind kind;
     int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
-    if (ret == 0 && kind == OUTPUT_VIDEO)
+    if (ret == 0 && kind == RESR_OUTPUT_VIDEO)
         ret = resr_muxer_open(&muxer, output, output, input, !resr_decoder_info(decoder)->is_image,
                               encoding.codec, NULL, true);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
-        *out = (ResrSinkPlan){.format = encoding.format, .video = kind == OUTPUT_VIDEO};
-        out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
+        *out = (ResrSinkPlan){.format = encoding.format, .video = kind == RESR_OUTPUT_VIDEO};
+        out->segmented =
+            ret == 0 && kind == RESR_OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
     }
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
+    if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
+        resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
+                         &resr_decoder_info(decoder)->format, width_px, height_px);
     unsigned version = avcodec_version();
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
@@ -205,13 +192,13 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     sink->overwrite = overwrite;
     ret = plan(&sink->encoding, &sink->kind, output, input, decoder, format->width_px,
                format->height_px, options);
-    if (ret == 0 && store && sink->kind == OUTPUT_VIDEO) {
+    if (ret == 0 && store && sink->kind == RESR_OUTPUT_VIDEO) {
         sink->stored = true;
         sink->store = *store;
     }
-    if (ret == 0 && sink->kind == OUTPUT_VIDEO)
+    if (ret == 0 && sink->kind == RESR_OUTPUT_VIDEO)
         ret = open_video(sink);
-    if (ret == 0 && sink->kind == OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
+    if (ret == 0 && sink->kind == RESR_OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
         ret = resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                         "%s: the folder cannot be created: %s", output, strerror(errno));
     if (ret < 0) {
@@ -438,29 +425,12 @@ static int join_segments(ResrSink *sink)
     return ret;
 }
 
-/* Name of the image file for a frame. */
-static int image_path(const ResrSink *sink, char *out, size_t out_bytes, int64_t index)
-{
-    const char *name = resr_decoder_image_name(sink->decoder, index);
-    int used;
-    if (sink->kind == OUTPUT_PATTERN)
-        return resr_images_number(out, out_bytes, sink->output, index + 1);
-    if (sink->kind == OUTPUT_IMAGE)
-        used = snprintf(out, out_bytes, "%s", sink->output);
-    else if (name)
-        used = snprintf(out, out_bytes, "%s/%s.png", sink->output, name);
-    else
-        used = snprintf(out, out_bytes, "%s/frame%08" PRId64 ".png", sink->output, index + 1);
-    if (used < 0 || (size_t)used >= out_bytes)
-        return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", sink->output);
-    return 0;
-}
-
 static int write_image(void *user, AVPacket *packet)
 {
     ResrSink *sink = user;
     char path[4096];
-    int ret = image_path(sink, path, sizeof path, sink->frames);
+    int ret = resr_outputs_image(path, sizeof path, sink->kind, sink->output, sink->decoder,
+                                 sink->frames);
     if (ret == 0)
         ret = resr_publish_check(path, NULL, sink->overwrite);
     sink->packets++;
@@ -483,13 +453,13 @@ static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
 
 int resr_sink_write(ResrSink *sink, const ResrFrame *frame)
 {
-    return sink->kind == OUTPUT_VIDEO ? write_video_frame(sink, frame)
-                                      : write_image_frame(sink, frame);
+    return sink->kind == RESR_OUTPUT_VIDEO ? write_video_frame(sink, frame)
+                                           : write_image_frame(sink, frame);
 }
 
 int resr_sink_finish(ResrSink *sink, bool whole)
 {
-    if (sink->kind != OUTPUT_VIDEO)
+    if (sink->kind != RESR_OUTPUT_VIDEO)
         return sink->packets == sink->frames
                    ? 0
                    : resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %lld images",
