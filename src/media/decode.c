@@ -5,6 +5,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,20 +34,21 @@ struct ResrDecoder {
     int64_t next_index, last_pts, packets, declared_packets;
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
+    atomic_bool stop; /* reading ends */
     bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)
 {
     avcodec_free_context(&d->codec);
-    avformat_close_input(&d->input);
+    resr_av_close_input(&d->input);
     return ret;
 }
 
 static bool is_image(const ResrDecoder *d)
 {
     return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
-           strcmp(d->input->iformat->name, "image2") == 0;
+           strcmp(d->input->iformat->name, "image2pipe") == 0;
 }
 
 /* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
@@ -92,7 +94,7 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
-    int ret = resr_av_open_input(&d->input, path);
+    int ret = resr_av_open_input(&d->input, path, &d->stop);
     if (ret < 0)
         return ret;
     d->stream = resr_av_video_stream(d->input);
@@ -147,6 +149,8 @@ static int feed(ResrDecoder *d)
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
+    if (averror == AVERROR_EXIT)
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     if (d->packet->stream_index == d->stream) {
@@ -449,6 +453,11 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
         ret = decode(d, &end);
     av_frame_unref(d->frame);
     return ret;
+}
+
+void resr_decoder_stop(ResrDecoder *decoder)
+{
+    decoder->stop = true;
 }
 
 void resr_decoder_close(ResrDecoder *decoder)
