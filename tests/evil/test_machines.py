@@ -4,6 +4,7 @@ import json
 import os
 import random
 import struct
+import subprocess
 
 import play
 from play import check, equal, refused
@@ -62,6 +63,88 @@ def case_large_weights_that_do_not():
     network("wide.safetensors", 30)
     play.done(play.up("in.mkv", "out.mkv", model="wide.safetensors"))
     equal("frames", play.frames("out.mkv"), 3)
+
+
+STEP = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_NPROCS": "4"}
+
+
+def case_started_without_mpi():
+    """Several processes that MPI does not connect would each do all of the work: refused, before a file is opened."""
+    for name, env in (("SLURM_STEP_NUM_TASKS", {**STEP, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}),
+                      ("SLURM_NTASKS", {**STEP, "SLURM_PROCID": "0"}),
+                      ("PMI_SIZE", {"PMI_SIZE": "2", "PMI_RANK": "0"}),
+                      ("PMI_SIZE", {**STEP, "SLURM_STEP_NUM_TASKS": "4", "PMI_SIZE": "4", "PMI_RANK": "1"}),
+                      ("OMPI_COMM_WORLD_SIZE", {"OMPI_COMM_WORLD_SIZE": "16", "OMPI_COMM_WORLD_RANK": "0"}),
+                      ("MV2_COMM_WORLD_SIZE", {"MV2_COMM_WORLD_SIZE": "3"}),
+                      ("PMIX_RANK", {"PMIX_RANK": "1"})):
+        refused(play.up("missing.mkv", "out.mkv", env=env), 64, name, "mpirun", "srun --mpi=pmix")
+        check(not os.path.exists("out.mkv.resr"), f"{env}: a folder was made")
+    for option in ("--dry-run", "--list-devices"):
+        refused(play.up("missing.mkv", "out.mkv", option, env={"PMI_SIZE": "2"}), 64, "PMI_SIZE")
+    for option in ("--help", "--list-models"):
+        play.done(play.run([play.RESR, option], env={"PMI_SIZE": "2"}))
+
+
+def case_started_alone_on_purpose():
+    """The first words of a batch script, a shell of salloc, a step of one task, mpirun -n 1 in a larger step, and nonsense."""
+    shell = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SLURM_NPROCS": "8"}
+    for env in ({**shell, "SLURM_PROCID": "0", "SLURM_TASK_PID": "1"}, shell,
+                {**shell, "SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1"},
+                {**shell, "SLURM_STEP_ID": "1", "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"},
+                {**STEP, "SLURM_STEP_NUM_TASKS": "4", "OMPI_COMM_WORLD_SIZE": "1"},
+                {**STEP, "SLURM_STEP_NUM_TASKS": "4", "PMI_SIZE": "4", "OMPI_COMM_WORLD_SIZE": "1"},
+                {"OMPI_COMM_WORLD_SIZE": "4", "PMI_SIZE": "1"},
+                {"PMI_SIZE": "1", "PMI_RANK": "0", "PMIX_RANK": "0"},
+                {"PMI_SIZE": "", "OMPI_COMM_WORLD_SIZE": "-3", "PMIX_RANK": "x", "SLURM_STEP_ID": ""}):
+        refused(play.up("missing.mkv", "out.mkv", env=env), 66, "missing.mkv")
+    refused(play.up("missing.mkv", "out.mkv", ranks=1, env={**STEP, "SLURM_STEP_NUM_TASKS": "4"}), 66, "missing.mkv")
+    refused(play.up("missing.mkv", "out.mkv", ranks=2, env={**STEP, "SLURM_STEP_NUM_TASKS": "4"}), 66, "missing.mkv")
+
+
+def shim(name, text):
+    """A shared object that takes functions' places."""
+    with open(f"{name}.c", "w") as file:
+        file.write(text)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{name}.so", f"{name}.c"], check=True)
+    asan = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
+    return {"LD_PRELOAD": os.path.abspath(f"{name}.so"), "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0"}
+
+
+def case_mpi_without_threads():
+    env = shim("single", """
+        int PMPI_Init_thread(int *argc, char ***argv, int required, int *provided);
+        int MPI_Init_thread(int *argc, char ***argv, int required, int *provided)
+        {
+            int ret = PMPI_Init_thread(argc, argv, required, provided);
+            *provided = 0;
+            return ret;
+        }""")
+    refused(play.up("missing.mkv", "out.mkv", env=env), 69, "MPI_THREAD_FUNNELED")
+
+
+def case_reading_of_other_processes_is_forbidden():
+    """As in many containers: equal frames, and no line of Open MPI's for each message."""
+    env = shim("nocma", """
+        #include <errno.h>
+        long process_vm_readv(int pid, const void *a, unsigned long b, const void *c, unsigned long d, unsigned long e)
+        {
+            errno = EPERM;
+            return -1;
+        }
+        long process_vm_writev(int pid, const void *a, unsigned long b, const void *c, unsigned long d, unsigned long e)
+        {
+            errno = EPERM;
+            return -1;
+        }""")
+    play.ffmpeg("-f lavfi -i testsrc2=size=320x240:rate=25 -frames:v 12 -c:v ffv1 in.mkv")
+    hashes = []
+    for how in ({"ranks": 0}, {"ranks": 2, "env": env}):
+        result = play.up("in.mkv", "out.mkv", "--framehash", "hash.txt", "--root", "compute", **how)
+        play.done(result)
+        check("errno" not in result.err, result.err[:600])
+        with open("hash.txt") as file:
+            hashes.append(file.read())
+    equal("frames", hashes[1], hashes[0])
 
 
 if __name__ == "__main__":
