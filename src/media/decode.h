@@ -25,12 +25,12 @@ typedef struct ResrVideoInfo {
  */
 typedef struct ResrDecoder ResrDecoder;
 
-/* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.
- * `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by a device
- * where there is one; or the name of a kind of device, all of it as media/hwaccel.h says. Valid as
- * long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video
- * stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names the
- * file. */
+/* Only this file, or these images, are opened, whatever they name. `threads`: 0 lets the decoder
+ * choose. `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by
+ * a device where there is one; or the name of a kind of device, all of it as media/hwaccel.h says.
+ * Valid as long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no
+ * video stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names
+ * the file. */
 RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel,
                                       int threads);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
@@ -51,6 +51,10 @@ RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+/* From now on nothing is read: a call that waits for the file system ends soon, with
+ * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */
+void resr_decoder_stop(ResrDecoder *decoder);
 
 void resr_decoder_close(ResrDecoder *decoder);
 

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "media/version.h"
 #include "mpi/idle.h"
 #include "mpi/transport.h"
@@ -66,6 +67,9 @@ void resr_launch_prepare(ResrLauncher *launcher)
     read_launcher(launcher);
     avoid_forbidden_copies();
     setenv("SVT_LOG", "1", 0); /* the encoder writes errors to stderr by itself, and no more */
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
+     * system has no locks. */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
 }
 
 int resr_launch_check(const ResrLauncher *launcher, int provided)
@@ -89,7 +93,14 @@ int resr_launch_check(const ResrLauncher *launcher, int provided)
 void resr_launch_starting(void (*hangs)(int signal))
 {
     signal(SIGALRM, hangs);
-    alarm(RESR_START_UP_SECONDS);
+    alarm(resr_stop_signal() ? RESR_DRAIN_SECONDS : RESR_START_UP_SECONDS);
+}
+
+void resr_launch_stopping(void)
+{
+    unsigned left = alarm(RESR_DRAIN_SECONDS);
+    if (left < RESR_DRAIN_SECONDS) /* 0: nothing starts */
+        alarm(left);
 }
 
 void resr_launch_started(void)

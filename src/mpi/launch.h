@@ -25,6 +25,10 @@ RESR_MUST_CHECK int resr_launch_check(const ResrLauncher *launcher, int provided
  * `hangs` is called as a signal's handler. Not collective. */
 void resr_launch_starting(void (*hangs)(int signal));
 
+/* A stop signal has arrived: a start must then be over within RESR_DRAIN_SECONDS. For a signal's
+ * handler. */
+void resr_launch_stopping(void);
+
 /* That start is over. Not collective. */
 void resr_launch_started(void);
 

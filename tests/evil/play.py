@@ -25,6 +25,7 @@ for tool in ("ffmpeg", "ffprobe"):
 
 RESR = os.path.abspath(os.environ.get("RESR", "build/realesrgan-mpi"))
 MAKE_MODEL = os.path.abspath(os.environ.get("MAKE_MODEL", "build/tests/support/make_model"))
+SHIM = os.path.abspath(os.environ.get("SHIM", "build/tests/evil/libevil_shim.so"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="resr-test.")
 atexit.register(shutil.rmtree, WORK, True)
@@ -63,6 +64,18 @@ def up(source, output, *options, clean=True, ranks=0, model="enlarge.safetensors
     launch = ["mpirun", "-n", str(ranks)] if ranks else []
     return run([*launch, RESR, "-i", source, "-o", output, "-m", os.path.join(WORK, model), "--progress", "none",
                 "--threads", "1", *options], **how)
+
+
+def wait_for_frames(output, process):
+    """Until frames of a background run are on disk: from then on a kill loses nothing."""
+    folder = output + ".resr"
+    for _ in range(600):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        if any(name.startswith(("segment-", "batch-")) for name in names):
+            return
+        check(process.poll() is None, "the program ended early")
+        time.sleep(0.05)
+    raise AssertionError("no frame was finished")
 
 
 def remove(*paths):
