@@ -3,8 +3,10 @@ without MPI, weight files that are no files."""
 import json
 import os
 import random
+import socket
 import struct
 import subprocess
+import time
 
 import play
 from play import check, equal, refused
@@ -65,6 +67,60 @@ def case_large_weights_that_do_not():
     equal("frames", play.frames("out.mkv"), 3)
 
 
+def case_weights_that_are_no_file():
+    """Refused at once; nothing waits for a writer."""
+    clip("in.mkv", 3)
+    os.mkfifo("pipe.safetensors")
+    os.mkdir("weights")
+    os.mkfifo("weights/RealESRGAN_x4plus.pth")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.pth")
+        for path, what, *options in (("pipe.safetensors", "pipe"), ("/dev/null", "device"), ("/dev/zero", "device"),
+                                     ("socket.pth", "socket"), ("weights", "pipe", "-s", "4")):
+            result = play.up("in.mkv", "out.mkv", *options, model=os.path.abspath(path), timeout=20)
+            refused(result, 65, path, what)
+    refused(play.up("in.mkv", "out.mkv", model="pipe.safetensors", timeout=30, ranks=2), 65, "pipe")
+
+
+def case_signal_while_weights_are_opened():
+    """The call that it interrupts is repeated, and the program ends with 75."""
+    clip("in.mkv", 3)
+    env = shim("slow", """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <errno.h>
+        #include <fcntl.h>
+        #include <poll.h>
+        #include <stdarg.h>
+        #include <string.h>
+        int open(const char *path, int flags, ...)
+        {
+            static int interrupted;
+            va_list arguments;
+            va_start(arguments, flags);
+            int mode = va_arg(arguments, int);
+            va_end(arguments);
+            if (strstr(path, "enlarge.safetensors") && !interrupted) {
+                creat("opening", 0600);
+                while (poll(NULL, 0, -1) == 0) {
+                }
+                interrupted = 1;
+                errno = EINTR;
+                return -1;
+            }
+            return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open"))(path, flags, mode);
+        }""", "-ldl")
+    with subprocess.Popen([play.RESR, "-i", "in.mkv", "-o", "out.mkv", "-m", "enlarge.safetensors", "--progress", "none"],
+                          env={**os.environ, **env}, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not os.path.exists("opening") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.terminate()
+        err = process.communicate(timeout=30)[1].decode()
+    equal(f"exit code ({err})", process.returncode, 75)
+    check(not os.path.exists("out.mkv"), "an output was left")
+
+
 STEP = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_NPROCS": "4"}
 
 
@@ -101,11 +157,11 @@ def case_started_alone_on_purpose():
     refused(play.up("missing.mkv", "out.mkv", ranks=2, env={**STEP, "SLURM_STEP_NUM_TASKS": "4"}), 66, "missing.mkv")
 
 
-def shim(name, text):
-    """A shared object that takes functions' places."""
+def shim(name, text, *libraries):
+    """The environment in which a shared object's functions take others' places."""
     with open(f"{name}.c", "w") as file:
         file.write(text)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{name}.so", f"{name}.c"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{name}.so", f"{name}.c", *libraries], check=True)
     asan = os.environ.get("ASAN_OPTIONS", "detect_leaks=0")
     return {"LD_PRELOAD": os.path.abspath(f"{name}.so"), "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0"}
 
