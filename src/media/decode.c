@@ -32,6 +32,16 @@ struct ResrDecoder {
     bool warned_pts;
 };
 
+/* The file has ended before the first picture: its size may be the reason. */
+static int no_picture(const ResrDecoder *d)
+{
+    const AVCodecParameters *par = d->reader.input->streams[d->reader.stream]->codecpar;
+    int ret = resr_av_size_failure(d->reader.path, par->width, par->height);
+    return ret < 0 ? ret
+                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded",
+                               d->reader.path);
+}
+
 static int64_t estimate_frames(const ResrDecoder *d)
 {
     const AVStream *stream = d->reader.input->streams[d->reader.stream];
@@ -94,7 +104,7 @@ static int prepare(ResrDecoder *d, const char *path)
     if (ret == 0)
         ret = resr_reader_next(&d->reader, &end);
     if (ret == 0 && end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+        ret = no_picture(d);
     if (ret < 0)
         return ret;
     av_frame_move_ref(d->first, d->reader.frame);
@@ -203,7 +213,7 @@ static int next_image(ResrDecoder *d, bool *end)
     if (ret == 0)
         ret = resr_reader_next(&d->reader, end);
     if (ret == 0 && *end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->reader.path);
+        ret = no_picture(d);
     if (ret != RESR_ERR_DATA || !d->reader.options.bridge)
         return ret;
     resr_log_warn("%s; the picture before takes its place", resr_error_text());

@@ -205,7 +205,7 @@ static int end_input(ResrReader *r, int averror)
 static int feed(ResrReader *r)
 {
     int averror = av_read_frame(r->input, r->packet);
-    if (averror < 0 && (averror == AVERROR_EXIT || resr_avio_error(r->input->pb)))
+    if (averror < 0 && resr_av_was_cut_short(r->input))
         return resr_av_read_failure(r->input, averror, r->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(r->input->pb) && !r->input->pb->error) ||

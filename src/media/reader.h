@@ -35,7 +35,7 @@ typedef struct ResrReader {
     int splice;   /* packets within which a keyframe tells a joint from missing packets */
     bool splice_said;
     int64_t demuxer_errors, decoder_errors, concealed; /* that were looked at */
-    int64_t sent_pts;                       /* of the packet that was sent last */
+    int64_t sent_pts;                                  /* of the packet that was sent last */
     int read_errors;
     bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
 } ResrReader;
