@@ -12,8 +12,7 @@
 /* How a job's frames are encoded, the same for all of its segments. */
 typedef struct ResrEncoding {
     const AVCodec *codec;
-    enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format may be its planar
-                                   equivalent */
+    enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format is its holder */
     ResrFormat format;          /* of the frames */
     ResrEncodeOptions options;
     AVRational frame_rate, sar;

@@ -225,14 +225,16 @@ static int copy_side_data(AVStream *out, const AVStream *in, const AVFrame *firs
     return 0;
 }
 
-/* The video stream's tags without the statistics of the old one. */
+/* The video stream's tags without the statistics of the old one and its alpha, of which the
+ * container writes a tag of its own. */
 static void copy_video_metadata(AVStream *out, const AVStream *in)
 {
     const AVDictionaryEntry *tag = NULL;
     while ((tag = av_dict_get(in->metadata, "", tag, AV_DICT_IGNORE_SUFFIX)))
         if (!av_strstart(tag->key, "BPS", NULL) && !av_strstart(tag->key, "DURATION", NULL) &&
             !av_strstart(tag->key, "NUMBER_OF", NULL) &&
-            !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0)
+            !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0 &&
+            strcmp(tag->key, "alpha_mode") != 0)
             av_dict_set(&out->metadata, tag->key, tag->value, 0);
     out->disposition = in->disposition;
 }
