@@ -35,7 +35,7 @@ struct ResrDecoder {
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
     atomic_bool stop; /* reading ends */
-    bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
+    bool grey_alpha;  /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)

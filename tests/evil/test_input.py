@@ -193,7 +193,7 @@ def case_what_is_no_file():
     for source, code, words in (("pipe.mp4", 65, "is a pipe"), ("pipes", 65, "a2.png: is a pipe"),
                                 ("pipes/a%d.png", 65, "a2.png: is a pipe"), ("/dev/zero", 65, "is a device"),
                                 ("/dev/stdin", 65, "is a device"), ("folder.mp4", 65, "is a folder"),
-                                ("missing.mp4", 66, "no such file"), ("base.mp4/x", 66, "not a directory")):
+                                ("missing.mp4", 66, "no such file"), ("-", 66, "standard input"), ("base.mp4/x", 66, "not a directory")):
         refused(up(source, "out.mkv", timeout=20), code, words)
         equal(source, leftovers("out.mkv"), [])
     refused(up("base.mp4", "out.mkv", model="weights.safetensors", timeout=20), 65, "weights.safetensors: is a pipe")
