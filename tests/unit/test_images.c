@@ -20,8 +20,8 @@ static void test_order(void **state)
 {
     static const char *const expected[] = {"",
                                            "-1.png",
-                                           "1.png",
                                            "01.png",
+                                           "1.png",
                                            "2.png",
                                            "9.png",
                                            "10.png",
