@@ -2,8 +2,8 @@
  * process that takes a name at the worst moment, and a clock that runs faster. Environment:
  * SHIM_NO_REPLACE (renameat2 with flags), SHIM_NO_LINK and SHIM_NO_FLOCK: errno of the failure, by
  * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that
- * path is created before anything is given that name; SHIM_SPEED: seconds of the monotonic clock in
- * a second. */
+ * path is created before anything is given that name; SHIM_RAM: bytes of the machine's memory;
+ * SHIM_SPEED: seconds of the monotonic clock in a second. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,20 @@ int flock(int fd, int operation)
     int (*next)(int, int);
     *(void **)&next = dlsym(RTLD_NEXT, "flock");
     return fails("SHIM_NO_FLOCK") ? -1 : next(fd, operation);
+}
+
+int sysinfo(struct sysinfo *info)
+{
+    int (*next)(struct sysinfo *);
+    const char *bytes = getenv("SHIM_RAM");
+    *(void **)&next = dlsym(RTLD_NEXT, "sysinfo");
+    int ret = next(info);
+    if (ret == 0 && bytes) {
+        info->totalram = strtoul(bytes, NULL, 10);
+        info->totalswap = 0;
+        info->mem_unit = 1;
+    }
+    return ret;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
