@@ -97,6 +97,9 @@
  * network that enlarges 4x is twice as wide and high as it is delivered. */
 #define RESR_MAX_NETWORK_PX (4LL * RESR_MAX_FRAME_PX)
 
+/* Streams of an input: as many as FFmpeg handles by default. */
+#define RESR_MAX_STREAMS 1000
+
 /* Ranks that a report and the coordinator's tables are made for. */
 #define RESR_MAX_RANKS 65536
 
