@@ -14,6 +14,7 @@
 #include "media/hwaccel.h"
 #include "media/images.h"
 #include "media/libav.h"
+#include "media/picture.h"
 #include "media/repack.h"
 
 struct ResrDecoder {
@@ -22,6 +23,8 @@ struct ResrDecoder {
     int64_t image; /* index of the open one */
     int threads;
     ResrHwaccel hw;
+    ResrPictureKind picture; /* the file is one; then there is no input and no codec */
+    bool picture_pending;
     AVFormatContext *input;
     AVCodecContext *codec;
     int stream;
@@ -44,7 +47,8 @@ static int close_file(ResrDecoder *d, int ret)
 
 static bool is_image(const ResrDecoder *d)
 {
-    return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
+    return d->images.is_list || d->picture != RESR_PICTURE_NONE ||
+           strstr(d->input->iformat->name, "_pipe") ||
            strcmp(d->input->iformat->name, "image2") == 0;
 }
 
@@ -74,9 +78,22 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
+    d->picture = resr_picture_kind(path);
+    bool moving = d->picture == RESR_PICTURE_MOVING;
+    if (moving)
+        d->picture = RESR_PICTURE_NONE;
+    d->picture_pending = d->picture != RESR_PICTURE_NONE;
+    if (d->picture_pending)
+        return 0;
     int ret = resr_av_open_input(&d->input, path);
     if (ret < 0)
         return ret;
+    if (moving && is_image(d))
+        return close_file(d,
+                          resr_fail(RESR_ERR_DATA,
+                                    "%s: holds more than one picture, all but the first would be "
+                                    "lost; make it an input of its own, named .apng or .mjpeg",
+                                    path));
     d->stream = resr_av_video_stream(d->input);
     if (d->stream < 0)
         return close_file(d, resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path));
@@ -137,10 +154,21 @@ static int feed(ResrDecoder *d)
     return 0;
 }
 
+static int read_picture(ResrDecoder *d)
+{
+    ResrPictureTags tags;
+    d->picture_pending = false;
+    int ret = resr_picture_read(d->frame, &tags, d->path);
+    resr_picture_tags_free(&tags);
+    return ret;
+}
+
 /* The next decoded picture in d->frame; *end when there is none. */
 static int decode(ResrDecoder *d, bool *end)
 {
-    *end = false;
+    *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
+    if (d->picture != RESR_PICTURE_NONE)
+        return *end ? 0 : read_picture(d);
     for (;;) {
         int averror = avcodec_receive_frame(d->codec, d->frame);
         if (averror == 0) {
@@ -181,13 +209,29 @@ static int64_t estimate_frames(const ResrDecoder *d)
         stream->duration != AV_NOPTS_VALUE ? (double)stream->duration * av_q2d(stream->time_base)
         : d->input->duration != AV_NOPTS_VALUE ? (double)d->input->duration / AV_TIME_BASE
                                                : 0;
-    if (d->info.is_image)
-        return d->images.count;
     if (stream->nb_frames > 0)
         return stream->nb_frames;
     return d->info.frame_rate_num > 0
                ? llround(seconds * d->info.frame_rate_num / d->info.frame_rate_den)
                : 0;
+}
+
+/* Numbered images play at 25 frames a second. */
+static void fill_image_info(ResrDecoder *d)
+{
+    ResrVideoInfo *info = &d->info;
+    AVRational sar = d->first->sample_aspect_ratio;
+    info->is_image = true;
+    info->time_base_num = info->frame_rate_den = 1;
+    info->time_base_den = info->frame_rate_num = 25;
+    info->frames_estimate = d->images.count;
+    if (d->picture == RESR_PICTURE_NONE)
+        return;
+    info->sar_num = sar.num;
+    info->sar_den = sar.num > 0 ? sar.den : 1;
+    snprintf(info->hwaccel, sizeof info->hwaccel, "none");
+    snprintf(info->codec, sizeof info->codec, "%s", resr_picture_name(d->picture));
+    snprintf(info->container, sizeof info->container, "%s", resr_picture_name(d->picture));
 }
 
 static void fill_info(ResrDecoder *d)
@@ -203,11 +247,6 @@ static void fill_info(ResrDecoder *d)
     info->frame_rate_den = rate.den > 0 ? rate.den : 1;
     info->sar_num = sar.num;
     info->sar_den = sar.num > 0 ? sar.den : 1;
-    info->is_image = is_image(d);
-    if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
-        info->time_base_num = info->frame_rate_den = 1;
-        info->time_base_den = info->frame_rate_num = 25;
-    }
 #ifdef AV_FRAME_FLAG_INTERLACED
     info->interlaced = (d->first->flags & AV_FRAME_FLAG_INTERLACED) != 0;
 #else
@@ -243,7 +282,10 @@ static int prepare(ResrDecoder *d, const char *path)
     ret = resr_format_of_frame(&d->info.format, d->first);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    fill_info(d);
+    if (d->picture == RESR_PICTURE_NONE)
+        fill_info(d);
+    if (is_image(d))
+        fill_image_info(d);
     if (d->info.interlaced)
         resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
                       "for a better result",
@@ -281,6 +323,25 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index)
 {
     return decoder->images.is_list && index < decoder->images.count ? decoder->images.names[index]
                                                                     : NULL;
+}
+
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
+{
+    return decoder->info.is_image && index < decoder->images.count ? decoder->images.paths[index]
+                                                                   : NULL;
+}
+
+int resr_decoder_orientation(const ResrDecoder *decoder)
+{
+    const AVFrameSideData *side =
+        av_frame_get_side_data(decoder->first, AV_FRAME_DATA_DISPLAYMATRIX);
+    const int32_t *matrix = side && side->size >= 9 * sizeof *matrix ? (int32_t *)side->data : NULL;
+    if (decoder->info.is_image)
+        return 1;
+    if (!matrix)
+        matrix = resr_av_display_matrix(decoder->input->streams[decoder->stream]);
+    int orientation = matrix ? resr_picture_orientation_of_matrix(matrix) : 1;
+    return orientation > 0 ? orientation : 1;
 }
 
 /* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */

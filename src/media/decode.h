@@ -52,6 +52,14 @@ RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
 
+/* Path of that image; also of an input that is one image. NULL for a video. */
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index);
+
+/* How a video's frames, which are decoded as they are stored, are to be turned: EXIF's 1 (upright)
+ * to
+ * 8. Images are upright when they are decoded. */
+int resr_decoder_orientation(const ResrDecoder *decoder);
+
 void resr_decoder_close(ResrDecoder *decoder);
 
 #endif
