@@ -79,7 +79,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "NAME"),
         STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512, ...",
             "SET"),
-        STR("threads", 0, threads, "threads of a rank [its share of its CPUs]", "N"),
+        STR("threads", 0, threads, "threads of a rank [its share of CPUs or quota]", "N"),
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
         STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),

@@ -1,6 +1,7 @@
 #include "ckpt/manifest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -8,16 +9,21 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/publish.h"
+#include "job/json.h"
 #include "media/images.h"
 #include "version.h"
 
 /* Read of a file's beginning and end for its identity; of images, which are many, less. */
 #define IDENTITY_BYTES (4 << 20)
 #define IMAGE_IDENTITY_BYTES (64 << 10)
+
+#define MAX_BYTES (1 << 20) /* of the file; a larger one is not this program's */
 
 struct ResrManifest {
     json_t *object;
@@ -30,14 +36,13 @@ static int hash_ends(ResrHash *out, const char *path, int64_t bytes, int64_t mos
     int ret = resr_alloc(&buffer, 2, (size_t)piece + 1);
     if (ret < 0)
         return ret;
-    FILE *file = fopen(path, "rbe");
-    if (!file || fread(buffer, 1, (size_t)piece, file) != (size_t)piece ||
-        fseeko(file, (off_t)(bytes - piece), SEEK_SET) != 0 ||
-        fread(buffer + piece, 1, (size_t)piece, file) != (size_t)piece)
+    int fd = resr_file_open(path, O_RDONLY, 0);
+    if (fd < 0 || resr_file_read(fd, buffer, (size_t)piece, 0) != (ssize_t)piece ||
+        resr_file_read(fd, buffer + piece, (size_t)piece, bytes - piece) != (ssize_t)piece)
         ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     *out = resr_hash_bytes(buffer, 2 * (size_t)piece);
-    if (file)
-        fclose(file);
+    if (fd >= 0)
+        close(fd);
     free(buffer);
     return ret;
 }
@@ -100,16 +105,17 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
     snprintf(started, sizeof started, "%" PRId64 ".%09ld", (int64_t)now.tv_sec, now.tv_nsec);
     const ResrEncodeOptions *encode = &options->encode;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:b, "
-        "s:s}",
+        "{s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:f, s:i, s:b, s:s}",
         "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
-        "model", model->name, "model_sha256", model->sha256, "outscale", options->outscale,
-        "denoise", options->denoise, "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px,
-        "frames", (json_int_t)options->max_frames, "segment_frames",
-        (json_int_t)plan->units.segment_frames, "encoder", encoder, "encoder_library",
-        encoder_version, "preset", encode->preset, "crf", encode->crf, "encoder_threads",
-        encode->threads, "keep_frames", options->keep_frames, "hwaccel", plan->hwaccel);
+        "model_sha256", model->sha256, "outscale", options->outscale, "denoise", options->denoise,
+        "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px, "frames",
+        (json_int_t)options->max_frames, "segment_frames", (json_int_t)plan->units.segment_frames,
+        "encoder", encoder, "encoder_library", encoder_version, "crf", encode->crf,
+        "encoder_threads", encode->threads, "keep_frames", options->keep_frames, "hwaccel",
+        plan->hwaccel);
     if (object) {
+        resr_json_set_exact(object, "model", model->name);
+        resr_json_set_exact(object, "preset", encode->preset);
         set_formats(object, &plan->input, &plan->output);
         ret = identify_input(object, options->input);
     } else {
@@ -158,6 +164,8 @@ int resr_manifest_read(ResrManifest **out, const char *path)
     struct stat status;
     if (stat(path, &status) != 0)
         return resr_fail(RESR_ERR_NOINPUT, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode) || status.st_size > MAX_BYTES)
+        return damaged(path, "not a manifest of this program");
     json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(object)) {
         json_decref(object);
@@ -188,7 +196,7 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     resr_hash_to_hex(hex, &seal);
     json_object_set_new(manifest->object, "seal", json_string(hex));
     char *text = json_dumps(manifest->object, JSON_INDENT(1));
-    ret = text ? resr_publish_bytes(path, text, strlen(text))
+    ret = text ? resr_publish_bytes(path, text, strlen(text), true)
                : resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
     free(text);
     return ret;
@@ -223,6 +231,21 @@ static void show(char out[160], const json_t *value)
     free(text);
 }
 
+/* Adds what differs to a list of `used` characters; returns its new length. */
+static size_t list_difference(char *list, size_t bytes, size_t used, const char *key,
+                              const json_t *before, const json_t *value)
+{
+    char was[160], is[160];
+    if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
+        strcmp(key, "seal") == 0 || (before && value && json_equal(before, value)))
+        return used;
+    show(was, before);
+    show(is, value);
+    int n = snprintf(list + used, bytes - used, "%s%s was %s and is now %s", used ? "; " : "", key,
+                     was, is);
+    return used + (size_t)n < bytes ? used + (size_t)n : bytes - 1;
+}
+
 int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, const char *folder)
 {
     const char *key;
@@ -231,16 +254,13 @@ int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, con
     size_t used = 0;
     json_object_foreach(now->object, key, value)
     {
-        char was[160], is[160];
-        const json_t *before = json_object_get(then->object, key);
-        if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
-            strcmp(key, "seal") == 0 || (before && json_equal(before, value)))
-            continue;
-        show(was, before);
-        show(is, value);
-        int n = snprintf(list + used, sizeof list - used, "%s%s was %s and is now %s",
-                         used ? "; " : "", key, was, is);
-        used = n > 0 && used + (size_t)n < sizeof list ? used + (size_t)n : used;
+        used = list_difference(list, sizeof list, used, key, json_object_get(then->object, key),
+                               value);
+    }
+    json_object_foreach(then->object, key, value)
+    {
+        if (!json_object_get(now->object, key))
+            used = list_difference(list, sizeof list, used, key, value, NULL);
     }
     if (!used)
         return 0;

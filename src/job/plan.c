@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "net/tile.h"
 
 int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
@@ -243,6 +244,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
                      const ResrModel *model, size_t workspace_bytes, double flops)
 {
     double computed, useful;
+    char shown[RESR_TEXT_SHOWN_PATH_BYTES];
     ResrTilePlan tiles;
     resr_plan_frame_macs(plan, &computed, &useful);
     double in_bytes = (double)resr_format_frame_bytes(&plan->input);
@@ -250,11 +252,13 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     double frames = (double)plan->frames_estimate;
     size_t unshuffle = (size_t)plan->spec.unshuffle;
 
-    printf("%-18s %s: %d x %d %s, %s in %s\n", "input", options->input, plan->input.width_px,
+    printf("%-18s %s: %d x %d %s, %s in %s\n", "input",
+           resr_text_show(shown, sizeof shown, options->input), plan->input.width_px,
            plan->input.height_px, plan->input.pix_fmt, info->codec, info->container);
-    printf("%-18s %s: %d x %d %s\n", "output", options->output, plan->output.width_px,
-           plan->output.height_px, plan->output.pix_fmt);
-    printf("%-18s %s: %s, %d blocks, %d features, %dx\n", "model", model->name,
+    printf("%-18s %s: %d x %d %s\n", "output", resr_text_show(shown, sizeof shown, options->output),
+           plan->output.width_px, plan->output.height_px, plan->output.pix_fmt);
+    printf("%-18s %s: %s, %d blocks, %d features, %dx\n", "model",
+           resr_text_show(shown, sizeof shown, model->name),
            model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact",
            model->spec.num_blocks, model->spec.nf, model->spec.scale);
     if (plan->frames_estimate > 0)

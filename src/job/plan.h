@@ -35,7 +35,7 @@ typedef struct ResrRankInfo {
     char host[64];
     char cpu[64];
     char backend[32];
-    int32_t rank, pid, threads, cpus; /* cpus: in the rank's affinity mask */
+    int32_t rank, pid, threads, cpus; /* cpus: that the rank may use */
     int64_t workspace_bytes;
     int64_t frames, parts; /* done so far; filled in by rank 0 */
     double compute_seconds;

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/publish.h"
+#include "job/json.h"
 #include "version.h"
 
 typedef struct PartRecord {
@@ -75,8 +76,8 @@ static json_t *batches_json(const ResrReport *report)
 
 static json_t *format_json(const char *path, const ResrFormat *format)
 {
-    return json_pack("{s:s, s:i, s:i, s:s}", "path", path, "width", format->width_px, "height",
-                     format->height_px, "pix_fmt", format->pix_fmt);
+    return json_pack("{s:o, s:i, s:i, s:s}", "path", resr_json_text(path), "width",
+                     format->width_px, "height", format->height_px, "pix_fmt", format->pix_fmt);
 }
 
 static json_t *probe_json(const ResrProbe *probe)
@@ -98,9 +99,9 @@ const char *resr_report_device(const ResrRankInfo *rank)
 static json_t *rank_json(const ResrRankInfo *rank)
 {
     json_t *object =
-        json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
-                  rank->rank, "host", rank->host, "cpu", rank->cpu, "backend", rank->backend,
-                  "threads", rank->threads, "cpus", rank->cpus, "workspace_bytes",
+        json_pack("{s:i, s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
+                  rank->rank, "host", resr_json_text(rank->host), "cpu", rank->cpu, "backend",
+                  rank->backend, "threads", rank->threads, "cpus", rank->cpus, "workspace_bytes",
                   (json_int_t)rank->workspace_bytes, "frames", (json_int_t)rank->frames, "parts",
                   (json_int_t)rank->parts, "compute_seconds", rank->compute_seconds,
                   "encode_seconds", rank->encode_seconds, "probe", probe_json(&rank->probe));
@@ -120,8 +121,8 @@ static json_t *ranks_json(const ResrRankInfo *ranks, int n)
 
 static json_t *model_json(const ResrModel *model)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "name", model->name, "path", model->path,
-                     "sha256", model->sha256, "architecture",
+    return json_pack("{s:o, s:o, s:s, s:s, s:i, s:i}", "name", resr_json_text(model->name), "path",
+                     resr_json_text(model->path), "sha256", model->sha256, "architecture",
                      model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact", "blocks",
                      model->spec.num_blocks, "scale", model->spec.scale);
 }
@@ -168,7 +169,7 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
     if (options->simulate[0])
         json_object_set_new(root, "simulated", json_string(options->simulate));
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    int ret = text ? resr_publish_bytes(path, text, strlen(text))
+    int ret = text ? resr_publish_bytes(path, text, strlen(text), true)
                    : resr_fail(RESR_ERR_INTERNAL, "%s: the report cannot be built", path);
     free(text);
     json_decref(root);

@@ -5,6 +5,7 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,14 @@ struct ResrDecoder {
     int64_t next_index, last_pts, packets, declared_packets;
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
+    atomic_bool stop; /* reading ends */
+    bool grey_alpha;  /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)
 {
     avcodec_free_context(&d->codec);
-    avformat_close_input(&d->input);
+    resr_av_close_input(&d->input);
     return ret;
 }
 
@@ -49,13 +52,30 @@ static bool is_image(const ResrDecoder *d)
 {
     return d->images.is_list || d->picture != RESR_PICTURE_NONE ||
            strstr(d->input->iformat->name, "_pipe") ||
-           strcmp(d->input->iformat->name, "image2") == 0;
+           strcmp(d->input->iformat->name, "image2pipe") == 0;
+}
+
+/* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
+static const AVCodec *find_decoder(const ResrDecoder *d, const AVStream *stream)
+{
+    enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    if (!tag || strcmp(tag->value, "1") != 0 || (id != AV_CODEC_ID_VP8 && id != AV_CODEC_ID_VP9))
+        return avcodec_find_decoder(id);
+    const char *name = id == AV_CODEC_ID_VP8 ? "libvpx" : "libvpx-vp9";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
+    if (codec)
+        return codec;
+    if (d->next_index == 0)
+        resr_log_warn("%s: the alpha channel is lost: this FFmpeg has no decoder %s", d->path,
+                      name);
+    return avcodec_find_decoder(id);
 }
 
 static int open_codec(ResrDecoder *d)
 {
     const AVStream *stream = d->input->streams[d->stream];
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    const AVCodec *codec = find_decoder(d, stream);
     if (!codec)
         return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", d->path,
                          avcodec_get_name(stream->codecpar->codec_id));
@@ -78,14 +98,16 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
-    d->picture = resr_picture_kind(path);
+    int ret = resr_picture_kind(&d->picture, path, &d->stop);
+    if (ret < 0)
+        return ret;
     bool moving = d->picture == RESR_PICTURE_MOVING;
     if (moving)
         d->picture = RESR_PICTURE_NONE;
     d->picture_pending = d->picture != RESR_PICTURE_NONE;
     if (d->picture_pending)
         return 0;
-    int ret = resr_av_open_input(&d->input, path);
+    ret = resr_av_open_input(&d->input, path, &d->stop);
     if (ret < 0)
         return ret;
     if (moving && is_image(d))
@@ -129,6 +151,13 @@ static int check_end(const ResrDecoder *d)
     return 0;
 }
 
+/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
+{
+    return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
+           (packet->data[2] == 3 || packet->data[2] == 11);
+}
+
 /* Feeds the decoder one packet, or tells it that there are no more. */
 static int feed(ResrDecoder *d)
 {
@@ -139,11 +168,14 @@ static int feed(ResrDecoder *d)
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
+    if (averror == AVERROR_EXIT)
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     if (d->packet->stream_index == d->stream) {
         bool corrupt = d->packet->flags & AV_PKT_FLAG_CORRUPT;
         d->packets++;
+        d->grey_alpha = is_grey_alpha_targa(d->codec, d->packet);
         averror = avcodec_send_packet(d->codec, d->packet);
         if ((averror < 0 || corrupt) && d->decoded_any) {
             av_packet_unref(d->packet);
@@ -158,7 +190,7 @@ static int read_picture(ResrDecoder *d)
 {
     ResrPictureTags tags;
     d->picture_pending = false;
-    int ret = resr_picture_read(d->frame, &tags, d->path);
+    int ret = resr_picture_read(d->frame, &tags, d->path, &d->stop);
     resr_picture_tags_free(&tags);
     return ret;
 }
@@ -176,6 +208,8 @@ static int decode(ResrDecoder *d, bool *end)
             if (corrupt && d->decoded_any)
                 return damaged(d, "a picture is damaged", 0);
             d->decoded_any = true;
+            if (d->grey_alpha && d->frame->format == AV_PIX_FMT_RGB555LE)
+                d->frame->format = AV_PIX_FMT_YA8;
             return resr_hwaccel_fetch(&d->hw, d->frame, d->path);
         }
         if (averror == AVERROR_EOF) {
@@ -369,14 +403,14 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    if (format.width_px != d->info.format.width_px ||
-        format.height_px != d->info.format.height_px ||
-        strcmp(format.pix_fmt, d->info.format.pix_fmt) != 0)
+    if (!resr_format_takes(&d->info.format, &format))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
+                         "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
                          "upscale them as separate inputs",
                          d->path, d->next_index, format.width_px, format.height_px, format.pix_fmt,
-                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt);
+                         format.full_range ? " (full range)" : "", d->info.format.width_px,
+                         d->info.format.height_px, d->info.format.pix_fmt,
+                         d->info.format.full_range ? " (full range)" : "");
     return 0;
 }
 
@@ -482,6 +516,11 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
         ret = decode(d, &end);
     av_frame_unref(d->frame);
     return ret;
+}
+
+void resr_decoder_stop(ResrDecoder *decoder)
+{
+    decoder->stop = true;
 }
 
 void resr_decoder_close(ResrDecoder *decoder)

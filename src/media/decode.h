@@ -25,12 +25,12 @@ typedef struct ResrVideoInfo {
  */
 typedef struct ResrDecoder ResrDecoder;
 
-/* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.
- * `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by a device
- * where there is one; or the name of a kind of device, all of it as media/hwaccel.h says. Valid as
- * long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video
- * stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names the
- * file. */
+/* Only this file, or these images, are opened, whatever they name. `threads`: 0 lets the decoder
+ * choose. `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by
+ * a device where there is one; or the name of a kind of device, all of it as media/hwaccel.h says.
+ * Valid as long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no
+ * video stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names
+ * the file. */
 RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel,
                                       int threads);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
@@ -56,9 +56,12 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
 const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index);
 
 /* How a video's frames, which are decoded as they are stored, are to be turned: EXIF's 1 (upright)
- * to
- * 8. Images are upright when they are decoded. */
+ * to 8. Images are upright when they are decoded. */
 int resr_decoder_orientation(const ResrDecoder *decoder);
+
+/* From now on nothing is read: a call that waits for the file system ends soon, with
+ * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */
+void resr_decoder_stop(ResrDecoder *decoder);
 
 void resr_decoder_close(ResrDecoder *decoder);
 

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "media/images.h"
 #include "media/libav.h"
+#include "media/pixfmt.h"
 
 /* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
 #define DEFAULT_X264_CRF 17
@@ -36,14 +37,6 @@ static ResrPictureKind picture_of(const char *output)
     return resr_images_is_image_name(output) ? resr_picture_kind_of_name(output) : RESR_PICTURE_PNG;
 }
 
-static bool takes(const AVCodec *codec, enum AVPixelFormat format)
-{
-    for (const enum AVPixelFormat *p = codec->pix_fmts; p && *p != AV_PIX_FMT_NONE; p++)
-        if (*p == format)
-            return true;
-    return !codec->pix_fmts;
-}
-
 /* The planar RGB or grey format in which an image of the same content is kept. */
 static enum AVPixelFormat image_format(const ResrFormat *input)
 {
@@ -55,16 +48,13 @@ static enum AVPixelFormat image_format(const ResrFormat *input)
     return deep ? AV_PIX_FMT_GBRP16 : AV_PIX_FMT_GBRP;
 }
 
-/* The planar format of what the encoder takes, in which the colour conversion rounds. */
-static enum AVPixelFormat planar_of_image(enum AVPixelFormat packed)
+/* JFIF: BT.601, full range, chroma in the centre. */
+static void set_jfif(ResrEncoding *e)
 {
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(packed);
-    bool deep = desc->comp[0].depth > 8;
-    if (packed == AV_PIX_FMT_GRAY8 || packed == AV_PIX_FMT_GRAY16)
-        return packed;
-    if (desc->flags & AV_PIX_FMT_FLAG_ALPHA)
-        return deep ? AV_PIX_FMT_GBRAP16 : AV_PIX_FMT_GBRAP;
-    return deep ? AV_PIX_FMT_GBRP16 : AV_PIX_FMT_GBRP;
+    e->format.matrix = AVCOL_SPC_SMPTE170M;
+    e->format.chroma_location = AVCHROMA_LOC_CENTER;
+    e->format.full_range = 1;
+    e->color_range = AVCOL_RANGE_JPEG;
 }
 
 static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *input)
@@ -72,8 +62,7 @@ static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *inp
     enum AVPixelFormat planar = image_format(input);
     int ret = 0;
     if (e->picture != RESR_PICTURE_NONE) {
-        e->pix_fmt = resr_picture_format(e->picture,
-                                         planar == AV_PIX_FMT_GRAY8 || planar == AV_PIX_FMT_GRAY16,
+        e->pix_fmt = resr_picture_format(e->picture, input->model == RESR_COLOUR_GREY,
                                          input->has_alpha, input->depth_bits > 8);
         ret = resr_picture_check_size(e->picture, output, e->format.width_px, e->format.height_px);
         if (ret == 0)
@@ -85,65 +74,37 @@ static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *inp
         e->pix_fmt = avcodec_find_best_pix_fmt_of_list(
             e->codec->pix_fmts, planar, (desc->flags & AV_PIX_FMT_FLAG_ALPHA) != 0, NULL);
     }
-    planar = planar_of_image(e->pix_fmt);
-    resr_format_set_pixels(&e->format, planar);
+    resr_format_set_pixels(&e->format, resr_holder_of(e->pix_fmt));
     e->format.matrix = e->format.model == RESR_COLOUR_GREY ? AVCOL_SPC_UNSPECIFIED : AVCOL_SPC_RGB;
     e->format.full_range = 1;
     e->color_range = AVCOL_RANGE_JPEG;
     return ret;
 }
 
-/* The nearest planar format that a video encoder takes. */
-static enum AVPixelFormat nearest(const AVCodec *codec, enum AVPixelFormat wanted,
-                                  bool no_subsampling)
+/* What was converted is tagged as what it became. Grey has the luma of the YUV that it was. */
+static void tag_converted(ResrEncoding *e, const ResrFormat *input)
 {
-    enum AVPixelFormat best = AV_PIX_FMT_NONE;
-    for (const enum AVPixelFormat *p = codec->pix_fmts; p && *p != AV_PIX_FMT_NONE; p++) {
-        const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(*p);
-        if (!resr_is_plain_planar(*p) || strncmp(desc->name, "yuvj", 4) == 0 ||
-            (no_subsampling && (desc->log2_chroma_w || desc->log2_chroma_h)))
-            continue;
-        best = best == AV_PIX_FMT_NONE ? *p : av_find_best_pix_fmt_of_2(best, *p, wanted, 0, NULL);
-    }
-    return best;
+    ResrFormat *format = &e->format;
+    bool from_yuv = input->model == RESR_COLOUR_YUV;
+    if (format->model == RESR_COLOUR_RGB)
+        format->matrix = AVCOL_SPC_RGB;
+    else if (format->model == RESR_COLOUR_YUV || !from_yuv)
+        format->matrix = format->height_px >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
+    format->full_range = format->model != RESR_COLOUR_YUV;
+    e->color_range = format->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
 }
 
-static int plan_video(ResrEncoding *e, const ResrFormat *input)
+static int plan_video(ResrEncoding *e, const char *output, const ResrFormat *input)
 {
-    const char *asked = e->options.pix_fmt;
-    enum AVPixelFormat format = av_get_pix_fmt(asked[0] ? asked : input->pix_fmt);
-    const AVCodec *codec = e->codec;
-    if (asked[0] && (format == AV_PIX_FMT_NONE || !resr_is_plain_planar(format)))
-        return resr_fail(RESR_ERR_USAGE,
-                         "--pix-fmt: '%s' is no planar pixel format of FFmpeg; "
-                         "yuv420p and yuv420p10le are common ones",
-                         asked);
-    if (asked[0] && !takes(codec, format))
-        return resr_fail(RESR_ERR_USAGE, "--pix-fmt: encoder %s does not take %s", codec->name,
-                         asked);
-    if (!takes(codec, format))
-        format = nearest(codec, format, false);
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
-    bool odd = desc && (e->format.width_px % (1 << desc->log2_chroma_w) ||
-                        e->format.height_px % (1 << desc->log2_chroma_h));
-    if (odd && !asked[0])
-        format = nearest(codec, av_get_pix_fmt(input->pix_fmt), true);
-    if (format == AV_PIX_FMT_NONE || (odd && asked[0]))
-        return resr_fail(
-            RESR_ERR_USAGE,
-            "encoder %s cannot hold %d x %d in %s; choose another --codec, --pix-fmt or "
-            "--outscale",
-            codec->name, e->format.width_px, e->format.height_px,
-            asked[0] ? asked : input->pix_fmt);
-    e->pix_fmt = format;
-    resr_format_set_pixels(&e->format, format);
-    if (e->format.model != input->model) { /* what was converted is tagged as what it became */
-        e->format.matrix = e->format.model == RESR_COLOUR_RGB ? AVCOL_SPC_RGB
-                           : e->format.height_px >= 720       ? AVCOL_SPC_BT709
-                                                              : AVCOL_SPC_SMPTE170M;
-        e->format.full_range = e->format.model == RESR_COLOUR_RGB;
-        e->color_range = e->format.full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
-    }
+    int ret = resr_pixfmt_plan(&e->pix_fmt, e->codec, output, input, e->format.width_px,
+                               e->format.height_px, e->options.pix_fmt);
+    if (ret < 0)
+        return ret;
+    resr_format_set_pixels(&e->format, resr_holder_of(e->pix_fmt));
+    if (e->format.model != input->model)
+        tag_converted(e, input);
+    if (e->codec->id == AV_CODEC_ID_MJPEG)
+        set_jfif(e);
     return 0;
 }
 
@@ -169,7 +130,8 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
                                            : "libx264");
     if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
         return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
-    return image && !options->codec[0] ? plan_image(out, output, input) : plan_video(out, input);
+    return image && !options->codec[0] ? plan_image(out, output, input)
+                                       : plan_video(out, output, input);
 }
 
 const char *resr_encoding_name(const ResrEncoding *e)
@@ -271,6 +233,9 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     context->flags |= AV_CODEC_FLAG_CLOSED_GOP;
     if (has_option(e->codec, "sc_threshold")) /* mpeg4 and kin: no scene cuts in a closed GOP */
         av_dict_set(dictionary, "sc_threshold", "1000000000", 0);
+    if (av_pix_fmt_desc_get(e->pix_fmt)->flags & AV_PIX_FMT_FLAG_ALPHA &&
+        has_option(e->codec, "auto-alt-ref")) /* libvpx cannot do both */
+        av_dict_set(dictionary, "auto-alt-ref", "0", 0);
     if (e->global_header)
         context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     if (e->options.preset[0])

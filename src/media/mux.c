@@ -21,7 +21,8 @@ struct ResrMuxer {
     AVRational time_base; /* of the packets given to resr_muxer_write() */
     AVPacket *pending;    /* read from the source, not due yet */
     bool has_pending, source_ended;
-    bool probing; /* nothing will be written: what is left out is told now, and once */
+    const atomic_bool *stop; /* NULL: none */
+    bool probing;            /* nothing will be written: what is left out is told now, and once */
 };
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
@@ -130,7 +131,7 @@ void resr_muxer_comment(ResrMuxer *m, const char *text)
 
 static int open_source(ResrMuxer *m, const char *input)
 {
-    int ret = resr_av_open_input(&m->source, input);
+    int ret = resr_av_open_input(&m->source, input, m->stop);
     if (ret < 0)
         return ret;
     m->source_video = resr_av_video_stream(m->source);
@@ -144,7 +145,7 @@ static int open_source(ResrMuxer *m, const char *input)
 }
 
 int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, const char *input,
-                    bool copy, const AVCodec *codec, bool probe_only)
+                    bool copy, const AVCodec *codec, const atomic_bool *stop, bool probe_only)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -152,6 +153,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     ResrMuxer *m = *out;
     m->output = output;
     m->probing = probe_only;
+    m->stop = stop;
     m->source_video = -1;
     resr_av_quiet();
     const AVOutputFormat *format = av_guess_format(NULL, output, NULL);
@@ -173,7 +175,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     if (ret == 0 && copy)
         ret = open_source(m, input);
     if (ret == 0 && !probe_only) {
-        int averror = resr_av_create(&m->context->pb, temporary);
+        int averror = resr_av_create(m->context, temporary);
         if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT) || averror == AVERROR(EIO))
             ret = write_failure(m, averror, "cannot be created");
         else if (averror < 0)
@@ -223,14 +225,16 @@ static int copy_side_data(AVStream *out, const AVStream *in, const AVFrame *firs
     return 0;
 }
 
-/* The video stream's tags without the statistics of the old one. */
+/* The video stream's tags without the statistics of the old one and its alpha, of which the
+ * container writes a tag of its own. */
 static void copy_video_metadata(AVStream *out, const AVStream *in)
 {
     const AVDictionaryEntry *tag = NULL;
     while ((tag = av_dict_get(in->metadata, "", tag, AV_DICT_IGNORE_SUFFIX)))
         if (!av_strstart(tag->key, "BPS", NULL) && !av_strstart(tag->key, "DURATION", NULL) &&
             !av_strstart(tag->key, "NUMBER_OF", NULL) &&
-            !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0)
+            !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0 &&
+            strcmp(tag->key, "alpha_mode") != 0)
             av_dict_set(&out->metadata, tag->key, tag->value, 0);
     out->disposition = in->disposition;
 }
@@ -267,6 +271,8 @@ static int copy_until(ResrMuxer *m, int64_t until)
         AVPacket *packet = m->pending;
         if (!m->has_pending) {
             int averror = av_read_frame(m->source, packet);
+            if (averror == AVERROR_EXIT)
+                return resr_av_read_failure(m->source, averror, m->output, "");
             if (averror < 0) {
                 m->source_ended = true;
                 return 0;
@@ -315,7 +321,7 @@ int resr_muxer_finish(ResrMuxer *m, int64_t until)
     int averror = av_write_trailer(m->context);
     if (averror >= 0 && m->context->pb->error < 0)
         averror = m->context->pb->error;
-    int closed = avio_closep(&m->context->pb);
+    int closed = resr_avio_finish(m->context);
     if (averror >= 0)
         averror = closed;
     return averror < 0 ? write_failure(m, averror, "the end of the file cannot be written") : 0;
@@ -325,10 +331,9 @@ void resr_muxer_close(ResrMuxer *m)
 {
     if (!m)
         return;
-    if (m->context && m->context->pb)
-        avio_closep(&m->context->pb);
+    resr_avio_finish(m->context);
     avformat_free_context(m->context);
-    avformat_close_input(&m->source);
+    resr_av_close_input(&m->source);
     av_packet_free(&m->pending);
     free(m->targets);
     free(m);

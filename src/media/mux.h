@@ -14,10 +14,11 @@ typedef struct ResrMuxer ResrMuxer;
 /* Opens `temporary` as a container of the kind that `output` ends in. `copy`: take the other
  * streams, chapters and metadata from `input` (a video). With `probe_only` nothing is written: the
  * muxer is good for resr_muxer_close() only and the call just says whether the container can hold
- * the source. RESR_ERR_USAGE names the stream that it cannot hold and a container that can. */
+ * the source. RESR_ERR_USAGE names the stream that it cannot hold and a container that can.
+ * Reading `input` ends with RESR_ERR_STOPPED after *stop (may be NULL) is set. */
 RESR_MUST_CHECK int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output,
                                     const char *input, bool copy, const AVCodec *codec,
-                                    bool probe_only);
+                                    const atomic_bool *stop, bool probe_only);
 
 /* Sets the file's tag "comment", before resr_muxer_start(). */
 void resr_muxer_comment(ResrMuxer *muxer, const char *text);

@@ -1,14 +1,10 @@
 #include "media/picture.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "media/picture_formats.h"
 
@@ -130,131 +126,113 @@ int resr_picture_create(ResrPictureSource *source, uint64_t width_px, uint64_t h
     return 0;
 }
 
-static uint32_t big_endian(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* A PNG whose acTL chunk, which stands before the pixels, counts more than one frame. */
-static bool is_moving_png(FILE *file)
+static bool is_moving_png(AVIOContext *io)
 {
-    uint8_t chunk[12];
-    for (int i = 0; i < 10000 && fread(chunk, 1, 12, file) == 12; i++) {
-        if (memcmp(chunk + 4, "IDAT", 4) == 0)
+    for (int i = 0; i < 10000 && !avio_feof(io); i++) {
+        uint32_t bytes = avio_rb32(io), name = avio_rb32(io);
+        if (name == MKBETAG('I', 'D', 'A', 'T'))
             return false;
-        if (memcmp(chunk + 4, "acTL", 4) == 0)
-            return big_endian(chunk + 8) > 1;
-        if (fseeko(file, (off_t)big_endian(chunk), SEEK_CUR) != 0)
+        if (name == MKBETAG('a', 'c', 'T', 'L'))
+            return avio_rb32(io) > 1;
+        if (avio_skip(io, (int64_t)bytes + 4) < 0)
             return false;
     }
     return false;
 }
 
-/* The byte behind the next FF; EOF where the file ends. */
-static int next_marker(FILE *file)
+/* The byte behind the next FF; -1 where the file ends. */
+static int next_marker(AVIOContext *io)
 {
     int c;
     do
-        c = getc_unlocked(file);
-    while (c != 0xFF && c != EOF);
-    while (c == 0xFF)
-        c = getc_unlocked(file);
-    return c;
+        c = avio_r8(io);
+    while (c != 0xFF && !avio_feof(io));
+    while (c == 0xFF && !avio_feof(io))
+        c = avio_r8(io);
+    return avio_feof(io) ? -1 : c;
 }
 
 /* JPEG-LS and lossless JPEG are FFmpeg's. A moving picture is pictures one behind the other without
  * a table of them (MPF), which photographs with further pictures have. */
-static ResrPictureKind kind_of_jpeg(FILE *file)
+static ResrPictureKind kind_of_jpeg(AVIOContext *io)
 {
     bool table = false;
-    for (int marker = next_marker(file); marker != EOF; marker = next_marker(file)) {
-        uint8_t next[4] = "";
+    for (int marker = next_marker(io); marker >= 0; marker = next_marker(io)) {
         if (marker <= 1 || (marker >= 0xD0 && marker <= 0xD8) || marker == 0xDA)
             continue; /* without a length, or in a scan */
         if (marker == 0xD9)
-            return !table && fread(next, 1, 3, file) == 3 && memcmp(next, "\xFF\xD8\xFF", 3) == 0
-                       ? RESR_PICTURE_MOVING
-                       : RESR_PICTURE_JPEG;
+            return !table && avio_rb24(io) == 0xFFD8FF ? RESR_PICTURE_MOVING : RESR_PICTURE_JPEG;
         if (marker == 0xC3 || marker == 0xF7)
             return RESR_PICTURE_NONE;
-        int high = getc_unlocked(file), low = getc_unlocked(file), bytes = high << 8 | low;
-        if (high == EOF || low == EOF || bytes < 2)
+        int bytes = (int)avio_rb16(io) - 2, read = bytes >= 4 ? 4 : 0;
+        if (bytes < 0)
             break;
-        size_t read = bytes >= 6 ? fread(next, 1, 4, file) : 0;
-        table = table || (marker == 0xE2 && memcmp(next, "MPF", 4) == 0);
-        if (fseeko(file, bytes - 2 - (off_t)read, SEEK_CUR) != 0)
+        uint32_t name = read > 0 ? avio_rb32(io) : 0;
+        table = table || (marker == 0xE2 && name == MKBETAG('M', 'P', 'F', 0));
+        if (avio_skip(io, bytes - read) < 0)
             break;
     }
     return RESR_PICTURE_JPEG;
 }
 
 /* By the first bytes; the file is left at its first byte. */
-static ResrPictureKind kind_of(FILE *file)
+static ResrPictureKind kind_of(AVIOContext *io)
 {
     uint8_t head[12] = {0};
     ResrPictureKind kind = RESR_PICTURE_NONE;
-    size_t n = fread(head, 1, sizeof head, file);
+    int n = avio_read(io, head, sizeof head);
     if (n >= 8 && memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0)
-        kind = fseeko(file, 8, SEEK_SET) == 0 && is_moving_png(file) ? RESR_PICTURE_MOVING
-                                                                     : RESR_PICTURE_PNG;
+        kind = avio_seek(io, 8, SEEK_SET) == 8 && is_moving_png(io) ? RESR_PICTURE_MOVING
+                                                                    : RESR_PICTURE_PNG;
     else if (n >= 3 && memcmp(head, "\xFF\xD8\xFF", 3) == 0)
-        kind = fseeko(file, 2, SEEK_SET) == 0 ? kind_of_jpeg(file) : RESR_PICTURE_JPEG;
+        kind = avio_seek(io, 2, SEEK_SET) == 2 ? kind_of_jpeg(io) : RESR_PICTURE_JPEG;
     else if (n >= 4 && (memcmp(head, "II*\0", 4) == 0 || memcmp(head, "MM\0*", 4) == 0 ||
                         memcmp(head, "II+\0", 4) == 0 || memcmp(head, "MM\0+", 4) == 0))
         kind = RESR_PICTURE_TIFF;
     else if (n >= 12 && memcmp(head, "RIFF", 4) == 0 && memcmp(head + 8, "WEBP", 4) == 0)
         kind = RESR_PICTURE_WEBP;
-    rewind(file);
+    avio_seek(io, 0, SEEK_SET);
     return kind;
 }
 
-/* NULL with errno set; a pipe without a writer does not block. */
-static FILE *open_regular(const char *path, int64_t *bytes)
+/* What reading itself ran into comes before what was made of it. */
+static int check_reading(AVIOContext *io, const char *path, int ret)
 {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return NULL;
-    FILE *file = NULL;
-    errno = EINVAL;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-        file = fdopen(fd, "rb");
-    if (!file)
-        close(fd);
-    else
-        *bytes = status.st_size;
-    return file;
+    if (resr_avio_error(io) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path,
+                         strerror(resr_avio_error(io)));
+    return io->error == AVERROR_EXIT ? resr_fail(RESR_ERR_STOPPED, "%s: stopped", path) : ret;
 }
 
-ResrPictureKind resr_picture_kind(const char *path)
+int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool *stop)
 {
-    int64_t bytes;
-    FILE *file = open_regular(path, &bytes);
-    if (!file)
-        return RESR_PICTURE_NONE;
-    ResrPictureKind kind = kind_of(file);
-    fclose(file);
-    return kind;
+    AVIOContext *io;
+    int ret = resr_avio_open(&io, path, stop);
+    if (ret < 0)
+        return ret;
+    *out = kind_of(io);
+    ret = check_reading(io, path, 0);
+    resr_avio_close(&io);
+    return ret;
 }
 
 /* Reads pixels (if `out`) and tags as they are stored. */
-static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path)
+static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path,
+                       const atomic_bool *stop)
 {
     ResrPictureSource source = {.path = path, .out = out, .tags = tags};
     *tags = (ResrPictureTags){0};
-    source.file = open_regular(path, &source.bytes);
-    if (!source.file)
-        return resr_fail(errno == ENOENT                     ? RESR_ERR_NOINPUT
-                         : errno == EACCES || errno == EPERM ? RESR_ERR_PERM
-                                                             : RESR_ERR_IO,
-                         "%s: cannot be read: %s", path, strerror(errno));
-    ResrPictureKind kind = kind_of(source.file);
-    int ret = kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING
-                  ? resr_fail(RESR_ERR_DATA, "%s: not a PNG, JPEG, TIFF or WebP picture", path)
-                  : formats[kind].read(&source);
-    if (ferror(source.file))
-        ret = resr_fail(RESR_ERR_IO, "%s: reading failed", path);
-    fclose(source.file);
+    int ret = resr_avio_open(&source.io, path, stop);
+    if (ret < 0)
+        return ret;
+    ResrPictureKind kind = kind_of(source.io);
+    source.bytes = avio_size(source.io);
+    ret = kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING
+              ? resr_fail(RESR_ERR_DATA, "%s: not a PNG, JPEG, TIFF or WebP picture", path)
+              : formats[kind].read(&source);
+    ret = check_reading(source.io, path, ret);
+    resr_avio_close(&source.io);
     if (ret == 0 && tags->orientation == 0)
         tags->orientation = resr_exif_orientation(&tags->exif);
     if (ret == 0 && tags->orientation == 0)
@@ -262,9 +240,10 @@ static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path)
     return ret;
 }
 
-int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path)
+int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path,
+                      const atomic_bool *stop)
 {
-    int ret = read_stored(out, tags, path);
+    int ret = read_stored(out, tags, path, stop);
     if (ret == 0 && tags->orientation > 1) {
         AVFrame *stored = av_frame_clone(out);
         av_frame_unref(out);
@@ -279,9 +258,9 @@ int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path)
     return ret;
 }
 
-int resr_picture_read_tags(ResrPictureTags *tags, const char *path)
+int resr_picture_read_tags(ResrPictureTags *tags, const char *path, const atomic_bool *stop)
 {
-    return read_stored(NULL, tags, path);
+    return read_stored(NULL, tags, path, stop);
 }
 
 void resr_picture_name_tags(ResrPictureTags *tags)

@@ -5,6 +5,7 @@
  * libwebp, CMYK and Lab converted by lcms2. Other formats are FFmpeg's. Not for other folders. */
 
 #include <libavutil/frame.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,19 +51,22 @@ typedef struct ResrPictureTags {
 
 void resr_picture_tags_free(ResrPictureTags *tags);
 
-/* What the file is, by its first bytes; RESR_PICTURE_NONE also for what cannot be opened or is no
- * regular file, which are for others to refuse. */
-ResrPictureKind resr_picture_kind(const char *path);
+/* What the file is, by its first bytes. `stop` and the errors of opening are resr_avio_open()'s,
+ * here and below. */
+RESR_MUST_CHECK int resr_picture_kind(ResrPictureKind *out, const char *path,
+                                      const atomic_bool *stop);
 
 /* Reads a picture into `out` (empty on entry), upright, as gray8, gray16le, ya8, ya16le, rgb24,
  * rgba, rgb48le or rgba64le (in the machine's byte order); JPEG's and WebP's chroma is interpolated
  * as their libraries do. `tags` is overwritten and the caller's to free, also after a failure.
  * RESR_ERR_DATA: damaged, cut off, too large, animated, or of a kind that is not read: the message
- * says which. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_IO, RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path);
+ * says which. RESR_ERR_IO, RESR_ERR_STOPPED, RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path,
+                                      const atomic_bool *stop);
 
 /* The same without the pixels. */
-RESR_MUST_CHECK int resr_picture_read_tags(ResrPictureTags *tags, const char *path);
+RESR_MUST_CHECK int resr_picture_read_tags(ResrPictureTags *tags, const char *path,
+                                           const atomic_bool *stop);
 
 /* Adds the names of all tags to tags->lost: for a file that holds none. */
 void resr_picture_name_tags(ResrPictureTags *tags);

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "media/avio.h"
 #include "media/picture.h"
 
 /* Largest colour profile, EXIF block, XMP packet and text that is read; larger ones are damage or
@@ -20,7 +21,7 @@
 /* A picture that is being read. */
 typedef struct ResrPictureSource {
     const char *path;
-    FILE *file; /* a regular one, at its first byte */
+    AVIOContext *io; /* at the first byte */
     int64_t bytes;
     AVFrame *out; /* NULL: only the tags are wanted */
     ResrPictureTags *tags;

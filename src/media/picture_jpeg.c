@@ -67,6 +67,8 @@ typedef struct JpegReader {
     JpegErrors errors;
     struct jpeg_decompress_struct c;
     struct jpeg_progress_mgr progress;
+    struct jpeg_source_mgr manager;
+    uint8_t buffer[1 << 14];
     ResrPictureSource *source;
     ResrInks *inks;
     uint8_t *row;
@@ -83,20 +85,61 @@ static void on_progress(j_common_ptr common)
 }
 
 /* libjpeg keeps the markers in front of the first scan in memory: they are counted before. */
-static bool markers_fit(FILE *file)
+static bool markers_fit(AVIOContext *io)
 {
     int64_t sum = 0;
-    uint8_t head[4];
-    bool fit = fseeko(file, 2, SEEK_SET) == 0;
-    while (fit && fread(head, 1, 4, file) == 4 && head[0] == 0xFF && head[1] != 0xDA) {
-        int bytes = head[2] << 8 | head[3];
-        if (bytes < 2 || fseeko(file, bytes - 2, SEEK_CUR) != 0)
+    avio_seek(io, 2, SEEK_SET);
+    while (!avio_feof(io) && avio_r8(io) == 0xFF && avio_r8(io) != 0xDA) {
+        int bytes = (int)avio_rb16(io);
+        if (bytes < 2 || avio_skip(io, bytes - 2) < 0)
             break;
         sum += bytes;
-        fit = sum <= MAX_MARKER_BYTES;
+        if (sum > MAX_MARKER_BYTES)
+            return false;
     }
-    rewind(file);
-    return fit;
+    return avio_seek(io, 0, SEEK_SET) == 0;
+}
+
+static void start_source(j_decompress_ptr c)
+{
+    (void)c;
+}
+
+/* Where the file ends libjpeg gets the end mark that it lacks, after a warning. */
+static boolean fill_buffer(j_decompress_ptr c)
+{
+    JpegReader *r = c->client_data;
+    int n = avio_read(r->source->io, r->buffer, sizeof r->buffer);
+    if (n <= 0) {
+        WARNMS(c, JWRN_JPEG_EOF);
+        r->buffer[0] = 0xFF;
+        r->buffer[1] = JPEG_EOI;
+        n = 2;
+    }
+    c->src->next_input_byte = r->buffer;
+    c->src->bytes_in_buffer = (size_t)n;
+    return TRUE;
+}
+
+static void skip_bytes(j_decompress_ptr c, long bytes)
+{
+    for (; bytes > (long)c->src->bytes_in_buffer; fill_buffer(c))
+        bytes -= (long)c->src->bytes_in_buffer;
+    if (bytes > 0) {
+        c->src->next_input_byte += bytes;
+        c->src->bytes_in_buffer -= (size_t)bytes;
+    }
+}
+
+static void open_source(JpegReader *r)
+{
+    r->c.client_data = r;
+    r->manager = (struct jpeg_source_mgr){.init_source = start_source,
+                                          .fill_input_buffer = fill_buffer,
+                                          .skip_input_data = skip_bytes,
+                                          .resync_to_restart = jpeg_resync_to_restart,
+                                          .term_source = start_source};
+    r->c.src = &r->manager;
 }
 
 static bool has_name(const struct jpeg_marker_struct *marker, int code, const char *name,
@@ -210,7 +253,7 @@ static int read_all(JpegReader *r)
     r->c.mem->max_memory_to_use = MAX_MEMORY_BYTES;
     r->progress.progress_monitor = on_progress;
     r->c.progress = &r->progress;
-    jpeg_stdio_src(&r->c, r->source->file);
+    open_source(r);
     static const int kept[] = {JPEG_APP0 + 1, JPEG_APP0 + 2, JPEG_APP0 + 13, JPEG_COM};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         jpeg_save_markers(&r->c, kept[i], 0xFFFF);
@@ -234,7 +277,7 @@ static int read_all(JpegReader *r)
 int resr_jpeg_read(ResrPictureSource *source)
 {
     JpegReader r = {.source = source};
-    if (!markers_fit(source->file))
+    if (!markers_fit(source->io))
         return resr_picture_damaged(source, "JPEG", "its markers are larger than 64 MiB");
     r.c.err = install(&r.errors);
     int ret = read_all(&r);

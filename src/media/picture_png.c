@@ -29,7 +29,7 @@ static void on_warning(png_structp png, png_const_charp text)
 
 static void read_bytes(png_structp png, png_bytep data, size_t bytes)
 {
-    if (fread(data, 1, bytes, png_get_io_ptr(png)) != bytes)
+    if (bytes > INT32_MAX || avio_read(png_get_io_ptr(png), data, (int)bytes) != (int)bytes)
         png_error(png, "the file ends in the middle");
 }
 
@@ -130,7 +130,7 @@ static int read_all(PngReader *r)
 {
     if (setjmp(png_jmpbuf(r->png)))
         return r->ret < 0 ? r->ret : resr_picture_damaged(r->source, "PNG", r->error);
-    png_set_read_fn(r->png, r->source->file, read_bytes);
+    png_set_read_fn(r->png, r->source->io, read_bytes);
     png_set_user_limits(r->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours name the size */
     png_set_chunk_malloc_max(r->png, RESR_PICTURE_MAX_BLOCK_BYTES);
     png_set_chunk_cache_max(r->png, RESR_PICTURE_MAX_TEXTS);

@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "media/picture_formats.h"
 
@@ -451,19 +450,50 @@ static int read_picture(TiffReader *r)
     return ycbcr && !by_codec ? read_rgba(r) : read_units(r);
 }
 
+static tmsize_t read_bytes(thandle_t handle, void *data, tmsize_t bytes)
+{
+    int n = avio_read(handle, data, bytes < 1 << 30 ? (int)bytes : 1 << 30);
+    return n > 0 ? n : 0;
+}
+
+static tmsize_t write_nothing(thandle_t handle, void *data, tmsize_t bytes)
+{
+    (void)handle;
+    (void)data;
+    (void)bytes;
+    return -1;
+}
+
+static toff_t seek(thandle_t handle, toff_t offset, int whence)
+{
+    int64_t place = offset <= INT64_MAX ? avio_seek(handle, (int64_t)offset, whence) : -1;
+    return place < 0 ? (toff_t)-1 : (toff_t)place;
+}
+
+static int close_nothing(thandle_t handle)
+{
+    (void)handle;
+    return 0;
+}
+
+static toff_t size_of(thandle_t handle)
+{
+    int64_t bytes = avio_size(handle);
+    return bytes > 0 ? (toff_t)bytes : 0;
+}
+
 int resr_tiff_read(ResrPictureSource *source)
 {
     TiffReader r = {.source = source};
-    int file = dup(fileno(source->file)); /* libtiff closes it */
     TIFFOpenOptions *options = resr_tiff_options(&r.errors);
-    /* m: not mapped into memory, where a file that shrinks ends the program. */
-    r.tiff = options && file >= 0 ? TIFFFdOpenExt(file, source->path, "rm", options) : NULL;
+    /* m: not mapped into memory. */
+    r.tiff = options ? TIFFClientOpenExt("TIFF", "rm", source->io, read_bytes, write_nothing, seek,
+                                         close_nothing, size_of, NULL, NULL, options)
+                     : NULL;
     TIFFOpenOptionsFree(options);
     int ret = r.tiff ? read_picture(&r) : damaged(&r, "it cannot be opened");
     if (r.tiff)
         TIFFClose(r.tiff);
-    else if (file >= 0)
-        close(file);
     resr_inks_close(r.inks);
     free(r.unit);
     free(r.band);

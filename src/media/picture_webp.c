@@ -96,12 +96,13 @@ static int read_file(ResrPictureSource *source, const WebPData *data)
 int resr_webp_read(ResrPictureSource *source)
 {
     uint8_t *bytes = NULL;
-    if (source->bytes > MAX_FILE_BYTES)
+    if (source->bytes < 0 || source->bytes > MAX_FILE_BYTES)
         return resr_fail(RESR_ERR_DATA, "%s: a WebP picture of more than 1 GiB", source->path);
     int ret = resr_alloc_uninitialised(&bytes, (size_t)source->bytes + 1, 1);
     if (ret < 0)
         return ret;
-    WebPData data = {bytes, fread(bytes, 1, (size_t)source->bytes, source->file)};
+    int n = avio_read(source->io, bytes, (int)source->bytes);
+    WebPData data = {bytes, n > 0 ? (size_t)n : 0};
     ret = read_file(source, &data);
     free(bytes);
     return ret;

@@ -1,5 +1,6 @@
 #include "mpi/launch.h"
 
+#include <math.h>
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
@@ -7,9 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
+#include "media/version.h"
 #include "mpi/idle.h"
 #include "mpi/transport.h"
 #include "net/cuda.h"
@@ -17,7 +21,14 @@
 void resr_launch_starting(void (*hangs)(int signal))
 {
     signal(SIGALRM, hangs);
-    alarm(RESR_START_UP_SECONDS);
+    alarm(resr_stop_signal() ? RESR_DRAIN_SECONDS : RESR_START_UP_SECONDS);
+}
+
+void resr_launch_stopping(void)
+{
+    unsigned left = alarm(RESR_DRAIN_SECONDS);
+    if (left < RESR_DRAIN_SECONDS) /* 0: nothing starts */
+        alarm(left);
 }
 
 void resr_launch_started(void)
@@ -66,6 +77,7 @@ int resr_launch_broadcast_model(ResrModel **model, int transport)
     if (lowest < 0)
         return status < 0 ? status
                           : resr_fail(lowest, "a rank has no memory for the network's weights");
+    resr_launch_broadcast((*model)->name, sizeof(*model)->name);
     size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
     if (transport == RESR_TRANSPORT_NCCL) {
         int ret = resr_transport_weights((*model)->arena, bytes);
@@ -75,37 +87,65 @@ int resr_launch_broadcast_model(ResrModel **model, int transport)
     return 0;
 }
 
+/* The processors that a rank may use: its affinity mask, and its cgroup's share of their time. */
+typedef struct Processors {
+    cpu_set_t mask;
+    ResrCpuQuota quota;
+} Processors;
+
+static int quota_cpus(const Processors *own)
+{
+    return own->quota.cpus > 0 ? (int)fmin(ceil(own->quota.cpus), CPU_SETSIZE) : CPU_SETSIZE;
+}
+
+static int at_most(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Ranks of this node that have the same quota as this one, and that may run on the same CPUs. */
+static void count_sharing(int *quota, int *mask, const Processors *all, int ranks,
+                          const Processors *own)
+{
+    *quota = *mask = 0;
+    for (int i = 0; i < ranks; i++) {
+        cpu_set_t common;
+        CPU_AND(&common, &own->mask, &all[i].mask);
+        *mask += CPU_COUNT(&common) > 0;
+        *quota += all[i].quota.cpus > 0 && all[i].quota.inode == own->quota.inode &&
+                  all[i].quota.device == own->quota.device;
+    }
+}
+
 int resr_launch_threads(int *cpus)
 {
     MPI_Comm node;
-    cpu_set_t own, *all = NULL;
-    int rank, size, sharing = 0;
+    Processors own = {.quota = resr_cgroup_cpu_quota("")}, *all = NULL;
+    int rank, size, by_quota, by_mask, threads = 1;
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
     MPI_Comm_rank(node, &rank);
     MPI_Comm_size(node, &size);
     resr_cuda_backend_set_place(rank, size);
-    CPU_ZERO(&own);
-    if (sched_getaffinity(0, sizeof own, &own) != 0 || CPU_COUNT(&own) == 0)
-        CPU_SET(0, &own);
-    *cpus = CPU_COUNT(&own);
-    if (resr_alloc(&all, (size_t)size, sizeof *all) < 0) {
-        MPI_Comm_free(&node);
-        return 1;
-    }
-    MPI_Allgather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE, node);
-    for (int i = 0; i < size; i++) {
-        cpu_set_t common;
-        CPU_AND(&common, &own, &all[i]);
-        sharing += CPU_COUNT(&common) > 0;
+    if (sched_getaffinity(0, sizeof own.mask, &own.mask) != 0 || CPU_COUNT(&own.mask) == 0)
+        CPU_SET(0, &own.mask);
+    *cpus = at_most(CPU_COUNT(&own.mask), quota_cpus(&own));
+    if (own.quota.cpus > 0)
+        resr_media_limit_cpus(*cpus);
+    if (resr_alloc(&all, (size_t)size, sizeof *all) == 0) {
+        MPI_Allgather(&own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE, node);
+        count_sharing(&by_quota, &by_mask, all, size, &own);
+        threads = CPU_COUNT(&own.mask) / by_mask;
+        if (own.quota.cpus > 0)
+            threads = at_most(threads, quota_cpus(&own) / by_quota);
     }
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    if (rank == 0 && *cpus == 1 && online > size)
+    if (rank == 0 && CPU_COUNT(&own.mask) == 1 && online > size && quota_cpus(&own) > 1)
         resr_log_warn("this rank may use 1 of %ld CPUs; pass --bind-to none (or --map-by "
                       "slot:PE=%ld) to mpirun to use them all",
                       online, online / size);
     free(all);
     MPI_Comm_free(&node);
-    return *cpus > sharing ? *cpus / sharing : 1;
+    return threads > 1 ? threads : 1;
 }
 
 void resr_launch_gather(ResrRankInfo *all, const ResrRankInfo *own)

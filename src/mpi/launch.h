@@ -4,11 +4,15 @@
 #include "job/report.h"
 
 /* What happens before frames move: ranks find out about each other and get what they need. Every
- * function but the first two is collective and blocking; main threads only. */
+ * function but the first three is collective and blocking; main threads only. */
 
 /* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
  * `hangs` is called as a signal's handler. Not collective. */
 void resr_launch_starting(void (*hangs)(int signal));
+
+/* A stop signal has arrived: a start must then be over within RESR_DRAIN_SECONDS. For a signal's
+ * handler. */
+void resr_launch_stopping(void);
 
 /* That start is over. Not collective. */
 void resr_launch_started(void);
@@ -29,9 +33,10 @@ int resr_launch_share_status(int status);
 RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model, int transport);
 
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
- * may run on the same ones; at least 1. Warns when a rank is held to one CPU of many idle ones,
- * naming the option that mends it. *cpus: CPUs in the mask. Also tells net/cuda.h the rank's place
- * on its node. */
+ * may run on the same ones, but no more than its share of its cgroup's quota, which is rounded up
+ * to whole CPUs; at least 1. Warns when a rank is held to one CPU of many idle ones, naming the
+ * option that mends it. *cpus: CPUs in the mask, at most the quota; the media libraries are told
+ * the latter. Also tells net/cuda.h the rank's place on its node. */
 int resr_launch_threads(int *cpus);
 
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */

@@ -22,7 +22,7 @@ static int read_one(AVFrame *frame, const char *path)
 {
     ResrPictureTags tags = {0};
     ResrPictureBlob file = {0};
-    int ret = resr_picture_read(frame, &tags, path);
+    int ret = resr_picture_read(frame, &tags, path, NULL);
     for (int kind = RESR_PICTURE_PNG; ret == 0 && kind < RESR_PICTURE_MOVING; kind++) {
         bool deep = frame->format == AV_PIX_FMT_RGB48 || frame->format == AV_PIX_FMT_RGBA64 ||
                     frame->format == AV_PIX_FMT_GRAY16 || frame->format == AV_PIX_FMT_YA16;
