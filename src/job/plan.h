@@ -11,6 +11,7 @@
  * memory. Plain data: sent to all ranks as it is. */
 typedef struct ResrPlan {
     ResrFormat input, output;
+    ResrFormat stored; /* what the output is to keep of the input, see ResrVideoInfo */
     char hwaccel[32]; /* the kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */

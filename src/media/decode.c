@@ -26,6 +26,7 @@ struct ResrDecoder {
     ResrHwaccel hw;
     ResrPictureKind picture; /* the file is one; then there is no input and no codec */
     bool picture_pending;
+    enum AVPixelFormat ycbcr; /* of a JPEG picture; AV_PIX_FMT_NONE: of none */
     AVFormatContext *input;
     AVCodecContext *codec;
     int stream;
@@ -191,6 +192,11 @@ static int read_picture(ResrDecoder *d)
     ResrPictureTags tags;
     d->picture_pending = false;
     int ret = resr_picture_read(d->frame, &tags, d->path, &d->stop);
+    if (ret == 0 && d->next_index == 0 && tags.is_ycbcr)
+        d->ycbcr = tags.chroma_shift_y
+                       ? tags.chroma_shift_x ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV440P
+                   : tags.chroma_shift_x ? AV_PIX_FMT_YUV422P
+                                         : AV_PIX_FMT_YUV444P;
     resr_picture_tags_free(&tags);
     return ret;
 }
@@ -268,6 +274,17 @@ static void fill_image_info(ResrDecoder *d)
     snprintf(info->container, sizeof info->container, "%s", resr_picture_name(d->picture));
 }
 
+static void fill_stored_format(ResrDecoder *d)
+{
+    ResrFormat *stored = &d->info.stored;
+    *stored = d->info.format;
+    if (d->ycbcr == AV_PIX_FMT_NONE)
+        return;
+    resr_format_set_pixels(stored, d->ycbcr);
+    stored->matrix = AVCOL_SPC_BT470BG; /* JFIF */
+    stored->chroma_location = AVCHROMA_LOC_CENTER;
+}
+
 static void fill_info(ResrDecoder *d)
 {
     const AVStream *stream = d->input->streams[d->stream];
@@ -320,6 +337,7 @@ static int prepare(ResrDecoder *d, const char *path)
         fill_info(d);
     if (is_image(d))
         fill_image_info(d);
+    fill_stored_format(d);
     if (d->info.interlaced)
         resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
                       "for a better result",
@@ -335,6 +353,7 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel, 
     (*out)->threads = threads;
     (*out)->hw.wanted = hwaccel;
     (*out)->last_pts = INT64_MIN;
+    (*out)->ycbcr = AV_PIX_FMT_NONE;
     ret = prepare(*out, path);
     if (ret < 0) {
         resr_decoder_close(*out);

@@ -9,6 +9,7 @@
 /* What is known of the input before its first frame is handed out. */
 typedef struct ResrVideoInfo {
     ResrFormat format; /* of the frames that the decoder returns */
+    ResrFormat stored; /* the same, but of JPEG its YCbCr, which is decoded to RGB */
     int32_t time_base_num, time_base_den;
     int32_t frame_rate_num, frame_rate_den; /* average; 0/1 if unknown */
     int32_t sar_num, sar_den;               /* sample aspect ratio; 0/1 if unknown */

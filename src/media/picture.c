@@ -47,10 +47,11 @@ bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes)
     free_blob(out);
     if (bytes == 0 || bytes > RESR_PICTURE_MAX_BLOCK_BYTES)
         return true;
-    out->data = malloc(bytes);
+    out->data = malloc(bytes + 1);
     if (!out->data)
         return false;
     memcpy(out->data, data, bytes);
+    out->data[bytes] = 0; /* XMP is a text */
     out->bytes = bytes;
     return true;
 }

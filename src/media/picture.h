@@ -22,7 +22,7 @@ typedef enum ResrPictureKind {
 } ResrPictureKind;
 
 typedef struct ResrPictureBlob {
-    uint8_t *data; /* NULL: none; from malloc() */
+    uint8_t *data; /* NULL: none; of tags: a zero follows; from malloc() */
     size_t bytes;
 } ResrPictureBlob;
 
@@ -39,9 +39,10 @@ typedef struct ResrPictureTags {
     double density_x,
         density_y; /* pixels per metre, or with `ratio` their ratio only; 0: unknown */
     bool ratio;
-    bool is_cmyk;                       /* the pixels were converted from inks: `icc` is empty */
-    int chroma_shift_x, chroma_shift_y; /* of the file's YCbCr, which was converted to RGB */
-    ResrPictureBlob icc, exif, xmp;     /* `exif` begins with its TIFF header */
+    bool is_cmyk;  /* the pixels were converted from inks: `icc` is empty */
+    bool is_ycbcr; /* the pixels were converted from YCbCr, whose chroma was: */
+    int chroma_shift_x, chroma_shift_y;
+    ResrPictureBlob icc, exif, xmp; /* `exif` begins with its TIFF header */
     ResrPictureText *texts;
     size_t text_count, text_capacity;
     uint32_t gamma, white_and_primaries[8]; /* PNG's gAMA and cHRM, times 100,000; 0: none */

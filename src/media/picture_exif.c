@@ -96,9 +96,9 @@ static uint8_t *xmp_digit(const ResrPictureBlob *xmp)
 {
     static const char name[] = "tiff:Orientation";
     uint8_t *at = xmp->bytes > 0 ? memmem(xmp->data, xmp->bytes, name, sizeof name - 1) : NULL;
-    const uint8_t *end = xmp->data + xmp->bytes;
     if (!at)
         return NULL;
+    const uint8_t *end = xmp->data + xmp->bytes;
     for (at += sizeof name - 1; at < end && strchr(" =>\"'\t\n\r", *at); at++)
         ;
     return at < end && *at >= '1' && *at <= '8' ? at : NULL;

@@ -185,8 +185,9 @@ static bool keep_tags(JpegReader *r)
         tags->density_y = r->c.Y_density * unit;
         tags->ratio = unit == 1;
     }
-    if (r->c.num_components >= 3) {
+    if (r->c.jpeg_color_space == JCS_YCbCr) {
         const jpeg_component_info *luma = &r->c.comp_info[0], *chroma = &r->c.comp_info[1];
+        tags->is_ycbcr = true;
         tags->chroma_shift_x = luma->h_samp_factor > chroma->h_samp_factor;
         tags->chroma_shift_y = luma->v_samp_factor > chroma->v_samp_factor;
     }

@@ -62,7 +62,7 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->stored,
                                  width_px, height_px, options);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
@@ -123,7 +123,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     resr_encoding_library(&encoding, out->library, sizeof out->library);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
-                         &resr_decoder_info(decoder)->format, width_px, height_px);
+                         &resr_decoder_info(decoder)->stored, width_px, height_px);
     out->tags = (ResrEncodingTags){encoding.frame_rate.num, encoding.frame_rate.den,
                                    encoding.sar.num,        encoding.sar.den,
                                    encoding.color_range,    encoding.global_header};

@@ -3,6 +3,7 @@
 Pictures are written here, by Pillow or by libtiff's tools from a known picture, all of a group into one folder, and
 upscaled in one run; each result must be exactly the enlargement of the known pixels (JPEG: of those that Pillow reads).
 """
+import io
 import os
 import shutil
 import struct
@@ -378,6 +379,44 @@ def profile():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
+def ink_profile():
+    """A CMYK profile (lut8 to Lab) of inks that are not pure."""
+    nodes = bytes(v for i in range(16) for c, m, y, k in [(i >> 3 & 1, i >> 2 & 1, i >> 1 & 1, i & 1)]
+                  for v in (max(0, 245 - 70 * c - 80 * m - 20 * y - 150 * k), 128 - 30 * c + 50 * m * (1 - c) - 3 * y,
+                            128 - 35 * c * (1 - m) - 5 * m + 60 * y * (1 - k)))
+    line = bytes(range(256))
+    lut = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9))) + \
+        line * 4 + nodes + line * 3
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"inks\0" + bytes(78) + b"\0"
+    tags, data = b"", b""
+    for name, block in ((b"A2B0", lut), (b"wtpt", white), (b"desc", text)):
+        block += bytes(-len(block) % 4)
+        tags += name + struct.pack(">II", 128 + 4 + 36 + len(data), len(block))
+        data += block
+    body = struct.pack(">I", 3) + tags + data
+    return struct.pack(">I4sI", 128 + len(body), bytes(4), 0x02400000) + b"prtrCMYKLab " + bytes(12) + b"acsp" + \
+        bytes(28) + struct.pack(">3i", 63190, 65536, 54061) + bytes(48) + body
+
+
+def case_inks():
+    """CMYK with a profile of its inks: the profile's colours."""
+    from PIL import ImageCms
+    icc = ink_profile()
+    paper = [[(x * 8 & 255, y * 10 & 255, (x * y) & 255, (x + y) & 127) for x in range(W)] for y in range(H)]
+    inks = Image.frombytes("CMYK", (W, H), flat(paper))
+
+    def shown(picture):
+        return ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+                                         ImageCms.createProfile("sRGB"), 0, "RGB").tobytes()
+    f = new_folder("inks")
+    inks.save(f"{f}/j.jpg", quality=95, subsampling=0, icc_profile=icc)
+    tiff(f"{f}/t.tif", paper, 5, tags=[(34675, 7, len(icc), icc)])
+    play.check(shown(inks) != inks.convert("RGB").tobytes(), "the profile says something")
+    compare(f, {"j.jpg": shown(Image.open(f"{f}/j.jpg")), "t.tif": shown(inks)}, "rgb24", tolerance=1)
+    play.check("icc_profile" not in Image.open("out/t.png").info, "the profile of inks is not that of the RGB picture")
+
+
 def case_tags_are_kept():
     """Profile, EXIF, XMP, texts and resolution from each format to each; what is lost is said once."""
     icc, text = profile(), PngImagePlugin.PngInfo()
@@ -435,6 +474,11 @@ def case_output_formats():
     play.done(play.up("rgb.png", "o.jpg"))
     worst = max(abs(a - b) for a, b in zip(play.pixels("o.jpg"), enlarged(flat(RGB), 3)))
     play.check(worst <= 24, f"JPEG is {worst} levels off")
+    for name, subsampling in (("yuv420p", 2), ("yuv422p", 1), ("yuv444p", 0)):  # a video keeps a JPEG's chroma
+        f = new_folder("jpegs")
+        image(RGB).save(f"{f}/1.jpg", quality=90, subsampling=subsampling)
+        play.done(play.up(f, "o.mkv"))
+        play.equal("video of JPEG pictures", play.probe("o.mkv", "stream=pix_fmt")[0].replace("yuvj", "yuv"), name)
     sizes = []
     for quality in ("1", "10", "31"):
         play.done(play.up("rgb.png", "o.jpg", "--crf", quality))
