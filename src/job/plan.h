@@ -12,7 +12,7 @@
 typedef struct ResrPlan {
     ResrFormat input, output;
     ResrFormat stored; /* what the output is to keep of the input, see ResrVideoInfo */
-    char hwaccel[32]; /* the kind of device that decodes, or "none" */
+    char hwaccel[32];  /* the kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
