@@ -93,6 +93,9 @@
 #define RESR_MAX_SIDE_PX 32768
 #define RESR_MAX_FRAME_PX (1 << 28)
 
+/* Streams of an input: as many as FFmpeg handles by default. */
+#define RESR_MAX_STREAMS 1000
+
 /* Ranks that a report and the coordinator's tables are made for. */
 #define RESR_MAX_RANKS 65536
 

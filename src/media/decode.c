@@ -163,14 +163,14 @@ static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *pac
 static int feed(ResrDecoder *d)
 {
     int averror = av_read_frame(d->input, d->packet);
+    if (averror < 0 && resr_av_was_cut_short(d->input))
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(d->input->pb) && !d->input->pb->error)) {
         d->draining = true;
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
-    if (averror == AVERROR_EXIT)
-        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     if (d->packet->stream_index == d->stream) {
@@ -199,6 +199,15 @@ static int read_picture(ResrDecoder *d)
                                          : AV_PIX_FMT_YUV444P;
     resr_picture_tags_free(&tags);
     return ret;
+}
+
+/* The file has ended before the first picture: its size may be the reason. */
+static int no_picture(const ResrDecoder *d)
+{
+    const AVCodecParameters *par = d->input->streams[d->stream]->codecpar;
+    int ret = resr_av_size_failure(d->path, par->width, par->height);
+    return ret < 0 ? ret
+                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
 }
 
 /* The next decoded picture in d->frame; *end when there is none. */
@@ -325,7 +334,7 @@ static int prepare(ResrDecoder *d, const char *path)
     if (ret == 0)
         ret = decode(d, &end);
     if (ret == 0 && end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+        ret = no_picture(d);
     if (ret < 0)
         return ret;
     av_frame_move_ref(d->first, d->frame);
@@ -445,7 +454,7 @@ static int next_image(ResrDecoder *d, bool *end)
     if (ret == 0)
         ret = decode(d, end);
     if (ret == 0 && *end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+        ret = no_picture(d);
     return ret;
 }
 

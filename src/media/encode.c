@@ -202,8 +202,6 @@ static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, in
     char params[160];
     if (strcmp(e->codec->name, "libx264") == 0) {
         av_dict_set(dictionary, "x264-params", "stitchable=1:cpu-independent=1", 0);
-    } else if (strcmp(e->codec->name, "libsvtav1") == 0) {
-        setenv("SVT_LOG", "1", 0); /* errors only: it writes to stderr by itself */
     } else if (strcmp(e->codec->name, "libx265") == 0) {
         snprintf(params, sizeof params,
                  "open-gop=0:frame-threads=1:pools=%d:info=0:log-level=error", threads);

@@ -187,17 +187,32 @@ static void invert_monowhite(uint16_t *values, int n, int format)
         values[x] ^= 1;
 }
 
+/* The descriptor. libavutil 57 gives rgb8 fields of 2, 3 and 3 bits, where codecs and swscale have
+ * 3, 3 and 2. */
+static AVPixFmtDescriptor describe(enum AVPixelFormat format)
+{
+    AVPixFmtDescriptor desc = *av_pix_fmt_desc_get(format);
+    static const struct {
+        int shift, depth;
+    } rgb8[] = {{5, 3}, {2, 3}, {0, 2}};
+    for (int c = 0; format == AV_PIX_FMT_RGB8 && c < 3; c++) {
+        desc.comp[c].shift = rgb8[c].shift;
+        desc.comp[c].depth = rgb8[c].depth;
+    }
+    return desc;
+}
+
 static void read_row(uint16_t *values, const AVFrame *in, int c, int y, int n, int depth)
 {
     static const int shift[] = {16, 8, 0, 24};
-    const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
-    bool palette = from->flags & AV_PIX_FMT_FLAG_PAL;
+    const AVPixFmtDescriptor from = describe(in->format);
+    bool palette = from.flags & AV_PIX_FMT_FLAG_PAL;
     uint32_t entries[256];
-    av_read_image_line2(values, (const uint8_t **)in->data, in->linesize, from, 0, y,
+    av_read_image_line2(values, (const uint8_t **)in->data, in->linesize, &from, 0, y,
                         palette ? 0 : c, n, 0, sizeof *values);
     if (!palette) {
         invert_monowhite(values, n, in->format);
-        rescale(values, n, from->comp[c].depth, depth);
+        rescale(values, n, from.comp[c].depth, depth);
         return;
     }
     read_palette(entries, in);
@@ -261,13 +276,13 @@ static bool is_copied(const AVPixFmtDescriptor *to, const ResrFormat *format, in
 static void write_plane(AVFrame *out, const ResrFormat *format, const ResrFrame *in, int c,
                         uint16_t *values)
 {
-    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(out->format);
+    const AVPixFmtDescriptor to = describe(out->format);
     /* An opaque picture in a format with alpha gets its last component in full. */
     bool opaque = c >= format->planes;
     ResrPlane plane = resr_format_plane(format, opaque ? 0 : resr_format_plane_index(format, c));
     const uint8_t *data = in->data + plane.offset_bytes;
-    int target = to->comp[c].plane, depth = format->depth_bits;
-    if (is_copied(to, format, c)) {
+    int target = to.comp[c].plane, depth = format->depth_bits;
+    if (is_copied(&to, format, c)) {
         av_image_copy_plane(out->data[target], out->linesize[target], data, (int)plane.stride_bytes,
                             (int)plane.row_bytes, plane.height_px);
         return;
@@ -277,9 +292,9 @@ static void write_plane(AVFrame *out, const ResrFormat *format, const ResrFrame 
             memcpy(values, data, plane.row_bytes);
         for (int x = 0; x < plane.width_px && (opaque || depth == 8); x++)
             values[x] = opaque ? (uint16_t)((1u << depth) - 1) : data[x];
-        rescale(values, plane.width_px, depth, to->comp[c].depth);
+        rescale(values, plane.width_px, depth, to.comp[c].depth);
         invert_monowhite(values, plane.width_px, out->format);
-        av_write_image_line2(values, out->data, out->linesize, to, 0, y, c, plane.width_px,
+        av_write_image_line2(values, out->data, out->linesize, &to, 0, y, c, plane.width_px,
                              sizeof *values);
     }
 }

@@ -228,6 +228,15 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     return ret;
 }
 
+/* `pts` plus `count` times `step`; at the limits of an int64_t where it passes them. */
+static int64_t time_after(int64_t pts, int64_t count, int64_t step)
+{
+    int64_t span, sum;
+    if (__builtin_mul_overflow(count, step, &span) || __builtin_add_overflow(pts, span, &sum))
+        return (count < 0) == (step < 0) ? INT64_MAX : -INT64_MAX;
+    return sum;
+}
+
 /* The container gets true timestamps: pts by the frame's number; dts are the sorted pts, delayed by
  * the encoder's reorder depth, over the whole video, so that segments join without a seam. */
 static int write_packet(void *user, AVPacket *packet)
@@ -249,7 +258,7 @@ static int write_packet(void *user, AVPacket *packet)
                          ", outside its reorder depth of %d",
                          sink->encoding.codec->name, index, packet_number, sink->reorder);
     packet->pts = sink->pts[index];
-    packet->dts = behind >= 0 ? sink->pts[behind] : sink->pts[0] + behind * step;
+    packet->dts = behind >= 0 ? sink->pts[behind] : time_after(sink->pts[0], behind, step);
     packet->duration = sink->durations[index];
     sink->packets++;
     return resr_muxer_write(sink->muxer, packet);
@@ -519,8 +528,8 @@ int resr_sink_finish(ResrSink *sink, bool whole)
     if (ret < 0)
         return ret;
     int64_t last = sink->frames - 1;
-    ret =
-        resr_muxer_finish(sink->muxer, whole ? INT64_MAX : sink->pts[last] + sink->durations[last]);
+    ret = resr_muxer_finish(
+        sink->muxer, whole ? INT64_MAX : time_after(sink->pts[last], 1, sink->durations[last]));
     if (ret == 0 && sink->stored)
         ret = sink->store.publishing(sink->store.user, sink->temporary);
     if (ret == 0)

@@ -67,7 +67,7 @@ static const Layout layouts[] = {
     {"bgr444", FIELDS, "-4B4G4R4", 16, 0, 0, 0, 0, 0},
     {"x2rgb10", FIELDS, "-2R10G10B10", 32, 0, 0, 0, 0, 0},
     {"x2bgr10", FIELDS, "-2B10G10R10", 32, 0, 0, 0, 0, 0},
-    {"rgb8", FIELDS, "R2G3B3", 8, 0, 0, 0, 0, 0}, {"bgr8", FIELDS, "B2G3R3", 8, 0, 0, 0, 0, 0},
+    {"rgb8", FIELDS, "R3G3B2", 8, 0, 0, 0, 0, 0}, {"bgr8", FIELDS, "B2G3R3", 8, 0, 0, 0, 0, 0},
     {"rgb4_byte", FIELDS, "-4R1G2B1", 8, 0, 0, 0, 0, 0},
     {"bgr4_byte", FIELDS, "-4B1G2R1", 8, 0, 0, 0, 0, 0},
     {"rgb4", BITS, "R1G2B1", 4, 0, 0, 0, 0, 0}, {"bgr4", BITS, "B1G2R1", 4, 0, 0, 0, 0, 0},
