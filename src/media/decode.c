@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "media/images.h"
 #include "media/libav.h"
+#include "media/picture.h"
 #include "media/reader.h"
 #include "media/repack.h"
 
@@ -22,15 +23,72 @@ enum { MAX_BRIDGED_FRAMES = 1000 };
 struct ResrDecoder {
     ResrReader reader; /* of the file that is open: one of `images` */
     ResrImages images;
-    int64_t image;     /* index of the open one */
-    AVFrame *first;    /* decoded when opening, handed out as frame 0 */
-    AVFrame *previous; /* with bridge: the picture handed out last */
+    ResrPictureKind picture; /* the file is one; then the reader has none open */
+    bool picture_pending;
+    enum AVPixelFormat ycbcr; /* of a JPEG picture; AV_PIX_FMT_NONE: of none */
+    int64_t image;            /* index of the open one */
+    AVFrame *first;           /* decoded when opening, handed out as frame 0 */
+    AVFrame *previous;        /* with bridge: the picture handed out last */
     bool first_pending;
     bool waiting, ended; /* reader.frame comes after what bridges to it; there is no more */
     ResrVideoInfo info;
     int64_t last_pts;
     bool warned_pts;
 };
+
+static bool is_image(const ResrDecoder *d)
+{
+    return d->picture != RESR_PICTURE_NONE || resr_reader_is_image(&d->reader, d->images.is_list);
+}
+
+static int open_file(ResrDecoder *d, const char *path)
+{
+    d->reader.path = path;
+    int ret = resr_picture_kind(&d->picture, path, &d->reader.stop);
+    if (ret < 0)
+        return ret;
+    bool moving = d->picture == RESR_PICTURE_MOVING;
+    if (moving)
+        d->picture = RESR_PICTURE_NONE;
+    d->picture_pending = d->picture != RESR_PICTURE_NONE;
+    if (d->picture_pending)
+        return 0;
+    ret = resr_reader_open(&d->reader, path, d->images.is_list);
+    if (ret == 0 && moving && is_image(d)) {
+        resr_reader_close(&d->reader);
+        ret = resr_fail(RESR_ERR_DATA,
+                        "%s: holds more than one picture, all but the first would be lost; make it "
+                        "an input of its own, named .apng or .mjpeg",
+                        path);
+    }
+    return ret;
+}
+
+static int read_picture(ResrDecoder *d)
+{
+    ResrPictureTags tags;
+    bool first = d->reader.next_index == 0;
+    d->picture_pending = false;
+    int ret = resr_picture_read(d->reader.frame, &tags, d->reader.path, &d->reader.stop);
+    if (ret == 0 && first && tags.is_ycbcr)
+        d->ycbcr = tags.chroma_shift_y
+                       ? tags.chroma_shift_x ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV440P
+                   : tags.chroma_shift_x ? AV_PIX_FMT_YUV422P
+                                         : AV_PIX_FMT_YUV444P;
+    if (first)
+        d->info.has_profile = tags.icc.bytes > 0;
+    resr_picture_tags_free(&tags);
+    return ret;
+}
+
+/* The next picture of the file in reader.frame; *end when there is none. */
+static int decode(ResrDecoder *d, bool *end)
+{
+    *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
+    if (d->picture == RESR_PICTURE_NONE)
+        return resr_reader_next(&d->reader, end);
+    return *end ? 0 : read_picture(d);
+}
 
 /* The file has ended before the first picture: its size may be the reason. */
 static int no_picture(const ResrDecoder *d)
@@ -50,13 +108,40 @@ static int64_t estimate_frames(const ResrDecoder *d)
                      : d->reader.input->duration != AV_NOPTS_VALUE
                          ? (double)d->reader.input->duration / AV_TIME_BASE
                          : 0;
-    if (d->info.is_image)
-        return d->images.count;
     if (stream->nb_frames > 0)
         return stream->nb_frames;
     return d->info.frame_rate_num > 0
                ? llround(seconds * d->info.frame_rate_num / d->info.frame_rate_den)
                : 0;
+}
+
+/* Numbered images play at 25 frames a second. */
+static void fill_image_info(ResrDecoder *d)
+{
+    ResrVideoInfo *info = &d->info;
+    AVRational sar = d->first->sample_aspect_ratio;
+    info->is_image = true;
+    info->time_base_num = info->frame_rate_den = 1;
+    info->time_base_den = info->frame_rate_num = 25;
+    info->frames_estimate = d->images.count;
+    if (d->picture == RESR_PICTURE_NONE)
+        return;
+    info->sar_num = sar.num;
+    info->sar_den = sar.num > 0 ? sar.den : 1;
+    snprintf(info->hwaccel, sizeof info->hwaccel, "none");
+    snprintf(info->codec, sizeof info->codec, "%s", resr_picture_name(d->picture));
+    snprintf(info->container, sizeof info->container, "%s", resr_picture_name(d->picture));
+}
+
+static void fill_stored_format(ResrDecoder *d)
+{
+    ResrFormat *stored = &d->info.stored;
+    *stored = d->info.format;
+    if (d->ycbcr == AV_PIX_FMT_NONE)
+        return;
+    resr_format_set_pixels(stored, d->ycbcr);
+    stored->matrix = AVCOL_SPC_BT470BG; /* JFIF */
+    stored->chroma_location = AVCHROMA_LOC_CENTER;
 }
 
 static void fill_info(ResrDecoder *d)
@@ -73,11 +158,6 @@ static void fill_info(ResrDecoder *d)
     info->frame_rate_den = rate.den > 0 ? rate.den : 1;
     info->sar_num = sar.num;
     info->sar_den = sar.num > 0 ? sar.den : 1;
-    info->is_image = resr_reader_is_image(&d->reader, d->images.is_list);
-    if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
-        info->time_base_num = info->frame_rate_den = 1;
-        info->time_base_den = info->frame_rate_num = 25;
-    }
 #ifdef AV_FRAME_FLAG_INTERLACED
     info->interlaced = (d->first->flags & AV_FRAME_FLAG_INTERLACED) != 0;
 #else
@@ -100,9 +180,9 @@ static int prepare(ResrDecoder *d, const char *path)
     d->previous = av_frame_alloc();
     if (!d->first || !d->previous)
         return resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", path);
-    ret = resr_reader_open(&d->reader, d->images.paths[0], d->images.is_list);
+    ret = open_file(d, d->images.paths[0]);
     if (ret == 0)
-        ret = resr_reader_next(&d->reader, &end);
+        ret = decode(d, &end);
     if (ret == 0 && end)
         ret = no_picture(d);
     if (ret < 0)
@@ -112,7 +192,11 @@ static int prepare(ResrDecoder *d, const char *path)
     ret = resr_format_of_frame(&d->info.format, d->first);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
-    fill_info(d);
+    if (d->picture == RESR_PICTURE_NONE)
+        fill_info(d);
+    if (is_image(d))
+        fill_image_info(d);
+    fill_stored_format(d);
     if (d->reader.count.skipped > 0)
         resr_log_warn("%s: %" PRId64 " frames before the first picture that can be decoded are "
                       "left out",
@@ -130,6 +214,7 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const ResrDecodeOptio
     if (ret < 0)
         return ret;
     (*out)->last_pts = INT64_MIN;
+    (*out)->ycbcr = AV_PIX_FMT_NONE;
     ret = resr_reader_create(&(*out)->reader, options);
     if (ret == 0)
         ret = prepare(*out, path);
@@ -159,6 +244,25 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index)
 {
     return decoder->images.is_list && index < decoder->images.count ? decoder->images.names[index]
                                                                     : NULL;
+}
+
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
+{
+    return decoder->info.is_image && index < decoder->images.count ? decoder->images.paths[index]
+                                                                   : NULL;
+}
+
+int resr_decoder_orientation(const ResrDecoder *decoder)
+{
+    const AVFrameSideData *side =
+        av_frame_get_side_data(decoder->first, AV_FRAME_DATA_DISPLAYMATRIX);
+    const int32_t *matrix = side && side->size >= 9 * sizeof *matrix ? (int32_t *)side->data : NULL;
+    if (decoder->info.is_image)
+        return 1;
+    if (!matrix)
+        matrix = resr_av_display_matrix(decoder->reader.input->streams[decoder->reader.stream]);
+    int orientation = matrix ? resr_picture_orientation_of_matrix(matrix) : 1;
+    return orientation > 0 ? orientation : 1;
 }
 
 /* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
@@ -209,14 +313,15 @@ static int next_image(ResrDecoder *d, bool *end)
     if (*end)
         return 0;
     resr_reader_close(&d->reader);
-    int ret = resr_reader_open(&d->reader, d->images.paths[++d->image], true);
+    int ret = open_file(d, d->images.paths[++d->image]);
     if (ret == 0)
-        ret = resr_reader_next(&d->reader, end);
+        ret = decode(d, end);
     if (ret == 0 && *end)
         ret = no_picture(d);
     if (ret != RESR_ERR_DATA || !d->reader.options.bridge)
         return ret;
     resr_log_warn("%s; the picture before takes its place", resr_error_text());
+    d->reader.count.places++;
     d->reader.count.damaged++;
     *end = false;
     return av_frame_ref(d->reader.frame, d->previous) < 0
@@ -237,14 +342,17 @@ static int next_picture(ResrDecoder *d, const AVFrame **out, int64_t *pts)
         ret = next_image(d, &d->ended);
         *out = d->ended ? NULL : d->reader.frame;
     } else if (!d->waiting && !d->ended) {
-        ret = resr_reader_next(&d->reader, &d->ended);
+        ret = decode(d, &d->ended);
         d->waiting = ret == 0 && !d->ended;
     }
     if (ret < 0)
         return ret;
     *pts = *out || d->waiting ? next_pts(d, *out ? *out : d->reader.frame) : INT64_MAX;
-    if (*out || d->images.is_list)
+    if (*out || d->info.is_image) {
+        *out = d->waiting ? d->reader.frame : *out;
+        d->waiting = false;
         return 0;
+    }
     int64_t left = d->info.frames_estimate > 0 ? d->info.frames_estimate - d->reader.next_index
                                                : MAX_BRIDGED_FRAMES;
     double step =
@@ -321,8 +429,7 @@ static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
     bool end = false;
     if (!resr_reader_seek(&d->reader, pts))
         return false;
-    while (resr_reader_next(&d->reader, &end) == 0 && !end &&
-           d->reader.frame->best_effort_timestamp < pts)
+    while (decode(d, &end) == 0 && !end && d->reader.frame->best_effort_timestamp < pts)
         av_frame_unref(d->reader.frame);
     if (!end && d->reader.frame->data[0] && d->reader.frame->best_effort_timestamp == pts &&
         check_same_format(d, d->reader.frame) == 0 &&
@@ -349,9 +456,9 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
         return 0;
     /* From the beginning: the first picture is kept, the file stands behind it. */
     resr_reader_close(&d->reader);
-    int ret = resr_reader_open(&d->reader, d->images.paths[0], d->images.is_list);
+    int ret = open_file(d, d->images.paths[0]);
     if (ret == 0)
-        ret = resr_reader_next(&d->reader, &end);
+        ret = decode(d, &end);
     av_frame_unref(d->reader.frame);
     return ret;
 }

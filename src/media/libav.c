@@ -299,6 +299,20 @@ int resr_av_video_stream(const AVFormatContext *context)
     return best;
 }
 
+const int32_t *resr_av_display_matrix(const AVStream *stream)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data,
+                                stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return side && side->size >= 9 * sizeof(int32_t) ? (const int32_t *)side->data : NULL;
+#else
+    size_t bytes = 0;
+    const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &bytes);
+    return data && bytes >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;
+#endif
+}
+
 int resr_av_create(AVFormatContext *context, const char *path)
 {
     int fd = resr_file_create(path, 0666);

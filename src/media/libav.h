@@ -44,6 +44,9 @@ RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
  * there is none. */
 int resr_av_video_stream(const AVFormatContext *context);
 
+/* The stream's display matrix of 9 numbers, NULL if it has none. */
+const int32_t *resr_av_display_matrix(const AVStream *stream);
+
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
 

@@ -277,10 +277,10 @@ int resr_job_plan(ResrJob *job)
     ResrDecodeOptions decode = {.hwaccel = options->hwaccel,
                                 .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
     int ret = resr_decoder_open(&job->decoder, options->input, &decode);
-    if (ret == 0 && !dry_run)
-        ret = check_outputs(options);
     if (ret == 0)
         ret = check_paths(job);
+    if (ret == 0 && !dry_run)
+        ret = check_outputs(options);
     if (ret == 0)
         ret = resr_crew_find_model(job->crew, &job->model_key, &job->own_model, options);
     if (ret < 0)
