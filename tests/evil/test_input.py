@@ -127,6 +127,20 @@ def case_data_references_of_mov():
         refused(up("in/reference.mov", "out.mkv"), 65, "format mov", "names other files")
 
 
+def block(kind, body):
+    return kind + struct.pack("<I", len(body) + 8) + body
+
+
+def case_parts_beside_the_input():
+    """MLV looks for further parts x.m00 ...: not for nothing does it fail, and a part that exists is not left out silently."""
+    header = b"v2.0".ljust(8, b"\0") + struct.pack("<QHHIHHIIII", 1, 0, 1, 0, 3, 0, 1, 0, 25000, 1000)
+    with open("a.mlv", "wb") as file:
+        file.write(block(b"MLVI", header) + block(b"RAWI", struct.pack("<QHH", 0, 64, 48) + bytes(160)) + block(b"VIDF", bytes(40)))
+    refused(up("a.mlv", "out.mkv"), 65, "a.mlv: holds no picture")
+    shutil.copy("a.mlv", "a.m00")
+    refused(up("a.mlv", "out.mkv"), 65, "format mlv", "names other files")
+
+
 def case_pictures_show_no_other_file():
     """A name that looks like a pattern, a script or an ending that is wrong."""
     make_private()
