@@ -49,7 +49,7 @@ def case_order_is_that_of_the_numbers():
 
 def case_numbered_sequences():
     """The lowest number is the first one; a missing one is named."""
-    for first, pattern in ((0, "f%d.ppm"), (7, "f%03d.ppm"), (98, "f%d.ppm"), (100, "f%d.ppm"), (86399, "f%05d.ppm")):
+    for first, pattern in ((0, "f%d.ppm"), (98, "f%03d.ppm"), (86399, "f%05d.ppm")):
         make("images", [pattern % i for i in range(first, first + 4)] + ["g1.ppm", "f.ppm", "f1x.ppm"], "ppm")
         check_order(f"images/{pattern}", 4)
     make("images", ["f000.ppm", "f001.ppm", "f002.ppm", "f004.ppm", "f900.ppm"], "ppm")
