@@ -81,7 +81,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "SET"),
         STR("threads", 0, threads, "threads of a rank [its share of CPUs or quota]", "N"),
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
-        STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
+        STR("crf", 0, crf, "quality of the encoder [17: libx264]; .jpg 0..31, .webp 0..100", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),
         STR("pix-fmt", 0, pix_fmt, "pixel format of the output [nearest to the input's]", "NAME"),
         STR("encode", 0, encode, "who encodes: auto, root or ranks [auto]", "NAME"),

@@ -202,6 +202,12 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     return ret;
 }
 
+int64_t resr_manifest_segment_frames(const ResrManifest *manifest)
+{
+    int64_t frames = json_integer_value(json_object_get(manifest->object, "segment_frames"));
+    return frames > 0 && frames < INT32_MAX ? frames : 0;
+}
+
 const char *resr_manifest_class(const ResrManifest *manifest)
 {
     const char *class = json_string_value(json_object_get(manifest->object, "numerics_class"));

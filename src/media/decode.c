@@ -15,6 +15,7 @@
 #include "media/hwaccel.h"
 #include "media/images.h"
 #include "media/libav.h"
+#include "media/picture.h"
 #include "media/repack.h"
 
 struct ResrDecoder {
@@ -23,6 +24,9 @@ struct ResrDecoder {
     int64_t image; /* index of the open one */
     int threads;
     ResrHwaccel hw;
+    ResrPictureKind picture; /* the file is one; then there is no input and no codec */
+    bool picture_pending;
+    enum AVPixelFormat ycbcr; /* of a JPEG picture; AV_PIX_FMT_NONE: of none */
     AVFormatContext *input;
     AVCodecContext *codec;
     int stream;
@@ -35,7 +39,7 @@ struct ResrDecoder {
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
     atomic_bool stop; /* reading ends */
-    bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
+    bool grey_alpha;  /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)
@@ -47,7 +51,8 @@ static int close_file(ResrDecoder *d, int ret)
 
 static bool is_image(const ResrDecoder *d)
 {
-    return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
+    return d->images.is_list || d->picture != RESR_PICTURE_NONE ||
+           strstr(d->input->iformat->name, "_pipe") ||
            strcmp(d->input->iformat->name, "image2pipe") == 0;
 }
 
@@ -94,9 +99,24 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
-    int ret = resr_av_open_input(&d->input, path, &d->stop);
+    int ret = resr_picture_kind(&d->picture, path, &d->stop);
     if (ret < 0)
         return ret;
+    bool moving = d->picture == RESR_PICTURE_MOVING;
+    if (moving)
+        d->picture = RESR_PICTURE_NONE;
+    d->picture_pending = d->picture != RESR_PICTURE_NONE;
+    if (d->picture_pending)
+        return 0;
+    ret = resr_av_open_input(&d->input, path, &d->stop);
+    if (ret < 0)
+        return ret;
+    if (moving && is_image(d))
+        return close_file(d,
+                          resr_fail(RESR_ERR_DATA,
+                                    "%s: holds more than one picture, all but the first would be "
+                                    "lost; make it an input of its own, named .apng or .mjpeg",
+                                    path));
     d->stream = resr_av_video_stream(d->input);
     if (d->stream < 0)
         return close_file(d, resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path));
@@ -143,14 +163,14 @@ static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *pac
 static int feed(ResrDecoder *d)
 {
     int averror = av_read_frame(d->input, d->packet);
+    if (averror < 0 && resr_av_was_cut_short(d->input))
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(d->input->pb) && !d->input->pb->error)) {
         d->draining = true;
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
-    if (averror == AVERROR_EXIT)
-        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     if (d->packet->stream_index == d->stream) {
@@ -167,10 +187,35 @@ static int feed(ResrDecoder *d)
     return 0;
 }
 
+static int read_picture(ResrDecoder *d)
+{
+    ResrPictureTags tags;
+    d->picture_pending = false;
+    int ret = resr_picture_read(d->frame, &tags, d->path, &d->stop);
+    if (ret == 0 && d->next_index == 0 && tags.is_ycbcr)
+        d->ycbcr = tags.chroma_shift_y
+                       ? tags.chroma_shift_x ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV440P
+                   : tags.chroma_shift_x ? AV_PIX_FMT_YUV422P
+                                         : AV_PIX_FMT_YUV444P;
+    resr_picture_tags_free(&tags);
+    return ret;
+}
+
+/* The file has ended before the first picture: its size may be the reason. */
+static int no_picture(const ResrDecoder *d)
+{
+    const AVCodecParameters *par = d->input->streams[d->stream]->codecpar;
+    int ret = resr_av_size_failure(d->path, par->width, par->height);
+    return ret < 0 ? ret
+                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+}
+
 /* The next decoded picture in d->frame; *end when there is none. */
 static int decode(ResrDecoder *d, bool *end)
 {
-    *end = false;
+    *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
+    if (d->picture != RESR_PICTURE_NONE)
+        return *end ? 0 : read_picture(d);
     for (;;) {
         int averror = avcodec_receive_frame(d->codec, d->frame);
         if (averror == 0) {
@@ -213,13 +258,40 @@ static int64_t estimate_frames(const ResrDecoder *d)
         stream->duration != AV_NOPTS_VALUE ? (double)stream->duration * av_q2d(stream->time_base)
         : d->input->duration != AV_NOPTS_VALUE ? (double)d->input->duration / AV_TIME_BASE
                                                : 0;
-    if (d->info.is_image)
-        return d->images.count;
     if (stream->nb_frames > 0)
         return stream->nb_frames;
     return d->info.frame_rate_num > 0
                ? llround(seconds * d->info.frame_rate_num / d->info.frame_rate_den)
                : 0;
+}
+
+/* Numbered images play at 25 frames a second. */
+static void fill_image_info(ResrDecoder *d)
+{
+    ResrVideoInfo *info = &d->info;
+    AVRational sar = d->first->sample_aspect_ratio;
+    info->is_image = true;
+    info->time_base_num = info->frame_rate_den = 1;
+    info->time_base_den = info->frame_rate_num = 25;
+    info->frames_estimate = d->images.count;
+    if (d->picture == RESR_PICTURE_NONE)
+        return;
+    info->sar_num = sar.num;
+    info->sar_den = sar.num > 0 ? sar.den : 1;
+    snprintf(info->hwaccel, sizeof info->hwaccel, "none");
+    snprintf(info->codec, sizeof info->codec, "%s", resr_picture_name(d->picture));
+    snprintf(info->container, sizeof info->container, "%s", resr_picture_name(d->picture));
+}
+
+static void fill_stored_format(ResrDecoder *d)
+{
+    ResrFormat *stored = &d->info.stored;
+    *stored = d->info.format;
+    if (d->ycbcr == AV_PIX_FMT_NONE)
+        return;
+    resr_format_set_pixels(stored, d->ycbcr);
+    stored->matrix = AVCOL_SPC_BT470BG; /* JFIF */
+    stored->chroma_location = AVCHROMA_LOC_CENTER;
 }
 
 static void fill_info(ResrDecoder *d)
@@ -235,11 +307,6 @@ static void fill_info(ResrDecoder *d)
     info->frame_rate_den = rate.den > 0 ? rate.den : 1;
     info->sar_num = sar.num;
     info->sar_den = sar.num > 0 ? sar.den : 1;
-    info->is_image = is_image(d);
-    if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
-        info->time_base_num = info->frame_rate_den = 1;
-        info->time_base_den = info->frame_rate_num = 25;
-    }
 #ifdef AV_FRAME_FLAG_INTERLACED
     info->interlaced = (d->first->flags & AV_FRAME_FLAG_INTERLACED) != 0;
 #else
@@ -267,7 +334,7 @@ static int prepare(ResrDecoder *d, const char *path)
     if (ret == 0)
         ret = decode(d, &end);
     if (ret == 0 && end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+        ret = no_picture(d);
     if (ret < 0)
         return ret;
     av_frame_move_ref(d->first, d->frame);
@@ -275,7 +342,11 @@ static int prepare(ResrDecoder *d, const char *path)
     ret = resr_format_of_frame(&d->info.format, d->first);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    fill_info(d);
+    if (d->picture == RESR_PICTURE_NONE)
+        fill_info(d);
+    if (is_image(d))
+        fill_image_info(d);
+    fill_stored_format(d);
     if (d->info.interlaced)
         resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
                       "for a better result",
@@ -291,6 +362,7 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel, 
     (*out)->threads = threads;
     (*out)->hw.wanted = hwaccel;
     (*out)->last_pts = INT64_MIN;
+    (*out)->ycbcr = AV_PIX_FMT_NONE;
     ret = prepare(*out, path);
     if (ret < 0) {
         resr_decoder_close(*out);
@@ -313,6 +385,25 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index)
 {
     return decoder->images.is_list && index < decoder->images.count ? decoder->images.names[index]
                                                                     : NULL;
+}
+
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
+{
+    return decoder->info.is_image && index < decoder->images.count ? decoder->images.paths[index]
+                                                                   : NULL;
+}
+
+int resr_decoder_orientation(const ResrDecoder *decoder)
+{
+    const AVFrameSideData *side =
+        av_frame_get_side_data(decoder->first, AV_FRAME_DATA_DISPLAYMATRIX);
+    const int32_t *matrix = side && side->size >= 9 * sizeof *matrix ? (int32_t *)side->data : NULL;
+    if (decoder->info.is_image)
+        return 1;
+    if (!matrix)
+        matrix = resr_av_display_matrix(decoder->input->streams[decoder->stream]);
+    int orientation = matrix ? resr_picture_orientation_of_matrix(matrix) : 1;
+    return orientation > 0 ? orientation : 1;
 }
 
 /* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
@@ -363,7 +454,7 @@ static int next_image(ResrDecoder *d, bool *end)
     if (ret == 0)
         ret = decode(d, end);
     if (ret == 0 && *end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+        ret = no_picture(d);
     return ret;
 }
 

@@ -271,7 +271,7 @@ static int copy_until(ResrMuxer *m, int64_t until)
         AVPacket *packet = m->pending;
         if (!m->has_pending) {
             int averror = av_read_frame(m->source, packet);
-            if (averror == AVERROR_EXIT)
+            if (averror < 0 && resr_av_was_cut_short(m->source))
                 return resr_av_read_failure(m->source, averror, m->output, "");
             if (averror < 0) {
                 m->source_ended = true;

@@ -318,13 +318,22 @@ size_t resr_compute_workspace_bytes(const ResrCompute *compute)
     return compute->workspace_bytes;
 }
 
-void resr_compute_push(ResrCompute *compute, ResrMessage *work)
+int resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
-    compute->outstanding++;
+    const int room = sizeof compute->held / sizeof *compute->held;
     pthread_mutex_lock(&compute->lock);
-    compute->held[compute->held_count++] = (Held){.message = work, .keep = work->header.part.count};
-    pthread_cond_signal(&compute->pushed);
+    bool taken = compute->held_count < room;
+    if (taken) {
+        compute->outstanding++;
+        compute->held[compute->held_count++] =
+            (Held){.message = work, .keep = work->header.part.count};
+        pthread_cond_signal(&compute->pushed);
+    }
     pthread_mutex_unlock(&compute->lock);
+    if (taken)
+        return 0;
+    resr_message_free(work);
+    return resr_fail(RESR_ERR_DATA, "a rank was sent more than %d parts at once", room);
 }
 
 ResrMessage *resr_compute_poll(ResrCompute *compute)

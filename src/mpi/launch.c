@@ -1,11 +1,13 @@
 #include "mpi/launch.h"
 
+#include <limits.h>
 #include <math.h>
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
@@ -17,6 +19,76 @@
 #include "mpi/idle.h"
 #include "mpi/transport.h"
 #include "net/cuda.h"
+
+/* Containers often forbid processes to read each other's memory, by which Open MPI 4 and 5 copy
+ * large messages; they then write a line for each message that they have to send otherwise. */
+static void avoid_forbidden_copies(void)
+{
+    char from = 0, to = 0;
+    struct iovec here = {&to, 1}, there = {&from, 1};
+    if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) == 1)
+        return;
+    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+    setenv("OMPI_MCA_smsc", "^cma", 0);
+}
+
+static int number_of(const char *variable)
+{
+    const char *text = getenv(variable);
+    long number = text ? strtol(text, NULL, 10) : 0;
+    return number > 0 && number <= INT_MAX ? (int)number : 0;
+}
+
+/* A launcher of MPI's own says how many it started. One that started a single process is believed
+ * first: it may run inside a larger job step. Within a Slurm job only a step has several processes;
+ * SLURM_NTASKS alone is what a batch script may start. */
+static void read_launcher(ResrLauncher *launcher)
+{
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
+    *launcher = (ResrLauncher){.processes = 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int number = number_of(sizes[i]);
+        if (number == 1) {
+            *launcher = (ResrLauncher){1, sizes[i]};
+            return;
+        }
+        if (number > launcher->processes)
+            *launcher = (ResrLauncher){number, sizes[i]};
+    }
+    const char *step = number_of("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
+    if (launcher->processes == 1 && getenv("SLURM_STEP_ID") && number_of(step) > 1)
+        *launcher = (ResrLauncher){number_of(step), step};
+    if (launcher->processes == 1 && number_of("PMIX_RANK") > 0)
+        *launcher = (ResrLauncher){number_of("PMIX_RANK") + 1, "PMIX_RANK"};
+}
+
+void resr_launch_prepare(ResrLauncher *launcher)
+{
+    read_launcher(launcher);
+    avoid_forbidden_copies();
+    setenv("SVT_LOG", "1", 0); /* the encoder writes errors to stderr by itself, and no more */
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
+     * system has no locks. */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+}
+
+int resr_launch_check(const ResrLauncher *launcher, int provided)
+{
+    int size;
+    if (provided < MPI_THREAD_FUNNELED)
+        return resr_fail(RESR_ERR_DEVICE,
+                         "this MPI library does not support threads (level %d); "
+                         "use one that provides MPI_THREAD_FUNNELED",
+                         provided);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (size > 1 || launcher->processes == 1)
+        return 0;
+    return resr_fail(RESR_ERR_USAGE,
+                     "%d processes were started (%s), but MPI connects this one with no other: "
+                     "each would do all of the work; start them with mpirun, or with srun "
+                     "--mpi=pmix; one that has files of its own, with mpirun -n 1",
+                     launcher->processes, launcher->variable);
+}
 
 void resr_launch_starting(void (*hangs)(int signal))
 {
@@ -146,6 +218,16 @@ int resr_launch_threads(int *cpus)
     free(all);
     MPI_Comm_free(&node);
     return threads > 1 ? threads : 1;
+}
+
+void resr_launch_share_memory(bool computes)
+{
+    MPI_Comm node;
+    int own = computes, all = 1;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Allreduce(&own, &all, 1, MPI_INT, MPI_SUM, node);
+    MPI_Comm_free(&node);
+    resr_memory_share(all);
 }
 
 void resr_launch_gather(ResrRankInfo *all, const ResrRankInfo *own)
