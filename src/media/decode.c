@@ -197,6 +197,8 @@ static int read_picture(ResrDecoder *d)
                        ? tags.chroma_shift_x ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV440P
                    : tags.chroma_shift_x ? AV_PIX_FMT_YUV422P
                                          : AV_PIX_FMT_YUV444P;
+    if (d->next_index == 0)
+        d->info.has_profile = tags.icc.bytes > 0;
     resr_picture_tags_free(&tags);
     return ret;
 }

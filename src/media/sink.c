@@ -122,6 +122,10 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
         warn_of_loss(&encoding, output, &resr_decoder_info(decoder)->format);
     snprintf(out->encoder, sizeof out->encoder, "%s", resr_encoding_name(&encoding));
     resr_encoding_library(&encoding, out->library, sizeof out->library);
+    if (kind == RESR_OUTPUT_VIDEO && resr_decoder_info(decoder)->has_profile)
+        resr_log_warn("%s: a video holds no colour profile, which the input's images have: their "
+                      "colours are taken as they are; convert the images to sRGB first",
+                      output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          &resr_decoder_info(decoder)->stored, width_px, height_px);
@@ -502,9 +506,11 @@ static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_image, sink);
     resr_encoder_close(&sink->encoder);
     if (ret == 0 && tags.lost[0] && !sink->said_lost)
-        resr_log_warn("%s: %s images cannot hold what the input has beside its pixels: %s; use a "
-                      ".png output to keep most of it",
-                      sink->output, resr_encoding_name(&sink->encoding), tags.lost);
+        resr_log_warn("%s: %s images cannot hold all that the input has beside its pixels: without "
+                      "%s%s",
+                      sink->output, resr_encoding_name(&sink->encoding), tags.lost,
+                      sink->encoding.picture == RESR_PICTURE_PNG ? ""
+                                                                 : "; a .png output keeps most");
     sink->said_lost = sink->said_lost || tags.lost[0];
     resr_picture_tags_free(&tags);
     sink->encoding.tags = NULL;
