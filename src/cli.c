@@ -83,7 +83,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
         STR("crf", 0, crf, "quality of the encoder [17: libx264]; .jpg 0..31, .webp 0..100", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),
-        STR("pix-fmt", 0, pix_fmt, "pixel format of the output [keeps most]", "NAME"),
+        STR("pix-fmt", 0, pix_fmt, "pixel format of the output [nearest to the input's]", "NAME"),
         STR("encode", 0, encode, "who encodes: auto, root or ranks [auto]", "NAME"),
         STR("encoders", 0, encoders, "segments encoded at once [rank 0's CPUs / 8]", "N"),
         STR("encoder-threads", 0, encoder_threads, "threads of the encoder, part of its result [4]",

@@ -77,6 +77,9 @@ static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
  * frames are kept or the video is one segment, of all frames (0 if their number is unknown). */
 int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
 
+/* Bytes of the frames in the pool when it is full. */
+int64_t resr_plan_pool_bytes(const ResrPlan *plan);
+
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);
 

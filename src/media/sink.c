@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libavutil/pixdesc.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -128,9 +129,14 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          &resr_decoder_info(decoder)->stored, width_px, height_px);
-    out->tags = (ResrEncodingTags){encoding.frame_rate.num, encoding.frame_rate.den,
-                                   encoding.sar.num,        encoding.sar.den,
-                                   encoding.color_range,    encoding.global_header};
+    out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
+                                   .frame_rate_den = encoding.frame_rate.den,
+                                   .sar_num = encoding.sar.num,
+                                   .sar_den = encoding.sar.den,
+                                   .color_range = encoding.color_range,
+                                   .global_header = encoding.global_header};
+    snprintf(out->tags.pix_fmt, sizeof out->tags.pix_fmt, "%s",
+             av_get_pix_fmt_name(encoding.pix_fmt));
     return 0;
 }
 

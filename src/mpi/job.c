@@ -275,10 +275,10 @@ int resr_job_plan(ResrJob *job)
     if (options->encode.encoders == 0)
         options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
     int ret = resr_decoder_open(&job->decoder, options->input, options->hwaccel, 0);
-    if (ret == 0 && !dry_run)
-        ret = check_outputs(options);
     if (ret == 0)
         ret = check_paths(job);
+    if (ret == 0 && !dry_run)
+        ret = check_outputs(options);
     if (ret == 0)
         ret = resr_crew_find_model(job->crew, &job->model_key, &job->own_model, options);
     if (ret < 0)
