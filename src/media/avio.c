@@ -25,7 +25,7 @@ typedef struct Reader {
     bool wanted;       /* a request is open */
     atomic_bool ended; /* the user is gone */
     char *path;        /* to be opened; then NULL */
-    int fd, error;     /* errno of the last request */
+    int fd, error;     /* errno of the last request that failed */
     struct stat status;
     int64_t from;
     size_t bytes;
@@ -79,7 +79,8 @@ static void *serve(void *argument)
             do
                 reader->got = pread(reader->fd, reader->data, reader->bytes, reader->from);
             while (reader->got < 0 && errno == EINTR && !reader->ended);
-            reader->error = reader->got < 0 ? errno : 0;
+            if (reader->got < 0)
+                reader->error = errno;
         }
         pthread_mutex_lock(&reader->lock);
         reader->wanted = false;

@@ -15,7 +15,7 @@
  * socket or a folder), RESR_ERR_IO, RESR_ERR_STOPPED; the message names the path. */
 RESR_MUST_CHECK int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop);
 
-/* The failure of the file system that reading met, as an errno value; 0: none. */
+/* The last failure of the file system that reading met, as an errno value; 0: none. */
 int resr_avio_error(const AVIOContext *io);
 
 void resr_avio_close(AVIOContext **io); /* *io may be NULL */

@@ -25,11 +25,23 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
 }
 
 static _Thread_local bool hushed;
-static _Thread_local int64_t demuxer_errors;
 
-int64_t resr_av_demuxer_errors(void)
+/* What libavformat may hold, so that a file with too many is refused by their number. */
+#define MOST_STREAMS (10 * RESR_MAX_STREAMS)
+
+/* AVFormatContext.opaque of an input. */
+typedef struct Input {
+    AVIOContext *io;
+    const char *path;
+    const atomic_bool *stop;
+    const AVInputFormat *format;
+    bool reached;   /* the format wanted to open another file */
+    int64_t errors; /* that the demuxer has logged */
+} Input;
+
+int64_t resr_av_demuxer_errors(const AVFormatContext *context)
 {
-    return demuxer_errors;
+    return ((const Input *)context->opaque)->errors;
 }
 
 /* A decoder's flag of a concealed picture comes too late for one that another of its threads hands
@@ -37,9 +49,9 @@ int64_t resr_av_demuxer_errors(void)
 static void count(void *context, int level, const char *format)
 {
     const AVClass *class = *(AVClass **)context;
-    if (class == avformat_get_class() && level <= AV_LOG_ERROR &&
-        ((AVFormatContext *)context)->iformat)
-        demuxer_errors++;
+    const AVFormatContext *demuxer = class == avformat_get_class() ? context : NULL;
+    if (demuxer && demuxer->iformat && demuxer->opaque && level <= AV_LOG_ERROR)
+        ((Input *)demuxer->opaque)->errors++;
     ResrAvOwner *owner = class == avcodec_get_class() ? ((AVCodecContext *)context)->opaque : NULL;
     if (owner && level <= AV_LOG_ERROR)
         owner->errors++;
@@ -101,18 +113,6 @@ void resr_av_quiet(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_log);
 }
-
-/* What libavformat may hold, so that a file with too many is refused by their number. */
-#define MOST_STREAMS (10 * RESR_MAX_STREAMS)
-
-/* AVFormatContext.opaque of an input. */
-typedef struct Input {
-    AVIOContext *io;
-    const char *path;
-    const atomic_bool *stop;
-    const AVInputFormat *format;
-    bool reached; /* the format wanted to open another file */
-} Input;
 
 static int is_interrupted(void *opaque)
 {

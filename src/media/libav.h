@@ -50,8 +50,8 @@ const int32_t *resr_av_display_matrix(const AVStream *stream);
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
 
-/* Errors that demuxers have logged on this thread. */
-int64_t resr_av_demuxer_errors(void);
+/* Errors that the demuxer of an open input has logged. */
+int64_t resr_av_demuxer_errors(const AVFormatContext *context);
 
 /* AVCodecContext.opaque of a decoder: what it logs, of all its threads, is counted. */
 typedef struct ResrAvOwner {

@@ -102,7 +102,7 @@ int resr_reader_open(ResrReader *r, const char *path, bool listed)
     r->extent = (ResrExtent){.last_dts = AV_NOPTS_VALUE};
     r->damage.lead_count = 0;
     r->damage.lead_errors = 0;
-    r->demuxer_errors = resr_av_demuxer_errors();
+    r->demuxer_errors = 0;
     int ret = resr_av_open_input(&r->input, path, &r->stop);
     if (ret < 0)
         return ret;
@@ -147,7 +147,7 @@ static int lose(ResrReader *r, int64_t pts, const char *what, int averror)
 /* Errors that the demuxer has logged since the last call, opening included, are damage. */
 static int check_demuxer(ResrReader *r)
 {
-    int64_t errors = resr_av_demuxer_errors();
+    int64_t errors = resr_av_demuxer_errors(r->input);
     bool more = errors > r->demuxer_errors;
     r->demuxer_errors = errors;
     if (!more || r->seeking)
@@ -222,8 +222,10 @@ static int end_input(ResrReader *r, int averror)
 static int feed(ResrReader *r)
 {
     int averror = av_read_frame(r->input, r->packet);
-    if (averror < 0 && resr_av_was_cut_short(r->input))
+    if (resr_av_was_cut_short(r->input)) {
+        av_packet_unref(r->packet); /* it may be incomplete */
         return resr_av_read_failure(r->input, averror, r->path, "");
+    }
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(r->input->pb) && !r->input->pb->error) ||
         (averror < 0 && r->read_errors >= MAX_READ_ERRORS))
@@ -355,7 +357,7 @@ bool resr_reader_seek(ResrReader *r, int64_t pts)
 void resr_reader_found(ResrReader *r)
 {
     r->seeking = false;
-    r->demuxer_errors = resr_av_demuxer_errors();
+    r->demuxer_errors = resr_av_demuxer_errors(r->input);
 }
 
 int resr_reader_create(ResrReader *r, const ResrDecodeOptions *options)

@@ -6,12 +6,14 @@
  * SHIM_SPEED: seconds of the monotonic clock in a second; SHIM_STALL: pread() of a file of that
  * name does not return, from byte SHIM_STALL_AT on, where the file is opened for the
  * SHIM_STALL_OPEN-th time; a file "stalled" then appears; SHIM_EINTR: open() of the file and every
- * second pread() fail once with EINTR. */
+ * second pread() fail once with EINTR; SHIM_EIO: of each opening of a file of that name the first
+ * pread() of byte SHIM_EIO_AT fails with EIO. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +127,7 @@ static int setting(const char *variable)
 }
 
 static atomic_int opened, interrupted, stalling_fd = -1;
+static atomic_bool failing[1024]; /* by descriptor */
 
 static int open_file(const char *path, int flags, mode_t mode)
 {
@@ -136,6 +139,8 @@ static int open_file(const char *path, int flags, mode_t mode)
     if (fd >= 0 && flags & O_NONBLOCK && is_named(path, "SHIM_STALL") &&
         ++opened == setting("SHIM_STALL_OPEN"))
         stalling_fd = fd;
+    if (fd >= 0 && fd < 1024)
+        failing[fd] = is_named(path, "SHIM_EIO");
     return fd;
 }
 
@@ -171,6 +176,12 @@ ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset)
     }
     if (getenv("SHIM_EINTR") && interrupted++ % 2 == 0) {
         errno = EINTR;
+        return -1;
+    }
+    int at = setting("SHIM_EIO_AT");
+    if (fd < 1024 && offset <= at && at < offset + (off64_t)bytes &&
+        atomic_exchange(&failing[fd], false)) {
+        errno = EIO;
         return -1;
     }
     return syscall(SYS_pread64, fd, data, bytes, offset);

@@ -358,6 +358,17 @@ def case_interrupted_calls_are_repeated():
     equal("frames", frames("out.mkv"), 50)
 
 
+def case_a_failing_disk_is_no_damage():
+    """One read fails, the same place can be read afterwards: never bridged, and not called damage."""
+    for name in ("clip.mkv", "clip.mp4", "clip.ts", "clip.mpg"):
+        ffmpeg(f"-f lavfi -i testsrc2=s=320x240:r=25:d=4 -f lavfi -i sine=d=4 -c:v mpeg2video -q:v 1 -g 10 -c:a mp2 {name}")
+        for mode in ("stop", "continue"):
+            env = {"LD_PRELOAD": os.environ["SHIM"], "SHIM_EIO": name, "SHIM_EIO_AT": str(os.path.getsize(name) * 7 // 10)}
+            result = up(name, "out.mkv", "--codec", "mpeg4", "--on-error", mode, env=env)
+            refused(result, 74, name, "cannot be read")
+            equal(f"{name}, {mode}: output", os.path.exists("out.mkv"), False)
+
+
 def case_a_lease_of_another_process():
     """A file that its owner gives away late is opened then, and a signal ends the wait for it."""
     ffmpeg(f"{CLIP} base.mp4")
