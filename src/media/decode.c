@@ -342,6 +342,7 @@ static int next_image(ResrDecoder *d, bool *end)
     d->reader.count.places++;
     d->reader.count.damaged++;
     *end = false;
+    av_frame_unref(d->reader.frame); /* of the picture that could not be read whole */
     return av_frame_ref(d->reader.frame, d->previous) < 0
                ? resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", d->reader.path)
                : 0;
