@@ -136,6 +136,7 @@ static int read_all(PngReader *r)
         return r->ret < 0 ? r->ret : resr_picture_damaged(r->source, "PNG", r->error);
     png_set_read_fn(r->png, r->source->io, read_bytes);
     png_set_user_limits(r->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours name the size */
+    png_set_crc_action(r->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_chunk_malloc_max(r->png, RESR_PICTURE_MAX_BLOCK_BYTES);
     png_set_chunk_cache_max(r->png, RESR_PICTURE_MAX_TEXTS);
     png_read_info(r->png, r->info);
@@ -180,11 +181,25 @@ static void flush_nothing(png_structp png)
     (void)png;
 }
 
-/* A keyword of PNG: 1 to 79 printable bytes; libpng refuses others. */
+/* libpng replaces what it does not take in a keyword and leaves the picture where nothing remains.
+ */
+static bool is_keyword(const char *key)
+{
+    for (; *key; key++)
+        if (((uint8_t)*key > 0x20 && (uint8_t)*key < 0x7F) || (uint8_t)*key > 0xA0)
+            return true;
+    return false;
+}
+
+/* A keyword of PNG has 1 to 79 bytes. */
 static void put_text(PngWriter *w, const char *key, char *value, size_t bytes, bool utf8)
 {
     char keyword[80];
     snprintf(keyword, sizeof keyword, "%s", key);
+    if (!is_keyword(keyword)) {
+        resr_picture_add_lost(w->target->lost, "texts");
+        return;
+    }
     bool packed = bytes > 1024;
     png_text text = {.compression =
                          utf8     ? packed ? PNG_ITXT_COMPRESSION_zTXt : PNG_ITXT_COMPRESSION_NONE
@@ -206,6 +221,8 @@ static void put_colour(PngWriter *w)
     if (resr_picture_profile_fits(w->target))
         png_set_iCCP(w->png, w->info, "ICC", PNG_COMPRESSION_TYPE_BASE, tags->icc.data,
                      (png_uint_32)tags->icc.bytes);
+    if (tags->icc.bytes > 0 && !png_get_valid(w->png, w->info, PNG_INFO_iCCP))
+        resr_picture_add_lost(w->target->lost, "colour profile");
     if (tags->srgb_intent > 0 && tags->icc.bytes == 0)
         png_set_sRGB(w->png, w->info, tags->srgb_intent - 1);
     if (tags->gamma > 0)
@@ -271,7 +288,7 @@ static int write_all(PngWriter *w)
         return resr_fail(RESR_ERR_INTERNAL, "the PNG picture cannot be written: %s", w->error);
     png_set_write_fn(w->png, w->target, write_bytes, flush_nothing);
     png_set_user_limits(w->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_benign_errors(w->png, 1); /* a profile that libpng does not like is left out */
+    png_set_benign_errors(w->png, 1); /* a profile that libpng refuses is left out */
     put_header(w);
     png_set_compression_level(w->png, COMPRESSION_LEVEL);
     put_tags(w);

@@ -459,6 +459,16 @@ def case_tags_are_kept():
                 play.equal("texts", {k: got.text[k] for k in ("Author", "Title")}, {"Author": "Ann", "Title": "my photo"})
 
 
+def case_odd_keywords():
+    """Texts whose keyword PNG's writer does not take are named, and the picture is written."""
+    for key, lost in ((b"", True), (b" ", True), (b"\n", True), (b"a\nb", False), (b"x" * 90, False)):
+        png("odd.png", RGB, 8, 2, chunk(b"tEXt", key + b"\0hello"))
+        result = play.up("odd.png", "o.png")
+        play.done(result)
+        play.equal(f"keyword {key}: said to be lost", "without texts" in result.err, lost)
+        play.equal(f"keyword {key}: pixels", play.pixels("o.png"), enlarged(flat(RGB), 3))
+
+
 def case_output_formats():
     """Depth and transparency stay where the format has them; else one warning says so."""
     png("deep.png", deep(RGBA), 16, 6)
@@ -549,6 +559,8 @@ def case_damage():
     """Cut at every place, an end without its mark, flipped bytes in what has a check value."""
     many = [[((x * 37 + y * 11) & 255, (y * 29) & 255, (x * y) & 255) for x in range(64)] for y in range(48)]
     image(many).save("a.png")
+    png("t.png", [[((x + y) & 1,) for x in range(64)] for y in range(48)], 8, 3,
+        chunk(b"PLTE", bytes(range(6))) + chunk(b"tRNS", b"\0\x80") + chunk(b"tEXt", b"Title\0a text"))
     image(many).save("a.jpg", quality=90)
     image(many).save("ap.jpg", quality=90, progressive=True)
     image(many).save("a.webp", quality=80)
@@ -557,7 +569,7 @@ def case_damage():
     for name, words in (("az", ["zip"]), ("aw", ["lzw"]), ("aj", ["jpeg"]), ("ap", ["packbits"])):
         tool("tiffcp", "-c", *words, "-r", "16", "a.tif", name + ".tif")
     files = new_folder("damage")
-    for name in ("a.png", "a.jpg", "ap.jpg", "a.webp", "al.webp", "a.tif", "az.tif", "aw.tif", "aj.tif", "ap.tif"):
+    for name in ("a.png", "t.png", "a.jpg", "ap.jpg", "a.webp", "al.webp", "a.tif", "az.tif", "aw.tif", "aj.tif", "ap.tif"):
         with open(name, "rb") as file:
             data = file.read()
         play.check(read([name])[0].startswith("0 "), f"{name} is whole")
@@ -566,11 +578,11 @@ def case_damage():
         for n in cuts:
             with open(f"{files}/{n:05d}-{name}", "wb") as file:
                 file.write(data[:n])
-        if name == "a.png":  # every chunk has a CRC
-            for at in range(8, len(data), 7):
+        if name.endswith(".png"):  # every chunk has a CRC
+            for at in range(8, len(data), 7 if name == "a.png" else 1):
                 with open(f"{files}/flip{at:05d}-{name}", "wb") as file:
                     file.write(data[:at] + bytes([data[at] ^ 16]) + data[at + 1:])
-            with open(f"{files}/noend.png", "wb") as file:
+            with open(f"{files}/noend-{name}", "wb") as file:
                 file.write(data[:-12])
     names = sorted(os.listdir(files))
     passed = [name for name, line in zip(names, read([f"{files}/{n}" for n in names])) if line.startswith("0 ")]
