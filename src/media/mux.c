@@ -16,11 +16,12 @@ struct ResrMuxer {
     AVFormatContext *context;
     AVFormatContext *source; /* NULL: nothing is copied */
     int source_video;        /* its upscaled stream, not copied */
-    int *targets;            /* per source stream: output stream, or -1 */
+    int *targets;            /* per source stream known at opening: output stream, or -1 */
+    unsigned sources;        /* entries of `targets`; the demuxer may find more streams later */
     AVStream *video;
     AVRational time_base; /* of the packets given to resr_muxer_write() */
     AVPacket *pending;    /* read from the source, not due yet */
-    bool has_pending, source_ended;
+    bool has_pending, source_ended, warned_late;
     bool probing; /* nothing will be written: what is left out is told now, and once */
 };
 
@@ -67,7 +68,8 @@ static int plan_streams(ResrMuxer *m)
 {
     const AVOutputFormat *format = m->context->oformat;
     int ret = resr_alloc(&m->targets, m->source->nb_streams, sizeof *m->targets);
-    for (unsigned i = 0; i < m->source->nb_streams && ret == 0; i++) {
+    m->sources = m->source->nb_streams;
+    for (unsigned i = 0; i < m->sources && ret == 0; i++) {
         const AVStream *in = m->source->streams[i];
         const AVCodecParameters *par = in->codecpar;
         const char *kind = av_get_media_type_string(par->codec_type);
@@ -260,6 +262,23 @@ int resr_muxer_start(ResrMuxer *m, const AVCodecContext *encoder, const ResrVide
     return averror < 0 ? write_failure(m, averror, "the container's header cannot be written") : 0;
 }
 
+/* The output stream of a packet, or -1. MPEG transport streams and other containers without a
+ * header add streams while they are read; those have no place in a header that is written. */
+static int target_of(ResrMuxer *m, const AVPacket *packet)
+{
+    unsigned index = (unsigned)packet->stream_index;
+    if (index < m->sources)
+        return m->targets[index];
+    if (!m->warned_late)
+        resr_log_warn(
+            "%s: stream #%u of the input starts after the others and is not copied; "
+            "ffmpeg -analyzeduration 1G -probesize 1G -map 0 -c copy joins it into a file "
+            "that lists it from the start",
+            m->output, index);
+    m->warned_late = true;
+    return -1;
+}
+
 /* Copies packets of the other streams that begin before `until`, in AV_TIME_BASE units. */
 static int copy_until(ResrMuxer *m, int64_t until)
 {
@@ -274,7 +293,7 @@ static int copy_until(ResrMuxer *m, int64_t until)
             m->has_pending = true;
         }
         const AVStream *in = m->source->streams[packet->stream_index];
-        int target = m->targets[packet->stream_index];
+        int target = target_of(m, packet);
         int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
         if (target >= 0 && time != AV_NOPTS_VALUE && until != INT64_MAX &&
             av_rescale_q(time, in->time_base, AV_TIME_BASE_Q) >= until)
