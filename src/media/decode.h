@@ -15,6 +15,7 @@ typedef struct ResrVideoInfo {
     int64_t frames_estimate;                /* 0 if unknown */
     bool is_image;                          /* one image or a sequence of images, not a video */
     bool interlaced;
+    bool turned; /* frames come upright: rotation is no longer needed beside them */
     char codec[32], container[64];
     char hwaccel[32]; /* the kind of device that decodes, or "none" */
 } ResrVideoInfo;

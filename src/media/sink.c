@@ -91,6 +91,12 @@ static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, co
     return ret;
 }
 
+static ResrContainerVideo video_of(const ResrDecoder *decoder, const ResrEncoder *encoder)
+{
+    return (ResrContainerVideo){encoder->context, resr_decoder_info(decoder),
+                                resr_decoder_first_frame(decoder)};
+}
+
 int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
                    const ResrDecoder *decoder, int width_px, int height_px,
                    const ResrEncodeOptions *options)
@@ -101,11 +107,13 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     OutputKind kind;
     int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
     if (ret == 0 && kind == OUTPUT_VIDEO)
-        ret = resr_muxer_open(&muxer, output, output, input, !resr_decoder_info(decoder)->is_image,
-                              encoding.codec, true);
+        ret = resr_muxer_open(&muxer, NULL, output, input, !resr_decoder_info(decoder)->is_image);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
+        ResrContainerVideo video = video_of(decoder, &encoder);
+        if (ret == 0 && muxer)
+            ret = resr_muxer_try(muxer, &video);
         *out = (ResrSinkPlan){.format = encoding.format, .video = kind == OUTPUT_VIDEO};
         out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
@@ -146,8 +154,7 @@ static int open_muxer(ResrSink *sink)
     int ret = name_temporary(sink);
     if (ret == 0)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
-                              !resr_decoder_info(sink->decoder)->is_image, sink->encoding.codec,
-                              false);
+                              !resr_decoder_info(sink->decoder)->is_image);
     if (ret == 0 && sink->encoding.options.simulated)
         resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;
@@ -160,10 +167,8 @@ static int start_output(ResrSink *sink)
     int ret = open_muxer(sink);
     if (ret == 0)
         ret = resr_encoder_open(&sink->encoder, &sink->encoding);
-    return ret < 0 ? ret
-                   : resr_muxer_start(sink->muxer, sink->encoder.context,
-                                      resr_decoder_info(sink->decoder),
-                                      resr_decoder_first_frame(sink->decoder));
+    ResrContainerVideo video = video_of(sink->decoder, &sink->encoder);
+    return ret < 0 ? ret : resr_muxer_start(sink->muxer, &video);
 }
 
 static void discard_output(ResrSink *sink)
@@ -303,9 +308,9 @@ static int begin_segment(ResrSink *sink, int64_t first)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s gives each segment other headers; use --segment 0 with it",
                         sink->encoding.codec->name);
+    ResrContainerVideo video = video_of(sink->decoder, &sink->encoder);
     if (ret == 0 && first == 0)
-        ret = resr_muxer_start(sink->muxer, context, resr_decoder_info(sink->decoder),
-                               resr_decoder_first_frame(sink->decoder));
+        ret = resr_muxer_start(sink->muxer, &video);
     return ret;
 }
 
