@@ -15,8 +15,9 @@
  * neighbours hit all 32 banks whatever the tap.
  *
  * Outputs are permuted within a warp's 32 (the packing does it), so that a lane ends up with 8
- * consecutive channels of a pixel and writes them at once. The order of additions is the same for
- * every pixel: results do not depend on how a frame was cut. */
+ * consecutive channels of a pixel and writes them at once (by __stcg: nvcc 13.0 splits a plain
+ * store into four of 4 bytes). A call has fewer than 2^32 pixels, 128 bytes each or more. The order
+ * of additions is the same for every pixel: results do not depend on how a frame was cut. */
 
 #include "conv.cuh"
 #include "gpu.cuh"
@@ -176,14 +177,14 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
     constexpr int quads = Shape<N>::blocks_n / 2;
     if (first >= call.cout)
         return;
+    uint32_t first_px = (blockIdx.z * call.height + y0) * call.width + x0;
 #pragma unroll
     for (int y = 0; y < WARP_Y; y++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            int x = x0 + half * 8;
-            if (x >= call.width || y0 + y >= call.height)
+            if (x0 + half * 8 >= call.width || y0 + y >= call.height)
                 continue;
-            size_t px = (static_cast<size_t>(blockIdx.z) * call.height + y0 + y) * call.width + x;
+            uint32_t px = first_px + y * call.width + half * 8;
             uint2 out[quads];
 #pragma unroll
             for (int q = 0; q < quads; q++) {
@@ -193,12 +194,13 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
             }
             if (!call.out)
                 continue;
-            Element *to =
-                static_cast<Element *>(call.out) + px * call.out_pitch + call.out_channel + first;
+            Element *to = static_cast<Element *>(call.out) +
+                          static_cast<size_t>(px) * call.out_pitch + call.out_channel + first;
             if constexpr (quads == 2)
-                *reinterpret_cast<uint4 *>(to) = make_uint4(out[0].x, out[0].y, out[1].x, out[1].y);
+                __stcg(reinterpret_cast<uint4 *>(to),
+                       make_uint4(out[0].x, out[0].y, out[1].x, out[1].y));
             else
-                *reinterpret_cast<uint2 *>(to) = out[0];
+                __stcg(reinterpret_cast<uint2 *>(to), out[0]);
         }
 }
 
@@ -229,13 +231,14 @@ __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
             for (int i = 0; i < 4; i++)
                 sums[y][n][i] = 0.0f;
 
-    uint32_t row = (warp_y * S::halo_x + warp_x + (lane & 15)) * PIXEL_BYTES + (lane >> 4) * 16;
-    uint32_t part = S::pixel_bytes + group * (S::blocks_n / 2) * 512 + lane * 16;
+    uint32_t row =
+        stages + (warp_y * S::halo_x + warp_x + (lane & 15)) * PIXEL_BYTES + (lane >> 4) * 16;
+    uint32_t part = stages + S::pixel_bytes + group * (S::blocks_n / 2) * 512 + lane * 16;
     bool useful = x0 + warp_x < call.width && y0 + warp_y < call.height;
     int slices = call.cin / SLICE;
     copy_slice<N>(stages, sources, pixels, weights);
     for (int slice = 0; slice < slices; slice++) {
-        uint32_t stage = stages + (slice & 1) * S::stage_bytes;
+        uint32_t stage = (slice & 1) * S::stage_bytes;
         if (slice + 1 < slices) {
             copy_slice<N>(stages + (~slice & 1) * S::stage_bytes, sources, pixels + (slice + 1) * 2,
                           weights + static_cast<size_t>(slice + 1) * (S::weight_bytes / 16));

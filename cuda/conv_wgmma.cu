@@ -31,7 +31,8 @@
  * Every pixel's additions come in the same order, wherever a strip or a segment begins: results do
  * not depend on how a frame was cut.
  *
- * Registers: 48, 96 or 64 sums a thread, 16 to 32 of a finished row, of 232; the feeding warpgroup
+ * Registers: 48, 96 or 64 sums a thread, 16 to 32 of a finished row, of 232, and for 32 outputs
+ * bias, slope and the next finished row's residuals (16 + 32), loaded early; the feeding warpgroup
  * has 40. Share of the peak: not measured, no GPU has run this; README.md has counts, the model's
  * prediction and Winograd on paper. Tried before: two feeding warps without setmaxnreg, whose 168
  * registers spilled for 64 outputs. */
@@ -176,7 +177,15 @@ template <class S, bool SWIZZLED> int launch(Job *job, cudaStream_t stream)
 int available(int capability, const char **why)
 {
     *why = "wgmma needs compute capability 9.0 (sm_90a)";
-    return capability == 90;
+    if (capability != 90)
+        return 0;
+    *why = "this build has no wgmma kernels for sm_90a; configure with 90a in RESR_CUDA_ARCHS";
+    cudaFuncAttributes kernel;
+    if (cudaFuncGetAttributes(&kernel, conv_wgmma_kernel<Narrow, true>) != cudaSuccess) {
+        cudaGetLastError(); /* no kernel for this device at all */
+        return 0;
+    }
+    return kernel.maxThreadsPerBlock >= THREADS;
 }
 
 /* Enlarged inputs: conv_up and nothing else in the networks. */

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What resources.sh has compiled, as Markdown: a table of resources, and what the inner loops consist of.
 
-    resources.py FOLDER                 FOLDER/NAME.ARCH.{ptxas,ptx,sass}; exits 1 on a spill
+    resources.py FOLDER                 FOLDER/NAME.ARCH.{ptxas,ptx,sass}; exits 1 on a spill and on a
+                                        convolution's narrow store (least_store)
+    resources.py --stores PTX...        only the latter
     resources.py --update README TABLE  puts TABLE between the README's two marks
 """
 
@@ -63,6 +65,39 @@ def read_threads(path):
             if (m := re.search(r"\.maxntid (\d+)", rest))}
 
 
+def read_stores(path):
+    """{mangled: bits of the narrowest store to global memory}, from the PTX"""
+    found = {}
+    for body in open(path, encoding="utf-8").read().split(".entry ")[1:]:
+        widths = [int(vector or 1) * int(bits) for vector, bits in
+                  re.findall(r"st\.(?:weak\.)?global(?:\.c[agsv]|\.wb|\.wt)?(?:\.v(\d))?\.[bsuf](\d+)", body)]
+        if body.count("st.global") + body.count("st.weak.global") != len(widths):
+            raise ValueError(f"{path}: a store that read_stores() does not know")
+        if widths:
+            found[re.match(r"\w+", body).group()] = min(widths)
+    return found
+
+
+def least_store(kernel):
+    """Bits that every store of the kernel must have: a narrower one writes parts of 32-byte sectors. With 16
+    outputs a lane of conv_mma.cu has no more than 4 channels."""
+    if not kernel.startswith("conv_"):
+        return 0
+    return 64 if re.match(r"conv_mma_kernel<\w+, 16>", kernel) else 128
+
+
+def check_stores(paths):
+    bad = 0
+    for path in paths:
+        stores = read_stores(path)
+        for kernel, bits in zip(demangle(list(stores)), stores.values()):
+            print(f"{os.path.basename(path)}: {kernel}: stores of {bits} bits or more")
+            if bits < least_store(kernel):
+                print(f"{path}: {kernel}: a store of {bits} bits, not {least_store(kernel)}", file=sys.stderr)
+                bad = 1
+    return bad
+
+
 def occupancy(arch, registers, threads, shared):
     kib, warps_max, blocks_max = SM[arch]
     warps = (threads + 31) // 32
@@ -121,13 +156,14 @@ def by_arch(values):
 
 
 def read_kernels(folder):
-    """{(file, kernel): {arch: (threads, registers, shared, spills, blocks, occupancy, loop)}}, and what
-    spills."""
+    """{(file, kernel): {arch: (threads, registers, shared, spills, store, blocks, occupancy, loop)}}, and
+    what spills or stores too little at once."""
     kernels, bad = {}, []
     for arch in SM:
         for path in sorted(glob.glob(os.path.join(folder, f"*.{arch}.ptxas"))):
             name = os.path.basename(path).split(".")[0]
             found, threads = read_ptxas(path), read_threads(path[:-5] + "ptx")
+            stores = read_stores(path[:-5] + "ptx")
             sass = read_sass(path[:-5] + "sass") if os.path.exists(path[:-5] + "sass") else {}
             for mangled, kernel in zip(found, demangle(list(found))):
                 registers, static, stack, spills = found[mangled]
@@ -135,22 +171,26 @@ def read_kernels(folder):
                     continue  # the empty body of a kernel for another architecture
                 if spills or stack:
                     bad.append(f"{kernel} on sm_{arch}: {spills} bytes of spills, {stack} of stack")
+                store = stores.get(mangled, 0)
+                if store < least_store(kernel):
+                    bad.append(f"{kernel} on sm_{arch}: a store of {store} bits, not {least_store(kernel)}")
                 shared, block = static + dynamic_shared(kernel), threads.get(mangled, 256)
                 kernels.setdefault((name, kernel), {})[arch] = (
-                    block, registers, f"{shared:,}", spills, *occupancy(arch, registers, block, shared),
+                    block, registers, f"{shared:,}", spills, store, *occupancy(arch, registers, block, shared),
                     inner_loop(sass.get(mangled, [])))
     return kernels, bad
 
 
 def write_tables(folder):
     kernels, bad = read_kernels(folder)
-    print("| kernel | sm | threads | registers | shared bytes | spills | blocks an SM | occupancy, % |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| kernel | sm | threads | registers | shared bytes | spills | narrowest store, bits | blocks an SM "
+          "| occupancy, % |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for (_, kernel), archs in sorted(kernels.items()):
-        columns = [by_arch({arch: row[i] for arch, row in archs.items()}) for i in range(6)]
+        columns = [by_arch({arch: row[i] for arch, row in archs.items()}) for i in range(7)]
         print(f"| `{kernel}` | {' '.join(archs)} | " + " | ".join(columns) + " |")
-    loops = [(kernel, arch, row[6]) for (_, kernel), archs in sorted(kernels.items())
-             for arch, row in archs.items() if row[6]]
+    loops = [(kernel, arch, row[7]) for (_, kernel), archs in sorted(kernels.items())
+             for arch, row in archs.items() if row[7]]
     if loops:
         print("\nInstructions of the innermost loop with tensor products (a warp's, SASS):\n")
         print("| kernel | sm | " + " | ".join(COUNTED) + " | all | all per product |")
@@ -173,4 +213,6 @@ def update(readme, table):
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--stores":
+        sys.exit(check_stores(sys.argv[2:]))
     sys.exit(update(*sys.argv[2:]) if sys.argv[1] == "--update" else write_tables(sys.argv[1]))

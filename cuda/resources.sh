@@ -2,7 +2,7 @@
 # resources.sh [ARCH...]: compiles every kernel for each architecture (80 86 89 90a 100 120) and writes a
 # Markdown table: registers, shared memory, spills, occupancy, and with nvdisasm (wheel
 # nvidia-cuda-nvdisasm, or the toolkit) the instructions of the SASS. --update puts it into README.md.
-# Fails on any spill or local memory. Needs nvcc and python3; no GPU.
+# Fails on any spill or local memory, and on a convolution's store of less than 128 bits. Needs nvcc and python3; no GPU.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -41,6 +41,7 @@ template <int OUTPUTS, bool UP> struct Shape {
     static constexpr int lead = stored * piece;
     static constexpr int column_bytes = SLICE / 8 * lead;
     static constexpr int slice_bytes = columns * column_bytes;
+    static constexpr bool early = OUTPUTS == 32 && !UP; /* registers for loads ahead of a row */
 };
 
 struct Job {
@@ -51,6 +52,9 @@ struct Job {
 
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define HOPPER 1
+#define KERNEL_THREADS THREADS
+#else
+#define KERNEL_THREADS 32
 #endif
 
 #ifdef HOPPER
@@ -229,29 +233,58 @@ __device__ __forceinline__ float activate(float v, float slope)
     return v > 0.0f ? v : slope * v;
 }
 
-/* Four channels of a pixel to all but the fp16 output, which is returned. */
-__device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel)
+__device__ __forceinline__ float4 load_slope(const ConvCall &call, int channel)
 {
-    float4 bias = load4(call.bias + channel);
+    return call.activation == CONV_PRELU ? load4(call.slope + channel)
+                                         : make_float4(0.2f, 0.2f, 0.2f, 0.2f);
+}
+
+/* Bias and slope of a lane's channels, the same for every pixel; used where S::early. */
+template <class S> struct Constants {
+    float4 bias[S::early ? 2 : 1], slope[S::early ? 2 : 1];
+};
+
+template <class S>
+__device__ __forceinline__ Constants<S> load_constants(const ConvCall &call, int first)
+{
+    Constants<S> c;
+#pragma unroll
+    for (int q = 0; q < (S::early ? 2 : 0); q++) {
+        c.bias[q] = load4(call.bias + first + q * 4);
+        c.slope[q] = load_slope(call, first + q * 4);
+    }
+    return c;
+}
+
+/* Residuals of the next finished row, loaded while its products run; used where S::early. */
+template <class S> struct Ahead {
+    float4 trunk[S::early ? 4 : 1], base[S::early ? 4 : 1];
+};
+
+/* Four channels of a pixel, the lane's quad `k` of four (two pixels x two quads where S::early), to
+ * all but the fp16 output, which is returned. __stcg: nvcc 13.0 splits a plain store of the trunk
+ * into four of 4 bytes, a quarter of the memory's rate. */
+template <class S>
+__device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel,
+                                        const Constants<S> &c, const Ahead<S> &ahead, int k)
+{
+    float4 bias = S::early ? c.bias[k % 2] : load4(call.bias + channel);
+    float4 slope = S::early ? c.slope[k % 2] : load_slope(call, channel);
     v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
-    if (call.activation != CONV_NONE) {
-        float4 slope = make_float4(0.2f, 0.2f, 0.2f, 0.2f);
-        if (call.activation == CONV_PRELU)
-            slope = load4(call.slope + channel);
+    if (call.activation != CONV_NONE)
         v = make_float4(activate(v.x, slope.x), activate(v.y, slope.y), activate(v.z, slope.z),
                         activate(v.w, slope.w));
-    }
     size_t at = px * 64 + channel;
     if (call.trunk_in)
-        v = residual(v, load4(call.trunk_in + at));
+        v = residual(v, S::early ? ahead.trunk[k] : load4(call.trunk_in + at));
     if (call.base)
-        v = residual(v, load4(call.base + at));
+        v = residual(v, S::early ? ahead.base[k] : load4(call.base + at));
     if (call.add) {
         float4 r = load4(call.add + at);
         v = make_float4(v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w);
     }
     if (call.trunk_out)
-        *reinterpret_cast<float4 *>(call.trunk_out + at) = v;
+        __stcg(reinterpret_cast<float4 *>(call.trunk_out + at), v);
     if (call.out_f32 && channel < call.out_f32_count)
         *reinterpret_cast<float4 *>(call.out_f32 + px * call.out_f32_pitch + channel) = v;
     __half2 low = __floats2half2_rn(v.x, v.y), high = __floats2half2_rn(v.z, v.w);
@@ -261,7 +294,8 @@ __device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t p
 /* A finished row: a lane has `outputs / 4` neighbouring channels of two pixels. */
 template <class S>
 __device__ __forceinline__ void store_row(const ConvCall &call, const Place &place, int y,
-                                          int first, const float *done)
+                                          int first, const float *done, const Constants<S> &c,
+                                          const Ahead<S> &ahead)
 {
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -273,8 +307,10 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
         for (int j = 0; j < S::outputs / 8; j += 4) {
             const float *v = done + j * 4 + h * 2;
             int channel = first + j * 2;
-            uint2 low = finish(call, make_float4(v[0], v[1], v[4], v[5]), px, channel);
-            uint2 high = finish(call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4);
+            uint2 low =
+                finish<S>(call, make_float4(v[0], v[1], v[4], v[5]), px, channel, c, ahead, h * 2);
+            uint2 high = finish<S>(call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4, c,
+                                   ahead, h * 2 + 1);
             if (call.out)
                 *reinterpret_cast<uint4 *>(to + channel) = make_uint4(low.x, low.y, high.x, high.y);
         }
@@ -283,15 +319,36 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
 
 template <class S> using Done = float[S::rows * S::row_sums];
 
+/* Loads the residuals of output row y, where it is one of the item's. */
+template <class S>
+__device__ __forceinline__ void load_ahead(Ahead<S> &ahead, const ConvCall &call,
+                                           const Place &place, const Item &item, int y, int first)
+{
+    if constexpr (S::early) {
+        if (!call.trunk_in || y < item.first || y >= item.end)
+            return;
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            if (place.real[k / 2]) {
+                size_t at = (place.px[k / 2] + static_cast<size_t>(y) * call.width) * 64 + first +
+                            k % 2 * 4;
+                ahead.trunk[k] = load4(call.trunk_in + at);
+                if (call.base)
+                    ahead.base[k] = load4(call.base + at);
+            }
+    }
+}
+
 /* The finished rows from y on, as far as they are the item's. */
 template <class S>
 __device__ __forceinline__ void store_rows(const ConvCall &call, const Place &place,
-                                           const Item &item, int y, int first, const Done<S> &done)
+                                           const Item &item, int y, int first, const Done<S> &done,
+                                           const Constants<S> &c, const Ahead<S> &ahead)
 {
 #pragma unroll
     for (int i = 0; i < S::rows; i++)
         if (y + i >= S::rows * item.first && y + i < S::rows * item.end)
-            store_row<S>(call, place, y + i, first, done + i * S::row_sums);
+            store_row<S>(call, place, y + i, first, done + i * S::row_sums, c, ahead);
 }
 
 /* Takes a slot of the sums out and leaves zeros. */
@@ -335,8 +392,10 @@ __device__ __forceinline__ void take(int turn, Done<S> &done, float (&sums)[S::s
  * under way. */
 template <class S, bool SWIZZLED>
 __device__ __forceinline__ void walk_item(const Job &job, const Item &item, const Place &place,
-                                          Ring &ring, uint32_t shift, uint32_t weights, int first)
+                                          Ring &ring, uint32_t shift, uint32_t weights, int first,
+                                          const Constants<S> &c)
 {
+    Ahead<S> ahead = {};
     int slices = job.call.cin / SLICE, turn = 0;
     bool leader = (threadIdx.x & 31) == 0;
     float sums[S::slots * S::row_sums];
@@ -352,8 +411,12 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, cons
             gpu_barrier_wait(ring.full + ring.stage * 8, ring.parity);
             multiply<S, SWIZZLED>(sums, ring.data + ring.stage * STAGE_BYTES + shift,
                                   b + slice * S::slice_bytes);
-            if (slice == 0 && y > item.in)
-                store_rows<S>(job.call, place, item, S::rows * (y - 1) - 1, first, done);
+            if (slice == 0) {
+                if (y > item.in)
+                    store_rows<S>(job.call, place, item, S::rows * (y - 1) - 1, first, done, c,
+                                  ahead);
+                load_ahead<S>(ahead, job.call, place, item, y - 1, first);
+            }
             gpu_wgmma_wait<1>();
             gpu_pin(sums);
             if (slice && leader)
@@ -368,16 +431,20 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, cons
         take<S>(turn, done, sums);
         turn = turn == S::turns - 1 ? 0 : turn + 1;
     }
-    store_rows<S>(job.call, place, item, S::rows * (item.in_end - 1) - 1, first, done);
+    store_rows<S>(job.call, place, item, S::rows * (item.in_end - 1) - 1, first, done, c, ahead);
+    load_ahead<S>(ahead, job.call, place, item, item.in_end - 1, first);
     take<S>(turn, done, sums); /* the tile's last row has no row below it */
-    store_rows<S>(job.call, place, item, S::rows * item.in_end - 1, first, done);
+    store_rows<S>(job.call, place, item, S::rows * item.in_end - 1, first, done, c, ahead);
 }
 #endif
 
+/* Empty for every architecture but sm_90a. KERNEL_THREADS tells the two apart: an empty kernel does
+ * not take a block of THREADS, which conv_wgmma.cu asks before it offers the rung. */
 template <class S, bool SWIZZLED>
-__global__ void __launch_bounds__(THREADS, 1) conv_wgmma_kernel(const __grid_constant__ Job job)
+__global__ void __launch_bounds__(KERNEL_THREADS, 1)
+    conv_wgmma_kernel(const __grid_constant__ Job job)
 {
-#ifdef HOPPER /* other architectures of the same build have an empty kernel, never launched */
+#ifdef HOPPER
     extern __shared__ __align__(1024) unsigned char shared[];
     uint32_t base = gpu_shared_address(shared);
     uint32_t weights = base + GROUPS * job.stages * STAGE_BYTES;
@@ -411,11 +478,12 @@ __global__ void __launch_bounds__(THREADS, 1) conv_wgmma_kernel(const __grid_con
     }
     gpu_registers_up<GROUP_REGISTERS>();
     int first = half * S::outputs + lane % 4 * (S::outputs / 4);
+    Constants<S> constants = load_constants<S>(job.call, first);
     gpu_barrier_wait(barriers, 0);
     for (int index = worker; index < job.strips * job.segments; index += workers) {
         Item item = find_item(job, index);
         walk_item<S, SWIZZLED>(job, item, find_place<S>(job, item.column, phase), ring,
-                               phase * pixel_shift<SWIZZLED>(), weights, first);
+                               phase * pixel_shift<SWIZZLED>(), weights, first, constants);
     }
 #endif
 }

@@ -3,10 +3,12 @@
 
 #include <mpi.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "cli.h"
 #include "job/info.h"
 #include "mpi/launch.h"
@@ -28,6 +30,7 @@ static void on_signal(int number)
     if (!stop_signal) {
         stop_signal_ns = resr_clock_ns();
         stop_signal = number;
+        resr_launch_stopping();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
         _exit(128 + number); /* the second one ends at once */
     }
@@ -46,9 +49,12 @@ static void catch_signals(void)
 /* No call of the start returns while another rank hangs. */
 static void start_up_hangs(int number)
 {
-    static const char text[] = "realesrgan-mpi: error: a rank has not come through its start in "
+    static const char late[] = "realesrgan-mpi: error: a rank has not come through its start in "
                                "10 minutes; the job ends here, run the same command again\n";
-    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+    static const char stopped[] = "realesrgan-mpi: error: stopped by a signal, but a call of the "
+                                  "start has not returned since; run the same command again\n";
+    ssize_t written = stop_signal ? write(STDERR_FILENO, stopped, sizeof stopped - 1)
+                                  : write(STDERR_FILENO, late, sizeof late - 1);
     (void)number;
     _exit(written < 0 ? 1 : resr_error_exit_status(RESR_ERR_STOPPED));
 }
@@ -97,6 +103,10 @@ int main(int argc, char **argv)
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
+    resr_stop_watch(&stop_signal);
+    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
+     * system has no locks; set before there are threads. */
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int resr_file_open(const char *path, int flags, mode_t mode)
@@ -11,6 +13,60 @@ int resr_file_open(const char *path, int flags, mode_t mode)
         fd = open(path, flags | O_CLOEXEC, mode);
     while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+int resr_file_check_input(const char *path, int error, mode_t mode)
+{
+    if (error == ENOENT || error == ENOTDIR)
+        return resr_fail(RESR_ERR_NOINPUT, "%s: %s; check the name", path, strerror(error));
+    if (error == EACCES || error == EPERM)
+        return resr_fail(RESR_ERR_PERM, "%s: cannot be read: %s", path, strerror(error));
+    if (error == ENXIO) /* of a socket */
+        mode = S_IFSOCK;
+    else if (error)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be opened: %s", path, strerror(error));
+    if (S_ISREG(mode))
+        return 0;
+    return resr_fail(RESR_ERR_DATA, "%s: is a %s; save the input as a regular file first", path,
+                     S_ISDIR(mode)    ? "folder"
+                     : S_ISFIFO(mode) ? "pipe"
+                     : S_ISSOCK(mode) ? "socket"
+                                      : "device");
+}
+
+int resr_file_open_input(const char *path)
+{
+    struct stat status;
+    int fd = resr_file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+    if (fd < 0 && errno == EAGAIN && stat(path, &status) == 0 && S_ISREG(status.st_mode))
+        fd = resr_file_open(path, O_RDONLY | O_NOCTTY, 0); /* waits for another one's lease */
+    int error = fd < 0 || fstat(fd, &status) != 0 ? errno : 0;
+    int ret = resr_file_check_input(path, error, error ? 0 : status.st_mode);
+    if (ret == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return ret;
+}
+
+int resr_file_create(const char *path, mode_t mode)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    int fd = resr_file_open(path, flags, mode);
+    if (fd < 0 && errno == EEXIST && unlink(path) == 0)
+        fd = resr_file_open(path, flags, mode);
+    return fd;
+}
+
+int resr_file_open_own(const char *path, mode_t mode)
+{
+    struct stat status;
+    int fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode);
+    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1))
+        return fd;
+    close(fd);
+    errno = EMLINK;
+    return -1;
 }
 
 int resr_file_write(int fd, const void *data, size_t bytes, off_t offset)
@@ -29,6 +85,22 @@ int resr_file_write(int fd, const void *data, size_t bytes, off_t offset)
         bytes -= (size_t)n;
     }
     return 0;
+}
+
+ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset)
+{
+    size_t got = 0;
+    while (got < bytes) {
+        ssize_t n = pread(fd, (char *)data + got, bytes - got, offset + (off_t)got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
 }
 
 int resr_file_truncate(int fd, off_t bytes)

@@ -6,13 +6,33 @@
 
 #include "base/error.h"
 
-/* Calls on files that go on after a signal interrupted them. Like the calls behind them they return
- * a negative value at a failure and leave the reason in errno. */
+/* Calls on files that continue after a signal interrupted them. Like the calls behind them they
+ * return a negative value at a failure and leave the reason in errno. */
 
 RESR_MUST_CHECK int resr_file_open(const char *path, int flags, mode_t mode);
 
+/* Opens an input for reading: a regular file. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_IO,
+ * RESR_ERR_DATA (a FIFO, on which nothing waits, a device, a socket or a folder); the message names
+ * the path. Else the descriptor. */
+RESR_MUST_CHECK int resr_file_open_input(const char *path);
+
+/* The refusals of resr_file_open_input(), after a caller's own attempt: open() failed with `error`,
+ * or 0, and the file found has that mode. */
+RESR_MUST_CHECK int resr_file_check_input(const char *path, int error, mode_t mode);
+
+/* Creates an unfinished file for reading and writing. What an earlier attempt, or anybody else,
+ * left under that name is removed, never opened: neither a symbolic nor a hard link is followed. */
+RESR_MUST_CHECK int resr_file_create(const char *path, mode_t mode);
+
+/* Opens or creates a file that is kept between runs. Symbolic links, files with a second name and
+ * files that are not regular ones are refused. */
+RESR_MUST_CHECK int resr_file_open_own(const char *path, mode_t mode);
+
 /* All of `bytes`, or a failure. */
 RESR_MUST_CHECK int resr_file_write(int fd, const void *data, size_t bytes, off_t offset);
+
+/* Bytes read: fewer than `bytes` at the end of the file only. */
+RESR_MUST_CHECK ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset);
 
 RESR_MUST_CHECK int resr_file_truncate(int fd, off_t bytes);
 

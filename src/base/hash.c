@@ -1,10 +1,14 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #define XXH_STATIC_LINKING_ONLY /* XXH3_state_t on the stack */
+#include <unistd.h>
 #include <xxhash.h>
+
+#include "base/file.h"
 
 static ResrHash canonical(XXH128_hash_t value)
 {
@@ -25,20 +29,19 @@ int resr_hash_file(ResrHash *out, int64_t *file_bytes, const char *path)
     enum { piece = 1 << 16 };
     char buffer[piece];
     XXH3_state_t state;
-    size_t got;
-    FILE *file = fopen(path, "rbe");
-    if (!file)
+    ssize_t got;
+    int fd = resr_file_open(path, O_RDONLY, 0);
+    if (fd < 0)
         return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     XXH3_INITSTATE(&state);
     XXH3_128bits_reset(&state);
     *file_bytes = 0;
-    while ((got = fread(buffer, 1, piece, file)) > 0) {
-        XXH3_128bits_update(&state, buffer, got);
-        *file_bytes += (int64_t)got;
+    while ((got = resr_file_read(fd, buffer, piece, *file_bytes)) > 0) {
+        XXH3_128bits_update(&state, buffer, (size_t)got);
+        *file_bytes += got;
     }
-    int ret =
-        ferror(file) ? resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno)) : 0;
-    fclose(file);
+    int ret = got < 0 ? resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno)) : 0;
+    close(fd);
     *out = canonical(XXH3_128bits_digest(&state));
     return ret;
 }

@@ -1,6 +1,8 @@
 #ifndef RESR_BASE_LIMITS_H
 #define RESR_BASE_LIMITS_H
 
+#include <stdint.h>
+
 /* The unit ladder's sizes and the bounds on what is accepted, each with its reason. */
 
 /* Frames of a segment: one closed GOP with its own encoder. Two seconds at 24 frames/s: a player
@@ -64,6 +66,25 @@
 /* A job that ends early waits so long at most for ranks to say goodbye: what it holds is saved
  * afterwards. */
 #define RESR_HURRY_SECONDS 2
+
+/* A process waits so long for another that holds its job: after mpirun was killed its ranks live
+ * on for up to 2 s, and a slow file system needs longer. */
+#define RESR_LOCK_WAIT_SECONDS 30
+
+/* Where the file system has no locks: a lease is renewed this often, counts as left behind when a
+ * waiting process has not seen it change for so long (longer than an NFS client is silent over a
+ * slow server; its caches do not count, since files are opened anew), and that process waits
+ * somewhat longer than that. */
+#define RESR_LEASE_BEAT_SECONDS 5
+#define RESR_LEASE_STALE_SECONDS 30
+#define RESR_LEASE_WAIT_SECONDS 40
+
+/* Frames of a video: 1,000 years at 30 frames/s. Numbers of frames beyond it are damage. */
+#define RESR_MAX_FRAMES (INT64_C(1) << 40)
+
+/* Frames between the first that is not durable and the last that is: more than the pools of 65,536
+ * ranks hold of 4K video. A journal that tells of more is not believed. */
+#define RESR_MAX_OPEN_FRAMES (1 << 22)
 
 /* Longest line of --jobs: a few paths of 4096 bytes and their options. */
 #define RESR_JOB_LINE_BYTES (1 << 16)

@@ -26,6 +26,24 @@ int resr_alloc(void *out, size_t count, size_t size)
     return ret;
 }
 
+int resr_grow_zeroed(void *array, size_t *capacity, size_t index, size_t size)
+{
+    enum { FIRST = 1024 };
+    void **pointer = array;
+    size_t more, bytes;
+    if (index < *capacity)
+        return 0;
+    bool fits = resr_checked_add(&more, index, index < FIRST ? FIRST : index / 2) &&
+                resr_checked_mul(&bytes, more, size);
+    void *grown = fits ? realloc(*pointer, bytes) : NULL;
+    if (!grown)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu x %zu bytes", index, size);
+    memset((char *)grown + *capacity * size, 0, bytes - *capacity * size);
+    *pointer = grown;
+    *capacity = more;
+    return 0;
+}
+
 int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
 {
     enum { FIRST = 64 };

@@ -22,6 +22,10 @@ RESR_MUST_CHECK int resr_alloc_uninitialised(void *out, size_t count, size_t siz
  * they are. */
 RESR_MUST_CHECK int resr_grow(void *array, size_t *capacity, size_t count, size_t size);
 
+/* Room for element `index` in an array like that, whose new elements are zeroed; it grows by half.
+ * RESR_ERR_INTERNAL as above. */
+RESR_MUST_CHECK int resr_grow_zeroed(void *array, size_t *capacity, size_t index, size_t size);
+
 /* *out = a * b, or *out = a + b: true, or false where the result does not fit a size_t. */
 static inline bool resr_checked_mul(size_t *out, size_t a, size_t b)
 {

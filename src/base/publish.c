@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -44,6 +45,37 @@ int resr_publish_temporary(char *out, size_t out_bytes, const char *path)
     return 0;
 }
 
+/* Real path of the folder and the name in it; a folder that does not exist stays as it is. */
+static void resolve(char folder[PATH_MAX], const char **name, char copy[PATH_MAX], const char *path)
+{
+    snprintf(copy, PATH_MAX, "%s", path);
+    size_t length = strlen(copy);
+    while (length > 1 && copy[length - 1] == '/')
+        copy[--length] = 0;
+    if (folder_of(folder, copy) == 0) {
+        char *real = realpath(folder, NULL);
+        if (real)
+            snprintf(folder, PATH_MAX, "%s", real);
+        free(real);
+    }
+    const char *slash = strrchr(copy, '/');
+    *name = slash ? slash + 1 : copy;
+}
+
+bool resr_publish_is_same(const char *a, const char *b)
+{
+    struct stat left, right;
+    char folders[2][PATH_MAX] = {"", ""}, copies[2][PATH_MAX];
+    const char *names[2];
+    if (!*a || !*b)
+        return false;
+    if (stat(a, &left) == 0 && stat(b, &right) == 0)
+        return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+    resolve(folders[0], &names[0], copies[0], a);
+    resolve(folders[1], &names[1], copies[1], b);
+    return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
+}
+
 int resr_publish_check(const char *path, const char *input, bool overwrite)
 {
     char folder[PATH_MAX];
@@ -51,9 +83,9 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     int ret = folder_of(folder, path);
     if (ret < 0)
         return ret;
-    bool exists = stat(path, &out) == 0;
-    if (exists && input && stat(input, &in) == 0 && in.st_dev == out.st_dev &&
-        in.st_ino == out.st_ino)
+    bool exists = lstat(path, &out) == 0; /* a symbolic link to nothing takes the name as well */
+    if (exists && input && stat(path, &out) == 0 && stat(input, &in) == 0 &&
+        in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another",
                          path);
     if (exists && !overwrite)
@@ -88,24 +120,89 @@ int resr_publish_sync_folder(const char *path)
     return ret;
 }
 
+int resr_publish_create_failure(const char *path, int64_t needed_bytes)
+{
+    if (errno == ENOSPC || errno == EDQUOT || errno == EIO)
+        return resr_publish_write_failure(path, needed_bytes);
+    return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS, "%s: cannot be created: %s",
+                     path, strerror(errno));
+}
+
+static int write_file(const char *temporary, const char *path, const void *data, size_t bytes)
+{
+    int fd = resr_file_create(temporary, 0666);
+    if (fd < 0)
+        return resr_publish_create_failure(path, (int64_t)bytes);
+    int ret = 0;
+    if (resr_file_write(fd, data, bytes, 0) != 0)
+        ret = resr_publish_write_failure(path, (int64_t)bytes);
+    if (close(fd) != 0 && errno != EINTR && ret == 0)
+        ret = resr_publish_write_failure(path, (int64_t)bytes);
+    return ret;
+}
+
+static bool is_unsupported(void)
+{
+    return errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+}
+
+/* rename() that fails with EEXIST where `to` exists. Where the file system has no
+ * RENAME_NOREPLACE, link() refuses as well; where it has no hard links either, or none between
+ * folders, a look has to do: the job's lock keeps other processes of this program away. */
+static int rename_new(const char *from, const char *to)
+{
+    struct stat ours, there;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (!is_unsupported())
+        return -1;
+    if (link(from, to) == 0) {
+        unlink(from);
+        return 0;
+    }
+    int error = errno;
+    bool exists = lstat(to, &there) == 0;
+    if (error != EEXIST && !exists)
+        return rename(from, to);
+    /* An NFS server that answers a repeated request says EEXIST of the link that it made. */
+    if (exists && lstat(from, &ours) == 0 && ours.st_dev == there.st_dev &&
+        ours.st_ino == there.st_ino && ours.st_nlink > 1) {
+        unlink(from);
+        return 0;
+    }
+    errno = EEXIST;
+    return -1;
+}
+
 int resr_publish(const char *temporary, const char *path, bool overwrite)
 {
-    if (resr_file_sync_path(temporary, O_RDONLY) != 0)
+    if (resr_file_sync_path(temporary, O_RDONLY | O_NOFOLLOW) != 0)
         return failure(temporary, "cannot be synced to disk");
-    int renamed = overwrite ? rename(temporary, path)
-                            : renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
-    if (renamed != 0 && !overwrite && (errno == EINVAL || errno == ENOSYS)) {
-        /* A file system without NOREPLACE (some network ones): link() refuses as well. */
-        renamed = link(temporary, path);
-        if (renamed == 0)
-            unlink(temporary);
-    }
+    int renamed = overwrite ? rename(temporary, path) : rename_new(temporary, path);
     if (renamed != 0 && errno == EEXIST)
         return resr_fail(RESR_ERR_EXISTS, "%s: the finished file cannot be given this name: %s",
                          path, strerror(errno));
     if (renamed != 0)
         return failure(path, "the finished file cannot be given this name");
     return resr_publish_sync_folder(path);
+}
+
+int resr_publish_try(const char *temporary, const char *path)
+{
+    char from[PATH_MAX], to[PATH_MAX], beside[PATH_MAX];
+    int ret = resr_publish_temporary(beside, sizeof beside, path);
+    if (ret < 0)
+        return ret;
+    if (snprintf(from, sizeof from, "%s.from", temporary) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s.to", beside) >= (int)sizeof to)
+        return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", path);
+    ret = write_file(from, path, "", 0);
+    unlink(to);
+    if (ret == 0 && rename_new(from, to) != 0)
+        ret = failure(path, "a file cannot be given a name here, the finished one neither");
+    unlink(from);
+    unlink(to);
+    return ret;
 }
 
 int64_t resr_publish_free_bytes(const char *path)
@@ -129,23 +226,7 @@ int resr_publish_write_failure(const char *path, int64_t needed_bytes)
                      path, missing > 0 ? missing : 1);
 }
 
-static int write_file(const char *temporary, const char *path, const void *data, size_t bytes)
-{
-    int fd = resr_file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
-    if (fd < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
-        return resr_publish_write_failure(path, (int64_t)bytes);
-    if (fd < 0)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
-                         "%s: cannot be created: %s", path, strerror(errno));
-    int ret = 0;
-    if (resr_file_write(fd, data, bytes, 0) != 0)
-        ret = resr_publish_write_failure(path, (int64_t)bytes);
-    if (close(fd) != 0 && errno != EINTR && ret == 0)
-        ret = resr_publish_write_failure(path, (int64_t)bytes);
-    return ret;
-}
-
-int resr_publish_bytes(const char *path, const void *data, size_t bytes)
+int resr_publish_bytes(const char *path, const void *data, size_t bytes, bool overwrite)
 {
     char temporary[PATH_MAX];
     int ret = resr_publish_temporary(temporary, sizeof temporary, path);
@@ -153,7 +234,7 @@ int resr_publish_bytes(const char *path, const void *data, size_t bytes)
         return ret;
     ret = write_file(temporary, path, data, bytes);
     if (ret == 0)
-        ret = resr_publish(temporary, path, true);
+        ret = resr_publish(temporary, path, overwrite);
     if (ret < 0)
         unlink(temporary);
     return ret;

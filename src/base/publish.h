@@ -14,20 +14,33 @@
  * the process id in between (".NAME.PID.tmp.EXT"). RESR_ERR_USAGE if it does not fit. */
 RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
 
-/* Refuses an output early: RESR_ERR_EXISTS if `path` exists and `overwrite` is false, or if its
+/* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and
+ * `overwrite` is false, or if its
  * folder is missing; RESR_ERR_PERM if the folder may not be written; RESR_ERR_USAGE if `path` and
  * `input` (may be NULL) are the same file. */
 RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
 
+/* True if both paths lead to one file, or would create one name in one folder. Empty paths lead
+ * nowhere. */
+bool resr_publish_is_same(const char *a, const char *b);
+
 /* Syncs `temporary` and renames it to `path`; without `overwrite` a file that appeared in the
- * meantime is refused (renameat2 RENAME_NOREPLACE). On failure `temporary` is left for the caller
- * to remove. RESR_ERR_EXISTS, RESR_ERR_IO. */
+ * meantime is refused (renameat2 RENAME_NOREPLACE, or link(); on a file system that has neither, a
+ * look right before the rename). On failure `temporary` is left for the caller to remove.
+ * RESR_ERR_EXISTS, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish(const char *temporary, const char *path, bool overwrite);
 
-/* Publishes `bytes` of `data` as `path`, replacing what is there. RESR_ERR_EXISTS, RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes);
+/* Tries out, before the work, what resr_publish() will need: an empty file is created beside
+ * `temporary` and renamed into the folder of `path`, then removed. RESR_ERR_IO, RESR_ERR_EXISTS,
+ * RESR_ERR_PERM. */
+RESR_MUST_CHECK int resr_publish_try(const char *temporary, const char *path);
 
-/* The same without waiting for the disk: for files that only tell what is going on. */
+/* Publishes `bytes` of `data` as `path`, with `overwrite` as resr_publish() has it.
+ * RESR_ERR_EXISTS, RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes,
+                                       bool overwrite);
+
+/* The same with `overwrite` and without waiting for the disk: for files that only show progress. */
 RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t bytes);
 
 /* Waits until the names in the folder that `path` lies in are on disk. RESR_ERR_IO. */
@@ -40,6 +53,9 @@ void resr_publish_sweep(const char *path);
 /* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk
  * the message names what is missing for `needed_bytes` more. */
 int resr_publish_write_failure(const char *path, int64_t needed_bytes);
+
+/* The same for a file that could not be created; also RESR_ERR_PERM or RESR_ERR_EXISTS. */
+int resr_publish_create_failure(const char *path, int64_t needed_bytes);
 
 /* Bytes that this user may still write where `path` lies; INT64_MAX if that is unknown. */
 int64_t resr_publish_free_bytes(const char *path);

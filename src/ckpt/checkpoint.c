@@ -31,6 +31,23 @@ struct ResrCheckpoint {
     int64_t durable; /* frames in finished segments */
 };
 
+/* Has job `then` finished nothing yet? Then its folder is worth nothing. */
+static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
+{
+    ResrJournal *journal;
+    ResrRecord *records;
+    size_t count;
+    bool empty = true;
+    if (resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_run(then)) < 0)
+        return false;
+    for (size_t i = 0; i < count && empty; i++)
+        empty = records[i].type != RESR_RECORD_SEGMENT && records[i].type != RESR_RECORD_BATCH &&
+                records[i].type != RESR_RECORD_OUTPUT;
+    free(records);
+    resr_journal_close(journal);
+    return empty;
+}
+
 /* The job as an earlier attempt began it; RESR_ERR_NOINPUT if there is none that can be used. */
 static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
 {
@@ -44,6 +61,10 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     }
     if (ret == 0)
         ret = resr_manifest_compare(now, then, c->dir.path);
+    if (ret == RESR_ERR_MISMATCH && is_empty(c, then)) {
+        resr_log_info("%s: held another job, of which no frame was finished; removed", c->dir.path);
+        ret = RESR_ERR_NOINPUT;
+    }
     if (ret < 0) {
         resr_manifest_free(then);
         return ret;
@@ -103,6 +124,13 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     return ret;
 }
 
+/* Nothing is written beside a process that has taken the job over. */
+static int append(const ResrCheckpoint *c, ResrRecord *records, size_t count)
+{
+    int ret = resr_lock_check(c->dir.lock);
+    return ret < 0 ? ret : resr_journal_append(c->journal, records, count);
+}
+
 const char *resr_checkpoint_class(const ResrCheckpoint *c)
 {
     return resr_manifest_class(c->manifest);
@@ -138,6 +166,23 @@ static int check_room(const ResrCheckpoint *c)
                      c->dir.path, bytes, free_bytes, bytes - free_bytes);
 }
 
+/* Can batch files that are to stay be moved to their folder in the end? */
+static int try_keeping(const ResrCheckpoint *c)
+{
+    char path[PATH_MAX], temporary[PATH_MAX];
+    if (!c->plan.frames_folder[0])
+        return 0;
+    resr_jobdir_path(&c->dir, path, "frames.h5");
+    int ret = resr_publish_temporary(temporary, sizeof temporary, path);
+    if (ret == 0)
+        ret = resr_publish_try(temporary, c->plan.frames_folder);
+    return ret < 0 ? resr_fail(ret,
+                               "--keep-frames: files cannot be moved from %s to %s (%s); name a "
+                               "--job-dir on the output's file system",
+                               c->dir.path, c->plan.frames_folder, resr_error_text())
+                   : 0;
+}
+
 static void tell_progress(void *user)
 {
     resr_checkpoint_tell(user, "running", 0, "");
@@ -147,6 +192,8 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
 {
     c->plan = *plan;
     int ret = check_room(c);
+    if (ret == 0)
+        ret = try_keeping(c);
     if (ret == 0 && !c->resumed)
         ret = begin_job(c);
     if (ret < 0)
@@ -212,7 +259,14 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
             continue;
         resr_batchfile_name(name, file->number);
         resr_jobdir_path(&c->dir, path, name);
-        return resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
+        int ret = resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
+        if (ret == 0 && (*out)->index != index) {
+            ret = resr_fail(RESR_ERR_DATA, "%s: holds frame %" PRId64 " where %" PRId64 " belongs",
+                            path, (*out)->index, index);
+            resr_frame_free(*out);
+            *out = NULL;
+        }
+        return ret;
     }
     return resr_fail(RESR_ERR_DATA, "%s: frame %" PRId64 " is in no batch file", c->dir.path,
                      index);
@@ -227,7 +281,7 @@ int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
 {
     ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
     resr_store_end_of_input(c->store, frames);
-    return c->found.total == frames ? 0 : resr_journal_append(c->journal, &record, 1);
+    return c->found.total == frames ? 0 : append(c, &record, 1);
 }
 
 int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const ResrLedger *ledger)
@@ -257,7 +311,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
                                   .a = last->pts,
                                   .hash = last->source};
     bool known = memcmp(&last->source, &(ResrHash){{0}}, sizeof last->source) != 0;
-    ret = resr_journal_append(c->journal, records, n + 1 + known);
+    ret = append(c, records, n + 1 + known);
     free(records);
     if (ret < 0)
         return ret;
@@ -330,13 +384,13 @@ int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
         return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
     ResrRecord record = {
         .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
-    return resr_journal_append(c->journal, &record, 1);
+    return append(c, &record, 1);
 }
 
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
-    int ret = 0;
-    if (c->plan.frames_folder[0])
+    int ret = resr_lock_check(c->dir.lock);
+    if (ret == 0 && c->plan.frames_folder[0])
         ret = resr_store_export(c->store);
     if (ret < 0)
         return ret;
@@ -352,14 +406,19 @@ void resr_checkpoint_abandon(ResrCheckpoint *c)
 {
     resr_store_free(c->store);
     c->store = NULL;
-    resr_jobdir_remove(&c->dir, false);
+    if (resr_lock_check(c->dir.lock) == 0)
+        resr_jobdir_remove(&c->dir, false);
 }
 
 void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text; it stays that */
-    int64_t safe = resr_checkpoint_frames_safe(c);
     snprintf(error, sizeof error, "%s", resr_error_text());
+    bool lost = resr_lock_check(c->dir.lock) < 0;
+    resr_fail(0, "%s", error);
+    if (lost)
+        return;
+    int64_t safe = resr_checkpoint_frames_safe(c);
     pthread_mutex_lock(&c->lock);
     ResrStatus *status = &c->status;
     status->state = state;

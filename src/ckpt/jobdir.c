@@ -2,22 +2,16 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/publish.h"
-
-/* After mpirun was killed its ranks live on for up to 2 s; a slow file system needs longer. */
-#define LOCK_WAIT_SECONDS 30
 
 /* What a new name may take on disk. */
 #define FOLDER_BYTES 4096
@@ -26,8 +20,8 @@
 
 /* What jobs keep there besides segments and batch files, in the order of removal. Manifest and
  * journal go last: until then they tell that the job is done, whenever that is cut short. */
-static const char *const fixed_names[] = {"pids",   "status.json", "lock", "frames.h5",
-                                          MANIFEST, "journal",     NULL};
+static const char *const fixed_names[] = {"pids",      "status.json", "lock",    "lock.lease",
+                                          "frames.h5", MANIFEST,      "journal", NULL};
 
 static bool is_numbered(const char *name, const char *beginning, const char *ending)
 {
@@ -88,40 +82,19 @@ static int make_folder(const char *path)
     return check_content(path);
 }
 
-/* False if the file that was locked is no longer the one of that name: its owner just removed the
- * folder. */
-static bool is_current(int fd, const char *path)
-{
-    struct stat ours, there;
-    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
-
 /* One try; *taken is false while another process has it. */
 static int try_lock(ResrJobDir *dir, bool *taken)
 {
     char path[PATH_MAX];
     resr_jobdir_path(dir, path, "lock");
-    *taken = false;
-    dir->lock_fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    if (dir->lock_fd < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO))
-        return resr_publish_write_failure(path, FOLDER_BYTES);
-    if (dir->lock_fd < 0)
-        return resr_fail(RESR_ERR_PERM, "%s: cannot be opened: %s", path, strerror(errno));
-    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0)
-        *taken = is_current(dir->lock_fd, path);
-    else if (errno != EWOULDBLOCK && errno != EINTR)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
-    if (!*taken)
-        resr_jobdir_close(dir);
-    return 0;
+    return resr_lock_try(&dir->lock, path, 0600, taken);
 }
 
 int resr_jobdir_open(ResrJobDir *dir, const char *path)
 {
     int64_t start_ns = resr_clock_ns();
     bool taken = false, told = false;
-    *dir = (ResrJobDir){.lock_fd = -1};
+    *dir = (ResrJobDir){.lock = NULL};
     if (strlen(path) + 64 >= sizeof dir->path)
         return resr_fail(RESR_ERR_USAGE, "%.64s...: the path of the job's folder is too long",
                          path);
@@ -132,7 +105,7 @@ int resr_jobdir_open(ResrJobDir *dir, const char *path)
             ret = try_lock(dir, &taken);
         if (ret < 0 || taken)
             return ret;
-        if (resr_clock_seconds_since(start_ns) > LOCK_WAIT_SECONDS)
+        if (resr_clock_seconds_since(start_ns) > resr_lock_wait_seconds(dir->lock))
             return resr_fail(RESR_ERR_STOPPED,
                              "%s: another process works on this job (see pids and status.json "
                              "there); wait for it or stop it",
@@ -193,24 +166,23 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
 
 void resr_jobdir_discard(const char *path)
 {
-    ResrJobDir dir = {.lock_fd = -1};
+    ResrJobDir dir = {.lock = NULL};
     char manifest[PATH_MAX];
     struct stat status;
     bool taken = false;
     if (strlen(path) + 64 >= sizeof dir.path || lstat(path, &status) != 0)
         return;
     memcpy(dir.path, path, strlen(path) + 1);
-    if (make_folder(path) < 0 || try_lock(&dir, &taken) < 0 || !taken)
-        return;
-    resr_jobdir_path(&dir, manifest, MANIFEST);
-    if (access(manifest, F_OK) != 0)
-        resr_jobdir_remove(&dir, false);
+    if (make_folder(path) == 0 && try_lock(&dir, &taken) == 0 && taken) {
+        resr_jobdir_path(&dir, manifest, MANIFEST);
+        if (access(manifest, F_OK) != 0)
+            resr_jobdir_remove(&dir, false);
+    }
     resr_jobdir_close(&dir);
 }
 
 void resr_jobdir_close(ResrJobDir *dir)
 {
-    if (dir->path[0] && dir->lock_fd >= 0)
-        close(dir->lock_fd);
-    dir->lock_fd = -1;
+    resr_lock_release(dir->lock);
+    dir->lock = NULL;
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/lock.h"
 
 /* The folder of a job: OUTPUT.resr, or --job-dir. It belongs to one process at a time.
  *   manifest.json  what the job is           journal   what is done
@@ -13,13 +13,14 @@
  */
 typedef struct ResrJobDir {
     char path[PATH_MAX];
-    int lock_fd;
+    ResrLock *lock;
 } ResrJobDir;
 
 /* Creates the folder (mode 0700) or takes the one that is there, waits up to 30 s for a process
- * that still holds it, and removes unfinished files. RESR_ERR_PERM: it is somebody else's, or
- * others may write into it; RESR_ERR_STOPPED: another process keeps it; RESR_ERR_EXISTS:
- * also where the folder holds files that are no job's; RESR_ERR_IO. */
+ * that still holds it (40 s where a lease stands for a lock, base/lock.h), and removes unfinished
+ * files. RESR_ERR_PERM: it is somebody else's, or others may write into it; RESR_ERR_STOPPED:
+ * another process keeps it; RESR_ERR_EXISTS: also where the folder holds files that are no job's;
+ * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_jobdir_open(ResrJobDir *dir, const char *path);
 
 /* The path of a file in it. The name is ours and short. */

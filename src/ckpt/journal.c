@@ -1,20 +1,25 @@
 #include "ckpt/journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/publish.h"
 
 #define MAGIC 0x4a534552u /* "RESJ" */
+
+/* Ranges of numbers in records, such that sums and products of a few of them do not overflow. */
+#define MAX_TIME (INT64_C(1) << 61)
+#define MAX_DURATION (INT64_C(1) << 50)
+#define MAX_FILE_BYTES (INT64_C(1) << 50)
+#define MAX_REORDER 1024
 
 _Static_assert(sizeof(ResrRecord) == 64, "the journal's format");
 
@@ -36,30 +41,72 @@ static bool is_good(const ResrRecord *record, uint64_t run, uint64_t place)
            record->check == check_of(record, run);
 }
 
-/* Reads the whole file into *records; *count: those that are whole. */
-static int read_all(ResrJournal *journal, ResrRecord **records, size_t *count)
+static bool is_number(int64_t value)
 {
-    struct stat status;
-    if (fstat(journal->fd, &status) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", journal->path, strerror(errno));
-    size_t bytes = (size_t)status.st_size, got = 0;
-    int ret = resr_alloc(records, 1, bytes + 1);
-    while (ret == 0 && got < bytes) {
-        ssize_t n = pread(journal->fd, (char *)*records + got, bytes - got, (off_t)got);
-        if (n == 0)
-            break;
-        if (n < 0 && errno != EINTR)
-            ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", journal->path, strerror(errno));
-        got += n > 0 ? (size_t)n : 0;
+    return value >= 0 && value < RESR_MAX_FRAMES;
+}
+
+static bool is_time(int64_t value)
+{
+    return value >= -MAX_TIME && value <= MAX_TIME;
+}
+
+/* A check value proves that a record is whole, not that this program wrote it. `frames`: those that
+ * the records before it tell of. Frames are taken up in order, and few of them are open at once:
+ * that bounds what a number can make the reader allocate. */
+static bool is_in_range(const ResrRecord *record, int64_t frames)
+{
+    int64_t last = record->type == RESR_RECORD_END ? record->a : record->number;
+    if (record->type != RESR_RECORD_OUTPUT && record->type != RESR_RECORD_SEGMENT &&
+        (!is_number(last) || last > frames + RESR_MAX_OPEN_FRAMES))
+        return false;
+    switch (record->type) {
+    case RESR_RECORD_FRAME:
+        return is_time(record->a) && record->b >= 0 && record->b <= MAX_DURATION;
+    case RESR_RECORD_SEGMENT:
+        return is_number(record->number) && record->a >= 1 && record->a <= frames &&
+               record->b >= 0 && record->b <= MAX_FILE_BYTES && record->detail <= MAX_REORDER;
+    case RESR_RECORD_BATCH:
+        return record->a >= 1 && record->a <= RESR_MAX_BATCH_FRAMES && record->b >= 0 &&
+               record->b <= MAX_FILE_BYTES;
+    case RESR_RECORD_OUTPUT:
+        return record->b >= 0;
+    case RESR_RECORD_SOURCE:
+        return is_time(record->a);
+    default:
+        return record->type == RESR_RECORD_END;
     }
-    *count = got / sizeof **records;
-    return ret;
+}
+
+/* Reads records up to the first that is not good. */
+static int read_good(ResrJournal *journal, ResrRecord **records, size_t *count)
+{
+    size_t capacity = 0;
+    int64_t frames = 0;
+    *count = 0;
+    for (;;) {
+        int ret = resr_grow(records, &capacity, *count, sizeof **records);
+        if (ret < 0)
+            return ret;
+        ResrRecord *record = &(*records)[*count];
+        ssize_t n =
+            resr_file_read(journal->fd, record, sizeof *record, (off_t)(*count * sizeof *record));
+        if (n < 0)
+            return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", journal->path, strerror(errno));
+        if ((size_t)n < sizeof *record || !is_good(record, journal->run, *count) ||
+            !is_in_range(record, frames))
+            return 0;
+        if (record->type == RESR_RECORD_FRAME)
+            frames++;
+        else if (record->type == RESR_RECORD_BATCH)
+            frames += record->a;
+        (*count)++;
+    }
 }
 
 int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, const char *path,
                       uint64_t run)
 {
-    size_t whole = 0;
     *records = NULL;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -68,15 +115,12 @@ int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, co
     pthread_mutex_init(&journal->lock, NULL);
     journal->path = path;
     journal->run = run;
-    journal->fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    journal->fd = resr_file_open_own(path, 0600);
     if (journal->fd < 0)
         ret = resr_publish_write_failure(path, (int64_t)sizeof(ResrRecord));
     if (ret == 0)
-        ret = read_all(journal, records, &whole);
-    while (ret == 0 && journal->count < whole &&
-           is_good(&(*records)[journal->count], run, journal->count))
-        journal->count++;
-    *count = journal->count;
+        ret = read_good(journal, records, count);
+    journal->count = *count;
     if (ret == 0 &&
         resr_file_truncate(journal->fd, (off_t)(journal->count * sizeof **records)) != 0)
         ret = resr_publish_write_failure(path, 1);

@@ -33,8 +33,8 @@ typedef struct ResrRecord {
 typedef struct ResrJournal ResrJournal;
 
 /* Opens the journal of run `run`, or begins it, and hands out the good records (the caller frees
- * them) up to the first that is damaged, cut or of another run: from there on the file is cut off.
- * RESR_ERR_IO. */
+ * them) up to the first that is damaged, cut, of another run or has a number out of range (see
+ * is_in_range() in journal.c): from there on the file is cut off. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count,
                                       const char *path, uint64_t run);
 

@@ -1,6 +1,7 @@
 #include "ckpt/manifest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -8,7 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/publish.h"
@@ -30,14 +33,13 @@ static int hash_ends(ResrHash *out, const char *path, int64_t bytes, int64_t mos
     int ret = resr_alloc(&buffer, 2, (size_t)piece + 1);
     if (ret < 0)
         return ret;
-    FILE *file = fopen(path, "rbe");
-    if (!file || fread(buffer, 1, (size_t)piece, file) != (size_t)piece ||
-        fseeko(file, (off_t)(bytes - piece), SEEK_SET) != 0 ||
-        fread(buffer + piece, 1, (size_t)piece, file) != (size_t)piece)
+    int fd = resr_file_open(path, O_RDONLY, 0);
+    if (fd < 0 || resr_file_read(fd, buffer, (size_t)piece, 0) != (ssize_t)piece ||
+        resr_file_read(fd, buffer + piece, (size_t)piece, bytes - piece) != (ssize_t)piece)
         ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     *out = resr_hash_bytes(buffer, 2 * (size_t)piece);
-    if (file)
-        fclose(file);
+    if (fd >= 0)
+        close(fd);
     free(buffer);
     return ret;
 }
@@ -188,7 +190,7 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     resr_hash_to_hex(hex, &seal);
     json_object_set_new(manifest->object, "seal", json_string(hex));
     char *text = json_dumps(manifest->object, JSON_INDENT(1));
-    ret = text ? resr_publish_bytes(path, text, strlen(text))
+    ret = text ? resr_publish_bytes(path, text, strlen(text), true)
                : resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
     free(text);
     return ret;

@@ -21,16 +21,11 @@ static bool is_whole(const char *path, const ResrHash *hash, int64_t bytes)
 
 static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
 {
-    if (index >= replay->frames) {
-        int64_t frames = index + 1024;
-        uint8_t *stages = realloc(replay->stages, (size_t)frames);
-        if (!stages)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the state of %" PRId64 " frames",
-                             frames);
-        memset(stages + replay->frames, RESR_FRAME_DECODED, (size_t)(frames - replay->frames));
-        replay->stages = stages;
-        replay->frames = frames;
-    }
+    int ret = resr_grow_zeroed(&replay->stages, &replay->capacity, (size_t)index, 1);
+    if (ret < 0)
+        return ret;
+    if (index >= replay->frames)
+        replay->frames = index + 1;
     replay->stages[index] = (uint8_t)stage;
     return 0;
 }
@@ -38,7 +33,7 @@ static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
 /* The frames' records stand right before their segment's. */
 static bool has_frames(const ResrRecord *segment, size_t place)
 {
-    bool good = segment->a > 0 && (uint64_t)segment->a <= place;
+    bool good = (uint64_t)segment->a <= place;
     for (int64_t i = 0; i < segment->a && good; i++) {
         const ResrRecord *frame = segment - segment->a + i;
         good =
@@ -51,8 +46,11 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
                         size_t place, ResrLedger *ledger)
 {
     char path[PATH_MAX];
+    const ResrSegmentInfo *before = &replay->segments[replay->segment_count - 1];
+    int64_t end = replay->segment_count > 0 ? before->first + before->frames : 0;
     resr_jobdir_segment_path(dir, path, record->number);
-    if (!has_frames(record, place) || !is_whole(path, &record->hash, record->b)) {
+    if (!has_frames(record, place) || record[-record->a].number < end ||
+        !is_whole(path, &record->hash, record->b)) {
         resr_log_warn("%s: missing or damaged; its frames are made again", path);
         return 0;
     }

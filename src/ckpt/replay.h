@@ -12,6 +12,7 @@ typedef struct ResrReplay {
     size_t batch_count;
     uint8_t *stages; /* ResrFrameStage of frames 0 .. frames - 1 */
     int64_t frames;
+    size_t capacity;   /* of stages */
     ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first one that is missing;
                           type 0: not known */
     int64_t total;     /* frames of the input, -1: not known */

@@ -35,27 +35,12 @@ struct ResrStore {
     ResrFrame **held;
     size_t held_count, held_capacity; /* by index */
     uint8_t *seen;                    /* by index: was handed to resr_store_keep() */
-    int64_t seen_capacity;
+    size_t seen_capacity;
     ResrRecord *files; /* batch files that are there, by first frame */
     size_t file_count, file_capacity;
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
-
-/* Makes room for one more element. */
-static int reserve(void *array, size_t *capacity, size_t count, size_t size)
-{
-    void **pointer = array;
-    if (count < *capacity)
-        return 0;
-    size_t more = *capacity ? 2 * *capacity : 64;
-    void *grown = realloc(*pointer, more * size);
-    if (!grown)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu entries of the checkpoint", more);
-    *pointer = grown;
-    *capacity = more;
-    return 0;
-}
 
 static void set_error(ResrStore *store, int status)
 {
@@ -68,21 +53,14 @@ static void set_error(ResrStore *store, int status)
 static bool was_seen(const ResrStore *store, int64_t index)
 {
     bool found = index < store->found->frames && store->found->stages[index] != RESR_FRAME_DECODED;
-    return found || (index < store->seen_capacity && store->seen[index]);
+    return found || ((size_t)index < store->seen_capacity && store->seen[index]);
 }
 
 static int mark_seen(ResrStore *store, int64_t index)
 {
-    if (index >= store->seen_capacity) {
-        int64_t capacity = 2 * index + 1024;
-        uint8_t *seen = realloc(store->seen, (size_t)capacity);
-        if (!seen)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: marks of %" PRId64 " frames",
-                             capacity);
-        memset(seen + store->seen_capacity, 0, (size_t)(capacity - store->seen_capacity));
-        store->seen = seen;
-        store->seen_capacity = capacity;
-    }
+    int ret = resr_grow_zeroed(&store->seen, &store->seen_capacity, (size_t)index, 1);
+    if (ret < 0)
+        return ret;
     store->seen[index] = 1;
     return 0;
 }
@@ -150,7 +128,9 @@ static int write_run(ResrStore *store, ResrRecord *record, char path[PATH_MAX],
     char name[32];
     resr_batchfile_name(name, run[0]->index);
     resr_jobdir_path(store->dir, path, name);
-    int ret = resr_batchfile_write(record, path, &store->plan->info, run, n);
+    int ret = resr_lock_check(store->dir->lock);
+    if (ret == 0)
+        ret = resr_batchfile_write(record, path, &store->plan->info, run, n);
     return ret < 0 ? ret : resr_journal_append(store->journal, record, 1);
 }
 
@@ -189,8 +169,8 @@ static void *store_main(void *argument)
         store->busy_since_ns = 0;
         pthread_mutex_lock(&store->lock);
         if (ret == 0)
-            ret = reserve(&store->files, &store->file_capacity, store->file_count,
-                          sizeof *store->files);
+            ret = resr_grow(&store->files, &store->file_capacity, store->file_count,
+                            sizeof *store->files);
         /* The segment may have become durable in the meantime: then nobody needs the file. */
         bool needed = find_held(store, run[0]->index) >= 0 || store->plan->frames_folder[0];
         if (ret == 0 && needed)
@@ -237,7 +217,7 @@ int resr_store_create(ResrStore **out, const ResrJobDir *dir, ResrJournal *journ
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->changed, NULL);
     for (size_t i = 0; i < found->batch_count && ret == 0; i++) {
-        ret = reserve(&store->files, &store->file_capacity, i, sizeof *store->files);
+        ret = resr_grow(&store->files, &store->file_capacity, i, sizeof *store->files);
         if (ret == 0)
             store->files[store->file_count++] = found->batches[i];
     }
@@ -256,7 +236,8 @@ void resr_store_keep(ResrStore *store, ResrFrame *frame)
     pthread_mutex_lock(&store->lock);
     int ret = mark_seen(store, frame->index);
     if (ret == 0 && (store->writing || store->retain))
-        ret = reserve(&store->held, &store->held_capacity, store->held_count, sizeof *store->held);
+        ret =
+            resr_grow(&store->held, &store->held_capacity, store->held_count, sizeof *store->held);
     if (ret < 0) {
         set_error(store, ret);
     } else if (store->writing || store->retain) {

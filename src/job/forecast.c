@@ -115,7 +115,7 @@ int resr_forecast_write(const ResrForecast *forecast, const ResrPlan *plan,
                   (json_int_t)plan->frames_estimate, "ranks", ranks, "constants", constants);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int ret =
-        text ? resr_publish_bytes(options->report, text, strlen(text))
+        text ? resr_publish_bytes(options->report, text, strlen(text), true)
              : resr_fail(RESR_ERR_INTERNAL, "%s: the prediction cannot be built", options->report);
     free(text);
     json_decref(root);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,11 +18,11 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
-#define STOP_POLL_MS 100     /* a signal that came just before a wait is seen after it */
-#define LOCK_WAIT_SECONDS 30 /* after mpirun was killed its ranks live on for a moment */
+#define STOP_POLL_MS 100 /* a signal that came just before a wait is seen after it */
 #define LOCK_POLL_NS 50000000
 
 /* The last word on a line. */
@@ -44,8 +43,9 @@ struct ResrJobList {
     size_t begin, length; /* of what was read and not handed out */
     char *buffer;
     char journal_path[PATH_MAX];
-    int journal_fd;       /* -1: none */
-    pthread_mutex_t lock; /* of what follows */
+    ResrLock *journal_lock; /* NULL: there is no journal */
+    int journal_fd;         /* the lock's; -1: none */
+    pthread_mutex_t lock;   /* of what follows */
     size_t count, capacity;
     Record *records;
 };
@@ -128,21 +128,24 @@ static int read_journal(ResrJobList *list, FILE *file)
 static int open_journal(ResrJobList *list)
 {
     int64_t start_ns = resr_clock_ns();
+    bool taken = false;
     if ((size_t)snprintf(list->journal_path, sizeof list->journal_path, "%s.journal", list->path) >=
         sizeof list->journal_path)
         return resr_fail(RESR_ERR_USAGE, "--jobs: %.64s...: the path is too long", list->path);
-    list->journal_fd = resr_file_open(list->journal_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0666);
-    if (list->journal_fd < 0)
-        return resr_fail(RESR_ERR_PERM,
-                         "%s: cannot be written: %s; a list on standard input (--jobs -) "
-                         "does without",
-                         list->journal_path, strerror(errno));
-    while (flock(list->journal_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (resr_clock_seconds_since(start_ns) > LOCK_WAIT_SECONDS || *list->stop)
+    for (;;) {
+        int ret = resr_lock_try(&list->journal_lock, list->journal_path, 0666, &taken);
+        if (ret < 0)
+            return resr_fail(ret, "%s; a list on standard input (--jobs -) does without",
+                             resr_error_text());
+        if (taken)
+            break;
+        if (resr_clock_seconds_since(start_ns) > resr_lock_wait_seconds(list->journal_lock) ||
+            *list->stop)
             return resr_fail(RESR_ERR_STOPPED, "%s: another process works on this list",
                              list->journal_path);
         nanosleep(&(struct timespec){0, LOCK_POLL_NS}, NULL);
     }
+    list->journal_fd = resr_lock_fd(list->journal_lock);
     int copy = dup(list->journal_fd);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
     if (!file && copy >= 0)
@@ -298,7 +301,9 @@ static int keep(ResrJobList *list, const ResrJobLine *line, const Record *record
     if (list->journal_fd < 0)
         return 0;
     pthread_mutex_lock(&list->lock);
-    int ret = append(list, line, record, object);
+    int ret = resr_lock_check(list->journal_lock);
+    if (ret == 0)
+        ret = append(list, line, record, object);
     if (ret == 0)
         ret = set_record(list, record);
     pthread_mutex_unlock(&list->lock);
@@ -349,8 +354,7 @@ void resr_joblist_close(ResrJobList *list)
         return;
     if (list->fd > STDIN_FILENO)
         close(list->fd);
-    if (list->journal_fd >= 0)
-        close(list->journal_fd);
+    resr_lock_release(list->journal_lock);
     pthread_mutex_destroy(&list->lock);
     free(list->buffer);
     free(list->records);

@@ -3,25 +3,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/publish.h"
 
 int resr_ledger_set(ResrLedger *ledger, int64_t index, const ResrFrameRecord *entry)
 {
-    size_t needed = (size_t)index + 1, capacity = ledger->capacity ? ledger->capacity : 1024;
-    while (capacity < needed)
-        capacity *= 2;
-    if (capacity != ledger->capacity) {
-        ResrFrameRecord *entries = realloc(ledger->entries, capacity * sizeof *entries);
-        if (!entries)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: the ledger of %zu frames",
-                             capacity);
-        memset(entries + ledger->capacity, 0, (capacity - ledger->capacity) * sizeof *entries);
-        ledger->entries = entries;
-        ledger->capacity = capacity;
-    }
+    if (index < 0 || index >= RESR_MAX_FRAMES)
+        return resr_fail(RESR_ERR_INTERNAL, "frame %" PRId64 " is out of range", index);
+    int ret = resr_grow_zeroed(&ledger->entries, &ledger->capacity, (size_t)index,
+                               sizeof *ledger->entries);
+    if (ret < 0)
+        return ret;
     ledger->entries[index] = *entry;
     if (index >= ledger->length)
         ledger->length = index + 1;
@@ -41,7 +35,7 @@ int resr_ledger_write(const ResrLedger *ledger, const char *path)
         next += snprintf(next, LINE_BYTES + 1, "%" PRId64 " %" PRId64 " %s\n", i,
                          ledger->entries[i].pts, hex);
     }
-    ret = resr_publish_bytes(path, text, (size_t)(next - text));
+    ret = resr_publish_bytes(path, text, (size_t)(next - text), true);
     free(text);
     return ret;
 }

@@ -168,7 +168,7 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
     if (options->simulate[0])
         json_object_set_new(root, "simulated", json_string(options->simulate));
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    int ret = text ? resr_publish_bytes(path, text, strlen(text))
+    int ret = text ? resr_publish_bytes(path, text, strlen(text), true)
                    : resr_fail(RESR_ERR_INTERNAL, "%s: the report cannot be built", path);
     free(text);
     json_decref(root);

@@ -304,13 +304,10 @@ int resr_trace_write(ResrTrace *trace, const char *path, const ResrRankInfo *ran
     int ret = resr_publish_temporary(temporary, sizeof temporary, path);
     if (ret < 0)
         return ret;
-    int fd = resr_file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    int fd = resr_file_create(temporary, 0666);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file) {
-        ret = errno == ENOSPC || errno == EDQUOT || errno == EIO
-                  ? resr_publish_write_failure(path, 1)
-                  : resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
-                              "%s: cannot be created: %s", path, strerror(errno));
+        ret = resr_publish_create_failure(path, 1);
         if (fd >= 0)
             close(fd);
         goto cleanup;

@@ -157,12 +157,9 @@ static int copy_metadata(AVFormatContext *out, const AVFormatContext *source)
 }
 
 /* `only`: a stream of the source, ALL_STREAMS or NO_STREAM. */
-static int create(AVFormatContext **out, const AVOutputFormat *format, const char *url,
-                  const ResrContainerVideo *video, const ResrCopy *copy, int only, AVStream **map)
+static int fill(AVFormatContext *context, const ResrContainerVideo *video, const ResrCopy *copy,
+                int only, AVStream **map)
 {
-    if (avformat_alloc_output_context2(out, format, NULL, url) < 0)
-        return no_memory(url);
-    AVFormatContext *context = *out;
     const AVFormatContext *source = copy ? resr_copy_source(copy) : NULL;
     /* FLAC, Opus and TrueHD in MP4 are standards that FFmpeg 5.1 still calls experimental. */
     context->strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL;
@@ -171,24 +168,20 @@ static int create(AVFormatContext **out, const AVOutputFormat *format, const cha
     for (unsigned i = 0; source && i < source->nb_streams && ret == 0; i++) {
         bool wanted = resr_copy_takes(copy, i) && (only == ALL_STREAMS || only == (int)i);
         ret = wanted ? add_copied(context, source->streams[i]) : 0;
-        if (ret == 0 && map)
+        if (ret == 0)
             map[i] = wanted ? context->streams[context->nb_streams - 1] : NULL;
     }
     if (ret == 0 && source)
         ret = copy_chapters(context, source);
     if (ret == 0 && source)
         ret = copy_metadata(context, source);
-    if (ret < 0) {
-        avformat_free_context(context);
-        *out = NULL;
-    }
     return ret;
 }
 
-int resr_container_create(AVFormatContext **out, const AVOutputFormat *format, const char *url,
-                          const ResrContainerVideo *video, const ResrCopy *copy, AVStream **map)
+int resr_container_fill(AVFormatContext *context, const ResrContainerVideo *video,
+                        const ResrCopy *copy, AVStream **map)
 {
-    return create(out, format, url, video, copy, ALL_STREAMS, map);
+    return fill(context, video, copy, ALL_STREAMS, map);
 }
 
 /* Muxers that do not say are given a chance, but for video in MPEG streams: they write any codec,
@@ -277,9 +270,13 @@ static int write_trial(const AVOutputFormat *format, const ResrContainerVideo *v
     bool vague = avformat_query_codec(format, video->encoder->codec_id, 0) < 0;
     uint8_t *data = NULL;
     int bytes = 0, packets = 0;
-    if (create(&context, format, "trial", video, copy, only, map) < 0)
-        return AVERROR(ENOMEM);
-    int averror = may_hold(format, context->streams[0]->codecpar) ? 0 : AVERROR(EINVAL);
+    int averror = avformat_alloc_output_context2(&context, format, NULL, "trial");
+    if (averror < 0)
+        return averror;
+    if (fill(context, video, copy, only, map) < 0)
+        averror = AVERROR(ENOMEM);
+    else if (!may_hold(format, context->streams[0]->codecpar))
+        averror = AVERROR(EINVAL);
     if (averror >= 0)
         averror = avio_open_dyn_buf(&context->pb);
     if (averror >= 0)

@@ -24,14 +24,13 @@ RESR_MUST_CHECK int resr_container_of(const AVOutputFormat **out, const char *ou
 /* True for containers that FFmpeg writes a display matrix into. */
 bool resr_container_holds_rotation(const AVOutputFormat *format);
 
-/* Makes a context for `url` with the video as its first stream and, with `copy`, the copied
- * streams, chapters and metadata of the source. `map` (NULL, or an entry for each stream of the
- * source) gets the stream of each, or NULL. The caller frees the context. RESR_ERR_INTERNAL. */
-RESR_MUST_CHECK int resr_container_create(AVFormatContext **out, const AVOutputFormat *format,
-                                          const char *url, const ResrContainerVideo *video,
-                                          const ResrCopy *copy, AVStream **map);
+/* Gives a muxer's context the video as its first stream and, with `copy`, the copied streams,
+ * chapters and metadata of the source. `map`, an entry for each stream of the source, gets the
+ * stream that each became, or NULL. RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_container_fill(AVFormatContext *context, const ResrContainerVideo *video,
+                                        const ResrCopy *copy, AVStream **map);
 
-/* Tries out, in memory, the header that resr_container_create() leads to and the first packets of
+/* Tries out, in memory, the header that resr_container_fill() leads to and the first packets of
  * the copied streams. RESR_ERR_USAGE names the stream that `format` cannot hold, and what helps:
  * another ending, another encoder, or to leave the stream out. */
 RESR_MUST_CHECK int resr_container_try(const AVOutputFormat *format, const char *input,

@@ -85,7 +85,8 @@ static int choose_streams(ResrCopy *copy, bool say)
     return ret;
 }
 
-int resr_copy_open(ResrCopy **out, const char *input, const char *output, bool trial)
+int resr_copy_open(ResrCopy **out, const char *input, const char *output, const atomic_bool *stop,
+                   bool trial)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -97,7 +98,7 @@ int resr_copy_open(ResrCopy **out, const char *input, const char *output, bool t
     if (!copy->queue)
         ret = resr_fail(RESR_ERR_INTERNAL, "out of memory: streams of %s", output);
     if (ret == 0)
-        ret = resr_av_open_input(&copy->source, input);
+        ret = resr_av_open_input(&copy->source, input, stop);
     if (ret == 0) {
         copy->video = resr_av_video_stream(copy->source);
         resr_timeline_start(&copy->line, copy->source, copy->video);
@@ -162,7 +163,8 @@ static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
 /* Where the source ends, for whatever reason libav gives. */
 static int end_of_source(ResrCopy *copy, int averror)
 {
-    (void)averror;
+    if (averror == AVERROR_EXIT)
+        return resr_av_read_failure(copy->source, averror, copy->output, "");
     copy->ended = true;
     return 0;
 }
@@ -396,6 +398,6 @@ void resr_copy_close(ResrCopy *copy)
         for (int k = 0; k < FIRST_PACKETS; k++)
             av_packet_free(&copy->streams[i].first[k]);
     free(copy->streams);
-    avformat_close_input(&copy->source);
+    resr_av_close_input(&copy->source);
     free(copy);
 }

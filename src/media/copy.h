@@ -6,6 +6,7 @@
  * ffmpeg tool mends them. Not for other folders. */
 
 #include <libavformat/avformat.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -15,9 +16,10 @@ typedef struct ResrCopy ResrCopy;
 /* Opens `input` once more and chooses its streams: all but the video stream that is upscaled, data
  * streams and streams without the parameters that every container needs. `trial`: warn of those
  * that are left out, and be ready for resr_copy_probe() in place of resr_copy_next(). `output` is
- * for messages; it must outlive the copy. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA. */
+ * for messages; it must outlive the copy. Reading ends with RESR_ERR_STOPPED after *stop (may be
+ * NULL) is set. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA, RESR_ERR_STOPPED. */
 RESR_MUST_CHECK int resr_copy_open(ResrCopy **out, const char *input, const char *output,
-                                   bool trial);
+                                   const atomic_bool *stop, bool trial);
 
 /* The source, for its chapters, metadata and streams. */
 const AVFormatContext *resr_copy_source(const ResrCopy *copy);
@@ -41,7 +43,7 @@ int resr_copy_first(const ResrCopy *copy, unsigned index, AVPacket *const **pack
 
 /* The next packet that is due before `until` (microseconds; INT64_MAX: any), with the index and the
  * time base of its output stream; *out is NULL where none is due or the source has ended. The
- * caller frees it. RESR_ERR_INTERNAL (memory). */
+ * caller frees it. RESR_ERR_INTERNAL (memory), RESR_ERR_STOPPED. */
 RESR_MUST_CHECK int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until);
 
 /* Warns of the streams whose times were mended, with the number of packets. */

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #include "media/images.h"
 #include "media/libav.h"
 #include "media/repack.h"
+#include "media/timeline.h"
+#include "media/turn.h"
 
 struct ResrDecoder {
     const char *path; /* of the file that is open: inside `images` */
@@ -33,19 +37,23 @@ struct ResrDecoder {
     int64_t next_index, last_pts, packets, declared_packets;
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
+    ResrTimeline line;
+    ResrFormat stored; /* of the pictures as they are decoded; `info` has that of upright frames */
+    int orientation;   /* see turn.h */
+    atomic_bool stop; /* reading ends */
 };
 
 static int close_file(ResrDecoder *d, int ret)
 {
     avcodec_free_context(&d->codec);
-    avformat_close_input(&d->input);
+    resr_av_close_input(&d->input);
     return ret;
 }
 
 static bool is_image(const ResrDecoder *d)
 {
     return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
-           strcmp(d->input->iformat->name, "image2") == 0;
+           strcmp(d->input->iformat->name, "image2pipe") == 0;
 }
 
 static int open_codec(ResrDecoder *d)
@@ -74,14 +82,18 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
-    int ret = resr_av_open_input(&d->input, path);
+    int ret = resr_av_open_input(&d->input, path, &d->stop);
     if (ret < 0)
         return ret;
     d->stream = resr_av_video_stream(d->input);
     if (d->stream < 0)
         return close_file(d, resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path));
-    for (unsigned i = 0; i < d->input->nb_streams; i++)
-        d->input->streams[i]->discard = (int)i == d->stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    resr_timeline_start(&d->line, d->input, d->stream);
+    for (unsigned i = 0; i < d->input->nb_streams; i++) {
+        AVStream *stream = d->input->streams[i];
+        bool timed = d->line.jumps && stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+        stream->discard = (int)i == d->stream || timed ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    }
     ret = open_codec(d);
     return ret < 0 ? close_file(d, ret) : 0;
 }
@@ -122,9 +134,13 @@ static int feed(ResrDecoder *d)
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
+    if (averror == AVERROR_EXIT)
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
+    resr_timeline_follow(&d->line, d->input, d->packet);
     if (d->packet->stream_index == d->stream) {
+        resr_timeline_shift(d->packet, d->input->streams[d->stream]->time_base, d->line.offset);
         bool corrupt = d->packet->flags & AV_PKT_FLAG_CORRUPT;
         d->packets++;
         averror = avcodec_send_packet(d->codec, d->packet);
@@ -179,6 +195,7 @@ static int64_t estimate_frames(const ResrDecoder *d)
     const AVStream *stream = d->input->streams[d->stream];
     double seconds =
         stream->duration != AV_NOPTS_VALUE ? (double)stream->duration * av_q2d(stream->time_base)
+        : d->declared_end_seconds > 0      ? d->declared_end_seconds
         : d->input->duration != AV_NOPTS_VALUE ? (double)d->input->duration / AV_TIME_BASE
                                                : 0;
     if (d->info.is_image)
@@ -240,7 +257,9 @@ static int prepare(ResrDecoder *d, const char *path)
         return ret;
     av_frame_move_ref(d->first, d->frame);
     d->first_pending = true;
-    ret = resr_format_of_frame(&d->info.format, d->first);
+    d->orientation = 1;
+    ret = resr_format_of_frame(&d->stored, d->first);
+    d->info.format = d->stored;
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
     fill_info(d);
@@ -308,14 +327,73 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    if (format.width_px != d->info.format.width_px ||
-        format.height_px != d->info.format.height_px ||
-        strcmp(format.pix_fmt, d->info.format.pix_fmt) != 0)
+    if (format.width_px != d->stored.width_px || format.height_px != d->stored.height_px ||
+        strcmp(format.pix_fmt, d->stored.pix_fmt) != 0)
         return resr_fail(RESR_ERR_DATA,
                          "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
                          "upscale them as separate inputs",
                          d->path, d->next_index, format.width_px, format.height_px, format.pix_fmt,
-                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt);
+                         d->stored.width_px, d->stored.height_px, d->stored.pix_fmt);
+    return 0;
+}
+
+/* The frame that is handed out for a decoded picture. */
+static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *picture)
+{
+    ResrFrame *stored = NULL;
+    bool turned = d->orientation != 1;
+    *out = NULL;
+    int ret = check_same_format(d, picture);
+    if (ret == 0)
+        ret = resr_frame_create(&stored, &d->stored);
+    if (ret == 0)
+        ret = resr_repack(stored, &d->stored, picture);
+    if (ret == 0 && turned)
+        ret = resr_frame_create(out, &d->info.format);
+    if (ret == 0 && turned)
+        ret = resr_turn_frame(*out, &d->info.format, stored, &d->stored, d->orientation);
+    if (ret == 0 && !turned) {
+        *out = stored;
+        return 0;
+    }
+    resr_frame_free(stored);
+    if (ret < 0) {
+        resr_frame_free(*out);
+        *out = NULL;
+    }
+    return ret;
+}
+
+int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
+{
+    const AVStream *stream = d->input->streams[d->stream];
+    const AVFrameSideData *side = av_frame_get_side_data(d->first, AV_FRAME_DATA_DISPLAYMATRIX);
+    const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    int32_t matrix[9];
+    if (data && output_holds_rotation)
+        return 0;
+    if (!data && !side)
+        return 0;
+    memcpy(matrix, data ? data : side->data, sizeof matrix);
+    int orientation = resr_turn_of_matrix(matrix);
+    if (orientation == 0)
+        resr_log_warn(
+            "%s: the picture is shown rotated by %.0f degrees; the output cannot hold that "
+            "and shows it as stored: use an output that ends in .mp4 or .mov",
+            d->path, -av_display_rotation_get(matrix));
+    if (orientation <= 1)
+        return 0;
+    ResrVideoInfo *info = &d->info;
+    int ret = resr_turn_format(&info->format, &d->stored, orientation);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "%s: ", d->path);
+    if (resr_turn_transposes(orientation) && info->sar_num > 0) {
+        int32_t width = info->sar_num;
+        info->sar_num = info->sar_den;
+        info->sar_den = width;
+    }
+    d->orientation = orientation;
+    info->turned = true;
     return 0;
 }
 
@@ -353,16 +431,9 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
         return ret;
     if (end)
         return d->info.is_image ? 0 : check_end(d);
-    ret = check_same_format(d, frame);
-    if (ret == 0)
-        ret = resr_frame_create(out, &d->info.format);
-    if (ret == 0)
-        ret = resr_repack(*out, &d->info.format, frame);
-    if (ret < 0) {
-        resr_frame_free(*out);
-        *out = NULL;
+    ret = make_frame(d, out, frame);
+    if (ret < 0)
         return ret;
-    }
     (*out)->index = d->next_index;
     (*out)->pts = d->last_pts = next_pts(d, frame);
 #if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 30, 100)
@@ -378,21 +449,36 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
     return 0;
 }
 
+/* False where the container's clock jumps before `pts`: a place in the file is then not found by
+ * its time. */
+static bool is_steady_until(ResrDecoder *d, int64_t pts)
+{
+    bool reached = !d->line.jumps;
+    while (!reached && d->line.jumped == 0 && av_read_frame(d->input, d->packet) >= 0) {
+        resr_timeline_follow(&d->line, d->input, d->packet);
+        reached = d->packet->stream_index == d->stream && d->packet->dts != AV_NOPTS_VALUE &&
+                  d->packet->dts >= pts;
+        av_packet_unref(d->packet);
+    }
+    return d->line.jumped == 0;
+}
+
 /* Decodes from the keyframe before `pts` up to there; true if the picture there has that hash. */
 static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
 {
     char here[RESR_FRAME_HASH_BYTES] = "";
     ResrFrame *frame = NULL;
     bool end = false;
-    if (av_seek_frame(d->input, d->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
+    if (!is_steady_until(d, pts) ||
+        av_seek_frame(d->input, d->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
         return false;
     avcodec_flush_buffers(d->codec);
+    resr_timeline_start(&d->line, d->input, d->stream);
     d->draining = d->decoded_any = false;
     while (decode(d, &end) == 0 && !end && d->frame->best_effort_timestamp < pts)
         av_frame_unref(d->frame);
     if (!end && d->frame->data[0] && d->frame->best_effort_timestamp == pts &&
-        check_same_format(d, d->frame) == 0 && resr_frame_create(&frame, &d->info.format) == 0 &&
-        resr_repack(frame, &d->info.format, d->frame) == 0)
+        make_frame(d, &frame, d->frame) == 0)
         resr_frame_hash(here, &d->info.format, frame);
     av_frame_unref(d->frame);
     resr_frame_free(frame);
@@ -421,6 +507,11 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
         ret = decode(d, &end);
     av_frame_unref(d->frame);
     return ret;
+}
+
+void resr_decoder_stop(ResrDecoder *decoder)
+{
+    decoder->stop = true;
 }
 
 void resr_decoder_close(ResrDecoder *decoder)

@@ -26,15 +26,22 @@ typedef struct ResrVideoInfo {
  */
 typedef struct ResrDecoder ResrDecoder;
 
-/* Only local files are opened (protocol whitelist "file"). `threads`: 0 lets the decoder choose.
- * `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by a device
- * where there is one; or the name of a kind of device, all of it as media/hwaccel.h says. Valid as
- * long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no video
- * stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names the
- * file. */
+/* Only this file, or these images, are opened, whatever they name. `threads`: 0 lets the decoder
+ * choose. `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by
+ * a device where there is one; or the name of a kind of device, all of it as media/hwaccel.h says.
+ * Valid as long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no
+ * video stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names
+ * the file. */
 RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel,
                                       int threads);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
+
+/* Where the input's pictures are stored turned or mirrored and the output cannot hold the matrix
+ * that says so, frames are turned upright from now on, and the information (format, sample aspect
+ * ratio, `turned`) is that of the upright frames. Angles other than quarters are lost with a
+ * warning. Before the first resr_decoder_read() only. RESR_ERR_DATA: the pixel format cannot be
+ * turned. */
+RESR_MUST_CHECK int resr_decoder_turn(ResrDecoder *decoder, bool output_holds_rotation);
 
 /* The next frame, owned by the caller, or NULL in *out at the regular end. `index` counts from 0,
  * `pts` is strictly increasing (missing ones are filled in from the frame rate, with one warning).
@@ -52,6 +59,10 @@ RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+/* From now on nothing is read: a call that waits for the file system ends soon, with
+ * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */
+void resr_decoder_stop(ResrDecoder *decoder);
 
 void resr_decoder_close(ResrDecoder *decoder);
 

@@ -4,17 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
-
-/* A sequence that does not begin at 0 or 1 often begins at some other small number. */
-enum { FIRST_NUMBER_LIMIT = 100 };
 
 bool resr_images_is_image_name(const char *path)
 {
@@ -27,10 +25,12 @@ bool resr_images_is_image_name(const char *path)
     return false;
 }
 
-/* Position of the only %d conversion and its length; NULL if there is none or another '%'. */
+/* Position of the only %d conversion in the file's name and its length; NULL if there is none or
+ * another '%'. In the folder's name a '%' is just a character. */
 static const char *find_conversion(const char *path, size_t *length)
 {
-    const char *start = strchr(path, '%');
+    const char *name = strrchr(path, '/');
+    const char *start = strchr(name ? name : path, '%');
     if (!start)
         return NULL;
     const char *end = start + 1;
@@ -62,25 +62,66 @@ int resr_images_number(char *out, size_t out_bytes, const char *pattern, int64_t
     return 0;
 }
 
+bool resr_images_match(const char *pattern, const char *name, int64_t *number)
+{
+    char again[PATH_MAX];
+    size_t length;
+    const char *start = find_conversion(pattern, &length);
+    const char *folder_end = strrchr(pattern, '/');
+    const char *first = folder_end ? folder_end + 1 : pattern;
+    if (!start || strncmp(name, first, (size_t)(start - first)) != 0)
+        return false;
+    size_t prefix = (size_t)(start - first), digits = strspn(name + prefix, "0123456789");
+    if (digits == 0 || digits > 18)
+        return false;
+    *number = strtoll(name + prefix, NULL, 10);
+    return resr_images_number(again, sizeof again, first, *number) == 0 && strcmp(again, name) == 0;
+}
+
+/* One step through a name: a run of digits is one step, whose value counts. */
+static int compare_step(const char **a, const char **b)
+{
+    if (!isdigit((unsigned char)**a) || !isdigit((unsigned char)**b))
+        return (unsigned char)*(*a)++ - (unsigned char)*(*b)++;
+    *a += strspn(*a, "0");
+    *b += strspn(*b, "0");
+    size_t left = strspn(*a, "0123456789"), right = strspn(*b, "0123456789");
+    int order = left != right ? (left < right ? -1 : 1) : strncmp(*a, *b, left);
+    *a += left;
+    *b += right;
+    return order;
+}
+
+int resr_images_compare(const char *a, const char *b)
+{
+    const char *left = a, *right = b;
+    int order = 0;
+    while (order == 0 && (*left || *right))
+        order = compare_step(&left, &right);
+    return order ? order : strcmp(a, b); /* 1.png and 01.png */
+}
+
 static int add(ResrImages *images, const char *path)
 {
-    size_t bytes = (size_t)(images->count + 1) * sizeof(char *);
+    struct stat status;
     const char *name = strrchr(path, '/');
-    char **paths = realloc(images->paths, bytes);
-    if (paths)
-        images->paths = paths;
-    char **names = realloc(images->names, bytes);
-    if (names)
-        images->names = names;
-    if (!paths || !names)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: a list of %" PRId64 " images",
-                         images->count);
+    int error = images->is_list && stat(path, &status) != 0 ? errno : 0;
+    int ret = images->is_list ? resr_file_check_input(path, error, error ? 0 : status.st_mode) : 0;
+    size_t count = (size_t)images->count;
+    size_t capacity = images->capacity; /* of both */
+    if (ret == 0)
+        ret = resr_grow(&images->paths, &images->capacity, count, sizeof *images->paths);
+    if (ret == 0)
+        ret = resr_grow(&images->names, &capacity, count, sizeof *images->names);
+    if (ret < 0)
+        return ret;
     name = name ? name + 1 : path;
     const char *ending = strrchr(name, '.');
-    paths[images->count] = strdup(path);
-    names[images->count] =
+    images->paths[count] = strdup(path);
+    images->names[count] =
         strndup(name, ending && ending != name ? (size_t)(ending - name) : strlen(name));
-    if (!paths[images->count] || !names[images->count++])
+    images->count++;
+    if (!images->paths[count] || !images->names[count])
         return resr_fail(RESR_ERR_INTERNAL, "out of memory: a list of images");
     return 0;
 }
@@ -90,15 +131,25 @@ static int is_image_entry(const struct dirent *entry)
     return entry->d_name[0] != '.' && resr_images_is_image_name(entry->d_name);
 }
 
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return resr_images_compare((*a)->d_name, (*b)->d_name);
+}
+
+static int unreadable(const char *folder)
+{
+    return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_NOINPUT,
+                     "%s: the folder cannot be read: %s", folder, strerror(errno));
+}
+
 static int find_folder(ResrImages *images, const char *path)
 {
     struct dirent **entries;
     char *full = NULL;
     int ret = 0;
-    int n = scandir(path, &entries, is_image_entry, alphasort);
+    int n = scandir(path, &entries, is_image_entry, by_name);
     if (n < 0)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_NOINPUT,
-                         "%s: the folder cannot be read: %s", path, strerror(errno));
+        return unreadable(path);
     for (int i = 0; i < n; i++) {
         if (ret == 0 && asprintf(&full, "%s/%s", path, entries[i]->d_name) < 0)
             ret = resr_fail(RESR_ERR_INTERNAL, "out of memory: a list of images");
@@ -115,24 +166,59 @@ static int find_folder(ResrImages *images, const char *path)
     return ret;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* The numbers for which the pattern's files exist, rising; the caller's to free. */
+static int find_numbers(int64_t **numbers, size_t *count, const char *pattern)
+{
+    char folder[PATH_MAX] = ".";
+    const char *end = strrchr(pattern, '/');
+    size_t capacity = 0;
+    struct dirent *entry;
+    int64_t number;
+    int ret = 0;
+    if (end && (size_t)snprintf(folder, sizeof folder, "%.*s", (int)(end - pattern + 1), pattern) >=
+                   sizeof folder)
+        return resr_fail(RESR_ERR_USAGE, "%.64s...: the path is too long", pattern);
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return unreadable(folder);
+    while (ret == 0 && (entry = readdir(entries))) {
+        if (!resr_images_match(pattern, entry->d_name, &number))
+            continue;
+        ret = resr_grow(numbers, &capacity, *count, sizeof **numbers);
+        if (ret == 0)
+            (*numbers)[(*count)++] = number;
+    }
+    closedir(entries);
+    if (ret == 0 && *count > 0)
+        qsort(*numbers, *count, sizeof **numbers, by_number);
+    return ret;
+}
+
 static int find_numbered(ResrImages *images, const char *pattern)
 {
-    char path[4096];
-    int64_t number = 0;
-    int ret = 0;
-    for (; ret == 0 && number < FIRST_NUMBER_LIMIT; number++) {
-        ret = resr_images_number(path, sizeof path, pattern, number);
-        if (ret == 0 && access(path, F_OK) == 0)
-            break;
-    }
-    for (; ret == 0 && access(path, F_OK) == 0; number++) {
-        ret = add(images, path);
+    char path[PATH_MAX];
+    int64_t *numbers = NULL;
+    size_t count = 0;
+    int ret = find_numbers(&numbers, &count, pattern);
+    if (ret == 0 && count == 0)
+        ret = resr_fail(RESR_ERR_NOINPUT, "%s: no file of this pattern exists", pattern);
+    for (size_t i = 0; i < count && ret == 0; i++) {
+        ret = resr_images_number(path, sizeof path, pattern, numbers[i]);
+        if (ret == 0 && i > 0 && numbers[i] != numbers[i - 1] + 1)
+            ret = resr_fail(RESR_ERR_NOINPUT,
+                            "%s: number %" PRId64 " is missing, but %s exists; add the missing "
+                            "image, or give the folder as input",
+                            pattern, numbers[i - 1] + 1, path);
         if (ret == 0)
-            ret = resr_images_number(path, sizeof path, pattern, number + 1);
+            ret = add(images, path);
     }
-    if (ret == 0 && images->count == 0)
-        ret = resr_fail(RESR_ERR_NOINPUT, "%s: no file of this pattern is numbered 0 to %d",
-                        pattern, FIRST_NUMBER_LIMIT - 1);
+    free(numbers);
     return ret;
 }
 

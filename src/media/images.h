@@ -12,12 +12,14 @@ typedef struct ResrImages {
     bool is_list; /* a folder or pattern */
     int64_t count;
     char **paths;
-    char **names; /* base names without ending */
+    char **names;    /* base names without ending */
+    size_t capacity; /* of both arrays */
 } ResrImages;
 
-/* Finds the files of an input. A folder: its images sorted by name; a pattern with one %d (or %05d)
- * that is no existing file: numbers from the first that exists below 100 on, without gaps; else the
- * path itself. RESR_ERR_NOINPUT when there is none, RESR_ERR_PERM. The caller frees with
+/* Finds the files of an input. A folder: its images in the order of resr_images_compare(); a
+ * pattern that is no existing file: its files by number, from the lowest; else the path itself.
+ * RESR_ERR_NOINPUT when none exists, or a number is missing among the pattern's files;
+ * RESR_ERR_PERM; RESR_ERR_DATA when one is not a regular file. The caller frees with
  * resr_images_free(). */
 RESR_MUST_CHECK int resr_images_find(ResrImages *out, const char *path);
 void resr_images_free(ResrImages *images);
@@ -25,8 +27,15 @@ void resr_images_free(ResrImages *images);
 /* True if the name ends as an image that the program reads and writes (.png, .jpg, ...). */
 bool resr_images_is_image_name(const char *path);
 
-/* True if `path` holds exactly one %d conversion, with digits at most. */
+/* Order of file names: as strcmp(), but a run of digits counts by its value (2.png before 10.png).
+ */
+int resr_images_compare(const char *a, const char *b);
+
+/* True if the file's name in `path` holds exactly one %d conversion, with digits at most. */
 bool resr_images_is_pattern(const char *path);
+
+/* True if `name`, without a folder, is what the pattern gives for a number. */
+bool resr_images_match(const char *pattern, const char *name, int64_t *number);
 
 /* Puts `number` into a pattern. RESR_ERR_USAGE if it does not fit. */
 RESR_MUST_CHECK int resr_images_number(char *out, size_t out_bytes, const char *pattern,

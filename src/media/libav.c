@@ -1,12 +1,17 @@
 #include "media/libav.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <libavutil/avstring.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/stop.h"
 
 int resr_av_fail(int code, int averror, const char *path, const char *what)
 {
@@ -51,29 +56,159 @@ void resr_av_quiet(void)
     pthread_once(&once, install_log);
 }
 
-int resr_av_open_input(AVFormatContext **out, const char *path)
+/* AVFormatContext.opaque of an input. */
+typedef struct Input {
+    AVIOContext *io;
+    const atomic_bool *stop;
+    const AVInputFormat *format;
+    bool reached; /* the format wanted to open another file */
+} Input;
+
+static int is_interrupted(void *opaque)
 {
-    AVDictionary *options = NULL;
-    resr_av_quiet();
+    const Input *input = opaque;
+    return resr_stop_signal() || (input->stop && *input->stop);
+}
+
+static int open_nothing(AVFormatContext *context, AVIOContext **out, const char *url, int flags,
+                        AVDictionary **options)
+{
+    Input *input = context->opaque;
+    (void)url;
+    (void)flags;
+    (void)options;
     *out = NULL;
-    if (access(path, F_OK) != 0)
-        return resr_fail(RESR_ERR_NOINPUT, "%s: %s; check the name", path, strerror(errno));
-    if (access(path, R_OK) != 0)
-        return resr_fail(RESR_ERR_PERM, "%s: cannot be read: %s", path, strerror(errno));
-    /* A playlist or concat file must not reach other files or the network. */
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "max_streams", "64", 0);
-    int averror = avformat_open_input(out, path, NULL, &options);
-    av_dict_free(&options);
+    input->reached = true;
+    return AVERROR(EPERM);
+}
+
+/* Formats that consist of names of other files, or open files by themselves. */
+static bool is_reaching(const AVInputFormat *format)
+{
+    static const char names[] = "hls,dash,webm_dash_manifest,concat,imf,sdp,rtsp,rtp,sap,vobsub,"
+                                "avisynth,vapoursynth";
+    return format->flags & AVFMT_NOFILE || av_match_name(format->name, names);
+}
+
+static int read_failure(const Input *input, int averror, const char *path, const char *what)
+{
+    int error = resr_avio_error(input->io);
+    if (averror == AVERROR_EXIT)
+        return resr_fail(RESR_ERR_STOPPED,
+                         "%s: stopped while it was read; run the same command again", path);
+    if (error)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(error));
+    if (input->reached)
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: a file of format %s names other files, which are not opened; make "
+                         "one file of them first: ffmpeg -i INPUT -c copy WHOLE.mkv",
+                         path, input->format->name);
+    return resr_av_fail(RESR_ERR_DATA, averror, path, what);
+}
+
+int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what)
+{
+    return read_failure(context->opaque, averror, path, what);
+}
+
+/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
+ * the rest of the name would be taken for a pattern or a protocol. */
+static void neutral_name(char out[32], const char *path)
+{
+    const char *name = strrchr(path, '/'), *ending = strrchr(name ? name : path, '.');
+    bool plain = ending && strlen(ending) <= 16;
+    for (const char *c = plain ? ending + 1 : ""; *c; c++)
+        plain = plain && isalnum((unsigned char)*c);
+    snprintf(out, 32, "input%s", plain ? ending : "");
+}
+
+/* Finds the format by content and ending. A picture that only its ending tells becomes one packet
+ * of image2pipe, which takes the open file where image2 takes a name. */
+static int find_format(Input *input, AVFormatContext *context, const char *name)
+{
+    int averror = av_probe_input_buffer2(input->io, &input->format, name, NULL, 0, 0);
     if (averror < 0)
-        return resr_av_fail(RESR_ERR_DATA, averror, path,
-                            "is no video or image that FFmpeg can open");
-    averror = avformat_find_stream_info(*out, NULL);
-    if (averror < 0) {
-        avformat_close_input(out);
-        return resr_av_fail(RESR_ERR_DATA, averror, path, "its streams cannot be read");
+        return averror;
+    if (strcmp(input->format->name, "image2") == 0) {
+        input->format = av_find_input_format("image2pipe");
+        context->flags |= AVFMT_FLAG_NOPARSE;
     }
-    return 0;
+    input->reached = is_reaching(input->format);
+    return input->reached ? AVERROR(EPERM) : 0;
+}
+
+static int open_format(Input *input, AVFormatContext **context, const char *path)
+{
+    char name[32];
+    AVDictionary *options = NULL;
+    neutral_name(name, path);
+    (*context)->opaque = input;
+    (*context)->pb = input->io;
+    (*context)->io_open = open_nothing;
+    (*context)->interrupt_callback = (AVIOInterruptCB){is_interrupted, input};
+    int averror = input->format ? 0 : find_format(input, *context, name);
+    if (averror < 0)
+        return averror;
+    av_dict_set(&options, "protocol_whitelist", "none", 0);
+    av_dict_set(&options, "enable_drefs", "1", 0); /* seen, and refused, by open_nothing() */
+    averror = avformat_open_input(context, name, input->format, &options);
+    av_dict_free(&options);
+    return averror;
+}
+
+static int open_input(AVFormatContext **out, const char *path, const AVInputFormat *format,
+                      const atomic_bool *stop)
+{
+    Input *input = NULL;
+    *out = NULL;
+    resr_av_quiet();
+    int ret = resr_alloc(&input, 1, sizeof *input);
+    if (ret == 0)
+        ret = resr_avio_open(&input->io, path, stop);
+    if (ret < 0) {
+        free(input);
+        return ret;
+    }
+    input->stop = stop;
+    input->format = format;
+    *out = avformat_alloc_context();
+    int averror = *out ? open_format(input, out, path) : AVERROR(ENOMEM);
+    if (averror >= 0 && !input->reached)
+        return 0;
+    ret = read_failure(input, averror, path, "not a video or image that FFmpeg can open");
+    avformat_free_context(*out);
+    *out = NULL;
+    resr_avio_close(&input->io);
+    free(input);
+    return ret;
+}
+
+int resr_av_open_own(AVFormatContext **out, const char *path, const char *format)
+{
+    return open_input(out, path, av_find_input_format(format), NULL);
+}
+
+int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_bool *stop)
+{
+    int ret = open_input(out, path, NULL, stop);
+    if (ret < 0)
+        return ret;
+    int averror = avformat_find_stream_info(*out, NULL);
+    const Input *input = (*out)->opaque;
+    if (averror >= 0 && !input->reached)
+        return 0;
+    ret = resr_av_read_failure(*out, averror, path, "its streams cannot be read");
+    resr_av_close_input(out);
+    return ret;
+}
+
+void resr_av_close_input(AVFormatContext **context)
+{
+    Input *input = *context ? (*context)->opaque : NULL;
+    avformat_close_input(context);
+    if (input)
+        resr_avio_close(&input->io);
+    free(input);
 }
 
 int resr_av_video_stream(const AVFormatContext *context)
@@ -93,11 +228,8 @@ int resr_av_video_stream(const AVFormatContext *context)
     return best;
 }
 
-int resr_av_create(AVIOContext **out, const char *path)
+int resr_av_create(AVFormatContext *context, const char *path)
 {
-    int averror;
-    do
-        averror = avio_open(out, path, AVIO_FLAG_WRITE);
-    while (averror == AVERROR(EINTR));
-    return averror;
+    int fd = resr_file_create(path, 0666);
+    return fd < 0 ? AVERROR(errno) : resr_avio_attach(context, fd);
 }

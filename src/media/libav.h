@@ -6,18 +6,34 @@
 #include <libavformat/avformat.h>
 #include <libavutil/frame.h>
 
+#include "media/avio.h"
 #include "media/decode.h"
 
 /* Records libav's own error `averror` about `path` ("PATH: WHAT: libav's text") and returns `code`.
  */
 int resr_av_fail(int code, int averror, const char *path, const char *what);
 
-/* Opens a local file for reading (no other protocol, probing bounded) and finds its streams.
- * RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA. The caller closes with avformat_close_input(). */
-RESR_MUST_CHECK int resr_av_open_input(AVFormatContext **out, const char *path);
+/* Opens a regular file for reading and finds its streams. Its content alone says what it is, with
+ * the ending of its name; formats that open further files (playlists, image patterns, scripts) are
+ * refused. A wait ends soon after *stop (may be NULL) or the process's stop signal is set, here and
+ * in all later calls on the context, with AVERROR_EXIT. RESR_ERR_NOINPUT, RESR_ERR_PERM,
+ * RESR_ERR_DATA, RESR_ERR_IO, RESR_ERR_STOPPED. The caller closes with resr_av_close_input(). */
+RESR_MUST_CHECK int resr_av_open_input(AVFormatContext **out, const char *path,
+                                       const atomic_bool *stop);
 
-/* Creates a file to be written; goes on after a signal. Returns libav's error. */
-RESR_MUST_CHECK int resr_av_create(AVIOContext **out, const char *path);
+/* The same for a file that the program made: `format` is the demuxer, streams are those of the
+ * header. */
+RESR_MUST_CHECK int resr_av_open_own(AVFormatContext **out, const char *path, const char *format);
+
+void resr_av_close_input(AVFormatContext **context); /* *context may be NULL */
+
+/* Records why reading `path` failed with `averror`, "PATH: WHAT: ...", and returns the code:
+ * RESR_ERR_STOPPED after a stop, RESR_ERR_IO where the file system failed, else RESR_ERR_DATA. */
+int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what);
+
+/* Creates `path` (resr_file_create()) as the file of a muxer, see resr_avio_attach(); end with
+ * resr_avio_finish(). Returns libav's error. */
+RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
 
 /* Index of the video stream to upscale: the default one that is no attached picture; negative if
  * there is none. */

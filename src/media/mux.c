@@ -13,10 +13,8 @@ struct ResrMuxer {
     const char *input, *output;
     const char *comment;
     const AVOutputFormat *format;
-    AVFormatContext *context; /* from resr_muxer_start() on */
-    AVIOContext *io;          /* until it is the context's */
-    char *temporary;
-    ResrCopy *copy; /* NULL: nothing is copied */
+    AVFormatContext *context; /* NULL: nothing is written */
+    ResrCopy *copy;           /* NULL: nothing is copied */
     AVStream *video;
     AVRational time_base; /* of the packets given to resr_muxer_write() */
 };
@@ -38,19 +36,18 @@ static int write_failure(const ResrMuxer *m, int averror, const char *what)
 
 static int create_file(ResrMuxer *m, const char *temporary)
 {
-    int averror = resr_av_create(&m->io, temporary);
+    if (avformat_alloc_output_context2(&m->context, m->format, NULL, temporary) < 0)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: container %s", m->output);
+    int averror = resr_av_create(m->context, temporary);
     if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT) || averror == AVERROR(EIO))
         return write_failure(m, averror, "cannot be created");
-    if (averror < 0)
-        return resr_av_fail(averror == AVERROR(EACCES) ? RESR_ERR_PERM : RESR_ERR_EXISTS, averror,
-                            m->output, "cannot be created");
-    m->temporary = av_strdup(temporary);
-    return m->temporary ? 0
-                        : resr_fail(RESR_ERR_INTERNAL, "out of memory: container %s", m->output);
+    return averror < 0 ? resr_av_fail(averror == AVERROR(EACCES) ? RESR_ERR_PERM : RESR_ERR_EXISTS,
+                                      averror, m->output, "cannot be created")
+                       : 0;
 }
 
 int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, const char *input,
-                    bool copy)
+                    bool copy, const atomic_bool *stop)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -61,7 +58,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     resr_av_quiet();
     ret = resr_container_of(&m->format, output);
     if (ret == 0 && copy)
-        ret = resr_copy_open(&m->copy, input, output, !temporary);
+        ret = resr_copy_open(&m->copy, input, output, stop, !temporary);
     if (ret == 0 && temporary)
         ret = create_file(m, temporary);
     if (ret < 0) {
@@ -106,7 +103,7 @@ int resr_muxer_start(ResrMuxer *m, const ResrContainerVideo *video)
     AVStream **map = NULL;
     int ret = resr_alloc(&map, count + 1, sizeof *map);
     if (ret == 0)
-        ret = resr_container_create(&m->context, m->format, m->temporary, video, m->copy, map);
+        ret = resr_container_fill(m->context, video, m->copy, map);
     for (unsigned i = 0; i < count && ret == 0; i++)
         if (map[i])
             resr_copy_map(m->copy, i, map[i], !(m->format->flags & AVFMT_TS_NONSTRICT));
@@ -115,8 +112,6 @@ int resr_muxer_start(ResrMuxer *m, const ResrContainerVideo *video)
         return ret;
     m->video = m->context->streams[0];
     m->time_base = m->video->time_base;
-    m->context->pb = m->io;
-    m->io = NULL;
     return write_header(m);
 }
 
@@ -158,7 +153,7 @@ int resr_muxer_finish(ResrMuxer *m, int64_t until)
         averror = m->context->pb->error;
     if (averror < 0)
         return write_failure(m, averror, "the end of the file cannot be written");
-    averror = avio_closep(&m->context->pb);
+    averror = resr_avio_finish(m->context);
     if (averror < 0)
         return write_failure(m, averror, "the end of the file cannot be written");
     if (m->copy)
@@ -170,11 +165,9 @@ void resr_muxer_close(ResrMuxer *m)
 {
     if (!m)
         return;
-    if (m->context && m->context->pb)
-        avio_closep(&m->context->pb);
-    avio_closep(&m->io);
+    if (m->context)
+        resr_avio_finish(m->context);
     avformat_free_context(m->context);
     resr_copy_close(m->copy);
-    av_free(m->temporary);
     free(m);
 }

@@ -10,10 +10,11 @@ typedef struct ResrMuxer ResrMuxer;
 
 /* Opens `temporary` as a container of the kind that `output` ends in. `copy`: take the other
  * streams, chapters and metadata from `input` (a video). With `temporary` NULL nothing is written:
- * the muxer is good for resr_muxer_try() only. The strings must outlive the muxer. RESR_ERR_USAGE,
+ * the muxer is good for resr_muxer_try() only. The strings must outlive the muxer. Reading `input`
+ * ends with RESR_ERR_STOPPED after *stop (may be NULL) is set. RESR_ERR_USAGE,
  * and the errors of opening `input` and creating `temporary`. */
 RESR_MUST_CHECK int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output,
-                                    const char *input, bool copy);
+                                    const char *input, bool copy, const atomic_bool *stop);
 
 /* Sets the file's tag "comment", before resr_muxer_start(). */
 void resr_muxer_comment(ResrMuxer *muxer, const char *text);

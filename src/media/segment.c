@@ -44,7 +44,7 @@ int resr_segment_create(ResrSegmentWriter *writer, const char *path, const AVCod
     writer->context->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
     writer->context->flags |= AVFMT_FLAG_BITEXACT; /* the same frames, the same file */
     int averror =
-        path ? resr_av_create(&writer->context->pb, path) : avio_open_dyn_buf(&writer->context->pb);
+        path ? resr_av_create(writer->context, path) : avio_open_dyn_buf(&writer->context->pb);
     if (averror >= 0)
         averror = avformat_write_header(writer->context, NULL);
     return averror < 0 ? failure(writer, averror) : 0;
@@ -72,7 +72,7 @@ int resr_segment_end(ResrSegmentWriter *writer)
     int averror = av_write_trailer(writer->context);
     if (averror >= 0 && writer->context->pb->error < 0)
         averror = writer->context->pb->error;
-    int closed = avio_closep(&writer->context->pb);
+    int closed = resr_avio_finish(writer->context);
     if (averror >= 0)
         averror = closed;
     int ret = averror < 0 ? failure(writer, averror) : 0;
@@ -102,7 +102,7 @@ void resr_segment_abandon(ResrSegmentWriter *writer)
 {
     uint8_t *data = NULL;
     if (writer->context && writer->context->pb && writer->path) {
-        avio_closep(&writer->context->pb);
+        resr_avio_finish(writer->context);
     } else if (writer->context && writer->context->pb) {
         avio_close_dyn_buf(writer->context->pb, &data);
         av_free(data);
@@ -130,8 +130,7 @@ int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacket
     AVPacket *packet = av_packet_alloc();
     if (!packet)
         return resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", path);
-    int averror = avformat_open_input(&context, path, av_find_input_format("nut"), NULL);
-    int ret = averror < 0 ? resr_av_fail(RESR_ERR_DATA, averror, path, "cannot be read") : 0;
+    int averror = 0, ret = resr_av_open_own(&context, path, "nut");
     if (ret == 0 && context->nb_streams != 1)
         ret =
             resr_fail(RESR_ERR_DATA, "%s: holds %u streams, expected 1", path, context->nb_streams);
@@ -144,9 +143,8 @@ int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacket
         av_packet_unref(packet);
     }
     if (ret == 0 && averror != AVERROR_EOF)
-        ret = resr_av_fail(averror == AVERROR(EIO) ? RESR_ERR_IO : RESR_ERR_DATA, averror, path,
-                           "cannot be read");
-    avformat_close_input(&context);
+        ret = resr_av_read_failure(context, averror, path, "cannot be read");
+    resr_av_close_input(&context);
     av_packet_free(&packet);
     return ret;
 }

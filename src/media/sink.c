@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,15 +14,13 @@
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
-#include "media/images.h"
 #include "media/libav.h"
 #include "media/mux.h"
+#include "media/outputs.h"
 #include "media/segment.h"
 
-typedef enum OutputKind { OUTPUT_VIDEO, OUTPUT_IMAGE, OUTPUT_PATTERN, OUTPUT_FOLDER } OutputKind;
-
 struct ResrSink {
-    OutputKind kind;
+    ResrOutputKind kind;
     const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
@@ -38,7 +35,7 @@ struct ResrSink {
     char temporary[PATH_MAX];
     bool created;
     int64_t *pts, *durations; /* of every frame so far, by index */
-    size_t capacity;
+    size_t pts_capacity, durations_capacity;
     int64_t segment_first, segment_frames, segment_packets; /* of the open segment */
     int reorder;        /* frames that decoding order runs ahead of presentation */
     uint8_t *extradata; /* of the first segment's encoder */
@@ -47,45 +44,42 @@ struct ResrSink {
     bool stored;
     ResrSegmentStore store;
     ResrSegmentInfo *segments; /* finished ones */
-    int64_t segment_count, segment_capacity;
+    int64_t segment_count;
+    size_t segment_capacity;
 };
 
-static OutputKind kind_of(const char *output, const char *input)
+bool resr_sink_holds_rotation(const char *output, const char *input)
 {
-    struct stat status;
-    size_t length = strlen(output);
-    const char *name = strrchr(output, '/');
-    bool folder = (stat(output, &status) == 0 && S_ISDIR(status.st_mode)) ||
-                  (length > 0 && output[length - 1] == '/') ||
-                  (stat(input, &status) == 0 && S_ISDIR(status.st_mode) &&
-                   !strchr(name ? name : output, '.'));
-    if (folder)
-        return OUTPUT_FOLDER;
-    if (!resr_images_is_image_name(output))
-        return OUTPUT_VIDEO;
-    return resr_images_is_pattern(output) ? OUTPUT_PATTERN : OUTPUT_IMAGE;
+    const AVOutputFormat *format = resr_outputs_kind(output, input) == RESR_OUTPUT_VIDEO
+                                       ? av_guess_format(NULL, output, NULL)
+                                       : NULL;
+    return format && resr_container_holds_rotation(format);
 }
 
-static int plan(ResrEncoding *encoding, OutputKind *kind, const char *output, const char *input,
+static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output, const char *input,
                 const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
 {
     const ResrVideoInfo *info = resr_decoder_info(decoder);
-    *kind = kind_of(output, input);
-    if (*kind == OUTPUT_IMAGE && !(info->is_image && info->frames_estimate == 1))
+    *kind = resr_outputs_kind(output, input);
+    if (*kind == RESR_OUTPUT_IMAGE && !(info->is_image && info->frames_estimate == 1))
         return resr_fail(RESR_ERR_USAGE,
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != OUTPUT_VIDEO, &info->format, width_px,
-                                 height_px, options);
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
+                                 width_px, height_px, options);
+    if (info->turned &&
+        *kind == RESR_OUTPUT_VIDEO) /* the turned position is seldom one players know */
+        encoding->format.chroma_location =
+            (int32_t)resr_decoder_first_frame(decoder)->chroma_location;
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
                              .sar_num = info->sar_num,
                              .sar_den = info->sar_den,
                              .color_range = encoding->color_range};
-    if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == OUTPUT_VIDEO)
+    if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == RESR_OUTPUT_VIDEO)
         tags.color_range = resr_decoder_first_frame(decoder)->color_range;
     resr_encoding_tag(encoding, &tags);
     return ret;
@@ -104,18 +98,20 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     ResrEncoding encoding;
     ResrMuxer *muxer = NULL;
     ResrEncoder encoder = {0};
-    OutputKind kind;
+    ResrOutputKind kind;
     int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
-    if (ret == 0 && kind == OUTPUT_VIDEO)
-        ret = resr_muxer_open(&muxer, NULL, output, input, !resr_decoder_info(decoder)->is_image);
+    if (ret == 0 && kind == RESR_OUTPUT_VIDEO)
+        ret = resr_muxer_open(&muxer, NULL, output, input, !resr_decoder_info(decoder)->is_image,
+                              NULL);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
         ResrContainerVideo video = video_of(decoder, &encoder);
         if (ret == 0 && muxer)
             ret = resr_muxer_try(muxer, &video);
-        *out = (ResrSinkPlan){.format = encoding.format, .video = kind == OUTPUT_VIDEO};
-        out->segmented = ret == 0 && kind == OUTPUT_VIDEO && resr_segment_holds(encoder.context);
+        *out = (ResrSinkPlan){.format = encoding.format, .video = kind == RESR_OUTPUT_VIDEO};
+        out->segmented =
+            ret == 0 && kind == RESR_OUTPUT_VIDEO && resr_segment_holds(encoder.context);
         resr_encoder_close(&encoder);
     }
     resr_muxer_close(muxer);
@@ -131,22 +127,21 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     return 0;
 }
 
-/* The unfinished output lies in the store's folder where it can be renamed from there: whoever
- * removes the folder then removes all of the job. */
+/* The unfinished output lies in the store's folder where it can be renamed from there, so that the
+ * folder's removal removes all of the job. */
 static int name_temporary(ResrSink *sink)
 {
-    char copy[PATH_MAX], inside[PATH_MAX];
-    struct stat here, there;
-    snprintf(copy, sizeof copy, "%s", sink->output);
-    if (sink->stored && stat(dirname(copy), &there) == 0 && stat(sink->store.folder, &here) == 0 &&
-        here.st_dev == there.st_dev) {
-        const char *name = strrchr(sink->output, '/');
-        int used = snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
-                            name ? name + 1 : sink->output);
-        if (used > 0 && (size_t)used < sizeof inside)
-            return resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside);
-    }
-    return resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    char inside[PATH_MAX];
+    const char *name = strrchr(sink->output, '/');
+    int used = sink->stored ? snprintf(inside, sizeof inside, "%s/%s", sink->store.folder,
+                                       name ? name + 1 : sink->output)
+                            : -1;
+    if (used > 0 && (size_t)used < sizeof inside &&
+        resr_publish_temporary(sink->temporary, sizeof sink->temporary, inside) == 0 &&
+        resr_publish_try(sink->temporary, sink->output) == 0)
+        return 0;
+    int ret = resr_publish_temporary(sink->temporary, sizeof sink->temporary, sink->output);
+    return ret < 0 ? ret : resr_publish_try(sink->temporary, sink->output);
 }
 
 static int open_muxer(ResrSink *sink)
@@ -154,7 +149,7 @@ static int open_muxer(ResrSink *sink)
     int ret = name_temporary(sink);
     if (ret == 0)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
-                              !resr_decoder_info(sink->decoder)->is_image);
+                              !resr_decoder_info(sink->decoder)->is_image, &sink->stop);
     if (ret == 0 && sink->encoding.options.simulated)
         resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;
@@ -211,13 +206,13 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     sink->overwrite = overwrite;
     ret = plan(&sink->encoding, &sink->kind, output, input, decoder, format->width_px,
                format->height_px, options);
-    if (ret == 0 && store && sink->kind == OUTPUT_VIDEO) {
+    if (ret == 0 && store && sink->kind == RESR_OUTPUT_VIDEO) {
         sink->stored = true;
         sink->store = *store;
     }
-    if (ret == 0 && sink->kind == OUTPUT_VIDEO)
+    if (ret == 0 && sink->kind == RESR_OUTPUT_VIDEO)
         ret = open_video(sink);
-    if (ret == 0 && sink->kind == OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
+    if (ret == 0 && sink->kind == RESR_OUTPUT_FOLDER && mkdir(output, 0777) != 0 && errno != EEXIST)
         ret = resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                         "%s: the folder cannot be created: %s", output, strerror(errno));
     if (ret < 0) {
@@ -256,21 +251,12 @@ static int write_packet(void *user, AVPacket *packet)
 
 static int remember_time(ResrSink *sink, int64_t index, int64_t pts, int64_t duration)
 {
-    size_t capacity = sink->capacity ? sink->capacity : 1024;
-    while (capacity <= (size_t)index)
-        capacity *= 2;
-    if (capacity != sink->capacity) {
-        int64_t *grown = realloc(sink->pts, capacity * sizeof *grown);
-        if (grown)
-            sink->pts = grown;
-        int64_t *durations = realloc(sink->durations, capacity * sizeof *durations);
-        if (durations)
-            sink->durations = durations;
-        if (!grown || !durations)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: timestamps of %zu frames",
-                             capacity);
-        sink->capacity = capacity;
-    }
+    int ret = resr_grow_zeroed(&sink->pts, &sink->pts_capacity, (size_t)index, sizeof *sink->pts);
+    if (ret == 0)
+        ret = resr_grow_zeroed(&sink->durations, &sink->durations_capacity, (size_t)index,
+                               sizeof *sink->durations);
+    if (ret < 0)
+        return ret;
     sink->pts[index] = pts;
     sink->durations[index] = duration;
     if (index >= sink->frames)
@@ -316,14 +302,10 @@ static int begin_segment(ResrSink *sink, int64_t first)
 
 static int add_segment(ResrSink *sink, const ResrSegmentInfo *info)
 {
-    if (sink->segment_count == sink->segment_capacity) {
-        int64_t capacity = sink->segment_capacity ? 2 * sink->segment_capacity : 64;
-        ResrSegmentInfo *segments = realloc(sink->segments, (size_t)capacity * sizeof *segments);
-        if (!segments)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %" PRId64 " segments", capacity);
-        sink->segments = segments;
-        sink->segment_capacity = capacity;
-    }
+    int ret = resr_grow(&sink->segments, &sink->segment_capacity, (size_t)sink->segment_count,
+                        sizeof *sink->segments);
+    if (ret < 0)
+        return ret;
     sink->segments[sink->segment_count++] = *info;
     return 0;
 }
@@ -370,7 +352,7 @@ int resr_sink_add(ResrSink *sink, ResrSegment *segment)
     if (ret == 0 && segment->path[0])
         ret = resr_publish(segment->path, path, true);
     else if (ret == 0)
-        ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes);
+        ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes, true);
     if (ret == 0) {
         segment->path[0] = 0;
         ret = sink->store.commit(sink->store.user, info);
@@ -457,33 +439,17 @@ static int join_segments(ResrSink *sink)
     return ret;
 }
 
-/* Name of the image file for a frame. */
-static int image_path(const ResrSink *sink, char *out, size_t out_bytes, int64_t index)
-{
-    const char *name = resr_decoder_image_name(sink->decoder, index);
-    int used;
-    if (sink->kind == OUTPUT_PATTERN)
-        return resr_images_number(out, out_bytes, sink->output, index + 1);
-    if (sink->kind == OUTPUT_IMAGE)
-        used = snprintf(out, out_bytes, "%s", sink->output);
-    else if (name)
-        used = snprintf(out, out_bytes, "%s/%s.png", sink->output, name);
-    else
-        used = snprintf(out, out_bytes, "%s/frame%08" PRId64 ".png", sink->output, index + 1);
-    if (used < 0 || (size_t)used >= out_bytes)
-        return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", sink->output);
-    return 0;
-}
-
 static int write_image(void *user, AVPacket *packet)
 {
     ResrSink *sink = user;
     char path[4096];
-    int ret = image_path(sink, path, sizeof path, sink->frames);
+    int ret = resr_outputs_image(path, sizeof path, sink->kind, sink->output, sink->decoder,
+                                 sink->frames);
     if (ret == 0)
         ret = resr_publish_check(path, NULL, sink->overwrite);
     sink->packets++;
-    return ret < 0 ? ret : resr_publish_bytes(path, packet->data, (size_t)packet->size);
+    return ret < 0 ? ret
+                   : resr_publish_bytes(path, packet->data, (size_t)packet->size, sink->overwrite);
 }
 
 /* Each image is a file and an encoder of its own. */
@@ -501,13 +467,13 @@ static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
 
 int resr_sink_write(ResrSink *sink, const ResrFrame *frame)
 {
-    return sink->kind == OUTPUT_VIDEO ? write_video_frame(sink, frame)
-                                      : write_image_frame(sink, frame);
+    return sink->kind == RESR_OUTPUT_VIDEO ? write_video_frame(sink, frame)
+                                           : write_image_frame(sink, frame);
 }
 
 int resr_sink_finish(ResrSink *sink, bool whole)
 {
-    if (sink->kind != OUTPUT_VIDEO)
+    if (sink->kind != RESR_OUTPUT_VIDEO)
         return sink->packets == sink->frames
                    ? 0
                    : resr_fail(RESR_ERR_INTERNAL, "%" PRId64 " frames became %lld images",

@@ -70,6 +70,10 @@ typedef struct ResrSinkPlan {
     ResrEncodingTags tags;         /* of a video */
 } ResrSinkPlan;
 
+/* True where the output is a video whose container says how its pictures are to be turned. `input`
+ * as for resr_sink_plan(). */
+bool resr_sink_holds_rotation(const char *output, const char *input);
+
 /* Settles the output before any work: fills *out for frames of width_px x height_px (pixel format
  * the encoder takes; colour tags, range and chroma position as in the source), and refuses what
  * cannot work: an unknown encoder or pixel format (RESR_ERR_USAGE), a size the pixel format or

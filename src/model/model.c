@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "model/readers.h"
@@ -61,13 +63,12 @@ void resr_model_free(ResrModel *model)
 int resr_bytes_read(ResrBytes *out, const char *path)
 {
     struct stat status;
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_NOINPUT, "%s: %s", path,
-                         strerror(errno));
+    int fd = resr_file_open_input(path);
+    if (fd < 0)
+        return fd;
     int ret = 0;
-    if (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode))
-        ret = resr_fail(RESR_ERR_DATA, "%s: is no regular file", path);
+    if (fstat(fd, &status) != 0)
+        ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     else if (status.st_size < 16 || status.st_size > MAX_FILE_BYTES)
         ret = resr_fail(RESR_ERR_DATA, "%s: %lld bytes are no weight file", path,
                         (long long)status.st_size);
@@ -75,10 +76,10 @@ int resr_bytes_read(ResrBytes *out, const char *path)
         ret = resr_alloc_uninitialised(&out->data, 1, (size_t)status.st_size);
     if (ret == 0) {
         out->bytes = (size_t)status.st_size;
-        if (fread(out->data, 1, out->bytes, file) != out->bytes)
+        if (resr_file_read(fd, out->data, out->bytes, 0) != (ssize_t)out->bytes)
             ret = resr_fail(RESR_ERR_IO, "%s: cannot be read to its end", path);
     }
-    fclose(file);
+    close(fd);
     return ret;
 }
 

@@ -1,6 +1,7 @@
 #include "mpi/job.h"
 
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/publish.h"
 #include "ckpt/jobdir.h"
+#include "media/outputs.h"
 #include "mpi/launch.h"
 #include "mpi/worker.h"
 
@@ -47,7 +49,7 @@ static int settle_checkpoint(ResrJob *job, int ret)
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost && !job->options.jobs[0]);
-    else if ((job->withdrawn || (ret != RESR_ERR_STOPPED && ret != RESR_ERR_IO)) &&
+    else if ((job->withdrawn || ret != RESR_ERR_STOPPED) &&
              resr_checkpoint_frames_safe(checkpoint) == 0)
         resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
     else
@@ -195,6 +197,54 @@ void resr_job_discard_rest(const ResrOptions *options)
     resr_fail(0, "%s", error);
 }
 
+/* A path of the command line and its name in messages. */
+typedef struct NamedPath {
+    const char *name, *path;
+} NamedPath;
+
+static bool is_inside(const char *path, const char *folder)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    return path[0] && resr_publish_is_same(dirname(copy), folder);
+}
+
+/* What is written has a name of its own each, and none of what is read. */
+static int check_paths(const ResrJob *job)
+{
+    const ResrOptions *o = &job->options;
+    char folder[PATH_MAX], frames[PATH_MAX], journal[RESR_PATH_BYTES + 16] = "";
+    int ret = name_folder(folder, o, ".resr");
+    if (ret == 0)
+        ret = name_folder(frames, o, ".frames");
+    if (ret < 0)
+        return ret;
+    if (o->jobs[0])
+        snprintf(journal, sizeof journal, "%s.journal", o->jobs);
+    const NamedPath paths[] = {
+        {"--report", o->report},    {"--framehash", o->framehash},
+        {"--trace", o->trace},      {"-o", o->output},
+        {"the job folder", folder}, {"the folder of --keep-frames", o->keep_frames ? frames : ""},
+        {"-i", o->input},           {"-m", o->model_path},
+        {"--jobs", o->jobs},        {"the journal of --jobs", journal}};
+    enum { TEXTS = 3, WRITTEN = 6, PATHS = sizeof paths / sizeof *paths };
+    for (int i = 0; i < WRITTEN; i++) {
+        for (int j = i + 1; j < PATHS; j++)
+            if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
+                return resr_fail(RESR_ERR_USAGE, "%s: is %s and %s; give each a name of its own",
+                                 paths[i].path, paths[i].name, paths[j].name);
+        if (i <= TEXTS && is_inside(paths[i].path, folder))
+            return resr_fail(RESR_ERR_USAGE,
+                             "%s: %s lies in the job folder, which is removed at the end; name "
+                             "another folder",
+                             paths[i].path, paths[i].name);
+    }
+    const char *const others[] = {o->report, o->framehash, o->trace};
+    return resr_outputs_check(o->output, o->input, job->decoder,
+                              o->overwrite || o->request == RESR_REQUEST_DRY_RUN, o->max_frames,
+                              others, TEXTS);
+}
+
 static int check_outputs(const ResrOptions *options)
 {
     char frames[PATH_MAX];
@@ -225,8 +275,13 @@ int resr_job_plan(ResrJob *job)
     if (options->encode.encoders == 0)
         options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
     int ret = resr_decoder_open(&job->decoder, options->input, options->hwaccel, 0);
+    if (ret == 0)
+        ret = resr_decoder_turn(job->decoder,
+                                resr_sink_holds_rotation(options->output, options->input));
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
+    if (ret == 0)
+        ret = check_paths(job);
     if (ret == 0)
         ret = resr_crew_find_model(job->crew, &job->model_key, &job->own_model, options);
     if (ret < 0)

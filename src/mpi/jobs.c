@@ -1,7 +1,6 @@
 #include "mpi/jobs.h"
 
 #include <inttypes.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,7 +12,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/publish.h"
 #include "job/joblist.h"
+#include "media/outputs.h"
 #include "mpi/idle.h"
 #include "mpi/launch.h"
 
@@ -29,6 +30,12 @@ typedef struct Item {
     char error[RESR_ERROR_TEXT_BYTES];
 } Item;
 
+/* The output that a line writes. */
+typedef struct Claim {
+    int64_t line;
+    char *output, *input;
+} Claim;
+
 typedef struct Jobs {
     ResrSession *session;
     ResrCrew *crew;
@@ -38,10 +45,12 @@ typedef struct Jobs {
     Item *next; /* NULL: the list is at its end, or cannot be read: */
     int list_status;
     char list_error[RESR_ERROR_TEXT_BYTES];
-    bool beside, traced;          /* as it was when the thread began: a job runs, with --trace */
-    char output[RESR_PATH_BYTES]; /* of it */
-    bool asked, preparing;        /* for the next one; by the thread */
-    atomic_bool has_line, ready;  /* a line was read; the thread has come to its end */
+    bool beside, traced; /* as it was when the thread began: a job runs, with --trace */
+    char output[RESR_PATH_BYTES], input[RESR_PATH_BYTES]; /* of it */
+    Claim *claims;                                        /* of the lines so far */
+    size_t claim_count, claim_capacity;
+    bool asked, preparing;       /* for the next one; by the thread */
+    atomic_bool has_line, ready; /* a line was read; the thread has come to its end */
     pthread_t thread;
     int64_t done, failed;
     int first_status;
@@ -79,7 +88,8 @@ static bool was_published(const Item *item)
 static bool is_done(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
-    bool there = strchr(options->output, '%') || access(options->output, F_OK) == 0;
+    bool there = resr_outputs_kind(options->output, options->input) == RESR_OUTPUT_PATTERN ||
+                 access(options->output, F_OK) == 0;
     return (item->state == RESR_JOB_LINE_DONE && there && !resr_job_was_begun(options)) ||
            was_published(item);
 }
@@ -95,36 +105,61 @@ static int open_early(const Jobs *jobs, ResrJob *job)
     return ret == 0 && known ? resr_job_open(job) : ret;
 }
 
-/* Do two paths lead to the same name? One that leads nowhere is taken as it is. */
-static bool same_place(const char *a, const char *b)
-{
-    char folders[2][PATH_MAX], copy[RESR_PATH_BYTES];
-    const char *paths[] = {a, b}, *names[2];
-    for (int i = 0; i < 2; i++) {
-        const char *name = strrchr(paths[i], '/');
-        names[i] = name ? name + 1 : paths[i];
-        snprintf(copy, sizeof copy, "%s", paths[i]);
-        if (!realpath(dirname(copy), folders[i]))
-            return strcmp(a, b) == 0;
-    }
-    return strcmp(names[0], names[1]) == 0 && strcmp(folders[0], folders[1]) == 0;
-}
-
 /* Images appear one by one, and many names lead to them. */
-static bool makes_images(const char *output)
+static bool makes_images(const char *output, const char *input)
 {
-    struct stat status;
-    size_t length = strlen(output);
-    return strchr(output, '%') || output[length - 1] == '/' ||
-           (stat(output, &status) == 0 && S_ISDIR(status.st_mode));
+    ResrOutputKind kind = resr_outputs_kind(output, input);
+    return kind == RESR_OUTPUT_PATTERN || kind == RESR_OUTPUT_FOLDER;
 }
 
 /* It needs what the running job makes, or makes it too, and under the same temporary name. */
 static bool must_wait(const Jobs *jobs, const ResrOptions *options)
 {
-    return jobs->beside &&
-           (makes_images(jobs->output) || same_place(options->input, jobs->output) ||
-            same_place(options->output, jobs->output));
+    return jobs->beside && (makes_images(jobs->output, jobs->input) ||
+                            resr_publish_is_same(options->input, jobs->output) ||
+                            resr_publish_is_same(options->output, jobs->output));
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Two inputs have two outputs; the same input may be done again, with --overwrite. */
+static int claim_output(Jobs *jobs, const Item *item)
+{
+    const ResrOptions *options = &item->job->options;
+    for (size_t i = 0; i < jobs->claim_count; i++) {
+        const Claim *claim = &jobs->claims[i];
+        if (claim->line == item->line.number)
+            return 0; /* prepared before */
+        if (!item->done && strcmp(name_of(claim->output), name_of(options->output)) == 0 &&
+            resr_publish_is_same(claim->output, options->output) &&
+            !resr_publish_is_same(claim->input, options->input))
+            return resr_fail(RESR_ERR_USAGE,
+                             "%s: line %" PRId64 " of the list writes it from %s already; name "
+                             "another output",
+                             options->output, claim->line, claim->input);
+    }
+    int ret =
+        resr_grow(&jobs->claims, &jobs->claim_capacity, jobs->claim_count, sizeof *jobs->claims);
+    if (ret < 0)
+        return ret;
+    Claim claim = {item->line.number, strdup(options->output), strdup(options->input)};
+    jobs->claims[jobs->claim_count++] = claim;
+    return claim.output && claim.input
+               ? 0
+               : resr_fail(RESR_ERR_INTERNAL, "out of memory: the outputs of a list");
+}
+
+static void free_claims(Jobs *jobs)
+{
+    for (size_t i = 0; i < jobs->claim_count; i++) {
+        free(jobs->claims[i].output);
+        free(jobs->claims[i].input);
+    }
+    free(jobs->claims);
 }
 
 static int prepare_job(Jobs *jobs, Item *item)
@@ -141,6 +176,9 @@ static int prepare_job(Jobs *jobs, Item *item)
         return ret;
     item->state = resr_joblist_look(jobs->list, &item->line, &item->known);
     item->done = is_done(item);
+    ret = claim_output(jobs, item);
+    if (ret < 0)
+        return ret;
     if (item->done)
         resr_job_discard_rest(&job->options);
     if (item->done)
@@ -177,6 +215,7 @@ static void note_running(Jobs *jobs)
     jobs->beside = jobs->running != NULL;
     jobs->traced = jobs->beside && jobs->running->trace[0];
     snprintf(jobs->output, sizeof jobs->output, "%s", jobs->beside ? jobs->running->output : "");
+    snprintf(jobs->input, sizeof jobs->input, "%s", jobs->beside ? jobs->running->input : "");
 }
 
 /* Also called while a job runs, when its input has come to its end. */
@@ -353,6 +392,7 @@ int resr_jobs_run(ResrSession *session, ResrCrew *crew)
                       session->options.jobs, jobs.done, jobs.failed,
                       resr_clock_seconds_since(session->start_ns));
     resr_joblist_close(jobs.list);
+    free_claims(&jobs);
     return ret < 0            ? ret
            : jobs.failed == 0 ? 0
                               : resr_fail(jobs.first_status, "%s", jobs.first_error);

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "mpi/idle.h"
 #include "mpi/transport.h"
 #include "net/cuda.h"
@@ -17,7 +18,14 @@
 void resr_launch_starting(void (*hangs)(int signal))
 {
     signal(SIGALRM, hangs);
-    alarm(RESR_START_UP_SECONDS);
+    alarm(resr_stop_signal() ? RESR_DRAIN_SECONDS : RESR_START_UP_SECONDS);
+}
+
+void resr_launch_stopping(void)
+{
+    unsigned left = alarm(RESR_DRAIN_SECONDS);
+    if (left < RESR_DRAIN_SECONDS) /* 0: nothing starts */
+        alarm(left);
 }
 
 void resr_launch_started(void)

@@ -4,11 +4,15 @@
 #include "job/report.h"
 
 /* What happens before frames move: ranks find out about each other and get what they need. Every
- * function but the first two is collective and blocking; main threads only. */
+ * function but the first three is collective and blocking; main threads only. */
 
 /* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
  * `hangs` is called as a signal's handler. Not collective. */
 void resr_launch_starting(void (*hangs)(int signal));
+
+/* A stop signal has arrived: a start must then be over within RESR_DRAIN_SECONDS. For a signal's
+ * handler. */
+void resr_launch_stopping(void);
 
 /* That start is over. Not collective. */
 void resr_launch_started(void);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/queue.h"
+#include "base/stop.h"
 #include "base/work.h"
 #include "media/encoders.h"
 
@@ -141,18 +142,26 @@ static int next_frame(ResrPipeline *pipeline, ResrFrame **out, int64_t index, in
     return ret;
 }
 
+/* No more frames are wanted. A decoder that waits for its file then ends without an error. */
+static bool is_stopped(const ResrPipeline *pipeline)
+{
+    return pipeline->stop || pipeline->stop_decoding || resr_stop_signal();
+}
+
 static void *decode_main(void *argument)
 {
     ResrPipeline *pipeline = argument;
     int64_t end = decode_end(pipeline), from, n = 0;
     bool at_end = false;
     int ret = skip_finished(pipeline, &from);
+    if (ret == RESR_ERR_STOPPED && is_stopped(pipeline))
+        return NULL;
     for (; ret == 0 && (pipeline->parts.max_frames == 0 || n < pipeline->parts.max_frames); n++) {
         ResrFrame *frame = NULL;
         while (sem_wait(&pipeline->credits) != 0) {
             /* interrupted by a signal */
         }
-        if (pipeline->stop || pipeline->stop_decoding)
+        if (is_stopped(pipeline))
             return NULL;
         resr_work_begin(&pipeline->decoding);
         int64_t start_ns = pipeline->decoding.since_ns;
@@ -160,6 +169,8 @@ static void *decode_main(void *argument)
         int64_t end_ns = resr_work_end(&pipeline->decoding);
         if (frame)
             record(RESR_STAGE_DECODE, start_ns, end_ns, n, 1);
+        if (ret == RESR_ERR_STOPPED && is_stopped(pipeline))
+            return NULL;
         at_end = ret == 0 && !frame;
         if (ret < 0 || !frame)
             break;
@@ -369,6 +380,7 @@ bool resr_pipeline_at_end(ResrPipeline *pipeline)
 void resr_pipeline_stop_decoding(ResrPipeline *pipeline)
 {
     pipeline->stop_decoding = true;
+    resr_decoder_stop(pipeline->parts.decoder);
     resr_queue_close(pipeline->decoded);
 }
 
@@ -494,6 +506,7 @@ void resr_pipeline_stop(ResrPipeline *pipeline)
     if (!pipeline)
         return;
     pipeline->stop = true;
+    resr_decoder_stop(pipeline->parts.decoder);
     if (pipeline->parts.sink)
         resr_sink_stop(pipeline->parts.sink);
     if (pipeline->decoded)

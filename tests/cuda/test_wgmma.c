@@ -5,6 +5,8 @@
  *                       definition in double precision (bound: test_conv.c).
  * test_wgmma cuts       a batch of tiles at once, swizzled and plain, and each tile alone, in
  *                       widths round the strip's 64: all outputs equal to the bit.
+ * test_wgmma absent     where only other architectures' empty kernels exist, neither way is
+ *                       available, and the reason names the option.
  *
  * Where the input is enlarged, the definition is ladder 2's: of the nine taps those that fall on
  * one pixel of the input are summed and rounded to fp16.
@@ -374,14 +376,28 @@ static int test_cuts(void)
     return failed;
 }
 
+static int test_absent(int capability)
+{
+    const ConvRung *const rungs[] = {&conv_rung_wgmma, &conv_rung_wgmma_plain};
+    int failed = 0;
+    for (int i = 0; i < 2; i++) {
+        const char *why = "";
+        int offered = rungs[i]->available(capability, &why);
+        printf("%s on capability %d: %s\n", rungs[i]->name, capability, offered ? "offered" : why);
+        failed += offered || !strstr(why, "RESR_CUDA_ARCHS");
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     struct cudaDeviceProp properties;
     const char *why = NULL;
     int failed, devices = 0;
     bool sizes = argc == 3 && strcmp(argv[1], "sizes") == 0;
-    if (!sizes && !(argc == 2 && strcmp(argv[1], "cuts") == 0)) {
-        fprintf(stderr, "usage: test_wgmma sizes ROW | cuts\n");
+    bool absent = argc == 2 && strcmp(argv[1], "absent") == 0;
+    if (!sizes && !absent && !(argc == 2 && strcmp(argv[1], "cuts") == 0)) {
+        fprintf(stderr, "usage: test_wgmma sizes ROW | cuts | absent\n");
         return 64;
     }
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
@@ -389,7 +405,10 @@ int main(int argc, char **argv)
         return SKIP;
     }
     CHECK(cudaGetDeviceProperties(&properties, 0));
-    if (!conv_rung_wgmma.available(properties.major * 10 + properties.minor, &why)) {
+    int capability = properties.major * 10 + properties.minor;
+    if (absent)
+        return test_absent(capability) > 0;
+    if (!conv_rung_wgmma.available(capability, &why)) {
         printf("skipped: %s\n", why);
         return SKIP;
     }

@@ -18,6 +18,13 @@ function(wgmma_test name timeout_s how)
                         EMU_SMS=${sms})
 endfunction()
 
+# Without a kernel for sm_90a the rung is not offered.
+if(emulator)
+  cuda_test(wgmma_absent 60 COMMAND $<TARGET_FILE:test_wgmma> absent
+            ENVIRONMENT EMU_ARCH=90 RESR_ONLY_EMULATED=1 RESR_EMULATED=${emulator}/conv_wgmma_80.so)
+endif()
+# The second way to lay pixels first: where it passes and the first one fails, the swizzle is at fault.
+wgmma_test(conv_wgmma_plain.1 600 "1 lazy lazy 132" $<TARGET_FILE:test_conv> wgmma-plain 1 11)
 wgmma_test(conv_wgmma.1 600 "1 lazy lazy 132" $<TARGET_FILE:test_conv> wgmma 1 11)
 wgmma_test(conv_wgmma.2 600 "2 eager lazy 6" $<TARGET_FILE:test_conv> wgmma 1 12)
 wgmma_test(wgmma_sizes.12 600 "0 lazy lazy 132" $<TARGET_FILE:test_wgmma> sizes 12)

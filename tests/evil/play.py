@@ -4,7 +4,8 @@ A test imports this module as its first step: it then works in a new temporary f
 end, with `enlarge.safetensors` in it: a compact network of zero weights, whose output is exactly the
 nearest-neighbour enlargement (2x) of its input. $RESR is the program, $MAKE_MODEL writes networks; CTest sets both.
 The functions of a test are its cases: `play.main(globals())` runs every function whose name starts with `case_`, or
-those named on the command line, prints a line for each and exits with 1 if one failed.
+those named on the command line, prints a line for each and exits with 1 if one failed. With $RESR_TEST_SHARE=N every
+Nth case is run (the build with sanitizers, in which a case takes several times as long).
 """
 import atexit
 import os
@@ -24,6 +25,7 @@ for tool in ("ffmpeg", "ffprobe"):
 
 RESR = os.path.abspath(os.environ.get("RESR", "build/realesrgan-mpi"))
 MAKE_MODEL = os.path.abspath(os.environ.get("MAKE_MODEL", "build/tests/support/make_model"))
+SHIM = os.path.abspath(os.environ.get("SHIM", "build/tests/evil/libevil_shim.so"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="resr-test.")
 atexit.register(shutil.rmtree, WORK, True)
@@ -134,7 +136,7 @@ def done(result):
 
 def main(names):
     cases = {name[5:]: call for name, call in names.items() if name.startswith("case_")}
-    wanted = sys.argv[1:] or list(cases)
+    wanted = sys.argv[1:] or list(cases)[::int(os.environ.get("RESR_TEST_SHARE", "1"))]
     failed = []
     for name in wanted:
         start = time.monotonic()

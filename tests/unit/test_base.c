@@ -83,7 +83,7 @@ static void test_publish(void **state)
     snprintf(missing, sizeof missing, "%s/none/out.mp4", folder);
     assert_int_equal(resr_publish_check(path, NULL, false), 0);
     assert_int_equal(resr_publish_check(missing, NULL, false), RESR_ERR_EXISTS);
-    assert_int_equal(resr_publish_bytes(path, "first", 5), 0);
+    assert_int_equal(resr_publish_bytes(path, "first", 5, false), 0);
     assert_int_equal(resr_publish_check(path, NULL, false), RESR_ERR_EXISTS);
     assert_int_equal(resr_publish_check(path, NULL, true), 0);
     assert_int_equal(resr_publish_check(path, path, true), RESR_ERR_USAGE);

@@ -93,7 +93,7 @@ static void test_journal(void **state)
     free(records);
     for (int i = 0; i < RECORDS; i += 2) {
         ResrRecord two[2] = {{.type = RESR_RECORD_FRAME, .number = i * 3},
-                             {.type = RESR_RECORD_SEGMENT, .number = i * 3 + 3}};
+                             {.type = RESR_RECORD_SEGMENT, .number = i * 3 + 3, .a = 1}};
         assert_int_equal(resr_journal_append(journal, two, 2), 0);
     }
     resr_journal_close(journal);
