@@ -28,9 +28,8 @@ typedef struct Copied {
     int jumped; /* the number of the time line's jump that `offset` belongs to */
     /* In the output's time base. */
     int64_t last_dts, next_dts;
-    int64_t last_source_us; /* dts before mending */
-    int64_t mended;         /* packets */
-    bool strict;            /* the container refuses two packets of one time */
+    int64_t mended; /* packets */
+    bool strict;    /* the container refuses two packets of one time */
 } Copied;
 
 struct ResrCopy {
@@ -79,8 +78,7 @@ static int choose_streams(ResrCopy *copy, bool say)
         copy->streams[i] = (Copied){.taken = !reason && (int)i != copy->video,
                                     .codec = par->codec_id,
                                     .next = AV_NOPTS_VALUE,
-                                    .last_dts = AV_NOPTS_VALUE,
-                                    .last_source_us = AV_NOPTS_VALUE};
+                                    .last_dts = AV_NOPTS_VALUE};
     }
     return ret;
 }
@@ -286,12 +284,9 @@ static bool settle(ResrCopy *copy, Copied *stream, const AVPacket *packet, bool 
 static void mend(Copied *stream, AVPacket *packet, AVRational base)
 {
     int64_t given = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
-    int64_t given_us =
-        given != AV_NOPTS_VALUE ? av_rescale_q(given, base, AV_TIME_BASE_Q) : AV_NOPTS_VALUE;
     int64_t first =
         stream->last_dts == AV_NOPTS_VALUE ? INT64_MIN : stream->last_dts + stream->strict;
-    bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE ||
-               (stream->last_source_us != AV_NOPTS_VALUE && given_us < stream->last_source_us);
+    bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE;
     av_packet_rescale_ts(packet, base, stream->out->time_base);
     if (packet->duration < 0 || packet->duration > INT32_MAX)
         packet->duration = 0; /* "until the next one" */
@@ -306,11 +301,11 @@ static void mend(Copied *stream, AVPacket *packet, AVRational base)
         packet->dts = packet->pts;
     }
     if (packet->dts < first) {
+        odd |= packet->dts < stream->last_dts; /* else two times became one by rounding */
         packet->dts = first;
         packet->pts = packet->pts > first ? packet->pts : first;
     }
     stream->mended += odd;
-    stream->last_source_us = given_us;
     stream->last_dts = packet->dts;
     stream->next_dts = packet->dts + (packet->duration > 0 ? packet->duration : 1);
 }

@@ -40,7 +40,7 @@ struct ResrDecoder {
     ResrTimeline line;
     ResrFormat stored; /* of the pictures as they are decoded; `info` has that of upright frames */
     int orientation;   /* see turn.h */
-    atomic_bool stop; /* reading ends */
+    atomic_bool stop;  /* reading ends */
 };
 
 static int close_file(ResrDecoder *d, int ret)

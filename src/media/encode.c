@@ -169,6 +169,7 @@ void resr_encoding_tag(ResrEncoding *e, const ResrEncodingTags *tags)
     e->sar = (AVRational){tags->sar_num, tags->sar_den};
     e->color_range = tags->color_range;
     e->global_header = tags->global_header;
+    e->format.chroma_location = tags->chroma_location;
 }
 
 static bool has_option(const AVCodec *codec, const char *name)

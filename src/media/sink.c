@@ -69,16 +69,15 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          output);
     int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
                                  width_px, height_px, options);
-    if (info->turned &&
-        *kind == RESR_OUTPUT_VIDEO) /* the turned position is seldom one players know */
-        encoding->format.chroma_location =
-            (int32_t)resr_decoder_first_frame(decoder)->chroma_location;
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
                              .sar_num = info->sar_num,
                              .sar_den = info->sar_den,
-                             .color_range = encoding->color_range};
+                             .color_range = encoding->color_range,
+                             .chroma_location = encoding->format.chroma_location};
+    if (info->turned && *kind == RESR_OUTPUT_VIDEO) /* few players know the turned position */
+        tags.chroma_location = (int32_t)resr_decoder_first_frame(decoder)->chroma_location;
     if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == RESR_OUTPUT_VIDEO)
         tags.color_range = resr_decoder_first_frame(decoder)->color_range;
     resr_encoding_tag(encoding, &tags);
@@ -121,9 +120,13 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
     snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
              version >> 8 & 255, version & 255);
-    out->tags = (ResrEncodingTags){encoding.frame_rate.num, encoding.frame_rate.den,
-                                   encoding.sar.num,        encoding.sar.den,
-                                   encoding.color_range,    encoding.global_header};
+    out->tags = (ResrEncodingTags){encoding.frame_rate.num,
+                                   encoding.frame_rate.den,
+                                   encoding.sar.num,
+                                   encoding.sar.den,
+                                   encoding.color_range,
+                                   encoding.global_header,
+                                   encoding.format.chroma_location};
     return 0;
 }
 
