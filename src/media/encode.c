@@ -13,6 +13,7 @@
 /* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
 #define DEFAULT_X264_CRF 17
 #define DEFAULT_X265_CRF 18
+#define DEFAULT_VP9_CRF 18
 
 /* Of encoders that know only a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31. */
 #define DEFAULT_QSCALE 2
@@ -35,6 +36,20 @@ static const AVCodec *find_image_encoder(const char *output)
         if (strcasecmp(ending + 1, table[i].ending) == 0)
             return avcodec_find_encoder(table[i].id);
     return avcodec_find_encoder(AV_CODEC_ID_PNG);
+}
+
+/* The encoder of a video where --codec names none: libx264, but for containers that hold one kind
+ * of video. */
+static const char *video_encoder(const char *output)
+{
+    static const struct {
+        const char *ending, *name;
+    } table[] = {{"webm", "libvpx-vp9"}, {"gif", "gif"}, {"apng", "apng"}};
+    const char *ending = strrchr(output, '.');
+    for (size_t i = 0; ending && i < sizeof table / sizeof *table; i++)
+        if (strcasecmp(ending + 1, table[i].ending) == 0)
+            return table[i].name;
+    return "libx264";
 }
 
 static bool takes(const AVCodec *codec, enum AVPixelFormat format)
@@ -147,17 +162,16 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
     out->format.width_px = width_px;
     out->format.height_px = height_px;
     out->color_range = input->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
+    const char *name = options->codec[0] ? options->codec : video_encoder(output);
     if (image && !options->codec[0])
         out->codec = find_image_encoder(output);
     else
-        out->codec = avcodec_find_encoder_by_name(options->codec[0] ? options->codec : "libx264");
+        out->codec = avcodec_find_encoder_by_name(name);
     if (!out->codec)
         return resr_fail(RESR_ERR_USAGE,
                          "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
                          "lists those it has",
-                         options->codec[0] ? options->codec
-                         : image           ? output
-                                           : "libx264");
+                         image && !options->codec[0] ? output : name);
     if (out->codec->type != AVMEDIA_TYPE_VIDEO)
         return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
     return image && !options->codec[0] ? plan_image(out, input) : plan_video(out, input);
@@ -191,6 +205,8 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
         crf = DEFAULT_X264_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libx265") == 0)
         crf = DEFAULT_X265_CRF;
+    if (crf < 0 && strcmp(e->codec->name, "libvpx-vp9") == 0)
+        crf = DEFAULT_VP9_CRF;
     for (int i = 0; names[i]; i++)
         if (has_option(e->codec, names[i])) {
             snprintf(value, sizeof value, "%g", crf);

@@ -69,6 +69,13 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          output);
     int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
                                  width_px, height_px, options);
+    if (ret == 0 && encoding->format.model == RESR_COLOUR_GREY &&
+        info->format.model != RESR_COLOUR_GREY && !options->pix_fmt[0])
+        ret =
+            resr_fail(RESR_ERR_USAGE,
+                      "%s: encoder %s would keep the brightness only; use another ending, such as "
+                      ".mkv or .mp4, or --pix-fmt gray for a grey video",
+                      output, encoding->codec->name);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,

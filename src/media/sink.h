@@ -9,7 +9,7 @@
 
 /* How the output is encoded: what the options --codec, --crf, --preset and --pix-fmt say. */
 typedef struct ResrEncodeOptions {
-    char codec[64];   /* FFmpeg encoder name; empty: libx264 for videos, by the ending for images */
+    char codec[64];   /* FFmpeg encoder name; empty: by the output's ending, libx264 for most */
     char preset[32];  /* empty: the encoder's default ("medium" for libx264) */
     char pix_fmt[32]; /* empty: the source's, or the nearest that the encoder takes */
     double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */

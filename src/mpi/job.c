@@ -296,6 +296,8 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0)
         ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
                              height_px, &options->encode);
+    if (ret == 0 && job->output.video) /* the ranks that encode do not know the output's name */
+        snprintf(options->encode.codec, sizeof options->encode.codec, "%s", job->output.encoder);
     if (ret == 0)
         ret = resr_plan_make(&job->plan, options, info, &job->output, model_of(job),
                              job->session->ranks);
