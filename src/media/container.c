@@ -107,12 +107,41 @@ static unsigned tag_for(const AVOutputFormat *format, const AVCodecParameters *p
     return !format->codec_tag || same || !known ? par->codec_tag : 0;
 }
 
+/* Matroska keeps a cover picture as an attached file, which FFmpeg's muxer takes as a stream's
+ * extradata. */
+static int attach_cover(AVStream *out, const AVPacket *picture)
+{
+    AVCodecParameters *par = out->codecpar;
+    bool png = par->codec_id == AV_CODEC_ID_PNG;
+    uint8_t *data = av_mallocz((size_t)picture->size + AV_INPUT_BUFFER_PADDING_SIZE);
+    if (!data ||
+        av_dict_set(&out->metadata, "filename", png ? "cover.png" : "cover.jpg",
+                    AV_DICT_DONT_OVERWRITE) < 0 ||
+        av_dict_set(&out->metadata, "mimetype", png ? "image/png" : "image/jpeg",
+                    AV_DICT_DONT_OVERWRITE) < 0) {
+        av_free(data);
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: cover picture");
+    }
+    memcpy(data, picture->data, (size_t)picture->size);
+    av_freep(&par->extradata);
+    par->extradata = data;
+    par->extradata_size = picture->size;
+    par->codec_type = AVMEDIA_TYPE_ATTACHMENT;
+    par->codec_tag = 0;
+    return 0;
+}
+
 static int add_copied(AVFormatContext *context, const AVStream *in)
 {
+    enum AVCodecID id = in->codecpar->codec_id;
     AVStream *out = avformat_new_stream(context, NULL);
     if (!out || avcodec_parameters_copy(out->codecpar, in->codecpar) < 0 ||
         av_dict_copy(&out->metadata, in->metadata, 0) < 0)
         return no_memory(context->url);
+    if (in->disposition & AV_DISPOSITION_ATTACHED_PIC && in->attached_pic.size > 0 &&
+        strstr(context->oformat->name, "matroska") &&
+        (id == AV_CODEC_ID_MJPEG || id == AV_CODEC_ID_PNG))
+        return attach_cover(out, &in->attached_pic);
     out->codecpar->codec_tag = tag_for(context->oformat, in->codecpar);
     out->time_base = in->time_base;
     out->disposition = in->disposition;
@@ -184,18 +213,35 @@ int resr_container_fill(AVFormatContext *context, const ResrContainerVideo *vide
     return fill(context, video, copy, ALL_STREAMS, map);
 }
 
-/* Muxers that do not say are given a chance, but for video in MPEG streams: they write any codec,
- * and readers know few of them. */
+/* MPEG streams: FFmpeg's muxers take any codec, and readers know these. */
+static bool mpeg_holds(const AVOutputFormat *format, enum AVCodecID id)
+{
+    static const enum AVCodecID both[] = {
+        AV_CODEC_ID_MPEG1VIDEO, AV_CODEC_ID_MPEG2VIDEO, AV_CODEC_ID_MPEG4, AV_CODEC_ID_H264,
+        AV_CODEC_ID_MP2,        AV_CODEC_ID_MP3,        AV_CODEC_ID_AC3,   AV_CODEC_ID_DTS};
+    static const enum AVCodecID transport[] = {
+        AV_CODEC_ID_HEVC,  AV_CODEC_ID_AAC,          AV_CODEC_ID_AAC_LATM,     AV_CODEC_ID_EAC3,
+        AV_CODEC_ID_OPUS,  AV_CODEC_ID_DVB_SUBTITLE, AV_CODEC_ID_DVB_TELETEXT, AV_CODEC_ID_S302M,
+        AV_CODEC_ID_DIRAC, AV_CODEC_ID_CAVS};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++)
+        if (both[i] == id)
+            return true;
+    for (size_t i = 0; i < sizeof transport / sizeof *transport; i++)
+        if (transport[i] == id)
+            return strcmp(format->name, "mpegts") == 0;
+    return false;
+}
+
+/* Muxers that do not say are given a chance. */
 static bool may_hold(const AVOutputFormat *format, const AVCodecParameters *par)
 {
     int answer = avformat_query_codec(format, par->codec_id, FF_COMPLIANCE_EXPERIMENTAL);
     if (par->codec_type == AVMEDIA_TYPE_ATTACHMENT)
         return strstr(format->name, "matroska") != NULL;
-    if (par->codec_type == AVMEDIA_TYPE_VIDEO && answer < 0 &&
-        av_match_name(format->name, "mpegts,mpeg,vob,svcd,vcd,dvd"))
-        return par->codec_id == AV_CODEC_ID_MPEG1VIDEO || par->codec_id == AV_CODEC_ID_MPEG2VIDEO ||
-               par->codec_id == AV_CODEC_ID_MPEG4 || par->codec_id == AV_CODEC_ID_H264 ||
-               par->codec_id == AV_CODEC_ID_HEVC;
+    if (av_match_name(format->name, "mpegts,mpeg,vob,svcd,vcd,dvd"))
+        return mpeg_holds(format, par->codec_id);
+    if (answer < 0 && format->flags & AVFMT_NOTIMESTAMPS) /* a bare stream of one codec */
+        return par->codec_id == format->video_codec;
     return answer != 0;
 }
 
@@ -216,60 +262,16 @@ static int write_first(AVFormatContext *context, AVStream *out, const ResrCopy *
         averror = av_write_frame(context, packet);
         av_packet_free(&packet);
     }
-    out->nb_frames = count;
-    return averror < 0 ? averror : count;
+    return averror;
 }
 
-static bool is_mpeg_sound(enum AVCodecID id)
-{
-    return id == AV_CODEC_ID_MP1 || id == AV_CODEC_ID_MP2 || id == AV_CODEC_ID_MP3;
-}
-
-static bool holds_stream(const AVFormatContext *in, const AVStream *wanted)
-{
-    const AVCodecParameters *to = wanted->codecpar;
-    for (unsigned i = 0; i < in->nb_streams; i++) {
-        const AVCodecParameters *from = in->streams[i]->codecpar;
-        if (from->codec_id == to->codec_id ||
-            (is_mpeg_sound(from->codec_id) && is_mpeg_sound(to->codec_id)))
-            return true;
-    }
-    return false;
-}
-
-/* Formats that take any codec may write streams that no reader knows: those are read back. */
-static bool reads_back(const AVFormatContext *written, uint8_t *data, int bytes)
-{
-    AVFormatContext *in = avformat_alloc_context();
-    const AVInputFormat *format = av_find_input_format(written->oformat->name);
-    uint8_t *copy = av_memdup(data, (size_t)bytes);
-    AVIOContext *io = copy ? avio_alloc_context(copy, bytes, 0, NULL, NULL, NULL, NULL) : NULL;
-    bool good = true;
-    if (in && io && format) {
-        in->pb = io;
-        good = avformat_open_input(&in, NULL, format, NULL) >= 0 &&
-               avformat_find_stream_info(in, NULL) >= 0;
-        for (unsigned i = 1; good && i < written->nb_streams; i++)
-            good = written->streams[i]->nb_frames == 0 || holds_stream(in, written->streams[i]);
-    }
-    avformat_close_input(&in);
-    if (io)
-        av_freep(&io->buffer);
-    else
-        av_free(copy);
-    avio_context_free(&io);
-    return good;
-}
-
-/* Writes header and first packets of the video and the stream `only` to memory, and where `vague`
- * the trailer, and reads those back. Returns libav's error. */
+/* Writes header and first packets of the video and the stream `only` to memory. Returns libav's
+ * error. */
 static int write_trial(const AVOutputFormat *format, const ResrContainerVideo *video,
                        const ResrCopy *copy, int only, AVStream **map)
 {
     AVFormatContext *context = NULL;
-    bool vague = avformat_query_codec(format, video->encoder->codec_id, 0) < 0;
     uint8_t *data = NULL;
-    int bytes = 0, packets = 0;
     int averror = avformat_alloc_output_context2(&context, format, NULL, "trial");
     if (averror < 0)
         return averror;
@@ -282,17 +284,11 @@ static int write_trial(const AVOutputFormat *format, const ResrContainerVideo *v
     if (averror >= 0)
         averror = avformat_write_header(context, NULL);
     for (unsigned i = 0; averror >= 0 && copy && i < resr_copy_source(copy)->nb_streams; i++)
-        if (map[i]) {
+        if (map[i] && map[i]->codecpar->codec_type != AVMEDIA_TYPE_ATTACHMENT)
             averror = write_first(context, map[i], copy, i);
-            packets += averror > 0 ? averror : 0;
-        }
-    if (averror >= 0 && vague && packets > 0)
-        averror = av_write_trailer(context);
     if (context->pb)
-        bytes = avio_close_dyn_buf(context->pb, &data);
+        avio_close_dyn_buf(context->pb, &data);
     context->pb = NULL;
-    if (averror >= 0 && vague && packets > 0 && !reads_back(context, data, bytes))
-        averror = AVERROR(EINVAL);
     avformat_free_context(context);
     av_free(data);
     return averror;

@@ -13,6 +13,9 @@
  * video's clock after the sound's has jumped. */
 enum { FIRST_PACKETS = 2, PROBE_PACKETS = 500, AHEAD_PACKETS = 4000, AHEAD_US = 2000000 };
 
+/* Duration of a packet that is given none or one that no container holds. */
+enum { ENDLESS_SECONDS = 5 };
+
 #define PROBE_BYTES (8 << 20)
 #define AHEAD_BYTES (64 << 20)
 
@@ -288,8 +291,9 @@ static void mend(Copied *stream, AVPacket *packet, AVRational base)
         stream->last_dts == AV_NOPTS_VALUE ? INT64_MIN : stream->last_dts + stream->strict;
     bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE;
     av_packet_rescale_ts(packet, base, stream->out->time_base);
-    if (packet->duration < 0 || packet->duration > INT32_MAX)
-        packet->duration = 0; /* "until the next one" */
+    if (packet->duration < 0 || packet->duration > INT32_MAX) /* a subtitle "until the next one" */
+        packet->duration =
+            av_rescale_q(ENDLESS_SECONDS, (AVRational){1, 1}, stream->out->time_base);
     if (given == AV_NOPTS_VALUE)
         packet->dts = stream->last_dts == AV_NOPTS_VALUE ? 0 : stream->next_dts;
     else if (packet->dts == AV_NOPTS_VALUE)
@@ -305,7 +309,7 @@ static void mend(Copied *stream, AVPacket *packet, AVRational base)
         packet->dts = first;
         packet->pts = packet->pts > first ? packet->pts : first;
     }
-    stream->mended += odd;
+    stream->mended += odd && !(stream->out->disposition & AV_DISPOSITION_ATTACHED_PIC);
     stream->last_dts = packet->dts;
     stream->next_dts = packet->dts + (packet->duration > 0 ? packet->duration : 1);
 }

@@ -105,7 +105,7 @@ int resr_muxer_start(ResrMuxer *m, const ResrContainerVideo *video)
     if (ret == 0)
         ret = resr_container_fill(m->context, video, m->copy, map);
     for (unsigned i = 0; i < count && ret == 0; i++)
-        if (map[i])
+        if (map[i] && map[i]->codecpar->codec_type != AVMEDIA_TYPE_ATTACHMENT)
             resr_copy_map(m->copy, i, map[i], !(m->format->flags & AVFMT_TS_NONSTRICT));
     free(map);
     if (ret < 0)
