@@ -87,7 +87,7 @@ TABLE = [
     ("vorbis.mkv", "-i base.mp4 -c:v copy -c:a libvorbis", "= = .mkv = = .mkv"),
     ("mp3.mkv", "-i base.mp4 -c:v copy -c:a libmp3lame", "= = = .mkv = ="),
     ("ac3.mkv", "-i base.mp4 -c:v copy -c:a ac3", "= = = .mkv = ="),
-    ("dca.mkv", "-i base.mp4 -c:v copy -c:a dca -strict -2 -ac 2", "= = .mkv .mkv = ="),
+    ("dca.mkv", "-i base.mp4 -c:v copy -c:a dca -strict -2 -ac 2", "= = = .mkv = ="),
     ("truehd.mkv", "-i base.mp4 -c:v copy -c:a truehd -strict -2 -ac 2", "= = .mkv .mkv .mkv .mkv"),
     ("wma.wmv", "-i base.mp4 -c:v wmv2 -c:a wmav2", "= .mkv .mkv .mkv = .mkv"),
     ("adpcm.avi", "-i base.mp4 -c:v mpeg4 -c:a adpcm_ms -ar 44100 -ac 2", "= .mkv .mkv .mkv = .mkv"),
