@@ -2,7 +2,10 @@
 // and the device's own ceilings: cuBLASLt's product of 8192^3 and a copy in its memory. JSON on
 // stdout.
 //
-//   bench_cuda [--quick]    --quick: one small size, for emulated devices and smoke tests
+//   bench_cuda [--quick | --once] [RUNG]
+//
+// --quick: one small size, for emulated devices and smoke tests. --once: 8 x 256 x 256, two
+// launches a row, for a profiler. RUNG: that one alone.
 //
 // Verdict: 256 outputs drawn at random are summed in double precision from the same operands (on
 // the device, by the plainest of kernels) and must agree within 2^-9 of the magnitudes that meet. A
@@ -53,7 +56,7 @@ struct Size {
 };
 
 const Size sizes[] = {{8, 256, 256}, {8, 164, 164}, {1, 256, 256}, {1, 540, 960}};
-const Size quick_sizes[] = {{1, 16, 24}};
+const Size quick_sizes[] = {{1, 16, 24}}, once_sizes[] = {{8, 256, 256}};
 
 void must(cudaError_t error, const char *what)
 {
@@ -378,8 +381,10 @@ const ConvRung *const rungs[] = {
 
 int main(int argc, char **argv)
 {
-    const bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
-    const Size *const first = quick ? quick_sizes : sizes;
+    const bool once = argc > 1 && strcmp(argv[1], "--once") == 0;
+    const bool quick = once || (argc > 1 && strcmp(argv[1], "--quick") == 0);
+    const char *const only = argc > 1 && *argv[argc - 1] != '-' ? argv[argc - 1] : nullptr;
+    const Size *const first = once ? once_sizes : quick ? quick_sizes : sizes;
     const int n_sizes = quick ? 1 : (int)(sizeof sizes / sizeof *sizes);
     cudaDeviceProp about;
     int wrong = 0, driver = 0, runtime = 0, n_devices = 0;
@@ -402,6 +407,8 @@ int main(int argc, char **argv)
             for (const ConvRung *rung : rungs) {
                 const char *why;
                 const ConvCall call = make_call(layer, first[s], arena);
+                if (only && strcmp(only, rung->name) != 0)
+                    continue;
                 if (!rung->available(about.major * 10 + about.minor, &why) ||
                     !rung->supports(&call))
                     continue;

@@ -26,8 +26,27 @@ def read(folder, name):
         return file.read()
 
 
+def parse(text):
+    """None where a step ended in the middle of the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 def lines_of_json(text):
-    return [json.loads(line) for line in (text or "").splitlines() if line.startswith("{")]
+    rows = [parse(line.strip().rstrip(",")) for line in (text or "").splitlines()]
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def kernel_rows(text):
+    """The complete rows of bench_cuda, also where a hang or a fault ended it."""
+    complete = parse(text or "null")
+    if complete or not text:
+        return complete
+    head = parse(text.split('"rows"')[0].rstrip().rstrip(",") + "}") or {"device": ""}
+    rows = [row for row in lines_of_json(text) if "rung" in row]
+    return {**head, "rows": rows, "incomplete": True}
 
 
 def clocks(text):
@@ -60,7 +79,7 @@ def predict(kernels):
 
 def main():
     folder, out = sys.argv[1:]
-    kernels = json.loads(read(folder, "kernels") or "null") if read(folder, "kernels.status") == "0\n" else None
+    kernels = kernel_rows(read(folder, "kernels"))
     if kernels:
         predict(kernels)
     nets = [row for i in range(10) for row in lines_of_json(read(folder, f"net_{i}"))]
@@ -75,7 +94,7 @@ def main():
                   if name.endswith(".status")},
         "kernels": kernels,
         "nets": nets,
-        "peers": lines_of_json(read(folder, "peer")),
+        "peers": lines_of_json(read(folder, "cudnn")) + lines_of_json(read(folder, "peer")),
         "tools": {name: read(folder, name)[-TEXT_BYTES:] for name in ("tests", "memcheck", "racecheck", "ncu")
                   if read(folder, name)},
     }

@@ -19,3 +19,12 @@ if(alone) # of the program, what needs no other libraries
 else()
   target_link_libraries(bench_cuda_net PRIVATE resr_net m)
 endif()
+
+if(hopper) # asks sm_90a, one question at a time, what rung wgmma takes for granted
+  add_executable(bench_cuda_probe ${source}/bench/cuda_probe.cu)
+  target_include_directories(bench_cuda_probe PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(bench_cuda_probe PRIVATE CUDA::cudart)
+  target_compile_options(bench_cuda_probe PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-gencode=arch=compute_90a,code=sm_90a;-Werror=all-warnings>")
+  set_target_properties(bench_cuda_probe PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
+endif()

@@ -503,10 +503,7 @@ int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device)
 {
     for (int tile = 0; tile < tiles; tile++, flags++) {
         if (flags->not_finite)
-            return resr_cuda_fail(RESR_ERR_DEVICE,
-                                  "CUDA device %d: the network's output has infinite values or "
-                                  "NaN; --precision fp32 has the range that fp16 lacks",
-                                  device);
+            return RESR_NOT_FINITE;
         if (flags->in_varies && !flags->out_varies)
             return resr_cuda_fail(RESR_ERR_DEVICE,
                                   "CUDA device %d: all values of a tile are the same, though its "
@@ -522,7 +519,7 @@ int resr_cuda_wait(void *pointer)
     int ret = resr_cuda_check(cudaStreamSynchronize(run->stream), "computing tiles");
     if (ret == 0)
         ret = resr_cuda_check_flags(run->host_flags, run->at.tiles, run->net->device);
-    if (ret < 0)
+    if (ret != 0)
         return resr_cuda_device_error(ret);
     const float *from = run->host_out;
     for (int tile = 0; tile < run->at.tiles; tile++) {

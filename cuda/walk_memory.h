@@ -84,7 +84,7 @@ void resr_cuda_free_frames(Frames *frames);
 /* Tiles for which a layer of the body has two blocks for each place on the device, twice. */
 int resr_cuda_filling_tiles(const Run *run);
 
-/* Whether a tile's results can be a network's: RESR_ERR_DEVICE. */
+/* Whether tiles' results can be a network's: RESR_NOT_FINITE, RESR_ERR_DEVICE. */
 RESR_MUST_CHECK int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device);
 
 #endif

@@ -24,5 +24,6 @@ run_mpi() {
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
-    OMP_WAIT_POLICY=passive mpirun --bind-to none --oversubscribe "$@"
+    # mpirun reads standard input, be it the list of a shell's loop.
+    OMP_WAIT_POLICY=passive mpirun --bind-to none --oversubscribe "$@" </dev/null
 }

@@ -10,16 +10,26 @@ say() {
 find_program() {
     program=${RESR:-$(command -v realesrgan-mpi || :)}
     [ -n "$program" ] || program=$jobs/../build/realesrgan-mpi
-    [ -x "$program" ] || {
+    if [ -d "$program" ]; then
+        say "RESR=$program is a folder; name the program, for example RESR=$program/realesrgan-mpi"
+        exit 126
+    elif [ ! -e "$program" ]; then
         say "realesrgan-mpi is neither in PATH nor $program; build it, or name it by RESR=/path/to/realesrgan-mpi"
         exit 127
-    }
+    elif [ ! -x "$program" ]; then
+        say "RESR=$program cannot be executed; name the program by RESR=/path/to/realesrgan-mpi"
+        exit 126
+    fi
 }
 
 # One rank a task, each bound to its share of the cores; $RESR_MPIRUN has other words for mpirun. A rank takes
 # the GPU of its number on its node, so every rank has to see all GPUs of the node (--gpus-per-node).
 find_mpirun() {
     mpirun=${RESR_MPIRUN:-mpirun --map-by slot:PE=${SLURM_CPUS_PER_TASK:-1}}
+    command -v "${mpirun%% *}" >/dev/null || {
+        say "'${mpirun%% *}' is not a command; load Open MPI, or set RESR_MPIRUN to the words that start ranks"
+        exit 127
+    }
     say "restart ${SLURM_RESTART_COUNT:-0} on $SLURM_JOB_NODELIST," \
         "$SLURM_NTASKS ranks of ${SLURM_CPUS_PER_TASK:-1} cores"
 }

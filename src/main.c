@@ -3,7 +3,6 @@
 
 #include <mpi.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -73,6 +72,12 @@ static int parse_line(ResrOptions *options, const char *line)
                                (const char *const *)command_words, line);
 }
 
+static bool needs_ranks(ResrRequest request)
+{
+    return request == RESR_REQUEST_UPSCALE || request == RESR_REQUEST_DRY_RUN ||
+           request == RESR_REQUEST_LIST_DEVICES;
+}
+
 static int serve(void)
 {
     switch (session.options.request) {
@@ -98,15 +103,14 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
+    ResrLauncher launcher;
     int provided, ret = 0;
     session.start_ns = resr_clock_ns();
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
     resr_stop_watch(&stop_signal);
-    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
-     * system has no locks; set before there are threads. */
-    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+    resr_launch_prepare(&launcher);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
@@ -119,6 +123,8 @@ int main(int argc, char **argv)
 
     if (session.rank == 0)
         ret = resr_cli_parse(&session.options, argc, (const char *const *)argv);
+    if (ret == 0 && session.rank == 0 && needs_ranks(session.options.request))
+        ret = resr_launch_check(&launcher, provided);
     ret = resr_launch_share_status(ret);
     if (ret == 0) {
         resr_launch_broadcast(&session.options, sizeof session.options);

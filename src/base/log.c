@@ -2,7 +2,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 static int log_rank = -1;
 static void (*log_hook)(void);
@@ -20,14 +23,13 @@ void resr_log_set_hook(void (*before_line)(void))
 __attribute__((format(printf, 2, 0))) static void log_line(const char *level, const char *format,
                                                            va_list args)
 {
-    char line[2048];
+    char text[2048], line[4 * sizeof text]; /* names and files may hold escape sequences */
     int used = log_rank < 0
                    ? snprintf(line, sizeof line, "realesrgan-mpi: %s", level)
                    : snprintf(line, sizeof line, "realesrgan-mpi[%d]: %s", log_rank, level);
-    int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, args);
-    size_t length = (size_t)used + (more > 0 ? (size_t)more : 0);
-    if (length > sizeof line - 2)
-        length = sizeof line - 2;
+    vsnprintf(text, sizeof text, format, args);
+    resr_text_show(line + used, sizeof line - (size_t)used - 1, text);
+    size_t length = strlen(line);
     line[length++] = '\n';
     if (log_hook)
         log_hook();

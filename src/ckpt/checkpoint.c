@@ -81,7 +81,8 @@ static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrLedger
     int ret = resr_journal_open(&c->journal, &records, &count, c->journal_path,
                                 resr_manifest_run(c->manifest));
     if (ret == 0)
-        ret = resr_replay(&c->found, &c->dir, c->output, records, count, frames_folder, ledger);
+        ret = resr_replay(&c->found, &c->dir, c->output, records, count,
+                          resr_manifest_segment_frames(c->manifest), frames_folder, ledger);
     free(records);
     for (int i = 0; i < c->found.segment_count; i++)
         c->durable += c->found.segments[i].frames;
@@ -261,7 +262,8 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
         resr_jobdir_path(&c->dir, path, name);
         int ret = resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
         if (ret == 0 && (*out)->index != index) {
-            ret = resr_fail(RESR_ERR_DATA, "%s: holds frame %" PRId64 " where %" PRId64 " belongs",
+            ret = resr_fail(RESR_ERR_DATA,
+                            "%s: holds frame %" PRId64 " where %" PRId64 " belongs; remove it",
                             path, (*out)->index, index);
             resr_frame_free(*out);
             *out = NULL;

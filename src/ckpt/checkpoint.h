@@ -21,7 +21,8 @@ typedef struct ResrCheckpoint ResrCheckpoint;
  * resr_checkpoint_class(), and `ledger` gets the frames of finished segments. *finished: `output`
  * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
  * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
- * folder holds another job, of which frames are finished; else see resr_jobdir_open(), RESR_ERR_IO. */
+ * folder holds another job, of which frames are finished; else see resr_jobdir_open(), RESR_ERR_IO.
+ */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
                                          ResrManifest *manifest, ResrLedger *ledger, bool *resumed,

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/publish.h"
+#include "base/stop.h"
 
 /* What a new name may take on disk. */
 #define FOLDER_BYTES 4096
@@ -109,6 +110,9 @@ int resr_jobdir_open(ResrJobDir *dir, const char *path)
             return resr_fail(RESR_ERR_STOPPED,
                              "%s: another process works on this job (see pids and status.json "
                              "there); wait for it or stop it",
+                             path);
+        if (resr_stop_signal())
+            return resr_fail(RESR_ERR_STOPPED, "%s: stopped while another process had this job",
                              path);
         if (!told)
             resr_log_info("%s: another process holds this job; waiting for it", path);

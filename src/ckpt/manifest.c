@@ -15,12 +15,15 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/publish.h"
+#include "job/json.h"
 #include "media/images.h"
 #include "version.h"
 
 /* Read of a file's beginning and end for its identity; of images, which are many, less. */
 #define IDENTITY_BYTES (4 << 20)
 #define IMAGE_IDENTITY_BYTES (64 << 10)
+
+#define MAX_BYTES (1 << 20) /* of the file; a larger one is not this program's */
 
 struct ResrManifest {
     json_t *object;
@@ -102,16 +105,17 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
     snprintf(started, sizeof started, "%" PRId64 ".%09ld", (int64_t)now.tv_sec, now.tv_nsec);
     const ResrEncodeOptions *encode = &options->encode;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:s, s:f, s:i, s:b, "
-        "s:s}",
+        "{s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:f, s:i, s:b, s:s}",
         "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
-        "model", model->name, "model_sha256", model->sha256, "outscale", options->outscale,
-        "denoise", options->denoise, "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px,
-        "frames", (json_int_t)options->max_frames, "segment_frames",
-        (json_int_t)plan->units.segment_frames, "encoder", encoder, "encoder_library",
-        encoder_version, "preset", encode->preset, "crf", encode->crf, "encoder_threads",
-        encode->threads, "keep_frames", options->keep_frames, "hwaccel", plan->hwaccel);
+        "model_sha256", model->sha256, "outscale", options->outscale, "denoise", options->denoise,
+        "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px, "frames",
+        (json_int_t)options->max_frames, "segment_frames", (json_int_t)plan->units.segment_frames,
+        "encoder", encoder, "encoder_library", encoder_version, "crf", encode->crf,
+        "encoder_threads", encode->threads, "keep_frames", options->keep_frames, "hwaccel",
+        plan->hwaccel);
     if (object) {
+        resr_json_set_exact(object, "model", model->name);
+        resr_json_set_exact(object, "preset", encode->preset);
         set_formats(object, &plan->input, &plan->output);
         ret = identify_input(object, options->input);
     } else {
@@ -160,6 +164,8 @@ int resr_manifest_read(ResrManifest **out, const char *path)
     struct stat status;
     if (stat(path, &status) != 0)
         return resr_fail(RESR_ERR_NOINPUT, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode) || status.st_size > MAX_BYTES)
+        return damaged(path, "not a manifest of this program");
     json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(object)) {
         json_decref(object);
@@ -196,6 +202,12 @@ int resr_manifest_write(const ResrManifest *manifest, const char *path)
     return ret;
 }
 
+int64_t resr_manifest_segment_frames(const ResrManifest *manifest)
+{
+    int64_t frames = json_integer_value(json_object_get(manifest->object, "segment_frames"));
+    return frames > 0 && frames < INT32_MAX ? frames : 0;
+}
+
 const char *resr_manifest_class(const ResrManifest *manifest)
 {
     const char *class = json_string_value(json_object_get(manifest->object, "numerics_class"));
@@ -225,6 +237,21 @@ static void show(char out[160], const json_t *value)
     free(text);
 }
 
+/* Adds what differs to a list of `used` characters; returns its new length. */
+static size_t list_difference(char *list, size_t bytes, size_t used, const char *key,
+                              const json_t *before, const json_t *value)
+{
+    char was[160], is[160];
+    if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
+        strcmp(key, "seal") == 0 || (before && value && json_equal(before, value)))
+        return used;
+    show(was, before);
+    show(is, value);
+    int n = snprintf(list + used, bytes - used, "%s%s was %s and is now %s", used ? "; " : "", key,
+                     was, is);
+    return used + (size_t)n < bytes ? used + (size_t)n : bytes - 1;
+}
+
 int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, const char *folder)
 {
     const char *key;
@@ -233,16 +260,13 @@ int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, con
     size_t used = 0;
     json_object_foreach(now->object, key, value)
     {
-        char was[160], is[160];
-        const json_t *before = json_object_get(then->object, key);
-        if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
-            strcmp(key, "seal") == 0 || (before && json_equal(before, value)))
-            continue;
-        show(was, before);
-        show(is, value);
-        int n = snprintf(list + used, sizeof list - used, "%s%s was %s and is now %s",
-                         used ? "; " : "", key, was, is);
-        used = n > 0 && used + (size_t)n < sizeof list ? used + (size_t)n : used;
+        used = list_difference(list, sizeof list, used, key, json_object_get(then->object, key),
+                               value);
+    }
+    json_object_foreach(then->object, key, value)
+    {
+        if (!json_object_get(now->object, key))
+            used = list_difference(list, sizeof list, used, key, value, NULL);
     }
     if (!used)
         return 0;

@@ -24,6 +24,9 @@ RESR_MUST_CHECK int resr_manifest_read(ResrManifest **out, const char *path);
 /* Publishes it, sealed by its own hash. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_manifest_write(const ResrManifest *manifest, const char *path);
 
+/* Frames of a segment; 0: one holds the whole video. */
+int64_t resr_manifest_segment_frames(const ResrManifest *manifest);
+
 const char *resr_manifest_class(const ResrManifest *manifest);
 void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -30,14 +31,18 @@ static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
     return 0;
 }
 
-/* The frames' records stand right before their segment's. */
-static bool has_frames(const ResrRecord *segment, size_t place)
+/* The frames' records stand right before their segment's, and are those that its number says. */
+static bool has_frames(const ResrReplay *replay, const ResrRecord *segment, size_t place)
 {
-    bool good = (uint64_t)segment->a <= place;
-    for (int64_t i = 0; i < segment->a && good; i++) {
-        const ResrRecord *frame = segment - segment->a + i;
-        good =
-            frame->type == RESR_RECORD_FRAME && (i == 0 || frame->number == frame[-1].number + 1);
+    int64_t length = replay->segment_frames, count = segment->a;
+    int64_t first = 0;
+    bool good = (length > 0 ? !__builtin_mul_overflow(segment->number, length, &first)
+                            : segment->number == 0) &&
+                first < RESR_MAX_FRAMES && (uint64_t)count <= place &&
+                (count == length || first + count == replay->total);
+    for (int64_t i = 0; i < count && good; i++) {
+        const ResrRecord *frame = segment - count + i;
+        good = frame->type == RESR_RECORD_FRAME && frame->number == first + i;
     }
     return good;
 }
@@ -46,11 +51,8 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
                         size_t place, ResrLedger *ledger)
 {
     char path[PATH_MAX];
-    const ResrSegmentInfo *before = &replay->segments[replay->segment_count - 1];
-    int64_t end = replay->segment_count > 0 ? before->first + before->frames : 0;
     resr_jobdir_segment_path(dir, path, record->number);
-    if (!has_frames(record, place) || record[-record->a].number < end ||
-        !is_whole(path, &record->hash, record->b)) {
+    if (!has_frames(replay, record, place) || !is_whole(path, &record->hash, record->b)) {
         resr_log_warn("%s: missing or damaged; its frames are made again", path);
         return 0;
     }
@@ -195,10 +197,10 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
 }
 
 int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
-                const ResrRecord *records, size_t count, const char *frames_folder,
-                ResrLedger *ledger)
+                const ResrRecord *records, size_t count, int64_t segment_frames,
+                const char *frames_folder, ResrLedger *ledger)
 {
-    *out = (ResrReplay){.total = -1};
+    *out = (ResrReplay){.total = -1, .segment_frames = segment_frames};
     int ret = resr_alloc(&out->segments, count + 1, sizeof *out->segments);
     if (ret == 0)
         ret = resr_alloc(&out->batches, count + 1, sizeof *out->batches);

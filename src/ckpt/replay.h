@@ -15,17 +15,19 @@ typedef struct ResrReplay {
     size_t capacity;   /* of stages */
     ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first one that is missing;
                           type 0: not known */
-    int64_t total;     /* frames of the input, -1: not known */
-    bool published;    /* the output is the file that the last record of one tells of */
+    int64_t segment_frames; /* 0: one segment holds the video */
+    int64_t total;          /* frames of the input, -1: not known */
+    bool published;         /* the output is the file that the last record of one tells of */
 } ResrReplay;
 
-/* Believes a record only if its file is there and hashes to it; files that no record vouches for
- * are removed, as are batch files of finished segments, unless they are to stay: then
+/* Believes a record only if its file exists and hashes to it and, of a segment, if it holds the
+ * frames that its number says (`segment_frames` a segment; 0: one holds all). Files that no record
+ * vouches for are removed, as are batch files of finished segments, unless they are to stay: then
  * `frames_folder` is where they go in the end (else empty). Entries of finished
  * segments go into `ledger`. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
-                                const ResrRecord *records, size_t count, const char *frames_folder,
-                                ResrLedger *ledger);
+                                const ResrRecord *records, size_t count, int64_t segment_frames,
+                                const char *frames_folder, ResrLedger *ledger);
 void resr_replay_clear(ResrReplay *replay);
 
 #endif

@@ -1,12 +1,17 @@
 #include "ckpt/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/publish.h"
+#include "job/json.h"
+
+#define MAX_BYTES (1 << 20) /* a larger file is not this program's */
 
 static json_t *strikes_of(const ResrStatus *status)
 {
@@ -16,26 +21,15 @@ static json_t *strikes_of(const ResrStatus *status)
 
 void resr_status_read(ResrStatus *status, const char *path)
 {
-    json_t *object = json_load_file(path, 0, NULL);
+    struct stat file;
+    bool small = stat(path, &file) == 0 && S_ISREG(file.st_mode) && file.st_size <= MAX_BYTES;
+    json_t *object = small ? json_load_file(path, 0, NULL) : NULL;
     json_t *strikes = json_object_get(object, "strikes");
-    status->attempt = json_integer_value(json_object_get(object, "attempt"));
+    json_int_t attempt = json_integer_value(json_object_get(object, "attempt"));
+    status->attempt = attempt >= 0 && attempt <= INT32_MAX ? attempt : 0;
     free(status->strikes);
     status->strikes = json_is_array(strikes) ? json_dumps(strikes, JSON_COMPACT) : NULL;
     json_decref(object);
-}
-
-/* JSON is UTF-8; a message may hold the bytes of any file name. */
-static json_t *text_json(const char *text)
-{
-    char plain[RESR_ERROR_TEXT_BYTES];
-    json_t *string = json_string(text);
-    if (string)
-        return string;
-    snprintf(plain, sizeof plain, "%s", text);
-    for (char *c = plain; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return json_string(plain);
 }
 
 int resr_status_write(const ResrStatus *status, const char *path)
@@ -43,11 +37,11 @@ int resr_status_write(const ResrStatus *status, const char *path)
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     json_t *object = json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:s, s:o}", "state", status->state, "exit_code",
+        "{s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:o, s:o}", "state", status->state, "exit_code",
         status->exit_code, "frames_durable", (json_int_t)status->frames_durable, "frames_total",
         (json_int_t)status->frames_total, "attempt", (json_int_t)status->attempt, "message",
-        text_json(status->message), "pid", (json_int_t)getpid(), "host", host, "strikes",
-        strikes_of(status));
+        resr_json_text(status->message), "pid", (json_int_t)getpid(), "host", resr_json_text(host),
+        "strikes", strikes_of(status));
     char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
     int ret = text ? resr_publish_news(path, text, strlen(text))
                    : resr_fail(RESR_ERR_INTERNAL, "%s: cannot be built", path);
@@ -59,7 +53,8 @@ int resr_status_write(const ResrStatus *status, const char *path)
 int resr_status_strike(ResrStatus *status, const char *host, int rank)
 {
     json_t *strikes = strikes_of(status);
-    json_array_append_new(strikes, json_pack("{s:s, s:i}", "host", host, "rank", rank));
+    json_array_append_new(strikes,
+                          json_pack("{s:o, s:i}", "host", resr_json_text(host), "rank", rank));
     char *text = json_dumps(strikes, JSON_COMPACT);
     json_decref(strikes);
     if (!text)

@@ -37,6 +37,7 @@ typedef struct Run {
     Map rrdb_in, conv_out; /* the RRDB's input; output of a body convolution */
     Map wide, wide_out;    /* up to the full output size */
     float *memory[N_MAPS];
+    int not_finite; /* a value of the output was infinite or NaN */
 } Run;
 
 static size_t plane_floats(int width, int height)
@@ -133,8 +134,10 @@ static void nearest_x2(const Map *out, const Map *in, int channels)
                     plane_of(in, c)[(ptrdiff_t)(y / 2) * (in->width + 2) + x / 2];
 }
 
-static float clamp01(float value)
+static float clamp01(Run *run, float value)
 {
+    if (!isfinite(value))
+        run->not_finite = 1;
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
@@ -149,6 +152,7 @@ static int head(void *context, const ResrTileIn *in)
     const ResrNetSpec *spec = &run->model->spec;
     int factor = spec->unshuffle;
     run->in = *in;
+    run->not_finite = 0;
     run->width = in->width_px / factor;
     run->height = in->height_px / factor;
     map_reset(&run->pixels, 3 * factor * factor, run->width, run->height);
@@ -238,7 +242,7 @@ static int tail_rrdb(Run *run, const ResrTileOut *out)
             const float *from = plane_of(&run->wide_out, c) + out->crop_x_px +
                                 (ptrdiff_t)(out->crop_y_px + y) * (run->wide_out.width + 2);
             for (int x = 0; x < out->width_px; x++)
-                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(from[x]);
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(run, from[x]);
         }
     return 0;
 }
@@ -259,7 +263,7 @@ static int tail_srvgg(Run *run, const ResrTileOut *out)
                 float value =
                     plane_of(&run->wide, channel)[(ptrdiff_t)in_y * (run->width + 2) + in_x];
                 float base = run->in.plane[c][(size_t)in_y * run->in.stride + (size_t)in_x];
-                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(value + base);
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(run, value + base);
             }
     return 0;
 }
@@ -270,10 +274,16 @@ static int tail(void *context, const ResrTileOut *out)
     return run->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(run, out) : tail_srvgg(run, out);
 }
 
-static int nothing_queued(void *context)
+static int submit(void *context)
 {
-    (void)context;
+    (void)context; /* the stages have computed already */
     return 0;
+}
+
+static int wait_for(void *context)
+{
+    const Run *run = context;
+    return run->not_finite ? RESR_NOT_FINITE : 0;
 }
 
 static int available(unsigned cpumask)
@@ -374,6 +384,6 @@ const ResrOps resr_ops_c = {
     .compact_body = compact_body,
     .upsample = upsample,
     .tail = tail,
-    .submit = nothing_queued,
-    .wait = nothing_queued,
+    .submit = submit,
+    .wait = wait_for,
 };

@@ -1,5 +1,6 @@
 #include "cpu/pixels.h"
 
+#include <math.h>
 #include <string.h>
 
 static float clamp01(float value)
@@ -36,8 +37,9 @@ void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, i
 
 void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int x1)
 {
-    const ResrPixelsSink *sink = context;
+    ResrPixelsSink *sink = context;
     const ResrTileOut *out = sink->out;
+    bool finite = true;
     if (y < out->crop_y_px || y >= out->crop_y_px + out->height_px)
         return;
     int first_x = max_int(x0, out->crop_x_px);
@@ -45,34 +47,46 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
     for (int c = 0; c < 3; c++) {
         const float *from = resr_map_row(layer->out, y, 0) + c;
         float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
-        for (int x = first_x; x < last_x; x++)
-            to[x - out->crop_x_px] = clamp01(from[x * RESR_BLOCK_LANES]);
+        for (int x = first_x; x < last_x; x++) {
+            float value = from[x * RESR_BLOCK_LANES];
+            finite &= isfinite(value);
+            to[x - out->crop_x_px] = clamp01(value);
+        }
     }
+    if (!finite)
+        sink->not_finite = true;
 }
 
 /* Output row out_y of plane c, from pixels [first_x, last_x) of the output: channel
- * (c * scale + dy) * scale + dx of a pixel is at dx in the row. Inlined for constant scales. */
-static inline void store_row(const ResrPixelsSink *sink, const ResrLayer *layer, int c, int out_y,
+ * (c * scale + dy) * scale + dx of a pixel is at dx in the row. False if a value is not finite.
+ * Inlined for constant scales. */
+static inline bool store_row(const ResrPixelsSink *sink, const ResrLayer *layer, int c, int out_y,
                              int first_x, int last_x, const int scale)
 {
     const ResrTileOut *out = sink->out;
     int y = out_y / scale, channel = (c * scale + out_y % scale) * scale;
     const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
     float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride - out->crop_x_px;
+    bool finite = true;
     for (int dx = 0; dx < scale; dx++, channel++) {
         const float *from =
             resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES) + channel % RESR_BLOCK_LANES;
         int start = (first_x - dx + scale - 1) / scale, end = (last_x - dx + scale - 1) / scale;
-        for (int x = start; x < end; x++)
-            to[x * scale + dx] = clamp01(from[x * RESR_BLOCK_LANES] + in[x]);
+        for (int x = start; x < end; x++) {
+            float value = from[x * RESR_BLOCK_LANES] + in[x];
+            finite &= isfinite(value);
+            to[x * scale + dx] = clamp01(value);
+        }
     }
+    return finite;
 }
 
 void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, int x0, int x1)
 {
-    const ResrPixelsSink *sink = context;
+    ResrPixelsSink *sink = context;
     const ResrTileOut *out = sink->out;
     int scale = sink->scale;
+    bool finite = true;
     int first_y = max_int(y * scale, out->crop_y_px);
     int last_y = min_int((y + 1) * scale, out->crop_y_px + out->height_px);
     int first_x = max_int(x0 * scale, out->crop_x_px);
@@ -80,10 +94,12 @@ void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, in
     for (int c = 0; c < 3; c++)
         for (int out_y = first_y; out_y < last_y; out_y++) {
             if (scale == 2)
-                store_row(sink, layer, c, out_y, first_x, last_x, 2);
+                finite &= store_row(sink, layer, c, out_y, first_x, last_x, 2);
             else if (scale == 4)
-                store_row(sink, layer, c, out_y, first_x, last_x, 4);
+                finite &= store_row(sink, layer, c, out_y, first_x, last_x, 4);
             else
-                store_row(sink, layer, c, out_y, first_x, last_x, scale);
+                finite &= store_row(sink, layer, c, out_y, first_x, last_x, scale);
         }
+    if (!finite)
+        sink->not_finite = true;
 }

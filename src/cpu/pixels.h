@@ -1,6 +1,8 @@
 #ifndef RESR_CPU_PIXELS_H
 #define RESR_CPU_PIXELS_H
 
+#include <stdatomic.h>
+
 #include "cpu/layer.h"
 #include "net/ops.h"
 
@@ -14,7 +16,8 @@ void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, i
 typedef struct ResrPixelsSink {
     const ResrTileIn *in;
     const ResrTileOut *out;
-    int scale; /* of the pixel shuffle */
+    int scale;              /* of the pixel shuffle */
+    atomic_bool not_finite; /* set where a value is infinite or NaN before the clamp */
 } ResrPixelsSink;
 
 /* RRDB: three channels, clamped. Both leave out what lies outside the sink. */

@@ -451,7 +451,7 @@ int resr_stages_tail(void *context, const ResrTileOut *out)
 {
     Run *run = context;
     run->out = *out;
-    run->sink = (ResrPixelsSink){&run->in, &run->out, run->net->spec.scale};
+    run->sink = (ResrPixelsSink){&run->in, &run->out, run->net->spec.scale, false};
     return is_rrdb(run->net) ? tail_rrdb(run) : tail_srvgg(run);
 }
 
@@ -469,7 +469,7 @@ int resr_stages_wait(void *context)
             resr_layer_prepare(&run->waves[i].layers[k]);
     resr_waves_run(run->waves, run->n_waves, run->threads);
     run->n_waves = 0;
-    return 0;
+    return run->sink.not_finite ? RESR_NOT_FINITE : 0;
 }
 
 void resr_stages_release(void *packed)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/publish.h"
+#include "job/json.h"
 #include "version.h"
 
 static const char *const marks[] = {"measured", "model", "datasheet", "given", "assumed"};
@@ -108,11 +109,11 @@ int resr_forecast_write(const ResrForecast *forecast, const ResrPlan *plan,
                                                    "value", c->value, "unit", c->unit, "mark",
                                                    marks[c->mark], "source", c->source));
     }
-    json_t *root =
-        json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "version", RESR_VERSION,
-                  "predicted", 1, "input", options->input, "output", options->output, "model",
-                  model->name, "device", forecast->device, "frames",
-                  (json_int_t)plan->frames_estimate, "ranks", ranks, "constants", constants);
+    json_t *root = json_pack(
+        "{s:s, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o}", "version", RESR_VERSION, "predicted", 1,
+        "input", resr_json_text(options->input), "output", resr_json_text(options->output), "model",
+        resr_json_text(model->name), "device", forecast->device, "frames",
+        (json_int_t)plan->frames_estimate, "ranks", ranks, "constants", constants);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int ret =
         text ? resr_publish_bytes(options->report, text, strlen(text), true)

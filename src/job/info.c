@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "base/text.h"
 #include "cpu/dispatch.h"
 #include "media/version.h"
 #include "version.h"
@@ -70,7 +71,7 @@ void resr_info_print_version(const char *mpi)
 void resr_info_print_models(const char *where)
 {
     const ResrModelEntry *entry;
-    char path[RESR_PATH_BYTES];
+    char path[RESR_PATH_BYTES], shown[RESR_TEXT_SHOWN_PATH_BYTES];
     for (int i = 0; (entry = resr_model_entry(i)); i++) {
         int missing =
             resr_model_locate(path, sizeof path, entry, where && where[0] ? where : NULL) < 0;
@@ -80,7 +81,7 @@ void resr_info_print_models(const char *where)
         if (missing)
             printf("%-32s     not here: sh models/fetch.sh %s\n", "", entry->name);
         else
-            printf("%-32s     %s\n", "", path);
+            printf("%-32s     %s\n", "", resr_text_show(shown, sizeof shown, path));
     }
 }
 

@@ -21,6 +21,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "job/json.h"
 
 #define STOP_POLL_MS 100 /* a signal that came just before a wait is seen after it */
 #define LOCK_POLL_NS 50000000
@@ -52,18 +53,9 @@ struct ResrJobList {
 
 static const char *const states[] = {"new", "begun", "done", "failed"};
 
-/* JSON is UTF-8; a path may hold any bytes. */
 static json_t *text_json(const char *text)
 {
-    json_t *string = text && *text ? json_string(text) : json_null();
-    char plain[2 * RESR_ERROR_TEXT_BYTES];
-    if (string)
-        return string;
-    snprintf(plain, sizeof plain, "%s", text);
-    for (char *c = plain; *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    return json_string(plain);
+    return text && *text ? resr_json_text(text) : json_null();
 }
 
 static Record *find(ResrJobList *list, const ResrHash *line)
@@ -335,7 +327,8 @@ int resr_joblist_end(ResrJobList *list, const ResrJobLine *line, const ResrJobRe
                   text_json(result->input), "output", text_json(result->output), "status",
                   result->status, "error", text_json(result->error), "frames",
                   (json_int_t)result->frames, "seconds", result->seconds);
-    char *text = object ? json_dumps(object, JSON_REAL_PRECISION(6)) : NULL;
+    /* ASCII: a terminal obeys some characters beyond it. */
+    char *text = object ? json_dumps(object, JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) : NULL;
     int ret = text ? 0 : resr_fail(RESR_ERR_INTERNAL, "out of memory: a job's result");
     if (text && (printf("%s\n", text) < 0 || fflush(stdout) != 0))
         ret = resr_fail(RESR_ERR_IO, "standard output cannot be written: %s", strerror(errno));

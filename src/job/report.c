@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/publish.h"
+#include "job/json.h"
 #include "version.h"
 
 typedef struct PartRecord {
@@ -75,8 +76,8 @@ static json_t *batches_json(const ResrReport *report)
 
 static json_t *format_json(const char *path, const ResrFormat *format)
 {
-    return json_pack("{s:s, s:i, s:i, s:s}", "path", path, "width", format->width_px, "height",
-                     format->height_px, "pix_fmt", format->pix_fmt);
+    return json_pack("{s:o, s:i, s:i, s:s}", "path", resr_json_text(path), "width",
+                     format->width_px, "height", format->height_px, "pix_fmt", format->pix_fmt);
 }
 
 static json_t *probe_json(const ResrProbe *probe)
@@ -98,9 +99,9 @@ const char *resr_report_device(const ResrRankInfo *rank)
 static json_t *rank_json(const ResrRankInfo *rank)
 {
     json_t *object =
-        json_pack("{s:i, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
-                  rank->rank, "host", rank->host, "cpu", rank->cpu, "backend", rank->backend,
-                  "threads", rank->threads, "cpus", rank->cpus, "workspace_bytes",
+        json_pack("{s:i, s:o, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:f, s:f, s:o}", "rank",
+                  rank->rank, "host", resr_json_text(rank->host), "cpu", rank->cpu, "backend",
+                  rank->backend, "threads", rank->threads, "cpus", rank->cpus, "workspace_bytes",
                   (json_int_t)rank->workspace_bytes, "frames", (json_int_t)rank->frames, "parts",
                   (json_int_t)rank->parts, "compute_seconds", rank->compute_seconds,
                   "encode_seconds", rank->encode_seconds, "probe", probe_json(&rank->probe));
@@ -120,8 +121,8 @@ static json_t *ranks_json(const ResrRankInfo *ranks, int n)
 
 static json_t *model_json(const ResrModel *model)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:i}", "name", model->name, "path", model->path,
-                     "sha256", model->sha256, "architecture",
+    return json_pack("{s:o, s:o, s:s, s:s, s:i, s:i}", "name", resr_json_text(model->name), "path",
+                     resr_json_text(model->path), "sha256", model->sha256, "architecture",
                      model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact", "blocks",
                      model->spec.num_blocks, "scale", model->spec.scale);
 }

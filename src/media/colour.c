@@ -193,7 +193,8 @@ int resr_colour_create(ResrColour **out, const ResrFormat *input, const ResrForm
     c->output = c->out_extended = *output;
     /* The way back is the way there: an untagged output stays in the input's matrix, whatever its
      * size would make a player guess. */
-    if (output->model == input->model && output->matrix == MATRIX_UNSPECIFIED)
+    if ((output->model == input->model || output->model == RESR_COLOUR_GREY) &&
+        output->matrix == MATRIX_UNSPECIFIED)
         c->output.matrix = c->out_extended.matrix = matrix_of(input);
     c->rgb_width_px = rgb_width_px;
     c->rgb_height_px = rgb_height_px;
@@ -240,13 +241,6 @@ bool resr_colour_is_plain(const ResrColour *c, int *in_matrix, int *out_matrix)
            c->rgb_height_px == out->height_px;
 }
 
-/* FFmpeg's planar RGB is in the order G, B, R; zimg's is R, G, B. */
-static int plane_index(const ResrFormat *format, int p)
-{
-    static const int gbr[] = {2, 0, 1};
-    return format->model == RESR_COLOUR_RGB && p < 3 ? gbr[p] : p;
-}
-
 static int colour_planes(const ResrFormat *format)
 {
     return format->model == RESR_COLOUR_GREY ? 1 : 3;
@@ -256,7 +250,7 @@ static void describe_frame(zimg_image_buffer *out, const ResrFormat *format, con
 {
     *out = (zimg_image_buffer){.version = ZIMG_API_VERSION};
     for (int p = 0; p < colour_planes(format); p++) {
-        ResrPlane plane = resr_format_plane(format, plane_index(format, p));
+        ResrPlane plane = resr_format_plane(format, resr_format_plane_index(format, p));
         out->plane[p].data = frame->data + plane.offset_bytes;
         out->plane[p].stride = (ptrdiff_t)plane.stride_bytes;
         out->plane[p].mask = ZIMG_BUFFER_MAX;
@@ -356,19 +350,6 @@ static void describe_alpha(zimg_image_buffer *out, const ResrFormat *format, con
     out->plane[0].mask = ZIMG_BUFFER_MAX;
 }
 
-static void fill_opaque(ResrFrame *frame, const ResrFormat *format)
-{
-    ResrPlane plane = resr_format_plane(format, format->planes - 1);
-    uint16_t opaque = (uint16_t)((1u << format->depth_bits) - 1);
-    for (int y = 0; y < plane.height_px; y++) {
-        uint8_t *row = frame->data + plane.offset_bytes + (size_t)y * plane.stride_bytes;
-        if (format->depth_bits == 8)
-            memset(row, 0xff, plane.row_bytes);
-        for (int x = 0; format->depth_bits > 8 && x < plane.width_px; x++)
-            memcpy(row + 2 * x, &opaque, 2);
-    }
-}
-
 int resr_colour_from_rgb(ResrColour *c, ResrFrame *out, ResrRgb *in, const ResrFrame *source)
 {
     zimg_image_buffer from, to;
@@ -380,7 +361,7 @@ int resr_colour_from_rgb(ResrColour *c, ResrFrame *out, ResrRgb *in, const ResrF
     if (ret == 0 && c->out_scratch)
         copy_extended(out, &c->output, c->out_scratch, &c->out_extended);
     if (ret == 0 && c->alpha_is_opaque)
-        fill_opaque(out, &c->output);
+        resr_frame_set_opaque(out, &c->output);
     if (ret < 0 || !c->alpha_in)
         return ret;
     zimg_image_buffer between;

@@ -76,6 +76,7 @@ static int copy_video_metadata(AVStream *out, const AVStream *in)
         if (!av_strstart(tag->key, "BPS", NULL) && !av_strstart(tag->key, "DURATION", NULL) &&
             !av_strstart(tag->key, "NUMBER_OF", NULL) &&
             !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0 &&
+            strcmp(tag->key, "alpha_mode") != 0 && /* the container writes a tag of its own */
             av_dict_set(&out->metadata, tag->key, tag->value, 0) < 0)
             return resr_fail(RESR_ERR_INTERNAL, "out of memory: metadata");
     out->disposition = in->disposition;

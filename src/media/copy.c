@@ -161,10 +161,10 @@ static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
     return stream->taken && !stream->dropped ? stream : NULL;
 }
 
-/* Where the source ends, for whatever reason libav gives. */
+/* The source's end, for the reason that libav gives. */
 static int end_of_source(ResrCopy *copy, int averror)
 {
-    if (averror == AVERROR_EXIT)
+    if (resr_av_was_cut_short(copy->source))
         return resr_av_read_failure(copy->source, averror, copy->output, "");
     copy->ended = true;
     return 0;

@@ -16,6 +16,7 @@
 #include "media/hwaccel.h"
 #include "media/images.h"
 #include "media/libav.h"
+#include "media/picture.h"
 #include "media/repack.h"
 #include "media/timeline.h"
 #include "media/turn.h"
@@ -26,6 +27,9 @@ struct ResrDecoder {
     int64_t image; /* index of the open one */
     int threads;
     ResrHwaccel hw;
+    ResrPictureKind picture; /* the file is one; then there is no input and no codec */
+    bool picture_pending;
+    enum AVPixelFormat ycbcr; /* of a JPEG picture; AV_PIX_FMT_NONE: of none */
     AVFormatContext *input;
     AVCodecContext *codec;
     int stream;
@@ -38,9 +42,10 @@ struct ResrDecoder {
     double declared_end_seconds; /* of the video stream, 0 if unknown */
     bool warned_pts;
     ResrTimeline line;
-    ResrFormat stored; /* of the pictures as they are decoded; `info` has that of upright frames */
-    int orientation;   /* see turn.h */
-    atomic_bool stop;  /* reading ends */
+    ResrFormat decoded; /* of the pictures; `info` has that of upright frames */
+    int orientation;    /* of the pictures, see turn.h */
+    atomic_bool stop;   /* reading ends */
+    bool grey_alpha;    /* the packet's two bytes a pixel are grey and alpha */
 };
 
 static int close_file(ResrDecoder *d, int ret)
@@ -52,14 +57,32 @@ static int close_file(ResrDecoder *d, int ret)
 
 static bool is_image(const ResrDecoder *d)
 {
-    return d->images.is_list || strstr(d->input->iformat->name, "_pipe") ||
+    return d->images.is_list || d->picture != RESR_PICTURE_NONE ||
+           strstr(d->input->iformat->name, "_pipe") ||
            strcmp(d->input->iformat->name, "image2pipe") == 0;
+}
+
+/* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
+static const AVCodec *find_decoder(const ResrDecoder *d, const AVStream *stream)
+{
+    enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    if (!tag || strcmp(tag->value, "1") != 0 || (id != AV_CODEC_ID_VP8 && id != AV_CODEC_ID_VP9))
+        return avcodec_find_decoder(id);
+    const char *name = id == AV_CODEC_ID_VP8 ? "libvpx" : "libvpx-vp9";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
+    if (codec)
+        return codec;
+    if (d->next_index == 0)
+        resr_log_warn("%s: the alpha channel is lost: this FFmpeg has no decoder %s", d->path,
+                      name);
+    return avcodec_find_decoder(id);
 }
 
 static int open_codec(ResrDecoder *d)
 {
     const AVStream *stream = d->input->streams[d->stream];
-    const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
+    const AVCodec *codec = find_decoder(d, stream);
     if (!codec)
         return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", d->path,
                          avcodec_get_name(stream->codecpar->codec_id));
@@ -82,9 +105,24 @@ static int open_file(ResrDecoder *d, const char *path)
 {
     d->path = path;
     d->draining = false;
-    int ret = resr_av_open_input(&d->input, path, &d->stop);
+    int ret = resr_picture_kind(&d->picture, path, &d->stop);
     if (ret < 0)
         return ret;
+    bool moving = d->picture == RESR_PICTURE_MOVING;
+    if (moving)
+        d->picture = RESR_PICTURE_NONE;
+    d->picture_pending = d->picture != RESR_PICTURE_NONE;
+    if (d->picture_pending)
+        return 0;
+    ret = resr_av_open_input(&d->input, path, &d->stop);
+    if (ret < 0)
+        return ret;
+    if (moving && is_image(d))
+        return close_file(d,
+                          resr_fail(RESR_ERR_DATA,
+                                    "%s: holds more than one picture, all but the first would be "
+                                    "lost; make it an input of its own, named .apng or .mjpeg",
+                                    path));
     d->stream = resr_av_video_stream(d->input);
     if (d->stream < 0)
         return close_file(d, resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path));
@@ -124,18 +162,25 @@ static int check_end(const ResrDecoder *d)
     return 0;
 }
 
+/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
+{
+    return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
+           (packet->data[2] == 3 || packet->data[2] == 11);
+}
+
 /* Feeds the decoder one packet, or tells it that there are no more. */
 static int feed(ResrDecoder *d)
 {
     int averror = av_read_frame(d->input, d->packet);
+    if (averror < 0 && resr_av_was_cut_short(d->input))
+        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror == AVERROR_EOF ||
         (averror < 0 && avio_feof(d->input->pb) && !d->input->pb->error)) {
         d->draining = true;
         avcodec_send_packet(d->codec, NULL);
         return averror == AVERROR_EOF ? 0 : damaged(d, "the file is cut off", averror);
     }
-    if (averror == AVERROR_EXIT)
-        return resr_av_read_failure(d->input, averror, d->path, "");
     if (averror < 0)
         return damaged(d, "reading failed", averror);
     resr_timeline_follow(&d->line, d->input, d->packet);
@@ -143,6 +188,7 @@ static int feed(ResrDecoder *d)
         resr_timeline_shift(d->packet, d->input->streams[d->stream]->time_base, d->line.offset);
         bool corrupt = d->packet->flags & AV_PKT_FLAG_CORRUPT;
         d->packets++;
+        d->grey_alpha = is_grey_alpha_targa(d->codec, d->packet);
         averror = avcodec_send_packet(d->codec, d->packet);
         if ((averror < 0 || corrupt) && d->decoded_any) {
             av_packet_unref(d->packet);
@@ -153,10 +199,35 @@ static int feed(ResrDecoder *d)
     return 0;
 }
 
+static int read_picture(ResrDecoder *d)
+{
+    ResrPictureTags tags;
+    d->picture_pending = false;
+    int ret = resr_picture_read(d->frame, &tags, d->path, &d->stop);
+    if (ret == 0 && d->next_index == 0 && tags.is_ycbcr)
+        d->ycbcr = tags.chroma_shift_y
+                       ? tags.chroma_shift_x ? AV_PIX_FMT_YUV420P : AV_PIX_FMT_YUV440P
+                   : tags.chroma_shift_x ? AV_PIX_FMT_YUV422P
+                                         : AV_PIX_FMT_YUV444P;
+    resr_picture_tags_free(&tags);
+    return ret;
+}
+
+/* The file has ended before the first picture: its size may be the reason. */
+static int no_picture(const ResrDecoder *d)
+{
+    const AVCodecParameters *par = d->input->streams[d->stream]->codecpar;
+    int ret = resr_av_size_failure(d->path, par->width, par->height);
+    return ret < 0 ? ret
+                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+}
+
 /* The next decoded picture in d->frame; *end when there is none. */
 static int decode(ResrDecoder *d, bool *end)
 {
-    *end = false;
+    *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
+    if (d->picture != RESR_PICTURE_NONE)
+        return *end ? 0 : read_picture(d);
     for (;;) {
         int averror = avcodec_receive_frame(d->codec, d->frame);
         if (averror == 0) {
@@ -164,6 +235,8 @@ static int decode(ResrDecoder *d, bool *end)
             if (corrupt && d->decoded_any)
                 return damaged(d, "a picture is damaged", 0);
             d->decoded_any = true;
+            if (d->grey_alpha && d->frame->format == AV_PIX_FMT_RGB555LE)
+                d->frame->format = AV_PIX_FMT_YA8;
             return resr_hwaccel_fetch(&d->hw, d->frame, d->path);
         }
         if (averror == AVERROR_EOF) {
@@ -198,13 +271,40 @@ static int64_t estimate_frames(const ResrDecoder *d)
         : d->declared_end_seconds > 0      ? d->declared_end_seconds
         : d->input->duration != AV_NOPTS_VALUE ? (double)d->input->duration / AV_TIME_BASE
                                                : 0;
-    if (d->info.is_image)
-        return d->images.count;
     if (stream->nb_frames > 0)
         return stream->nb_frames;
     return d->info.frame_rate_num > 0
                ? llround(seconds * d->info.frame_rate_num / d->info.frame_rate_den)
                : 0;
+}
+
+/* Numbered images play at 25 frames a second. */
+static void fill_image_info(ResrDecoder *d)
+{
+    ResrVideoInfo *info = &d->info;
+    AVRational sar = d->first->sample_aspect_ratio;
+    info->is_image = true;
+    info->time_base_num = info->frame_rate_den = 1;
+    info->time_base_den = info->frame_rate_num = 25;
+    info->frames_estimate = d->images.count;
+    if (d->picture == RESR_PICTURE_NONE)
+        return;
+    info->sar_num = sar.num;
+    info->sar_den = sar.num > 0 ? sar.den : 1;
+    snprintf(info->hwaccel, sizeof info->hwaccel, "none");
+    snprintf(info->codec, sizeof info->codec, "%s", resr_picture_name(d->picture));
+    snprintf(info->container, sizeof info->container, "%s", resr_picture_name(d->picture));
+}
+
+static void fill_stored_format(ResrDecoder *d)
+{
+    ResrFormat *stored = &d->info.stored;
+    *stored = d->info.format;
+    if (d->ycbcr == AV_PIX_FMT_NONE)
+        return;
+    resr_format_set_pixels(stored, d->ycbcr);
+    stored->matrix = AVCOL_SPC_BT470BG; /* JFIF */
+    stored->chroma_location = AVCHROMA_LOC_CENTER;
 }
 
 static void fill_info(ResrDecoder *d)
@@ -220,11 +320,6 @@ static void fill_info(ResrDecoder *d)
     info->frame_rate_den = rate.den > 0 ? rate.den : 1;
     info->sar_num = sar.num;
     info->sar_den = sar.num > 0 ? sar.den : 1;
-    info->is_image = is_image(d);
-    if (info->is_image) { /* numbered images play at 25 frames/s unless somebody says otherwise */
-        info->time_base_num = info->frame_rate_den = 1;
-        info->time_base_den = info->frame_rate_num = 25;
-    }
 #ifdef AV_FRAME_FLAG_INTERLACED
     info->interlaced = (d->first->flags & AV_FRAME_FLAG_INTERLACED) != 0;
 #else
@@ -252,17 +347,21 @@ static int prepare(ResrDecoder *d, const char *path)
     if (ret == 0)
         ret = decode(d, &end);
     if (ret == 0 && end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", path);
+        ret = no_picture(d);
     if (ret < 0)
         return ret;
     av_frame_move_ref(d->first, d->frame);
     d->first_pending = true;
     d->orientation = 1;
-    ret = resr_format_of_frame(&d->stored, d->first);
-    d->info.format = d->stored;
+    ret = resr_format_of_frame(&d->decoded, d->first);
+    d->info.format = d->decoded;
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    fill_info(d);
+    if (d->picture == RESR_PICTURE_NONE)
+        fill_info(d);
+    if (is_image(d))
+        fill_image_info(d);
+    fill_stored_format(d);
     if (d->info.interlaced)
         resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
                       "for a better result",
@@ -278,6 +377,7 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel, 
     (*out)->threads = threads;
     (*out)->hw.wanted = hwaccel;
     (*out)->last_pts = INT64_MIN;
+    (*out)->ycbcr = AV_PIX_FMT_NONE;
     ret = prepare(*out, path);
     if (ret < 0) {
         resr_decoder_close(*out);
@@ -300,6 +400,12 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index)
 {
     return decoder->images.is_list && index < decoder->images.count ? decoder->images.names[index]
                                                                     : NULL;
+}
+
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
+{
+    return decoder->info.is_image && index < decoder->images.count ? decoder->images.paths[index]
+                                                                   : NULL;
 }
 
 /* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
@@ -327,13 +433,14 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
-    if (format.width_px != d->stored.width_px || format.height_px != d->stored.height_px ||
-        strcmp(format.pix_fmt, d->stored.pix_fmt) != 0)
+    if (!resr_format_takes(&d->decoded, &format))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: frame %" PRId64 " is %d x %d %s, the ones before are %d x %d %s; "
+                         "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
                          "upscale them as separate inputs",
                          d->path, d->next_index, format.width_px, format.height_px, format.pix_fmt,
-                         d->stored.width_px, d->stored.height_px, d->stored.pix_fmt);
+                         format.full_range ? " (full range)" : "", d->decoded.width_px,
+                         d->decoded.height_px, d->decoded.pix_fmt,
+                         d->decoded.full_range ? " (full range)" : "");
     return 0;
 }
 
@@ -345,13 +452,13 @@ static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *pict
     *out = NULL;
     int ret = check_same_format(d, picture);
     if (ret == 0)
-        ret = resr_frame_create(&stored, &d->stored);
+        ret = resr_frame_create(&stored, &d->decoded);
     if (ret == 0)
-        ret = resr_repack(stored, &d->stored, picture);
+        ret = resr_repack(stored, &d->decoded, picture);
     if (ret == 0 && turned)
         ret = resr_frame_create(out, &d->info.format);
     if (ret == 0 && turned)
-        ret = resr_turn_frame(*out, &d->info.format, stored, &d->stored, d->orientation);
+        ret = resr_turn_frame(*out, &d->info.format, stored, &d->decoded, d->orientation);
     if (ret == 0 && !turned) {
         *out = stored;
         return 0;
@@ -366,27 +473,28 @@ static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *pict
 
 int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
 {
-    const AVStream *stream = d->input->streams[d->stream];
+    ResrVideoInfo *info = &d->info;
+    if (info->is_image) /* upright when decoded */
+        return 0;
     const AVFrameSideData *side = av_frame_get_side_data(d->first, AV_FRAME_DATA_DISPLAYMATRIX);
-    const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
-    int32_t matrix[9];
-    if (data && output_holds_rotation)
+    const int32_t *matrix = resr_av_display_matrix(d->input->streams[d->stream]);
+    if (matrix && output_holds_rotation)
         return 0;
-    if (!data && !side)
+    if (!matrix && side && side->size >= 9 * sizeof *matrix)
+        matrix = (int32_t *)side->data;
+    if (!matrix)
         return 0;
-    memcpy(matrix, data ? data : side->data, sizeof matrix);
     int orientation = resr_turn_of_matrix(matrix);
     if (orientation == 0)
-        resr_log_warn(
-            "%s: the picture is shown rotated by %.0f degrees; the output cannot hold that "
-            "and shows it as stored: use an output that ends in .mp4 or .mov",
-            d->path, -av_display_rotation_get(matrix));
+        resr_log_warn("%s: the picture is shown rotated by %.0f degrees; the output cannot hold "
+                      "that and shows it as stored: use an output that ends in .mp4 or .mov",
+                      d->path, -av_display_rotation_get(matrix));
     if (orientation <= 1)
         return 0;
-    ResrVideoInfo *info = &d->info;
-    int ret = resr_turn_format(&info->format, &d->stored, orientation);
+    int ret = resr_turn_format(&info->format, &d->decoded, orientation);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->path);
+    info->stored = info->format;
     if (resr_turn_transposes(orientation) && info->sar_num > 0) {
         int32_t width = info->sar_num;
         info->sar_num = info->sar_den;
@@ -409,7 +517,7 @@ static int next_image(ResrDecoder *d, bool *end)
     if (ret == 0)
         ret = decode(d, end);
     if (ret == 0 && *end)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded", d->path);
+        ret = no_picture(d);
     return ret;
 }
 

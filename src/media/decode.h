@@ -9,6 +9,7 @@
 /* What is known of the input before its first frame is handed out. */
 typedef struct ResrVideoInfo {
     ResrFormat format; /* of the frames that the decoder returns */
+    ResrFormat stored; /* the same, but of JPEG its YCbCr, which is decoded to RGB */
     int32_t time_base_num, time_base_den;
     int32_t frame_rate_num, frame_rate_den; /* average; 0/1 if unknown */
     int32_t sar_num, sar_den;               /* sample aspect ratio; 0/1 if unknown */
@@ -59,6 +60,9 @@ RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+/* Path of that image; also of an input that is one image. NULL for a video. */
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index);
 
 /* From now on nothing is read: a call that waits for the file system ends soon, with
  * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */

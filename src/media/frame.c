@@ -49,6 +49,12 @@ ResrPlane resr_format_plane(const ResrFormat *format, int plane)
     return out;
 }
 
+int resr_format_plane_index(const ResrFormat *format, int c)
+{
+    static const int gbr[] = {2, 0, 1};
+    return format->model == RESR_COLOUR_RGB && c < 3 ? gbr[c] : c;
+}
+
 size_t resr_format_frame_bytes(const ResrFormat *format)
 {
     ResrPlane last = resr_format_plane(format, format->planes - 1);
@@ -107,6 +113,19 @@ void resr_frame_free(ResrFrame *frame)
         sem_post(frame->credit);
     free(frame->data);
     free(frame);
+}
+
+void resr_frame_set_opaque(ResrFrame *frame, const ResrFormat *format)
+{
+    ResrPlane plane = resr_format_plane(format, format->planes - 1);
+    uint16_t opaque = (uint16_t)((1u << format->depth_bits) - 1);
+    for (int y = 0; y < plane.height_px; y++) {
+        uint8_t *row = frame->data + plane.offset_bytes + (size_t)y * plane.stride_bytes;
+        if (format->depth_bits == 8)
+            memset(row, 0xff, plane.row_bytes);
+        for (int x = 0; format->depth_bits > 8 && x < plane.width_px; x++)
+            memcpy(row + 2 * x, &opaque, 2);
+    }
 }
 
 void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,

@@ -30,7 +30,8 @@ typedef struct ResrFormat {
     int32_t matrix, transfer, primaries;
     int32_t full_range;      /* 0: limited, 1: full */
     int32_t chroma_location; /* AVChromaLocation: 0 unspecified, 1 left, 2 centre ... */
-    char pix_fmt[32];        /* FFmpeg's name of the planar format */
+    char pix_fmt[32];        /* FFmpeg's name of the planar format; grey with alpha is in two planes
+                                and named as the interleaved format */
 } ResrFormat;
 
 /* One plane inside a frame's buffer. Rows begin at multiples of RESR_ALIGN_BYTES. */
@@ -72,6 +73,9 @@ RESR_MUST_CHECK int resr_format_check(const ResrFormat *format);
 
 int resr_format_sample_bytes(const ResrFormat *format);
 ResrPlane resr_format_plane(const ResrFormat *format, int plane);
+
+/* The plane of component `c` (R, G, B, A or Y, U, V, A). */
+int resr_format_plane_index(const ResrFormat *format, int c);
 size_t resr_format_frame_bytes(const ResrFormat *format);
 
 /* What stays known of an output frame when its pixels are gone: when it is shown, and its identity
@@ -95,6 +99,9 @@ RESR_MUST_CHECK int resr_frame_create_mark(ResrFrame **out);
 /* One more holder; returns `frame`. From any thread. */
 ResrFrame *resr_frame_hold(ResrFrame *frame);
 void resr_frame_free(ResrFrame *frame); /* one holder less; NULL is allowed */
+
+/* Fills the last plane, of a format with alpha, with full opacity. */
+void resr_frame_set_opaque(ResrFrame *frame, const ResrFormat *format);
 
 /* A frame's identity: XXH3-128 (canonical form, 32 hex digits and a zero) over the samples of all
  * planes row by row, padding left out. */

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <libavcodec/avcodec.h>
 #include <libavutil/avstring.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stop.h"
@@ -27,9 +29,27 @@ void resr_av_hush(bool hush)
     hushed = hush;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned refused_px[2]; /* of the last picture that libav refused for its size; of `lock` */
+
+int resr_av_size_failure(const char *path, int width_px, int height_px)
+{
+    pthread_mutex_lock(&lock);
+    unsigned width = refused_px[0] ? refused_px[0] : (unsigned)width_px;
+    unsigned height = refused_px[0] ? refused_px[1] : (unsigned)height_px;
+    refused_px[0] = 0;
+    pthread_mutex_unlock(&lock);
+    if (width <= RESR_MAX_SIDE_PX && height <= RESR_MAX_SIDE_PX &&
+        (uint64_t)width * height <= RESR_MAX_FRAME_PX)
+        return 0;
+    return resr_fail(
+        RESR_ERR_DATA,
+        "%s: its picture is %u x %u; at most %d pixels a side and %d in all are handled", path,
+        width, height, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
+}
+
 static void log_libav(void *context, int level, const char *format, va_list args)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char last[256];
     char text[256];
     if (level > AV_LOG_ERROR || hushed)
@@ -38,6 +58,7 @@ static void log_libav(void *context, int level, const char *format, va_list args
     text[strcspn(text, "\n")] = 0;
     const AVClass *class = context ? *(AVClass **)context : NULL;
     pthread_mutex_lock(&lock);
+    (void)sscanf(text, "Picture size %ux%u", &refused_px[0], &refused_px[1]);
     if (text[0] && strcmp(text, last) != 0) {
         resr_log_warn("%s: %s", class ? class->item_name(context) : "libav", text);
         memcpy(last, text, sizeof last);
@@ -55,6 +76,9 @@ void resr_av_quiet(void)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_log);
 }
+
+/* What libavformat may hold, so that a file with too many is refused by their number. */
+#define MOST_STREAMS (10 * RESR_MAX_STREAMS)
 
 /* AVFormatContext.opaque of an input. */
 typedef struct Input {
@@ -93,7 +117,7 @@ static bool is_reaching(const AVInputFormat *format)
 static int read_failure(const Input *input, int averror, const char *path, const char *what)
 {
     int error = resr_avio_error(input->io);
-    if (averror == AVERROR_EXIT)
+    if (averror == AVERROR_EXIT || is_interrupted((void *)input))
         return resr_fail(RESR_ERR_STOPPED,
                          "%s: stopped while it was read; run the same command again", path);
     if (error)
@@ -103,7 +127,18 @@ static int read_failure(const Input *input, int averror, const char *path, const
                          "%s: a file of format %s names other files, which are not opened; make "
                          "one file of them first: ffmpeg -i INPUT -c copy WHOLE.mkv",
                          path, input->format->name);
-    return resr_av_fail(RESR_ERR_DATA, averror, path, what);
+    if (averror == AVERROR(ENOMEM))
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: holds more than %d streams, or needs more memory than there is", path,
+                         RESR_MAX_STREAMS);
+    int ret = resr_av_size_failure(path, 0, 0);
+    return ret < 0 ? ret : resr_av_fail(RESR_ERR_DATA, averror, path, what);
+}
+
+bool resr_av_was_cut_short(AVFormatContext *context)
+{
+    const Input *input = context->opaque;
+    return is_interrupted(context->opaque) || resr_avio_error(input->io);
 }
 
 int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what)
@@ -150,7 +185,10 @@ static int open_format(Input *input, AVFormatContext **context, const char *path
     if (averror < 0)
         return averror;
     av_dict_set(&options, "protocol_whitelist", "none", 0);
-    av_dict_set(&options, "enable_drefs", "1", 0); /* seen, and refused, by open_nothing() */
+    av_dict_set(&options, "enable_drefs", "1",
+                0); /* of MOV: seen, and refused, by open_nothing() */
+    av_dict_set(&options, "use_absolute_path", "1", 0);
+    av_dict_set_int(&options, "max_streams", MOST_STREAMS, 0);
     averror = avformat_open_input(context, name, input->format, &options);
     av_dict_free(&options);
     return averror;
@@ -190,12 +228,22 @@ int resr_av_open_own(AVFormatContext **out, const char *path, const char *format
 
 int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_bool *stop)
 {
+    resr_av_size_failure(path, 0, 0); /* an earlier file's is forgotten */
     int ret = open_input(out, path, NULL, stop);
     if (ret < 0)
         return ret;
+    unsigned streams = (*out)->nb_streams;
+    if (streams > RESR_MAX_STREAMS) {
+        resr_av_close_input(out);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "%s: holds %u streams, more than %d; leave some out first: ffmpeg -i INPUT "
+            "-map 0:v -map 0:a -c copy FEWER.mkv",
+            path, streams, RESR_MAX_STREAMS);
+    }
     int averror = avformat_find_stream_info(*out, NULL);
     const Input *input = (*out)->opaque;
-    if (averror >= 0 && !input->reached)
+    if (averror >= 0 && !input->reached && !resr_av_was_cut_short(*out))
         return 0;
     ret = resr_av_read_failure(*out, averror, path, "its streams cannot be read");
     resr_av_close_input(out);
@@ -226,6 +274,20 @@ int resr_av_video_stream(const AVFormatContext *context)
         }
     }
     return best;
+}
+
+const int32_t *resr_av_display_matrix(const AVStream *stream)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data,
+                                stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return side && side->size >= 9 * sizeof(int32_t) ? (const int32_t *)side->data : NULL;
+#else
+    size_t bytes = 0;
+    const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &bytes);
+    return data && bytes >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;
+#endif
 }
 
 int resr_av_create(AVFormatContext *context, const char *path)

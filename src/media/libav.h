@@ -27,6 +27,10 @@ RESR_MUST_CHECK int resr_av_open_own(AVFormatContext **out, const char *path, co
 
 void resr_av_close_input(AVFormatContext **context); /* *context may be NULL */
 
+/* True if what was read of the input may end too soon: a stop, or a failure of the file system,
+ * after which demuxers report anything, the regular end included. */
+bool resr_av_was_cut_short(AVFormatContext *context);
+
 /* Records why reading `path` failed with `averror`, "PATH: WHAT: ...", and returns the code:
  * RESR_ERR_STOPPED after a stop, RESR_ERR_IO where the file system failed, else RESR_ERR_DATA. */
 int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what);
@@ -39,8 +43,16 @@ RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
  * there is none. */
 int resr_av_video_stream(const AVFormatContext *context);
 
+/* The stream's display matrix of 9 numbers, NULL if it has none. */
+const int32_t *resr_av_display_matrix(const AVStream *stream);
+
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
+
+/* RESR_ERR_DATA with the size in the message if the picture of `path` is larger than what is
+ * handled: the last one that libav itself refused, forgotten by this, else of the size given. Else
+ * 0. */
+int resr_av_size_failure(const char *path, int width_px, int height_px);
 
 /* From now on this thread's errors of libav are dropped, too; or not any more. */
 void resr_av_hush(bool hush);

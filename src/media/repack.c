@@ -9,74 +9,127 @@
 
 #include "base/memory.h"
 
-/* True for formats that a ResrFrame holds as they are. */
-static bool is_plain_planar(const AVPixFmtDescriptor *desc, enum AVPixelFormat format)
+/* True where each component is an integer of at most 16 bits whose place follows from the
+ * descriptor. Surfaces have none, sensor mosaics and floats are not such integers, CIE XYZ looks
+ * like YUV, and the luma samples of uyyvyy411 are not evenly spaced. */
+static bool is_readable(const AVPixFmtDescriptor *desc)
 {
-    const uint64_t odd = AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL |
-                         AV_PIX_FMT_FLAG_BAYER | AV_PIX_FMT_FLAG_FLOAT | AV_PIX_FMT_FLAG_BE;
-    if (desc->flags & odd || desc->comp[0].depth < 8 || desc->comp[0].depth > 16)
+    const AVComponentDescriptor *comp = desc->comp;
+    if (desc->flags & (AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BAYER | AV_PIX_FMT_FLAG_FLOAT) ||
+        strncmp(desc->name, "xyz", 3) == 0 || desc->nb_components == 0)
         return false;
-    for (int i = 0; i < desc->nb_components; i++)
-        if (desc->comp[i].shift != 0 || desc->comp[i].step != (desc->comp[0].depth > 8 ? 2 : 1) ||
-            desc->comp[i].depth != desc->comp[0].depth)
+    for (int c = 0; c < desc->nb_components; c++)
+        if (comp[c].depth > 16)
             return false;
-    return av_pix_fmt_count_planes(format) == desc->nb_components;
+    return desc->nb_components < 3 || comp[1].plane != comp[0].plane ||
+           comp[1].step == comp[0].step << desc->log2_chroma_w;
 }
 
-static bool is_grey_alpha(enum AVPixelFormat format)
+/* Full-range YUV under an old name; the range has a field of its own. */
+static bool is_yuvj(const AVPixFmtDescriptor *desc)
 {
-    return format == AV_PIX_FMT_YA8 || format == AV_PIX_FMT_YA16LE || format == AV_PIX_FMT_YA16BE;
+    return strncmp(desc->name, "yuvj", 4) == 0;
 }
 
-/* The planar format with the components, depth and subsampling of a packed one. */
-static enum AVPixelFormat planar_of(const AVPixFmtDescriptor *desc, enum AVPixelFormat format)
+/* True where component `c` fills whole native samples, as it does in a frame's plane; `stride`: of
+ * so many samples. */
+static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
 {
-    int depth = desc->comp[0].depth;
-    bool alpha = desc->flags & AV_PIX_FMT_FLAG_ALPHA;
-    if (is_plain_planar(desc, format))
-        return format;
-    if (desc->flags & (AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BAYER | AV_PIX_FMT_FLAG_FLOAT))
+    const AVComponentDescriptor *comp = &desc->comp[c];
+    return !(desc->flags &
+             (AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM)) &&
+           comp->depth >= 8 && comp->shift == 0 && comp->step == stride * (comp->depth > 8 ? 2 : 1);
+}
+
+/* True for formats that name what a ResrFrame holds: planar ones, and for grey with alpha, which
+ * has no planar format, the interleaved one. */
+static bool is_holder(const AVPixFmtDescriptor *desc)
+{
+    if (!is_readable(desc) || is_yuvj(desc))
+        return false;
+    for (int c = 0; c < desc->nb_components; c++)
+        if (!is_native(desc, c, desc->nb_components == 2 ? 2 : 1) ||
+            desc->comp[c].depth != desc->comp[0].depth)
+            return false;
+    return true;
+}
+
+/* Bits of the samples that hold all components: a few bits are stretched to 8, more stay as they
+ * are. 0 for mixtures of both. */
+static int holder_depth(const AVPixFmtDescriptor *desc)
+{
+    int most = 0;
+    bool equal = true;
+    for (int c = 0; c < desc->nb_components; c++) {
+        equal = equal && desc->comp[c].depth == desc->comp[0].depth;
+        most = desc->comp[c].depth > most ? desc->comp[c].depth : most;
+    }
+    return most <= 8 ? 8 : equal ? most : 0;
+}
+
+/* Like a descriptor of that depth in subsampling, number and meaning of the components. */
+static bool is_like(const AVPixFmtDescriptor *holder, const AVPixFmtDescriptor *desc, int depth)
+{
+    const uint64_t meaning = AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_ALPHA;
+    return holder->nb_components == desc->nb_components && holder->comp[0].depth == depth &&
+           (holder->flags & meaning) == (desc->flags & meaning) &&
+           holder->log2_chroma_w == desc->log2_chroma_w &&
+           holder->log2_chroma_h == desc->log2_chroma_h;
+}
+
+enum AVPixelFormat resr_holder_of(enum AVPixelFormat format)
+{
+    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format), *next = NULL;
+    if (!desc || !is_readable(desc) || desc->flags & AV_PIX_FMT_FLAG_PAL)
         return AV_PIX_FMT_NONE;
-    if (desc->flags & AV_PIX_FMT_FLAG_PAL)
-        return AV_PIX_FMT_GBRAP;
-    if (is_grey_alpha(format))
-        return depth > 8 ? AV_PIX_FMT_GBRAP16 : AV_PIX_FMT_GBRAP;
-    if (desc->nb_components <= 2 && !(desc->flags & AV_PIX_FMT_FLAG_RGB))
-        return depth > 8 ? AV_PIX_FMT_GRAY16 : AV_PIX_FMT_GRAY8;
-    if (desc->flags & AV_PIX_FMT_FLAG_RGB) {
-        if (depth <= 8)
-            return alpha ? AV_PIX_FMT_GBRAP : AV_PIX_FMT_GBRP;
-        if (depth == 10 && !alpha)
-            return AV_PIX_FMT_GBRP10;
-        return alpha ? AV_PIX_FMT_GBRAP16 : AV_PIX_FMT_GBRP16;
-    }
-    /* YUV in another order, interleaved or big-endian: the planar one of the same shape. */
-    for (const AVPixFmtDescriptor *next = av_pix_fmt_desc_next(NULL); next;
-         next = av_pix_fmt_desc_next(next)) {
-        enum AVPixelFormat id = av_pix_fmt_desc_get_id(next);
-        if (is_plain_planar(next, id) && next->nb_components == desc->nb_components &&
-            next->comp[0].depth == depth && next->log2_chroma_w == desc->log2_chroma_w &&
-            next->log2_chroma_h == desc->log2_chroma_h &&
-            (next->flags & AV_PIX_FMT_FLAG_ALPHA) == (desc->flags & AV_PIX_FMT_FLAG_ALPHA) &&
-            !(next->flags & AV_PIX_FMT_FLAG_RGB) && strncmp(next->name, "yuvj", 4) != 0)
-            return id;
-    }
+    if (is_holder(desc))
+        return format;
+    while ((next = av_pix_fmt_desc_next(next)))
+        if (is_holder(next) && is_like(next, desc, holder_depth(desc)))
+            return av_pix_fmt_desc_get_id(next);
     return AV_PIX_FMT_NONE;
+}
+
+/* Entries are R, G, B and A, from the second highest byte down and the highest. */
+static void read_palette(uint32_t palette[256], const AVFrame *frame)
+{
+    memcpy(palette, frame->data[1], 256 * sizeof *palette);
+}
+
+static bool has_transparent_pixel(const AVFrame *frame)
+{
+    uint32_t palette[256];
+    read_palette(palette, frame);
+    for (int y = 0; y < frame->height; y++) {
+        const uint8_t *row = frame->data[0] + (ptrdiff_t)y * frame->linesize[0];
+        for (int x = 0; x < frame->width; x++)
+            if (palette[row[x]] >> 24 != 255)
+                return true;
+    }
+    return false;
+}
+
+static enum AVPixelFormat holder_of_frame(const AVFrame *frame, const AVPixFmtDescriptor *desc)
+{
+    if (!(desc->flags & AV_PIX_FMT_FLAG_PAL))
+        return resr_holder_of(frame->format);
+    return !frame->data[1]                ? AV_PIX_FMT_NONE
+           : has_transparent_pixel(frame) ? AV_PIX_FMT_GBRAP
+                                          : AV_PIX_FMT_GBRP;
 }
 
 static bool is_full_range(const AVFrame *frame, const AVPixFmtDescriptor *desc)
 {
-    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) ||
-        strncmp(desc->name, "yuvj", 4) == 0 || is_grey_alpha(frame->format))
+    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) || is_yuvj(desc))
         return true;
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;
     return desc->nb_components <= 2; /* untagged: grey is full, YUV limited */
 }
 
-void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat planar)
+void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat holder)
 {
-    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(planar);
+    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(holder);
     out->planes = to->nb_components;
     out->depth_bits = to->comp[0].depth;
     out->model = to->flags & AV_PIX_FMT_FLAG_RGB ? RESR_COLOUR_RGB
@@ -85,27 +138,17 @@ void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat planar)
     out->has_alpha = (to->flags & AV_PIX_FMT_FLAG_ALPHA) != 0;
     out->chroma_shift_x = to->log2_chroma_w;
     out->chroma_shift_y = to->log2_chroma_h;
-    /* yuvj420p is yuv420p with the full range, which has its own field. */
-    if (strncmp(to->name, "yuvj", 4) == 0)
-        snprintf(out->pix_fmt, sizeof out->pix_fmt, "yuv%s", to->name + 4);
-    else
-        snprintf(out->pix_fmt, sizeof out->pix_fmt, "%s", to->name);
-}
-
-bool resr_is_plain_planar(enum AVPixelFormat format)
-{
-    const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
-    return desc && is_plain_planar(desc, format);
+    snprintf(out->pix_fmt, sizeof out->pix_fmt, "%s", to->name);
 }
 
 int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(frame->format);
-    enum AVPixelFormat planar = desc ? planar_of(desc, frame->format) : AV_PIX_FMT_NONE;
-    if (planar == AV_PIX_FMT_NONE)
+    enum AVPixelFormat holder = desc ? holder_of_frame(frame, desc) : AV_PIX_FMT_NONE;
+    if (holder == AV_PIX_FMT_NONE)
         return resr_fail(RESR_ERR_DATA,
-                         "pixel format %s is not supported; convert the input with ffmpeg -pix_fmt "
-                         "yuv420p or similar",
+                         "pixel format %s is not supported; convert the input first, for example "
+                         "with ffmpeg -pix_fmt gbrp16le and the encoder ffv1",
                          desc ? desc->name : "unknown");
     *out = (ResrFormat){
         .width_px = frame->width,
@@ -116,107 +159,158 @@ int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
         .full_range = is_full_range(frame, desc),
         .chroma_location = (int32_t)frame->chroma_location,
     };
-    resr_format_set_pixels(out, planar);
+    resr_format_set_pixels(out, holder);
     return resr_format_check(out);
 }
 
-/* Which component of a packed format, and of its palette entries (RGB32, a native-endian word),
- * becomes component `c` (R, G, B, A or Y, U, V, A) of the planar one. */
-static int source_component(const AVPixFmtDescriptor *from, enum AVPixelFormat format, int c)
+bool resr_format_takes(const ResrFormat *video, const ResrFormat *frame)
 {
-    static const int of_palette[] = {2, 1, 0, 3};
-    if (from->flags & AV_PIX_FMT_FLAG_PAL)
-        return of_palette[c];
-    if (is_grey_alpha(format))
-        return c == 3;
-    return c;
+    return video->width_px == frame->width_px && video->height_px == frame->height_px &&
+           video->model == frame->model && video->full_range == frame->full_range &&
+           video->depth_bits == frame->depth_bits && video->has_alpha >= frame->has_alpha &&
+           video->chroma_shift_x == frame->chroma_shift_x &&
+           video->chroma_shift_y == frame->chroma_shift_y;
 }
 
-/* yuvj420p, named as such by old codecs, holds the same samples as yuv420p. */
-static bool same_layout(enum AVPixelFormat format, const char *name)
+/* From `from` bits to `to`, the ends of the scales on each other, rounded. */
+static void rescale(uint16_t *values, int n, int from, int to)
 {
-    const char *own = av_get_pix_fmt_name(format);
-    return strcmp(own, name) == 0 ||
-           (strncmp(own, "yuvj", 4) == 0 && strcmp(own + 4, name + 3) == 0);
+    uint32_t most_in = (1u << from) - 1, most_out = (1u << to) - 1;
+    for (int x = 0; x < n && from != to; x++)
+        values[x] = (uint16_t)((values[x] * most_out + most_in / 2) / most_in);
 }
 
-static void store_row(uint8_t *out, const uint16_t *values, int n, bool deep)
+/* monow's 1 is black, which its descriptor does not say. */
+static void invert_monowhite(uint16_t *values, int n, int format)
 {
-    for (int x = 0; x < n && deep; x++)
-        memcpy(out + 2 * x, &values[x], 2);
-    for (int x = 0; x < n && !deep; x++)
-        out[x] = (uint8_t)values[x];
+    for (int x = 0; x < n && format == AV_PIX_FMT_MONOWHITE; x++)
+        values[x] ^= 1;
+}
+
+/* The descriptor. libavutil 57 gives rgb8 fields of 2, 3 and 3 bits, where codecs and swscale have
+ * 3, 3 and 2. */
+static AVPixFmtDescriptor describe(enum AVPixelFormat format)
+{
+    AVPixFmtDescriptor desc = *av_pix_fmt_desc_get(format);
+    static const struct {
+        int shift, depth;
+    } rgb8[] = {{5, 3}, {2, 3}, {0, 2}};
+    for (int c = 0; format == AV_PIX_FMT_RGB8 && c < 3; c++) {
+        desc.comp[c].shift = rgb8[c].shift;
+        desc.comp[c].depth = rgb8[c].depth;
+    }
+    return desc;
+}
+
+static void read_row(uint16_t *values, const AVFrame *in, int c, int y, int n, int depth)
+{
+    static const int shift[] = {16, 8, 0, 24};
+    const AVPixFmtDescriptor from = describe(in->format);
+    bool palette = from.flags & AV_PIX_FMT_FLAG_PAL;
+    uint32_t entries[256];
+    av_read_image_line2(values, (const uint8_t **)in->data, in->linesize, &from, 0, y,
+                        palette ? 0 : c, n, 0, sizeof *values);
+    if (!palette) {
+        invert_monowhite(values, n, in->format);
+        rescale(values, n, from.comp[c].depth, depth);
+        return;
+    }
+    read_palette(entries, in);
+    for (int x = 0; x < n; x++)
+        values[x] = entries[values[x] & 255] >> shift[c] & 255;
+}
+
+static void read_plane(ResrFrame *out, const ResrFormat *format, const AVFrame *in, int c,
+                       uint16_t *values)
+{
+    const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
+    ResrPlane plane = resr_format_plane(format, resr_format_plane_index(format, c));
+    uint8_t *data = out->data + plane.offset_bytes;
+    int source = from->comp[c].plane;
+    if (is_native(from, c, 1)) {
+        av_image_copy_plane(data, (int)plane.stride_bytes, in->data[source], in->linesize[source],
+                            (int)plane.row_bytes, plane.height_px);
+        return;
+    }
+    for (int y = 0; y < plane.height_px; y++, data += plane.stride_bytes) {
+        read_row(values, in, c, y, plane.width_px, format->depth_bits);
+        if (format->depth_bits > 8)
+            memcpy(data, values, plane.row_bytes);
+        for (int x = 0; x < plane.width_px && format->depth_bits == 8; x++)
+            data[x] = (uint8_t)values[x];
+    }
 }
 
 int resr_repack(ResrFrame *out, const ResrFormat *format, const AVFrame *in)
 {
     const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
-    const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(av_get_pix_fmt(format->pix_fmt));
-    bool plain = same_layout(in->format, format->pix_fmt);
-    bool palette = from->flags & AV_PIX_FMT_FLAG_PAL;
+    bool alpha = from->flags & AV_PIX_FMT_FLAG_ALPHA;
     uint16_t *values = NULL;
     int ret = resr_alloc(&values, (size_t)format->width_px, sizeof *values);
-    for (int c = 0; ret == 0 && c < format->planes; c++) {
-        int p = to->comp[c].plane, component = source_component(from, in->format, c);
-        int depth = palette ? 8 : from->comp[component].depth;
-        ResrPlane plane = resr_format_plane(format, p);
-        uint8_t *data = out->data + plane.offset_bytes;
-        if (plain) {
-            av_image_copy_plane(data, (int)plane.stride_bytes, in->data[p], in->linesize[p],
-                                (int)plane.row_bytes, plane.height_px);
-            continue;
-        }
-        for (int y = 0; y < plane.height_px; y++) {
-            av_read_image_line2(values, (const uint8_t **)in->data, in->linesize, from, 0, y,
-                                component, plane.width_px, palette, 2);
-            if (in->format == AV_PIX_FMT_MONOWHITE)
-                for (int x = 0; x < plane.width_px; x++)
-                    values[x] = !values[x];
-            if (depth < 8) /* a few bits: stretched to all of them */
-                for (int x = 0; x < plane.width_px; x++)
-                    values[x] = (uint16_t)(values[x] * 255 / ((1 << depth) - 1));
-            store_row(data + (size_t)y * plane.stride_bytes, values, plane.width_px,
-                      format->depth_bits > 8);
-        }
-    }
+    for (int c = 0; ret == 0 && c < format->planes - (format->has_alpha && !alpha); c++)
+        read_plane(out, format, in, c, values);
+    if (ret == 0 && format->has_alpha && !alpha)
+        resr_frame_set_opaque(out, format);
     free(values);
     return ret;
 }
 
+/* av_write_image_line2() sets bits and clears none. */
+static void clear(AVFrame *frame)
+{
+    for (int p = 0; p < AV_NUM_DATA_POINTERS && frame->data[p]; p++) {
+        const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(frame->format);
+        int shift = p == 1 || p == 2 ? desc->log2_chroma_h : 0;
+        for (int y = 0; y < AV_CEIL_RSHIFT(frame->height, shift); y++)
+            memset(frame->data[p] + (ptrdiff_t)y * frame->linesize[p], 0,
+                   (size_t)av_image_get_linesize(frame->format, frame->width, p));
+    }
+}
+
+/* True where component `c` goes into a plane of its own, sample by sample. */
+static bool is_copied(const AVPixFmtDescriptor *to, const ResrFormat *format, int c)
+{
+    return c < format->planes && is_native(to, c, 1) && to->comp[c].depth == format->depth_bits;
+}
+
+static void write_plane(AVFrame *out, const ResrFormat *format, const ResrFrame *in, int c,
+                        uint16_t *values)
+{
+    const AVPixFmtDescriptor to = describe(out->format);
+    /* An opaque picture in a format with alpha gets its last component in full. */
+    bool opaque = c >= format->planes;
+    ResrPlane plane = resr_format_plane(format, opaque ? 0 : resr_format_plane_index(format, c));
+    const uint8_t *data = in->data + plane.offset_bytes;
+    int target = to.comp[c].plane, depth = format->depth_bits;
+    if (is_copied(&to, format, c)) {
+        av_image_copy_plane(out->data[target], out->linesize[target], data, (int)plane.stride_bytes,
+                            (int)plane.row_bytes, plane.height_px);
+        return;
+    }
+    for (int y = 0; y < plane.height_px; y++, data += plane.stride_bytes) {
+        if (depth > 8)
+            memcpy(values, data, plane.row_bytes);
+        for (int x = 0; x < plane.width_px && (opaque || depth == 8); x++)
+            values[x] = opaque ? (uint16_t)((1u << depth) - 1) : data[x];
+        rescale(values, plane.width_px, depth, to.comp[c].depth);
+        invert_monowhite(values, plane.width_px, out->format);
+        av_write_image_line2(values, out->data, out->linesize, &to, 0, y, c, plane.width_px,
+                             sizeof *values);
+    }
+}
+
 int resr_repack_for_encoder(AVFrame *out, const ResrFormat *format, const ResrFrame *in)
 {
-    const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(av_get_pix_fmt(format->pix_fmt));
     const AVPixFmtDescriptor *to = av_pix_fmt_desc_get(out->format);
-    bool plain = same_layout(out->format, format->pix_fmt), deep = format->depth_bits > 8;
+    bool copied = true;
     uint16_t *values = NULL;
     int ret = resr_alloc(&values, (size_t)format->width_px, sizeof *values);
-    if (ret == 0 && !plain && !(to->flags & AV_PIX_FMT_FLAG_BITSTREAM))
-        for (int y = 0; y < out->height; y++) /* components are or-ed in */
-            memset(out->data[0] + (ptrdiff_t)y * out->linesize[0], 0,
-                   (size_t)av_image_get_linesize(out->format, out->width, 0));
-    for (int c = 0; ret == 0 && c < to->nb_components; c++) {
-        /* An opaque picture in a format with alpha gets its last component in full. */
-        bool opaque = c >= format->planes;
-        int p = opaque ? 0 : from->comp[c].plane;
-        ResrPlane plane = resr_format_plane(format, p);
-        const uint8_t *data = in->data + plane.offset_bytes;
-        if (plain) {
-            av_image_copy_plane(out->data[p], out->linesize[p], data, (int)plane.stride_bytes,
-                                (int)plane.row_bytes, plane.height_px);
-            continue;
-        }
-        for (int y = 0; y < plane.height_px; y++) {
-            const uint8_t *row = data + (size_t)y * plane.stride_bytes;
-            for (int x = 0; x < plane.width_px; x++)
-                if (opaque)
-                    values[x] = (uint16_t)((1u << to->comp[c].depth) - 1);
-                else if (deep)
-                    memcpy(&values[x], row + 2 * x, 2);
-                else
-                    values[x] = row[x];
-            av_write_image_line2(values, out->data, out->linesize, to, 0, y, c, plane.width_px, 2);
-        }
-    }
+    for (int c = 0; c < to->nb_components; c++)
+        copied = copied && is_copied(to, format, c);
+    if (ret == 0 && !copied)
+        clear(out);
+    for (int c = 0; ret == 0 && c < to->nb_components; c++)
+        write_plane(out, format, in, c, values);
     free(values);
     return ret;
 }

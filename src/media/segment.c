@@ -1,6 +1,7 @@
 #include "media/segment.h"
 
 #include <errno.h>
+#include <libavutil/pixdesc.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -15,9 +16,11 @@ bool resr_segment_holds(const AVCodecContext *encoder)
     const AVOutputFormat *nut = av_guess_format("nut", NULL, NULL);
     enum AVCodecID id = encoder->codec_id;
     bool needs_headers = id == AV_CODEC_ID_AV1 || id == AV_CODEC_ID_H264 || id == AV_CODEC_ID_HEVC;
+    bool beside = (id == AV_CODEC_ID_VP8 || id == AV_CODEC_ID_VP9) &&
+                  av_pix_fmt_desc_get(encoder->pix_fmt)->flags & AV_PIX_FMT_FLAG_ALPHA;
     bool late = (encoder->flags & AV_CODEC_FLAG_GLOBAL_HEADER) && !encoder->extradata_size;
     return nut && avformat_query_codec(nut, id, FF_COMPLIANCE_EXPERIMENTAL) == 1 &&
-           !(needs_headers && late);
+           !(needs_headers && late) && !beside; /* NUT drops alpha that lies beside packets */
 }
 
 static int failure(ResrSegmentWriter *writer, int averror)

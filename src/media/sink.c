@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "base/events.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
 #include "media/libav.h"
 #include "media/mux.h"
 #include "media/outputs.h"
+#include "media/pixfmt.h"
 #include "media/segment.h"
 
 struct ResrSink {
@@ -28,6 +30,7 @@ struct ResrSink {
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
+    bool said_lost;       /* that an image's file cannot hold all tags of its source */
     int64_t frames;       /* given, restored ones included */
     atomic_llong packets; /* written to the output */
     /* videos */
@@ -67,9 +70,9 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->stored,
                                  width_px, height_px, options);
-    if (ret == 0 && encoding->format.model == RESR_COLOUR_GREY &&
+    if (ret == 0 && *kind == RESR_OUTPUT_VIDEO && encoding->format.model == RESR_COLOUR_GREY &&
         info->format.model != RESR_COLOUR_GREY && !options->pix_fmt[0])
         ret =
             resr_fail(RESR_ERR_USAGE,
@@ -95,6 +98,22 @@ static ResrContainerVideo video_of(const ResrDecoder *decoder, const ResrEncoder
 {
     return (ResrContainerVideo){encoder->context, resr_decoder_info(decoder),
                                 resr_decoder_first_frame(decoder)};
+}
+
+/* Once, of a job's images. */
+static void warn_of_loss(const ResrEncoding *encoding, const char *output, const ResrFormat *in)
+{
+    const ResrFormat *out = &encoding->format;
+    bool alpha = in->has_alpha && !out->has_alpha,
+         depth = in->depth_bits > 8 && out->depth_bits == 8;
+    bool colour = in->model != RESR_COLOUR_GREY && out->model == RESR_COLOUR_GREY;
+    if (alpha || depth || colour)
+        resr_log_warn("%s: %s images hold no %s%s%s, which is dropped; use a .png or .tif output",
+                      output, resr_encoding_name(encoding), alpha ? "transparency" : "",
+                      alpha && (depth || colour) ? ", no " : "",
+                      colour  ? "colour"
+                      : depth ? "more than 8 bits a sample"
+                              : "");
 }
 
 int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
@@ -123,10 +142,13 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
-    unsigned version = avcodec_version();
-    snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
-    snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
-             version >> 8 & 255, version & 255);
+    if (kind != RESR_OUTPUT_VIDEO && !options->codec[0])
+        warn_of_loss(&encoding, output, &resr_decoder_info(decoder)->format);
+    snprintf(out->encoder, sizeof out->encoder, "%s", resr_encoding_name(&encoding));
+    resr_encoding_library(&encoding, out->library, sizeof out->library);
+    if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
+        resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
+                         &resr_decoder_info(decoder)->stored, width_px, height_px);
     out->tags = (ResrEncodingTags){encoding.frame_rate.num,
                                    encoding.frame_rate.den,
                                    encoding.sar.num,
@@ -232,6 +254,15 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     return ret;
 }
 
+/* `pts` plus `count` times `step`; at the limits of an int64_t where it passes them. */
+static int64_t time_after(int64_t pts, int64_t count, int64_t step)
+{
+    int64_t span, sum;
+    if (__builtin_mul_overflow(count, step, &span) || __builtin_add_overflow(pts, span, &sum))
+        return (count < 0) == (step < 0) ? INT64_MAX : -INT64_MAX;
+    return sum;
+}
+
 /* The container gets true timestamps: pts by the frame's number; dts are the sorted pts, delayed by
  * the encoder's reorder depth, over the whole video, so that segments join without a seam. */
 static int write_packet(void *user, AVPacket *packet)
@@ -253,7 +284,7 @@ static int write_packet(void *user, AVPacket *packet)
                          ", outside its reorder depth of %d",
                          sink->encoding.codec->name, index, packet_number, sink->reorder);
     packet->pts = sink->pts[index];
-    packet->dts = behind >= 0 ? sink->pts[behind] : sink->pts[0] + behind * step;
+    packet->dts = behind >= 0 ? sink->pts[behind] : time_after(sink->pts[0], behind, step);
     packet->duration = sink->durations[index];
     sink->packets++;
     return resr_muxer_write(sink->muxer, packet);
@@ -462,15 +493,41 @@ static int write_image(void *user, AVPacket *packet)
                    : resr_publish_bytes(path, packet->data, (size_t)packet->size, sink->overwrite);
 }
 
+/* Profile, EXIF and texts are read again from the image that the frame came from: not every resumed
+ * job has decoded it. False where the image holds none. */
+static bool read_tags(const ResrSink *sink, ResrPictureTags *tags)
+{
+    const char *path = resr_decoder_image_path(sink->decoder, sink->frames);
+    ResrPictureKind kind = RESR_PICTURE_NONE;
+    int ret = path ? resr_picture_kind(&kind, path, &sink->stop) : 0;
+    if (ret == 0 && (kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING))
+        return false;
+    if (ret == 0 && resr_picture_read_tags(tags, path, &sink->stop) == 0)
+        return true;
+    resr_log_warn("%s; its profile, EXIF and texts are not kept", resr_error_text());
+    return false;
+}
+
 /* Each image is a file and an encoder of its own. */
 static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
 {
+    ResrPictureTags tags = {0};
+    sink->encoding.tags = read_tags(sink, &tags) ? &tags : NULL;
+    if (sink->encoding.tags && sink->encoding.codec)
+        resr_picture_name_tags(&tags);
     int ret = resr_encoder_open(&sink->encoder, &sink->encoding);
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame, write_image, sink);
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_image, sink);
     resr_encoder_close(&sink->encoder);
+    if (ret == 0 && tags.lost[0] && !sink->said_lost)
+        resr_log_warn("%s: %s images cannot hold what the input has beside its pixels: %s; use a "
+                      ".png output to keep most of it",
+                      sink->output, resr_encoding_name(&sink->encoding), tags.lost);
+    sink->said_lost = sink->said_lost || tags.lost[0];
+    resr_picture_tags_free(&tags);
+    sink->encoding.tags = NULL;
     sink->frames++;
     return ret;
 }
@@ -497,8 +554,8 @@ int resr_sink_finish(ResrSink *sink, bool whole)
     if (ret < 0)
         return ret;
     int64_t last = sink->frames - 1;
-    ret =
-        resr_muxer_finish(sink->muxer, whole ? INT64_MAX : sink->pts[last] + sink->durations[last]);
+    ret = resr_muxer_finish(
+        sink->muxer, whole ? INT64_MAX : time_after(sink->pts[last], 1, sink->durations[last]));
     if (ret == 0 && sink->stored)
         ret = sink->store.publishing(sink->store.user, sink->temporary);
     if (ret == 0)
@@ -525,7 +582,7 @@ void resr_sink_stop(ResrSink *sink)
 
 const char *resr_sink_encoder(const ResrSink *sink)
 {
-    return sink->encoding.codec->name;
+    return resr_encoding_name(&sink->encoding);
 }
 
 void resr_sink_close(ResrSink *sink)

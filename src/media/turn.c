@@ -2,6 +2,7 @@
 
 #include <libavutil/pixdesc.h>
 #include <libavutil/pixfmt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,15 +127,11 @@ static int turned_chroma_location(const ResrFormat *in, Turn turn)
 /* The planar 4:4:4 format of the same depth, with alpha as in `in`. */
 static enum AVPixelFormat without_subsampling(const ResrFormat *in)
 {
-    const AVPixFmtDescriptor *desc = NULL;
-    while ((desc = av_pix_fmt_desc_next(desc))) {
-        enum AVPixelFormat id = av_pix_fmt_desc_get_id(desc);
-        if (resr_is_plain_planar(id) && desc->nb_components == in->planes &&
-            desc->comp[0].depth == in->depth_bits && !desc->log2_chroma_w && !desc->log2_chroma_h &&
-            !(desc->flags & AV_PIX_FMT_FLAG_RGB) && strncmp(desc->name, "yuvj", 4) != 0)
-            return id;
-    }
-    return AV_PIX_FMT_NONE;
+    char name[64], depth[16] = "";
+    if (in->depth_bits > 8)
+        snprintf(depth, sizeof depth, "%d", in->depth_bits);
+    snprintf(name, sizeof name, "yuv%s444p%s", in->has_alpha ? "a" : "", depth);
+    return av_get_pix_fmt(name);
 }
 
 int resr_turn_format(ResrFormat *out, const ResrFormat *in, int orientation)

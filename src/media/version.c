@@ -2,6 +2,7 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/cpu.h>
 #include <stdio.h>
 #include <zimg.h>
 
@@ -9,6 +10,11 @@ static void print_libav(const char *name, unsigned version)
 {
     printf("%-12s %u.%u.%u\n", name, AV_VERSION_MAJOR(version), AV_VERSION_MINOR(version),
            AV_VERSION_MICRO(version));
+}
+
+void resr_media_limit_cpus(int cpus)
+{
+    av_cpu_force_count(cpus);
 }
 
 void resr_media_print_versions(void)

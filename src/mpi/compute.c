@@ -28,6 +28,7 @@ typedef struct Flow {
     ResrUpscaler *upscaler;
     int groups, count[RESR_GROUPS_UNDER_WAY];
     int64_t ended_ns; /* the last part */
+    bool final;       /* the last error is one that every rank would have: no retry */
 } Flow;
 
 struct ResrCompute {
@@ -54,13 +55,16 @@ struct ResrCompute {
 };
 
 /* Begins with frames of a part, which are freed. */
-static int submit_frames(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **in, int count)
+static int submit_frames(ResrCompute *compute, Flow *flow, ResrFrame **in, int count)
 {
     int ret = 0;
     for (int i = 0; ret == 0 && i < count; i++)
         ret = resr_frame_verify(in[i], &compute->plan->input);
-    if (ret == 0)
-        ret = resr_upscaler_submit(upscaler, in, count, &compute->stop);
+    flow->final = false;
+    if (ret == 0) {
+        ret = resr_upscaler_submit(flow->upscaler, in, count, &compute->stop);
+        flow->final = ret == RESR_ERR_DATA;
+    }
     for (int i = 0; ret == 0 && i < count; i++) {
         resr_frame_free(in[i]);
         in[i] = NULL;
@@ -68,9 +72,10 @@ static int submit_frames(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame
     return ret;
 }
 
-static int collect_frame(ResrCompute *compute, ResrUpscaler *upscaler, ResrFrame **out)
+static int collect_frame(ResrCompute *compute, Flow *flow, ResrFrame **out)
 {
-    int ret = resr_upscaler_collect(upscaler, out);
+    int ret = resr_upscaler_collect(flow->upscaler, out);
+    flow->final = ret == RESR_ERR_DATA;
     if (ret < 0)
         return ret;
     resr_frame_hash((*out)->hash, &compute->plan->output, *out);
@@ -86,7 +91,7 @@ static void discard_frames(ResrUpscaler *upscaler)
         resr_frame_free(frame);
 }
 
-static void fail_part(ResrMessage *message, int code)
+static void fail_part(ResrMessage *message, int code, bool final)
 {
     for (int i = 0; i < RESR_MAX_BATCH_FRAMES; i++) {
         resr_frame_free(message->frames[i]);
@@ -94,6 +99,8 @@ static void fail_part(ResrMessage *message, int code)
     }
     message->header.kind = RESR_WIRE_FAILURE;
     message->header.code = code;
+    if (final)
+        message->header.part.failures = RESR_MAX_FAILURES;
     snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
 }
 
@@ -172,7 +179,7 @@ static void end_part(ResrCompute *compute, Flow *flow, int status)
     pthread_mutex_unlock(&compute->lock);
     record_part(message, start_ns, status);
     if (status < 0)
-        fail_part(message, status);
+        fail_part(message, status, flow->final);
     if (!resr_queue_push(compute->done, message))
         resr_message_free(message);
 }
@@ -191,7 +198,7 @@ static int collect_group(ResrCompute *compute, Flow *flow)
 {
     Held *held = &compute->held[0];
     for (int i = 0; i < flow->count[0]; i++) {
-        int ret = collect_frame(compute, flow->upscaler, &held->message->frames[held->collected]);
+        int ret = collect_frame(compute, flow, &held->message->frames[held->collected]);
         if (ret < 0)
             return ret;
         held->collected++;
@@ -207,6 +214,7 @@ static int collect_group(ResrCompute *compute, Flow *flow)
 static void fail_parts(ResrCompute *compute, Flow *flow, int parts, int status)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* the first one counts */
+    bool final = flow->final;
     snprintf(error, sizeof error, "%s", resr_error_text());
     for (int left = compute->in_hand - parts; compute->in_hand > left && flow->groups > 0;)
         if (collect_group(compute, flow) < 0)
@@ -215,6 +223,7 @@ static void fail_parts(ResrCompute *compute, Flow *flow, int parts, int status)
         end_part(compute, flow, 0);
     discard_frames(flow->upscaler);
     flow->groups = 0;
+    flow->final = final;
     while (compute->in_hand > 0) {
         resr_fail(0, "%s", error);
         end_part(compute, flow, status);
@@ -235,7 +244,7 @@ static void advance(ResrCompute *compute, Flow *flow)
     if (held) {
         if (first == 0)
             held->start_ns = resr_clock_ns();
-        ret = submit_frames(compute, flow->upscaler, &held->message->frames[first], count);
+        ret = submit_frames(compute, flow, &held->message->frames[first], count);
         if (ret < 0) {
             fail_parts(compute, flow, compute->in_hand - 1, ret);
             return;
@@ -309,13 +318,22 @@ size_t resr_compute_workspace_bytes(const ResrCompute *compute)
     return compute->workspace_bytes;
 }
 
-void resr_compute_push(ResrCompute *compute, ResrMessage *work)
+int resr_compute_push(ResrCompute *compute, ResrMessage *work)
 {
-    compute->outstanding++;
+    const int room = sizeof compute->held / sizeof *compute->held;
     pthread_mutex_lock(&compute->lock);
-    compute->held[compute->held_count++] = (Held){.message = work, .keep = work->header.part.count};
-    pthread_cond_signal(&compute->pushed);
+    bool taken = compute->held_count < room;
+    if (taken) {
+        compute->outstanding++;
+        compute->held[compute->held_count++] =
+            (Held){.message = work, .keep = work->header.part.count};
+        pthread_cond_signal(&compute->pushed);
+    }
     pthread_mutex_unlock(&compute->lock);
+    if (taken)
+        return 0;
+    resr_message_free(work);
+    return resr_fail(RESR_ERR_DATA, "a rank was sent more than %d parts at once", room);
 }
 
 ResrMessage *resr_compute_poll(ResrCompute *compute)

@@ -16,8 +16,9 @@ RESR_MUST_CHECK int resr_compute_start(ResrCompute **out, const ResrOps *ops,
 
 size_t resr_compute_workspace_bytes(const ResrCompute *compute);
 
-/* Hands over a WORK message; there is always room for RESR_PARTS_IN_FLIGHT. */
-void resr_compute_push(ResrCompute *compute, ResrMessage *work);
+/* Hands over a WORK message, also on failure; there is always room for RESR_PARTS_IN_FLIGHT.
+ * RESR_ERR_DATA: no room. */
+RESR_MUST_CHECK int resr_compute_push(ResrCompute *compute, ResrMessage *work);
 
 /* A finished message (the caller's), or NULL at once. */
 ResrMessage *resr_compute_poll(ResrCompute *compute);

@@ -58,8 +58,7 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     if (rank != 0)
         return resr_mail_send(c->mail, rank, message);
     resr_message_seal(message);
-    resr_compute_push(c->parts.compute, message);
-    return 0;
+    return resr_compute_push(c->parts.compute, message);
 }
 
 /* A rank does not compute the frames `rest`. */

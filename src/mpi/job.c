@@ -278,10 +278,10 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0)
         ret = resr_decoder_turn(job->decoder,
                                 resr_sink_holds_rotation(options->output, options->input));
-    if (ret == 0 && !dry_run)
-        ret = check_outputs(options);
     if (ret == 0)
         ret = check_paths(job);
+    if (ret == 0 && !dry_run)
+        ret = check_outputs(options);
     if (ret == 0)
         ret = resr_crew_find_model(job->crew, &job->model_key, &job->own_model, options);
     if (ret < 0)

@@ -69,10 +69,8 @@ static int handle(Worker *worker, ResrMessage *message, int rank)
             resr_compute_end_idle(worker->compute);
         return 0;
     }
-    if (message->header.kind == RESR_WIRE_WORK && worker->compute) {
-        resr_compute_push(worker->compute, message);
-        return 0;
-    }
+    if (message->header.kind == RESR_WIRE_WORK && worker->compute)
+        return resr_compute_push(worker->compute, message);
     if (message->header.kind == RESR_WIRE_RESULT && worker->gather) {
         resr_gather_take(worker->gather, message);
         return 0;

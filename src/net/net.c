@@ -1,6 +1,8 @@
 #include "net/net.h"
 
+#include <omp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 struct ResrNet {
     const ResrOps *ops;
     ResrNetSpec spec;
+    char name[sizeof((ResrModel *)0)->name];
     void *packed, *run;
     ResrTilePlan plan;                       /* over the extended frame */
     int32_t frame_width_px, frame_height_px; /* as the caller sees it */
@@ -47,6 +50,22 @@ int resr_net_reserve(ResrNet *net)
     return ret;
 }
 
+/* Does what the frame will take fit this machine? Of a GPU's backend the device says so. */
+static int check_memory(const ResrNet *net)
+{
+    char what[96];
+    double px = (double)net->frame_width_px * net->frame_height_px;
+    double own = px * net->spec.scale * net->spec.scale;
+    if (net->ops->frames_begin)
+        return 0;
+    snprintf(what, sizeof what, "%d x %d, inside the network %d x %d", net->frame_width_px,
+             net->frame_height_px, net->frame_width_px * net->spec.scale,
+             net->frame_height_px * net->spec.scale);
+    return resr_memory_check(what, (int64_t)((double)net->workspace_bytes + 12 * (px + own)),
+                             "choose smaller tiles (-t), a network that enlarges less, a smaller "
+                             "--outscale or fewer ranks on a machine");
+}
+
 int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, int frame_width_px,
                     int frame_height_px, int tile_px, int tile_pad_px, int threads)
 {
@@ -58,6 +77,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
         goto cleanup;
     net->ops = ops;
     net->spec = model->spec;
+    memcpy(net->name, model->name, sizeof net->name);
     net->group_frames = 1;
     net->frame_width_px = frame_width_px;
     net->frame_height_px = frame_height_px;
@@ -72,13 +92,16 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
             goto cleanup;
         net->workspace_bytes += floats * sizeof(float);
     }
+    omp_set_num_threads(threads); /* for packing */
     ret = ops->prepare(&net->packed, model);
     if (ret < 0)
         goto cleanup;
     resr_tile_bounds(&net->plan, &tile_width_px, &tile_height_px);
     net->workspace_bytes +=
         ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
-    ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
+    ret = check_memory(net);
+    if (ret == 0)
+        ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
 cleanup:
     if (ret < 0) {
         resr_net_free(net);
@@ -137,10 +160,24 @@ static int walk(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int 
     return ret == 0 ? ops->submit(net->run) : ret;
 }
 
+/* What wait() returned, as a status. */
+static int judge(const ResrNet *net, int ret)
+{
+    if (ret != RESR_NOT_FINITE)
+        return ret;
+    return resr_fail(RESR_ERR_DATA,
+                     "the output of network %s has infinite values or NaN in numerics class %s: "
+                     "its weights are too large or damaged; use other weights%s",
+                     net->name, net->ops->class,
+                     strncmp(net->ops->class, "fp16", 4) == 0
+                         ? ", or --precision fp32, which has a larger range"
+                         : "");
+}
+
 int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in)
 {
     int ret = walk(net, out, in, 1);
-    return ret == 0 ? net->ops->wait(net->run) : ret;
+    return ret == 0 ? judge(net, net->ops->wait(net->run)) : ret;
 }
 
 /* Where the extended frame's coordinate lies in the real one: mirrored at the last pixel, which is
@@ -264,7 +301,7 @@ int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const
         int count = gather_tiles(net, &planes, i, tiles);
         ret = walk(net, net->tiles_out, net->tiles_in, count);
         if (ret == 0)
-            ret = net->ops->wait(net->run);
+            ret = judge(net, net->ops->wait(net->run));
         if (ret < 0)
             return ret;
     }
@@ -301,5 +338,5 @@ int resr_net_submit_frames(ResrNet *net, ResrFrame *const *in, int count)
 
 int resr_net_collect_frames(ResrNet *net, ResrFrame *const *out)
 {
-    return net->ops->frames_collect(net->run, out);
+    return judge(net, net->ops->frames_collect(net->run, out));
 }

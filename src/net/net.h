@@ -22,7 +22,8 @@ RESR_MUST_CHECK int resr_net_reserve(ResrNet *net);
 /* Upscales one frame of planar float RGB (frame_width_px x frame_height_px as given above) by the
  * network's scale, tile by tile: `out` planes of width*scale x height*scale. Odd sizes are extended
  * by reflection to a multiple of the unshuffle factor and cropped again, as the official scripts
- * do. `stop` (may be NULL) is polled between tiles: if it becomes non-zero, RESR_ERR_STOPPED. */
+ * do. `stop` (may be NULL) is polled between tiles: if it becomes non-zero, RESR_ERR_STOPPED.
+ * RESR_ERR_DATA: the network's output has infinite values or NaN. */
 RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride,
                                      const float *const in[3], size_t in_stride,
                                      const volatile int *stop);
@@ -33,7 +34,8 @@ RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const Res
 /* Frames whose colours the backend converts itself: how many it takes at once (up to
  * RESR_MAX_GROUP_FRAMES), 0 if it does not do that for these formats. `setup` without its tiles.
  * Then, for each group of frames: resr_net_submit_frames(), and, at most one group later,
- * resr_net_collect_frames(), which waits for the oldest and fills as many frames as it has. */
+ * resr_net_collect_frames(), which waits for the oldest and fills as many frames as it has.
+ * RESR_ERR_DATA as above. */
 RESR_MUST_CHECK int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup);
 RESR_MUST_CHECK int resr_net_submit_frames(ResrNet *net, ResrFrame *const *in, int count);
 RESR_MUST_CHECK int resr_net_collect_frames(ResrNet *net, ResrFrame *const *out);

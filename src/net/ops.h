@@ -49,7 +49,11 @@ typedef struct ResrFrameSetup {
  *   LeakyReLU    x > 0 ? x : 0.2f * x          PReLU    x > 0 ? x : slope * x
  *   dense block  fma(0.2f, conv5, x)           last of an RRDB    fma(0.2f, that, RRDB's input)
  *   body_end     conv_body + head              SRVGG's end        conv + input
- *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0 */
+ *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0
+ * A value that is infinite or NaN before the clamp is reported by RESR_NOT_FINITE: the weights, or
+ * the class's range, do not suffice, and the picture is worthless. */
+enum { RESR_NOT_FINITE = 1 };
+
 typedef struct ResrOps {
     const char *name;  /* "c", "avx2", "avx512" */
     const char *class; /* numerics class */
@@ -78,7 +82,7 @@ typedef struct ResrOps {
                                                       last conv, pixel shuffle, plus nearest input;
                                                       both: clamp to [0, 1], crop, planar RGB */
     int (*submit)(void *run);
-    int (*wait)(void *run);
+    int (*wait)(void *run); /* also RESR_NOT_FINITE */
 
     /* Backends that take several tiles through each stage; NULL for others. reserve() follows
      * run_create(): memory for walks of up to `wanted` tiles; *tiles: of how many there is, at
@@ -94,7 +98,8 @@ typedef struct ResrOps {
      * frames_submit(), the walks over its tiles (planes NULL, no wait(); none if frames_submit()
      * returned 1, the backend has them recorded), frames_finish(). frames_collect() waits for the
      * oldest group that was finished, and fills as many frames as were submitted; up to two groups
-     * may be under way. */
+     * may be under way. Also
+     * RESR_NOT_FINITE, of any of them. */
     int (*frames_begin)(void *run, const ResrFrameSetup *setup);
     int (*frames_submit)(void *run, ResrFrame *const *in, int count);
     int (*frames_finish)(void *run);

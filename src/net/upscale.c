@@ -1,5 +1,6 @@
 #include "net/upscale.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -135,6 +136,18 @@ static int create_group(Group *group, const ResrFormat *format, ResrFrame *const
     return 0;
 }
 
+/* Which frames the network's output failed for. */
+static int name_frames(const Group *group, int ret)
+{
+    int64_t first = group->frames[0]->index;
+    if (ret == RESR_ERR_DATA && group->count == 1)
+        return resr_fail_prefix(ret, "frame %" PRId64 ": ", first);
+    if (ret == RESR_ERR_DATA)
+        return resr_fail_prefix(ret, "frames %" PRId64 " to %" PRId64 ": ", first,
+                                first + group->count - 1);
+    return ret;
+}
+
 int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
                          const volatile int *stop)
 {
@@ -146,9 +159,10 @@ int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count
         return resr_fail(RESR_ERR_INTERNAL, "%d frames more, with %u groups under way", count,
                          upscaler->submitted - upscaler->collected);
     int ret = create_group(group, &upscaler->output, in, count);
-    if (ret == 0)
-        ret = upscaler->on_device ? resr_net_submit_frames(upscaler->net, in, count)
-                                  : upscale_here(upscaler, group->frames[0], in[0], stop);
+    if (ret == 0 && upscaler->on_device)
+        ret = resr_net_submit_frames(upscaler->net, in, count);
+    else if (ret == 0)
+        ret = name_frames(group, upscale_here(upscaler, group->frames[0], in[0], stop));
     if (ret < 0)
         free_group(group);
     else
@@ -164,7 +178,7 @@ int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out)
     Group *group = &upscaler->under_way[upscaler->collected % RESR_GROUPS_UNDER_WAY];
     int ret = 0;
     if (upscaler->on_device && group->next == 0)
-        ret = resr_net_collect_frames(upscaler->net, group->frames);
+        ret = name_frames(group, resr_net_collect_frames(upscaler->net, group->frames));
     if (ret == 0) {
         *out = group->frames[group->next];
         group->frames[group->next++] = NULL;

@@ -35,7 +35,7 @@ RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *cons
 
 /* Waits for the group submitted first and gives its next frame: a new one (the caller's) with the
  * same index, pts and duration as the input's. NULL if none is under way. An error drops the group.
- */
+ * RESR_ERR_DATA, here or at submission: the network's output has infinite values or NaN. */
 RESR_MUST_CHECK int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out);
 
 #endif

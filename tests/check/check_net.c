@@ -1,6 +1,8 @@
 #include "check_net.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +68,8 @@ void check_equal(const CheckImage *got, const CheckImage *expected, const char *
 {
     assert_int_equal(got->width_px, expected->width_px);
     assert_int_equal(got->height_px, expected->height_px);
+    if (got->not_finite != expected->not_finite)
+        fail_msg("%s: %s of both overflowed", what, got->not_finite ? "the first" : "the second");
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < got->height_px; y++)
             for (int x = 0; x < got->width_px; x++) {
@@ -145,7 +149,9 @@ CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const Chec
     assert_int_equal(resr_net_create(&net, run->ops, model, in->width_px, in->height_px,
                                      run->tile_px, run->tile_pad_px, run->threads),
                      0);
-    assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL), 0);
+    int ret = resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL);
+    out.not_finite = run->may_overflow && ret == RESR_ERR_DATA;
+    assert_int_equal(ret, out.not_finite ? RESR_ERR_DATA : 0);
     resr_net_free(net);
     check_guards(in);
     check_guards(&out);
@@ -160,7 +166,7 @@ ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
     for (int i = 0; i < last->cout; i++)
         last->bias[i] = spec.arch == RESR_ARCH_RRDB ? 0.5f : 0.0f;
 
-    CheckRun run = {resr_cpu_ops(0), 0, 0, 1};
+    CheckRun run = {resr_cpu_ops(0), 0, 0, 1, false};
     CheckImage in = check_image(8, 8);
     check_image_random(&in, seed);
     for (double inside = 0; inside < 0.7;) {
@@ -172,4 +178,56 @@ ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
     }
     check_image_free(&in);
     return model;
+}
+
+/* Whether upscaling with `model` reports an overflow, which names the network. */
+static bool overflows(const ResrOps *ops, const ResrModel *model, int tile_px)
+{
+    CheckRun run = {ops, tile_px, 2 * (tile_px > 0), 2, true};
+    CheckImage in = check_image(12, 8);
+    check_image_random(&in, 3);
+    CheckImage out = check_upscale(&run, model, &in);
+    if (out.not_finite) {
+        assert_non_null(strstr(resr_error_text(), "infinite values or NaN"));
+        assert_non_null(strstr(resr_error_text(), model->name));
+    }
+    check_image_free(&in);
+    check_image_free(&out);
+    return out.not_finite;
+}
+
+static void overflow_of_channels(const ResrOps *ops, ResrNetSpec spec)
+{
+    const float values[] = {INFINITY, -INFINITY, NAN};
+    ResrModel *model = check_model(spec, 7);
+    ResrConv *last = &model->convs[model->n_convs - 1];
+    for (int i = 0; i < last->cout; i++) {
+        float bias = last->bias[i];
+        last->bias[i] = values[i % 3];
+        if (!overflows(ops, model, 4 * (i % 2)))
+            fail_msg("%s: channel %d of %d: overflow not reported", ops->name, i, last->cout);
+        last->bias[i] = i % 2 ? FLT_MAX : -FLT_MAX;
+        if (overflows(ops, model, 0))
+            fail_msg("%s: channel %d of %d: overflow reported", ops->name, i, last->cout);
+        last->bias[i] = bias;
+    }
+    resr_model_free(model);
+}
+
+void check_overflow(const ResrOps *ops)
+{
+    const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 8, 4),
+                                 check_srvgg(2, 4, 16), check_srvgg(3, 4, 16),
+                                 check_srvgg(4, 4, 16)};
+    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+        ResrModel *model = check_model(specs[s], 7);
+        snprintf(model->name, sizeof model->name, "network %zu", s);
+        assert_false(overflows(ops, model, 0));
+        for (size_t i = 0; i < model->arena_floats; i++)
+            model->arena[i] *= 1e10f;
+        if (!overflows(ops, model, 0) || !overflows(ops, model, 4))
+            fail_msg("%s: network %zu: overflow not reported", ops->name, s);
+        resr_model_free(model);
+        overflow_of_channels(ops, specs[s]);
+    }
 }

@@ -35,7 +35,7 @@ enum { N_DEEP = sizeof deep / sizeof deep[0], N_SHALLOW = sizeof shallow / sizeo
 
 static CheckImage run(const ResrOps *ops, int threads, const ResrModel *model, const CheckImage *in)
 {
-    CheckRun settings = {ops, 0, 0, threads};
+    CheckRun settings = {ops, 0, 0, threads, false};
     return check_upscale(&settings, model, in);
 }
 
@@ -137,12 +137,18 @@ static void dot_products(void **state)
     assert_true(isnan(dot(NAN, 1, 31, 0)));
 }
 
+static void overflow_is_reported(void **state)
+{
+    (void)state;
+    check_overflow(&resr_ops_amx_emulated);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dot_products),          cmocka_unit_test(close_to_the_reference),
         cmocka_unit_test(closer_to_bf16_avx512), cmocka_unit_test(bits_of_real_tiles),
-        cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(overflow_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int til
                     double least_inside, bool values)
 {
     ResrModel *model = check_model(spec, 7);
-    CheckRun run = {resr_cpu_ops(0), tile_px, tile_pad_px, 2};
+    CheckRun run = {resr_cpu_ops(0), tile_px, tile_pad_px, 2, !values};
     CheckImage expected = check_upscale(&run, model, in), first = {0};
     double inside = check_inside(&expected);
     if (inside < least_inside)
@@ -181,6 +181,14 @@ static void constant_input(void **state)
     }
 }
 
+static void overflow_is_reported(void **state)
+{
+    (void)state;
+    for (int i = 0; resr_cpu_ops(i); i++)
+        if (resr_cpu_ops(i)->available(~0u))
+            check_overflow(resr_cpu_ops(i));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +201,7 @@ int main(void)
         cmocka_unit_test(tiles),
         cmocka_unit_test(extreme_input),
         cmocka_unit_test(constant_input),
+        cmocka_unit_test(overflow_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

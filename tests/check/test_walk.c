@@ -18,7 +18,7 @@ static void tiles_do_not_show(void **state)
     int radius = resr_spec_radius_px(&model->spec);
     CheckImage in = check_image(37, 26);
     check_image_random(&in, 5);
-    CheckRun run = {best(), 0, 0, 1};
+    CheckRun run = {best(), 0, 0, 1, false};
     CheckImage whole = check_upscale(&run, model, &in);
     run.tile_px = 8;
     run.tile_pad_px = radius;
@@ -61,7 +61,7 @@ static void reflects_odd_frames(void **state)
                 for (int x = 0; x < extended.width_px; x++)
                     copy.plane[c][(size_t)y * copy.stride + (size_t)x] =
                         extended.plane[c][(size_t)y * extended.stride + (size_t)x];
-        CheckRun run = {best(), 0, 0, 1};
+        CheckRun run = {best(), 0, 0, 1, false};
         CheckImage expected = check_upscale(&run, model, &copy);
         CheckImage got = check_upscale(&run, model, &in);
         expected.width_px = got.width_px;

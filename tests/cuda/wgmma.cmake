@@ -23,6 +23,7 @@ if(emulator)
   cuda_test(wgmma_absent 60 COMMAND $<TARGET_FILE:test_wgmma> absent
             ENVIRONMENT EMU_ARCH=90 RESR_ONLY_EMULATED=1 RESR_EMULATED=${emulator}/conv_wgmma_80.so)
 endif()
+cuda_test(probe 60 COMMAND $<TARGET_FILE:bench_cuda_probe> --quick ENVIRONMENT EMU_ARCH=90)
 # The second way to lay pixels first: where it passes and the first one fails, the swizzle is at fault.
 wgmma_test(conv_wgmma_plain.1 600 "1 lazy lazy 132" $<TARGET_FILE:test_conv> wgmma-plain 1 11)
 wgmma_test(conv_wgmma.1 600 "1 lazy lazy 132" $<TARGET_FILE:test_conv> wgmma 1 11)

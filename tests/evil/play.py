@@ -66,6 +66,26 @@ def up(source, output, *options, clean=True, ranks=0, model="enlarge.safetensors
                 "--threads", "1", *options], **how)
 
 
+def journal(output):
+    """The types of the records in the journal of a job: 2 is a segment's, 3 a batch's (src/ckpt/journal.h)."""
+    try:
+        with open(output + ".resr/journal", "rb") as file:
+            records = file.read()
+    except OSError:
+        records = b""
+    return [records[at + 4] for at in range(0, len(records) - 63, 64)]
+
+
+def wait_for_frames(output, process, kinds=(2, 3)):
+    """Until the journal of a background run has a record of these types: a kill does not lose its frames then."""
+    for _ in range(600):
+        if any(kind in kinds for kind in journal(output)):
+            return
+        check(process.poll() is None, "the program ended early")
+        time.sleep(0.05)
+    raise AssertionError("no frame was finished")
+
+
 def remove(*paths):
     for path in paths:
         if os.path.isdir(path) and not os.path.islink(path):

@@ -2,15 +2,22 @@
  * process that takes a name at the worst moment, and a clock that runs faster. Environment:
  * SHIM_NO_REPLACE (renameat2 with flags), SHIM_NO_LINK and SHIM_NO_FLOCK: errno of the failure, by
  * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that
- * path is created before anything is given that name; SHIM_SPEED: seconds of the monotonic clock in
- * a second. */
+ * path is created before anything is given that name; SHIM_RAM: bytes of the machine's memory;
+ * SHIM_SPEED: seconds of the monotonic clock in a second; SHIM_STALL: pread() of a file of that
+ * name does not return, from byte SHIM_STALL_AT on, where the file is opened for the
+ * SHIM_STALL_OPEN-th time; a file "stalled" then appears; SHIM_EINTR: open() of the file and every
+ * second pread() fail once with EINTR. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +83,20 @@ int flock(int fd, int operation)
     return fails("SHIM_NO_FLOCK") ? -1 : next(fd, operation);
 }
 
+int sysinfo(struct sysinfo *info)
+{
+    int (*next)(struct sysinfo *);
+    const char *bytes = getenv("SHIM_RAM");
+    *(void **)&next = dlsym(RTLD_NEXT, "sysinfo");
+    int ret = next(info);
+    if (ret == 0 && bytes) {
+        info->totalram = strtoul(bytes, NULL, 10);
+        info->totalswap = 0;
+        info->mem_unit = 1;
+    }
+    return ret;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int (*next)(clockid_t, struct timespec *);
@@ -88,4 +109,73 @@ int clock_gettime(clockid_t clock, struct timespec *now)
         now->tv_nsec = (long)((seconds - (double)now->tv_sec) * 1e9);
     }
     return ret;
+}
+
+/* The file of this name in an environment variable. */
+static int is_named(const char *path, const char *variable)
+{
+    const char *wanted = getenv(variable), *name = strrchr(path, '/');
+    return wanted && strcmp(name ? name + 1 : path, wanted) == 0;
+}
+
+static int setting(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value ? atoi(value) : 0;
+}
+
+static atomic_int opened, interrupted, stalling_fd = -1;
+
+static int open_file(const char *path, int flags, mode_t mode)
+{
+    if (is_named(path, "SHIM_EINTR") && interrupted++ % 2 == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    if (fd >= 0 && is_named(path, "SHIM_STALL") && ++opened == setting("SHIM_STALL_OPEN"))
+        stalling_fd = fd;
+    return fd;
+}
+
+static mode_t mode_of(int flags, va_list list)
+{
+    return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = mode_of(flags, list);
+    va_end(list);
+    return open_file(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = mode_of(flags, list);
+    va_end(list);
+    return open_file(path, flags, mode);
+}
+
+/* As of a server that is gone: signals do not end the wait. */
+ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset)
+{
+    while (fd == stalling_fd && offset + (off64_t)bytes > setting("SHIM_STALL_AT")) {
+        close(open("stalled", O_WRONLY | O_CREAT, 0644));
+        sleep(1);
+    }
+    if (getenv("SHIM_EINTR") && interrupted++ % 2 == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_pread64, fd, data, bytes, offset);
+}
+
+ssize_t pread(int fd, void *data, size_t bytes, off_t offset)
+{
+    return pread64(fd, data, bytes, offset);
 }

@@ -2,6 +2,7 @@
 that are taken while the work is done, and job folders that must not be left behind."""
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -25,17 +26,6 @@ def start(source, output, *options, env=None):
     return subprocess.Popen([play.RESR, "-i", source, "-o", output, "-m", "enlarge.safetensors", "--progress", "none",
                              "--threads", "1", *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                             env={**os.environ, **(env or {})}, text=True)
-
-
-def wait_for_segment(output, process):
-    """Until a segment is finished: from then on a stop loses nothing."""
-    for _ in range(600):
-        names = os.listdir(output + ".resr") if os.path.isdir(output + ".resr") else []
-        if any(name.startswith(("segment-", "batch-")) for name in names):
-            return
-        play.check(process.poll() is None, f"ended early: {process.poll() is None or process.stderr.read()}")
-        time.sleep(0.05)
-    raise AssertionError("no segment was finished")
 
 
 def planted(link, names, command):
@@ -65,13 +55,17 @@ def case_planted_links():
 
 def case_planted_links_in_the_job_folder():
     """A folder that came out of an archive: its journal and its lock are other files' second names."""
+    play.remove("o.mkv", "o.mkv.resr", "kept")
+    process = start("long.mkv", "o.mkv", *SLOW)
+    play.wait_for_frames("o.mkv", process)
+    process.kill()
+    process.communicate()
+    os.rename("o.mkv.resr", "kept")
     for name in ("journal", "lock"):
         for link in (os.symlink, os.link):
-            play.remove("o.mkv", "o.mkv.resr")
-            process = start("long.mkv", "o.mkv", *SLOW)
-            wait_for_segment("o.mkv", process)
-            process.kill()
-            process.communicate()
+            play.remove("o.mkv.resr")
+            shutil.copytree("kept", "o.mkv.resr")
+            os.chmod("o.mkv.resr", 0o700)
             with open("precious.txt", "w", encoding="ascii") as file:
                 file.write("precious")
             os.unlink("o.mkv.resr/" + name)
@@ -83,12 +77,11 @@ def case_planted_links_in_the_job_folder():
 
 
 def case_no_atomic_rename_and_no_links():
-    for error in (errno.EINVAL, errno.ENOSYS):
-        for link in (errno.EXDEV, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
-            env = shim(no_replace=error, no_link=link)
-            play.done(play.up("clip.mkv", "o.mkv", "--checkpoint", "always", env=env))
-            play.equal("left over", play.leftovers("o.mkv"), ["o.mkv"])
-            play.refused(play.up("clip.mkv", "o.mkv", clean=False, env=env), 73, "exists already")
+    for error, link in ((errno.EINVAL, errno.EXDEV), (errno.ENOSYS, errno.EPERM), (errno.EINVAL, errno.EOPNOTSUPP)):
+        env = shim(no_replace=error, no_link=link)
+        play.done(play.up("clip.mkv", "o.mkv", "--checkpoint", "always", env=env))
+        play.equal("left over", play.leftovers("o.mkv"), ["o.mkv"])
+    play.refused(play.up("clip.mkv", "o.mkv", clean=False, env=env), 73, "exists already")
     play.done(play.up("clip.mkv", "o.mkv", "--checkpoint", "off", env=env))
     play.remove("x1.png", "x2.png")
     play.done(play.up("pic%d.png", "x%d.png", env=env))
@@ -103,8 +96,8 @@ def case_a_name_is_taken_meanwhile():
             play.refused(play.up(source, output, env=shim(appear=name, **more)), 73, name)
             with open(name, "rb") as file:
                 play.equal("the other's file", file.read(), b"theirs")
-            play.remove("y1.png", "y2.png")
-            play.done(play.up(source, output, "--overwrite", env=shim(appear=name, **more)))
+    play.remove("y1.png", "y2.png")
+    play.done(play.up(source, output, "--overwrite", env=shim(appear=name, **more)))
 
 
 def case_files_cannot_be_moved():
@@ -136,15 +129,18 @@ def case_lease_keeps_others_out():
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
     first = start("long.mkv", "o.mkv", *SLOW, env=env)
-    wait_for_segment("o.mkv", first)
+    play.wait_for_frames("o.mkv", first)
+    first.send_signal(signal.SIGSTOP)  # for less than a lease lasts
     second = start("long.mkv", "o.mkv", *SLOW, env=env)
     play.check("has no locks" in second.stderr.readline() + second.stderr.readline(), "no word about the locks")
     play.check("waiting for it" in second.stderr.readline(), "the second process does not wait")
     with open("o.mkv.resr/lock.lease", encoding="ascii") as file:
         play.check(f" {first.pid} " in file.read(), "the lease changed hands")
-    for process in (second, first):
-        process.kill()
-        process.communicate()
+    second.send_signal(signal.SIGTERM)
+    _, message = second.communicate(timeout=10)
+    play.equal(f"exit code of a wait that was stopped ({message})", second.returncode, 75)
+    first.kill()
+    first.communicate()
     again = play.up("long.mkv", "o.mkv", *SLOW, clean=False, env=env)
     play.done(again)
     play.check("takes over" in again.err and "in finished segments" in again.err, again.err)
@@ -154,7 +150,7 @@ def case_lease_keeps_others_out():
 def case_lease_of_another_host():
     play.remove("o.mkv", "o.mkv.resr")
     process = start("long.mkv", "o.mkv", *SLOW)
-    wait_for_segment("o.mkv", process)
+    play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
     with open("o.mkv.resr/lock.lease", "w", encoding="ascii") as file:
@@ -170,7 +166,7 @@ def case_owner_that_stood_still():
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
     first = start("long.mkv", "o.mkv", *SLOW, env=env)
-    wait_for_segment("o.mkv", first)
+    play.wait_for_frames("o.mkv", first)
     first.send_signal(signal.SIGSTOP)
     second = start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=25))
     for _ in range(200):
@@ -211,7 +207,7 @@ def case_a_job_without_frames_blocks_no_name():
     play.done(play.up("clip.mkv", "o.mkv", clean=False))
     play.remove("o.mkv", "o.mkv.resr")
     process = start("long.mkv", "o.mkv", *SLOW)
-    wait_for_segment("o.mkv", process)
+    play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
     play.refused(play.up("clip.mkv", "o.mkv", clean=False), 78, "another job")

@@ -11,9 +11,17 @@ set -u
 here=$PWD
 while [ $# -gt 0 ]; do
     case $1 in
-    -o | --output) output=$2 ;;
+    -o | --output | --job-dir | -i | -m | --report)
+        case $1 in
+        -o | --output) output=$2 ;;
+        --job-dir) job=$2 ;;
+        esac
+        shift
+        ;;
     --output=*) output=${1#*=} ;;
-    --job-dir) job=$2 ;;
+    --job-dir=*) job=${1#*=} ;;
+    -o=*) output=${1#-o=} ;;
+    -o*) output=${1#-o} ;;
     esac
     shift
 done

@@ -111,7 +111,8 @@ got=0
 [ "$(cat other/starts)" = 2 ] || fail "state done without an output: $(cat other/starts) starts"
 
 # Where the job directory is.
-for words in "-o far/out" "--output far/out" "--output=far/out" "-o far/out --job-dir far/jd"; do
+for words in "-o far/out" "--output far/out" "--output=far/out" "-ofar/out" "-o=far/out" "-o far/out --job-dir far/jd" \
+    "-ofar/out --job-dir=far/jd" "-o far/out -i -other" "-o far/out -m -other --report -o.json" "-oelse -ofar/out"; do
     plan "frames 2 die 1" "frames 100 abort 9"
     mkdir far
     # shellcheck disable=SC2086 # words
@@ -235,4 +236,23 @@ done
 code=0
 "$shell" "$loop" -- ./no-such-program -o out 2>run.log || code=$?
 [ $code = 127 ] || fail "a command that is not there: exit $code"
+for command in "$work" ./plan; do # a folder, a file that cannot be executed
+    code=0
+    "$shell" "$loop" --wait 0 -- "$command" -o out 2>run.log || code=$?
+    [ $code = 126 ] && grep -q "final" run.log || fail "$command as command: exit $code"
+done
+code=0
+RUN_UNTIL_DONE_ALONE=soon "$shell" "$loop" -- true -o out 2>run.log || code=$?
+[ $code = 64 ] && grep -q RUN_UNTIL_DONE_ALONE run.log || fail "RUN_UNTIL_DONE_ALONE=soon: exit $code"
+
+# A list that a shell's loop reads is not the command's, which may read all of its standard input.
+plan "finish" "finish" "finish"
+cat >greedy.sh <<'END'
+cat >/dev/null
+sh "$@"
+END
+printf '%s\n' one two three | while read -r name; do
+    "$shell" "$loop" --wait 0 -- sh greedy.sh "$program" -o "$name" 2>run.log || fail "$name: exit $?"
+done
+[ -e one ] && [ -e two ] && [ -e three ] || fail "the list of a loop was read by the command"
 echo "ok"

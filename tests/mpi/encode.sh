@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 tiny_model
 clip in.mp4 200
-job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 24"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 24 --precision fp32"
 
 # same NAME RANKS OPTION...: as the reference of the same encoder options.
 same() {
@@ -90,7 +90,7 @@ halt --encode ranks
 same "ranks, then root" 2 --encode root --checkpoint always
 
 # Other encoders; --encode auto is the user's business where it cannot be.
-job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 48"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 48 --precision fp32"
 for codec in mpeg4 ffv1; do
     reference=$codec
     # shellcheck disable=SC2086

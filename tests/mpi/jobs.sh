@@ -33,11 +33,11 @@ result() {
 # Ten videos: sizes, networks and options differ, the fifth line's is broken.
 options() {
     case $1 in
-    3 | 6 | 7) echo "-m compact.safetensors" ;;
-    4) echo "-m tiny.safetensors --segment 4 --encode ranks" ;;
-    8) echo "-m tiny.safetensors --batch 3 --segment 4 --crf 30" ;;
-    9) echo "-m tiny.safetensors --outscale 3 --checkpoint off" ;;
-    *) echo "-m tiny.safetensors" ;;
+    3 | 6 | 7) echo "-m compact.safetensors --precision fp32" ;;
+    4) echo "-m tiny.safetensors --precision fp32 --segment 4 --encode ranks" ;;
+    8) echo "-m tiny.safetensors --precision fp32 --batch 3 --segment 4 --crf 30" ;;
+    9) echo "-m tiny.safetensors --precision fp32 --outscale 3 --checkpoint off" ;;
+    *) echo "-m tiny.safetensors --precision fp32" ;;
     esac
 }
 began=$(date +%s%N)

@@ -9,7 +9,7 @@ command -v python3 >/dev/null || {
 }
 tiny_model
 clip in.mp4 100
-job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root --precision fp32"
 
 look() {
     python3 "$here/check_trace.py" "$@" >check.log || fail "$*: $(cat check.log)"

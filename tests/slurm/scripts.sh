@@ -55,9 +55,13 @@ echo "ok requeued when done"
 
 # Submitted from elsewhere and without RESR_JOBS: the scripts find their folder by themselves.
 mkdir elsewhere
+cp -r "$JOBS" "elsewhere/my jobs"
 unset RESR_JOBS
-# shellcheck disable=SC2086 # words
-(cd elsewhere && submit --wait --gpus-per-node=0 "$JOBS/upscale.sbatch" ../second.mkv out.mkv -m ../tiny.safetensors --threads 1) ||
+(cd elsewhere && submit --wait --gpus-per-node=0 "my jobs/upscale.sbatch" ../second.mkv out.mkv -m ../tiny.safetensors --threads 1) ||
     fail "elsewhere: $(cat job.log)"
 [ "$(count_frames elsewhere/out.mkv)" = 30 ] || fail "elsewhere: $(cat job.log)"
+cd elsewhere
+sbatch --wait --cpus-per-task=1 --output="$work/job.log" <"my jobs/upscale.sbatch" >/dev/null &&
+    fail "read from standard input: $(cat ../job.log)"
+grep -q "RESR_JOBS" ../job.log || fail "read from standard input: $(cat ../job.log)"
 echo "ok elsewhere"

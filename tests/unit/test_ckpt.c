@@ -240,7 +240,8 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     char path[PATH_MAX];
     resr_jobdir_path(dir, path, "journal");
     assert_int_equal(resr_journal_open(&journal, &records, &count, path, 5), 0);
-    assert_int_equal(resr_replay(&replay, dir, "/nowhere", records, count, "", &ledger), 0);
+    assert_int_equal(
+        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, "", &ledger), 0);
     *segments = replay.segment_count;
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {

@@ -46,7 +46,7 @@ static ResrCompute *start(double frame_seconds)
     return start_with(&resr_ops_simulate, frame_seconds);
 }
 
-static ResrPart push(ResrCompute *compute, int64_t first, int attempt)
+static int try_push(ResrPart *part, ResrCompute *compute, int64_t first, int attempt)
 {
     ResrMessage *message;
     assert_int_equal(resr_message_create(&message, RESR_WIRE_WORK), 0);
@@ -58,8 +58,14 @@ static ResrPart push(ResrCompute *compute, int64_t first, int attempt)
         resr_frame_hash(message->frames[i]->hash, &format, message->frames[i]);
     }
     resr_message_seal(message);
-    ResrPart part = message->header.part;
-    resr_compute_push(compute, message);
+    *part = message->header.part;
+    return resr_compute_push(compute, message);
+}
+
+static ResrPart push(ResrCompute *compute, int64_t first, int attempt)
+{
+    ResrPart part;
+    assert_int_equal(try_push(&part, compute, first, attempt), 0);
     return part;
 }
 
@@ -329,12 +335,26 @@ static void test_recall_from_device(void **state)
     resr_compute_stop(compute);
 }
 
+/* A peer that sends more than it may is refused, not written behind the parts that are held. */
+static void test_too_many_parts(void **state)
+{
+    (void)state;
+    ResrCompute *compute = start(0.2);
+    ResrPart part;
+    int pushed = 0, ret = 0;
+    while (pushed < 100 && (ret = try_push(&part, compute, pushed * FRAMES, 1)) == 0)
+        pushed++;
+    assert_int_equal(ret, RESR_ERR_DATA);
+    assert_in_range(pushed, RESR_PARTS_IN_FLIGHT, 4 * RESR_PARTS_IN_FLIGHT);
+    resr_compute_stop(compute);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_frame_once),   cmocka_unit_test(test_trim_and_stop),
-        cmocka_unit_test(test_always_busy),        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_recall_from_device),
+        cmocka_unit_test(test_every_frame_once), cmocka_unit_test(test_trim_and_stop),
+        cmocka_unit_test(test_always_busy),      cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_too_many_parts),   cmocka_unit_test(test_recall_from_device),
     };
     ResrNetSpec spec = {.arch = RESR_ARCH_SRVGG,
                         .scale = 1,
