@@ -63,13 +63,18 @@ static enum AVPixelFormat image_format(const ResrFormat *input)
     return deep ? AV_PIX_FMT_GBRP16 : AV_PIX_FMT_GBRP;
 }
 
+static void set_full_range(ResrEncoding *e)
+{
+    e->format.full_range = 1;
+    e->color_range = AVCOL_RANGE_JPEG;
+}
+
 /* JFIF: BT.601, full range, chroma in the centre. */
 static void set_jfif(ResrEncoding *e)
 {
     e->format.matrix = AVCOL_SPC_SMPTE170M;
     e->format.chroma_location = AVCHROMA_LOC_CENTER;
-    e->format.full_range = 1;
-    e->color_range = AVCOL_RANGE_JPEG;
+    set_full_range(e);
 }
 
 static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *input)
@@ -120,6 +125,8 @@ static int plan_video(ResrEncoding *e, const char *output, const ResrFormat *inp
         tag_converted(e, input);
     if (e->codec->id == AV_CODEC_ID_MJPEG)
         set_jfif(e);
+    if (resr_is_yuvj(av_pix_fmt_desc_get(e->pix_fmt)))
+        set_full_range(e);
     return 0;
 }
 

@@ -23,6 +23,27 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
 }
 
 static _Thread_local bool hushed;
+static _Thread_local int64_t demuxer_errors;
+
+int64_t resr_av_demuxer_errors(void)
+{
+    return demuxer_errors;
+}
+
+/* A decoder's flag of a concealed picture comes too late for one that another of its threads hands
+ * out; its message does not. */
+static void count(void *context, int level, const char *format)
+{
+    const AVClass *class = *(AVClass **)context;
+    if (class == avformat_get_class() && level <= AV_LOG_ERROR &&
+        ((AVFormatContext *)context)->iformat)
+        demuxer_errors++;
+    ResrAvOwner *owner = class == avcodec_get_class() ? ((AVCodecContext *)context)->opaque : NULL;
+    if (owner && level <= AV_LOG_ERROR)
+        owner->errors++;
+    if (owner && strncmp(format, "concealing ", 11) == 0)
+        owner->concealed++;
+}
 
 void resr_av_hush(bool hush)
 {
@@ -52,6 +73,8 @@ static void log_libav(void *context, int level, const char *format, va_list args
 {
     static char last[256];
     char text[256];
+    if (context)
+        count(context, level, format);
     if (level > AV_LOG_ERROR || hushed)
         return;
     vsnprintf(text, sizeof text, format, args);

@@ -76,6 +76,16 @@ void resr_picture_add_lost(char *lost, const char *name)
         snprintf(lost + used, RESR_PICTURE_LOST_BYTES - used, "%s%s", used > 0 ? ", " : "", name);
 }
 
+bool resr_picture_profile_fits(const ResrPictureTarget *target)
+{
+    const ResrPictureBlob *icc = &target->tags->icc;
+    bool grey = av_pix_fmt_desc_get(target->frame->format)->nb_components <= 2;
+    bool of_grey = icc->bytes >= 20 && memcmp(icc->data + 16, "GRAY", 4) == 0;
+    if (icc->bytes > 0 && grey != of_grey)
+        resr_picture_add_lost(target->lost, "colour profile");
+    return icc->bytes > 0 && grey == of_grey;
+}
+
 bool resr_picture_append(ResrPictureTarget *target, const void *data, size_t bytes)
 {
     size_t needed;

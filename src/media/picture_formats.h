@@ -71,6 +71,10 @@ bool resr_picture_keep_text(ResrPictureTags *tags, const char *key, const char *
 /* Appends a name to a list of RESR_PICTURE_LOST_BYTES, such as "EXIF, colour profile". */
 void resr_picture_add_lost(char *lost, const char *name);
 
+/* True if the target has a profile, of gray or of colours as its pixels are; another one is lost.
+ */
+bool resr_picture_profile_fits(const ResrPictureTarget *target);
+
 /* Appends to the file that is being written. False without memory. */
 bool resr_picture_append(ResrPictureTarget *target, const void *data, size_t bytes);
 

@@ -165,7 +165,7 @@ static bool keep_markers(ResrPictureTags *tags, jpeg_saved_marker_ptr marker)
         else if (has_name(marker, JPEG_APP0 + 2, "MPF", 4))
             resr_picture_add_lost(tags->lost, "further pictures");
         else if (has_name(marker, JPEG_APP0 + 13, "Photoshop 3.0", 14))
-            resr_picture_add_lost(tags->lost, "IPTC");
+            resr_picture_add_lost(tags->lost, "Photoshop data");
     }
     return kept;
 }
@@ -361,13 +361,10 @@ static void put_texts(JpegWriter *w, const ResrPictureBlob *made, size_t others)
 static void put_tags(JpegWriter *w, const ResrPictureBlob *made, size_t others)
 {
     const ResrPictureTags *tags = w->target->tags;
-    bool grey_profile = tags->icc.bytes >= 20 && memcmp(tags->icc.data + 16, "GRAY", 4) == 0;
     put_texts(w, made, others);
     put_app1(w, XMP_NAME, XMP_NAME_BYTES, &tags->xmp, "XMP");
-    if (tags->icc.bytes > 0 && grey_profile == (w->c.input_components == 1))
+    if (resr_picture_profile_fits(w->target))
         jpeg_write_icc_profile(&w->c, tags->icc.data, (unsigned)tags->icc.bytes);
-    else if (tags->icc.bytes > 0)
-        resr_picture_add_lost(w->target->lost, "colour profile");
 }
 
 static void set_density(JpegWriter *w)

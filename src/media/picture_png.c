@@ -4,6 +4,10 @@
 
 #include "media/picture_formats.h"
 
+/* zlib's default, 6, takes twice as long for files of the same size: 1920 x 1080 with noise 0.59 s
+ * and 3.02 MB, level 4 0.23 s and 3.02 MB (an AMD EPYC, 2026-11-30). */
+#define COMPRESSION_LEVEL 4
+
 /* libpng leaves its functions by longjmp() on an error: what lives across one is in here. */
 typedef struct PngReader {
     ResrPictureSource *source;
@@ -199,16 +203,9 @@ static void put_colour(PngWriter *w)
 {
     const ResrPictureTags *tags = w->target->tags;
     const uint32_t *v = tags->white_and_primaries;
-    bool grey_profile = tags->icc.bytes >= 20 && memcmp(tags->icc.data + 16, "GRAY", 4) == 0;
-    bool grey = w->target->frame->format == AV_PIX_FMT_GRAY8 ||
-                w->target->frame->format == AV_PIX_FMT_GRAY16 ||
-                w->target->frame->format == AV_PIX_FMT_YA8 ||
-                w->target->frame->format == AV_PIX_FMT_YA16;
-    if (tags->icc.bytes > 0 && grey_profile == grey)
+    if (resr_picture_profile_fits(w->target))
         png_set_iCCP(w->png, w->info, "ICC", PNG_COMPRESSION_TYPE_BASE, tags->icc.data,
                      (png_uint_32)tags->icc.bytes);
-    else if (tags->icc.bytes > 0)
-        resr_picture_add_lost(w->target->lost, "colour profile");
     if (tags->srgb_intent > 0 && tags->icc.bytes == 0)
         png_set_sRGB(w->png, w->info, tags->srgb_intent - 1);
     if (tags->gamma > 0)
@@ -276,6 +273,7 @@ static int write_all(PngWriter *w)
     png_set_user_limits(w->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_benign_errors(w->png, 1); /* a profile that libpng does not like is left out */
     put_header(w);
+    png_set_compression_level(w->png, COMPRESSION_LEVEL);
     put_tags(w);
     png_write_info(w->png, w->info);
     png_set_swap(w->png);

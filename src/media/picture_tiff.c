@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "media/picture_formats.h"
 
 #include "media/picture_tiff.h"
@@ -220,8 +221,6 @@ static bool keep_tags(TiffReader *r)
         resr_picture_add_lost(tags->lost, "EXIF");
     if (TIFFGetField(r->tiff, TIFFTAG_RICHTIFFIPTC, &bytes, &data))
         resr_picture_add_lost(tags->lost, "IPTC");
-    if (!TIFFLastDirectory(r->tiff))
-        resr_picture_add_lost(tags->lost, "further pages");
     return true;
 }
 
@@ -424,6 +423,19 @@ static int read_rgba(TiffReader *r)
     return ret;
 }
 
+/* A smaller copy of the picture is not missed. */
+static void warn_of_pages(TiffReader *r)
+{
+    uint32_t kind = 0;
+    if (TIFFLastDirectory(r->tiff) || !TIFFReadDirectory(r->tiff))
+        return;
+    TIFFGetFieldDefaulted(r->tiff, TIFFTAG_SUBFILETYPE, &kind);
+    if (!(kind & FILETYPE_REDUCEDIMAGE))
+        resr_log_warn("%s: has more than one page, of which the first is read; tiffsplit makes a "
+                      "file of each",
+                      r->source->path);
+}
+
 static int read_picture(TiffReader *r)
 {
     int ret = describe(r);
@@ -492,6 +504,8 @@ int resr_tiff_read(ResrPictureSource *source)
                      : NULL;
     TIFFOpenOptionsFree(options);
     int ret = r.tiff ? read_picture(&r) : damaged(&r, "it cannot be opened");
+    if (ret == 0 && source->out)
+        warn_of_pages(&r);
     if (r.tiff)
         TIFFClose(r.tiff);
     resr_inks_close(r.inks);

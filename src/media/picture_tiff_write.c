@@ -92,20 +92,17 @@ static void put_texts(TIFF *tiff, ResrPictureTarget *target)
         resr_picture_add_lost(target->lost, "EXIF");
 }
 
-static void put_tags(TIFF *tiff, ResrPictureTarget *target, bool grey)
+static void put_tags(TIFF *tiff, ResrPictureTarget *target)
 {
     const ResrPictureTags *tags = target->tags;
-    bool grey_profile = tags->icc.bytes >= 20 && memcmp(tags->icc.data + 16, "GRAY", 4) == 0;
     double unit = tags->ratio ? 1 : 0.0254;
     if (tags->density_x > 0 && tags->density_y > 0) {
         TIFFSetField(tiff, TIFFTAG_RESOLUTIONUNIT, tags->ratio ? RESUNIT_NONE : RESUNIT_INCH);
         TIFFSetField(tiff, TIFFTAG_XRESOLUTION, tags->density_x * unit);
         TIFFSetField(tiff, TIFFTAG_YRESOLUTION, tags->density_y * unit);
     }
-    if (tags->icc.bytes > 0 && grey == grey_profile)
+    if (resr_picture_profile_fits(target))
         TIFFSetField(tiff, TIFFTAG_ICCPROFILE, (uint32_t)tags->icc.bytes, tags->icc.data);
-    else if (tags->icc.bytes > 0)
-        resr_picture_add_lost(target->lost, "colour profile");
     if (tags->xmp.bytes > 0)
         TIFFSetField(tiff, TIFFTAG_XMLPACKET, (uint32_t)tags->xmp.bytes, tags->xmp.data);
     put_texts(tiff, target);
@@ -129,7 +126,7 @@ static bool write_picture(TIFF *tiff, ResrPictureTarget *target, int samples, in
     TIFFSetField(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
     if (alpha)
         TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, (uint16_t[]){EXTRASAMPLE_UNASSALPHA});
-    put_tags(tiff, target, samples < 3);
+    put_tags(tiff, target);
     uint8_t *row = NULL; /* the predictor works in place */
     if (resr_alloc(&row, row_bytes, 1) < 0)
         return false;

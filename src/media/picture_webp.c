@@ -71,13 +71,12 @@ static int read_file(ResrPictureSource *source, const WebPData *data)
     int frames = (int)WebPDemuxGetI(demuxer, WEBP_FF_FRAME_COUNT);
     WebPBitstreamFeatures features = {0};
     int ret = 0;
-    if (flags & ANIMATION_FLAG && frames > 1)
+    if (flags & ANIMATION_FLAG)
         ret = resr_fail(RESR_ERR_DATA,
                         "%s: a WebP animation of %d pictures, which is not read; convert it to a "
                         "video or to .png first",
                         source->path, frames);
-    else if (WebPGetFeatures(data->bytes, data->size, &features) != VP8_STATUS_OK ||
-             features.has_animation)
+    else if (WebPGetFeatures(data->bytes, data->size, &features) != VP8_STATUS_OK)
         ret = resr_picture_damaged(source, "WebP", "it holds no single picture");
     else
         ret = resr_picture_create(source, (uint64_t)features.width, (uint64_t)features.height,
@@ -161,8 +160,10 @@ static int put_tags(ResrPictureTarget *target, const ResrPictureBlob *exif)
 {
     WebPData image = {target->file.data, target->file.bytes}, all = {NULL, 0};
     WebPMux *mux = WebPMuxNew();
+    const ResrPictureBlob none = {0};
+    const ResrPictureBlob *icc = resr_picture_profile_fits(target) ? &target->tags->icc : &none;
     bool fine = mux && WebPMuxSetImage(mux, &image, 1) == WEBP_MUX_OK &&
-                put_chunk(mux, "ICCP", &target->tags->icc) && put_chunk(mux, "EXIF", exif) &&
+                put_chunk(mux, "ICCP", icc) && put_chunk(mux, "EXIF", exif) &&
                 put_chunk(mux, "XMP ", &target->tags->xmp) &&
                 WebPMuxAssemble(mux, &all) == WEBP_MUX_OK;
     target->file.bytes = 0;

@@ -25,8 +25,7 @@ static bool is_readable(const AVPixFmtDescriptor *desc)
            comp[1].step == comp[0].step << desc->log2_chroma_w;
 }
 
-/* Full-range YUV under an old name; the range has a field of its own. */
-static bool is_yuvj(const AVPixFmtDescriptor *desc)
+bool resr_is_yuvj(const AVPixFmtDescriptor *desc)
 {
     return strncmp(desc->name, "yuvj", 4) == 0;
 }
@@ -45,7 +44,7 @@ static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
  * has no planar format, the interleaved one. */
 static bool is_holder(const AVPixFmtDescriptor *desc)
 {
-    if (!is_readable(desc) || is_yuvj(desc))
+    if (!is_readable(desc) || resr_is_yuvj(desc))
         return false;
     for (int c = 0; c < desc->nb_components; c++)
         if (!is_native(desc, c, desc->nb_components == 2 ? 2 : 1) ||
@@ -120,7 +119,7 @@ static enum AVPixelFormat holder_of_frame(const AVFrame *frame, const AVPixFmtDe
 
 static bool is_full_range(const AVFrame *frame, const AVPixFmtDescriptor *desc)
 {
-    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) || is_yuvj(desc))
+    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) || resr_is_yuvj(desc))
         return true;
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libavutil/pixdesc.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -51,14 +52,6 @@ struct ResrSink {
     size_t segment_capacity;
 };
 
-bool resr_sink_holds_rotation(const char *output, const char *input)
-{
-    const AVOutputFormat *format = resr_outputs_kind(output, input) == RESR_OUTPUT_VIDEO
-                                       ? av_guess_format(NULL, output, NULL)
-                                       : NULL;
-    return format && resr_container_holds_rotation(format);
-}
-
 static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output, const char *input,
                 const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
@@ -72,13 +65,6 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          output);
     int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->stored,
                                  width_px, height_px, options);
-    if (ret == 0 && *kind == RESR_OUTPUT_VIDEO && encoding->format.model == RESR_COLOUR_GREY &&
-        info->format.model != RESR_COLOUR_GREY && !options->pix_fmt[0])
-        ret =
-            resr_fail(RESR_ERR_USAGE,
-                      "%s: encoder %s would keep the brightness only; use another ending, such as "
-                      ".mkv or .mp4, or --pix-fmt gray for a grey video",
-                      output, encoding->codec->name);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
@@ -146,16 +132,22 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
         warn_of_loss(&encoding, output, &resr_decoder_info(decoder)->format);
     snprintf(out->encoder, sizeof out->encoder, "%s", resr_encoding_name(&encoding));
     resr_encoding_library(&encoding, out->library, sizeof out->library);
+    if (kind == RESR_OUTPUT_VIDEO && resr_decoder_info(decoder)->has_profile)
+        resr_log_warn("%s: a video holds no colour profile, which the input's images have: their "
+                      "colours are taken as they are; convert the images to sRGB first",
+                      output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          &resr_decoder_info(decoder)->stored, width_px, height_px);
-    out->tags = (ResrEncodingTags){encoding.frame_rate.num,
-                                   encoding.frame_rate.den,
-                                   encoding.sar.num,
-                                   encoding.sar.den,
-                                   encoding.color_range,
-                                   encoding.global_header,
-                                   encoding.format.chroma_location};
+    out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
+                                   .frame_rate_den = encoding.frame_rate.den,
+                                   .sar_num = encoding.sar.num,
+                                   .sar_den = encoding.sar.den,
+                                   .color_range = encoding.color_range,
+                                   .global_header = encoding.global_header,
+                                   .chroma_location = encoding.format.chroma_location};
+    snprintf(out->tags.pix_fmt, sizeof out->tags.pix_fmt, "%s",
+             av_get_pix_fmt_name(encoding.pix_fmt));
     return 0;
 }
 
@@ -522,9 +514,11 @@ static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_image, sink);
     resr_encoder_close(&sink->encoder);
     if (ret == 0 && tags.lost[0] && !sink->said_lost)
-        resr_log_warn("%s: %s images cannot hold what the input has beside its pixels: %s; use a "
-                      ".png output to keep most of it",
-                      sink->output, resr_encoding_name(&sink->encoding), tags.lost);
+        resr_log_warn("%s: %s images cannot hold all that the input has beside its pixels: without "
+                      "%s%s",
+                      sink->output, resr_encoding_name(&sink->encoding), tags.lost,
+                      sink->encoding.picture == RESR_PICTURE_PNG ? ""
+                                                                 : "; a .png output keeps most");
     sink->said_lost = sink->said_lost || tags.lost[0];
     resr_picture_tags_free(&tags);
     sink->encoding.tags = NULL;

@@ -25,6 +25,7 @@ typedef struct ResrEncodingTags {
     int32_t color_range;   /* AVCOL_RANGE_* */
     int32_t global_header; /* the container keeps the encoder's headers */
     int32_t chroma_location;
+    char pix_fmt[32]; /* what the encoder takes; empty: still to be chosen */
 } ResrEncodingTags;
 
 /* A finished segment: its frames are first .. first + frames - 1. */
@@ -70,10 +71,6 @@ typedef struct ResrSinkPlan {
     char encoder[64], library[64]; /* FFmpeg's name, and the version of its library */
     ResrEncodingTags tags;         /* of a video */
 } ResrSinkPlan;
-
-/* True where the output is a video whose container says how its pictures are to be turned. `input`
- * as for resr_sink_plan(). */
-bool resr_sink_holds_rotation(const char *output, const char *input);
 
 /* Settles the output before any work: fills *out for frames of width_px x height_px (pixel format
  * the encoder takes; colour tags, range and chroma position as in the source), and refuses what

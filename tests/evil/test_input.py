@@ -193,7 +193,7 @@ def case_what_is_no_file():
     for source, code, words in (("pipe.mp4", 65, "is a pipe"), ("pipes", 65, "a2.png: is a pipe"),
                                 ("pipes/a%d.png", 65, "a2.png: is a pipe"), ("/dev/zero", 65, "is a device"),
                                 ("/dev/stdin", 65, "is a device"), ("folder.mp4", 65, "is a folder"),
-                                ("missing.mp4", 66, "no such file"), ("base.mp4/x", 66, "not a directory")):
+                                ("missing.mp4", 66, "no such file"), ("-", 66, "standard input"), ("base.mp4/x", 66, "not a directory")):
         refused(up(source, "out.mkv", timeout=20), code, words)
         equal(source, leftovers("out.mkv"), [])
     refused(up("base.mp4", "out.mkv", model="weights.safetensors", timeout=20), 65, "weights.safetensors: is a pipe")
@@ -289,10 +289,13 @@ def start(source, output, *options, env):
 
 
 def stop(process, stalled, limit=9):
-    """SIGTERM ends a process that waits within the promised time, as one that can be resumed."""
+    """SIGTERM ends a process that waits within the promised time, as one that can be resumed. False: it did not wait."""
     begin = time.monotonic()
     while not stalled() and process.poll() is None and time.monotonic() < begin + 60:
         time.sleep(0.05)
+    if not stalled() and process.poll() == 0:
+        process.communicate()
+        return False
     equal("state before the signal", (stalled(), process.poll()), (True, None))
     process.send_signal(signal.SIGTERM)
     try:
@@ -302,19 +305,26 @@ def stop(process, stalled, limit=9):
         process.communicate()
         raise AssertionError(f"not ended {limit} s after SIGTERM") from None
     equal(f"exit code ({err.decode()})", process.returncode, 75)
+    equal("output", os.path.exists("out.mkv"), False)
+    return True
+
+
+def stops(source, opening, at):
+    remove("out.mkv", "out.mkv.resr", "stalled")
+    shim = {"LD_PRELOAD": os.environ["SHIM"], "SHIM_STALL": source, "SHIM_STALL_OPEN": str(opening), "SHIM_STALL_AT": str(at)}
+    return stop(start(source, "out.mkv", "--segment", "8", env=shim), lambda: os.path.exists("stalled"))
 
 
 def case_a_signal_ends_waits_for_the_file():
-    """While it is opened, while frames are read, and when it is opened again for the sound."""
+    """Each time that it is opened, which is at least for its frames, for the plan and for the sound, and while frames are read."""
     picture = "-f lavfi -i testsrc2=s=128x96:r=25:d=2"
     ffmpeg(f"{picture} -pix_fmt yuv420p clip.y4m")
     ffmpeg(f"{picture} -f lavfi -i sine=d=2 -c:v rawvideo -pix_fmt yuv420p -c:a pcm_s16le clip.nut")
-    shim = {"LD_PRELOAD": os.environ["SHIM"]}
-    for source, opening, at in (("clip.nut", 1, 0), ("clip.nut", 2, 0), ("clip.nut", 4, 0), ("clip.nut", 5, 0), ("clip.y4m", 1, 700000)):
-        remove("out.mkv", "out.mkv.resr", "stalled")
-        stop(start(source, "out.mkv", "--segment", "8", env={**shim, "SHIM_STALL": source,
-             "SHIM_STALL_OPEN": str(opening), "SHIM_STALL_AT": str(at)}), lambda: os.path.exists("stalled"))
-        equal(f"{source}: output", os.path.exists("out.mkv"), False)
+    opening = 1
+    while stops("clip.nut", opening, 0):
+        opening += 1
+    play.check(opening > 3, f"it was opened {opening - 1} times only")
+    play.check(any(stops("clip.y4m", i, 700000) for i in range(1, opening)), "no opening read the frames")
     result = up("clip.y4m", "out.mkv", "--segment", "8", clean=False)
     done(result)
     play.check("at frame" in result.err, f"nothing was kept of the first attempt: {result.err}")
@@ -341,7 +351,7 @@ def case_a_lease_of_another_process():
                 raise AssertionError(f"no lease can be taken here: {error}") from error
             process = start("base.mp4", "out.mkv", env={})
             if not released:
-                stop(process, lambda: bool(asked))
+                equal("waits for the lease", stop(process, lambda: bool(asked)), True)
                 continue
             while not asked and process.poll() is None:
                 time.sleep(0.05)

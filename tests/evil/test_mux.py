@@ -136,7 +136,7 @@ def case_codec_by_container():
 
 def case_endings():
     """The ending chooses the encoder, or is refused with what helps."""
-    for ending, answer in (("webm", "vp9"), ("avi", "h264"), ("flv", "h264"), ("ts", "h264"), ("mpg", "h264"),
+    for ending, answer in (("webm", "vp9"), ("gif", "gif"), ("apng", "apng"), ("avi", "h264"), ("flv", "h264"), ("ts", "h264"), ("mpg", "h264"),
                            ("nut", "h264"), ("ogv", None), ("xyz", None), ("h265", None)):
         result = play.up("v.mkv" if os.path.exists("v.mkv") else make_silent(), f"o.{ending}")
         if answer:
@@ -390,7 +390,7 @@ def case_joined_and_resumed():
     join("join.ts", "part0.ts", "part1.ts")
     slow = ["--segment", "8", "--checkpoint", "always", "--batch", "2", "--encode", "root"]
     play.done(play.up("join.ts", "whole.mkv", *slow, "--framehash", "whole.txt", "--backend", "simulate:0.001/1"))
-    stopped = play.up("join.ts", "resumed.mkv", *slow, "--backend", "simulate:0.2/1", timeout=7)
+    stopped = play.up("join.ts", "resumed.mkv", *slow, "--backend", "simulate:0.2/1", timeout=5)
     play.equal("killed", stopped.code, -9)
     resumed = play.up("join.ts", "resumed.mkv", *slow, "--framehash", "resumed.txt", "--backend", "simulate:0.001/1",
                       clean=False)
