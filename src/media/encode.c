@@ -179,6 +179,19 @@ void resr_encoding_tag(ResrEncoding *e, const ResrEncodingTags *tags)
     e->format.chroma_location = tags->chroma_location;
 }
 
+ResrEncodingTags resr_encoding_tags(const ResrEncoding *e)
+{
+    ResrEncodingTags tags = {.frame_rate_num = e->frame_rate.num,
+                             .frame_rate_den = e->frame_rate.den,
+                             .sar_num = e->sar.num,
+                             .sar_den = e->sar.den,
+                             .color_range = e->color_range,
+                             .global_header = e->global_header,
+                             .chroma_location = e->format.chroma_location};
+    snprintf(tags.pix_fmt, sizeof tags.pix_fmt, "%s", av_get_pix_fmt_name(e->pix_fmt));
+    return tags;
+}
+
 static bool has_option(const AVCodec *codec, const char *name)
 {
     return codec->priv_class &&

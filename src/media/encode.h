@@ -35,6 +35,9 @@ void resr_encoding_library(const ResrEncoding *encoding, char *out, size_t out_b
 
 void resr_encoding_tag(ResrEncoding *encoding, const ResrEncodingTags *tags);
 
+/* What resr_encoding_tag() is given elsewhere to encode in the same way. */
+ResrEncodingTags resr_encoding_tags(const ResrEncoding *encoding);
+
 /* One segment's encoder. Frames are numbered from 0 within the segment; packets come back with that
  * number as pts. */
 typedef struct ResrEncoder {

@@ -145,15 +145,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          kept_format(kind, resr_decoder_info(decoder)), width_px, height_px);
-    out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
-                                   .frame_rate_den = encoding.frame_rate.den,
-                                   .sar_num = encoding.sar.num,
-                                   .sar_den = encoding.sar.den,
-                                   .color_range = encoding.color_range,
-                                   .global_header = encoding.global_header,
-                                   .chroma_location = encoding.format.chroma_location};
-    snprintf(out->tags.pix_fmt, sizeof out->tags.pix_fmt, "%s",
-             av_get_pix_fmt_name(encoding.pix_fmt));
+    out->tags = resr_encoding_tags(&encoding);
     return 0;
 }
 
