@@ -83,6 +83,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
                                          "start at least 2 (mpirun -n 2)");
     memset(plan, 0, sizeof *plan);
     plan->input = info->format;
+    plan->stored = info->stored;
     memcpy(plan->hwaccel, info->hwaccel, sizeof plan->hwaccel);
     plan->output = output->format;
     plan->tags = output->tags;

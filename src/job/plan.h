@@ -11,7 +11,8 @@
  * memory. Plain data: sent to all ranks as it is. */
 typedef struct ResrPlan {
     ResrFormat input, output;
-    char hwaccel[32]; /* the kind of device that decodes, or "none" */
+    ResrFormat stored; /* what the output is to keep of the input, see ResrVideoInfo */
+    char hwaccel[32];  /* the kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */

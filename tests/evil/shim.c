@@ -133,7 +133,8 @@ static int open_file(const char *path, int flags, mode_t mode)
         return -1;
     }
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-    if (fd >= 0 && is_named(path, "SHIM_STALL") && ++opened == setting("SHIM_STALL_OPEN"))
+    if (fd >= 0 && flags & O_NONBLOCK && is_named(path, "SHIM_STALL") &&
+        ++opened == setting("SHIM_STALL_OPEN"))
         stalling_fd = fd;
     return fd;
 }
