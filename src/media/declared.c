@@ -223,6 +223,25 @@ static bool is_unknowable(const char *name)
     return false;
 }
 
+/* Another stream that has packets behind the end of the file, by the index; or -1. */
+static int find_cut_stream(const AVFormatContext *input, int video)
+{
+    int64_t bytes = is_one_of(input, by_index) ? avio_size(input->pb) : -1;
+    for (int i = 0; bytes >= 0 && i < (int)input->nb_streams; i++) {
+        AVStream *stream = input->streams[i];
+        enum AVMediaType type = stream->codecpar->codec_type;
+        int entries = avformat_index_get_entries_count(stream);
+        if (i == video || (type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE))
+            continue;
+        for (int k = 0; k < entries; k++) {
+            const AVIndexEntry *entry = avformat_index_get_entry(stream, k);
+            if (entry->pos > bytes - entry->size)
+                return i;
+        }
+    }
+    return -1;
+}
+
 static double seconds_of(int64_t time, AVRational base)
 {
     return time == AV_NOPTS_VALUE || time <= 0 ? 0 : (double)time * av_q2d(base);
@@ -234,7 +253,7 @@ void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int str
     AVStream *video = input->streams[stream];
     int entries = avformat_index_get_entries_count(video);
     const AVIndexEntry *last = entries > 0 ? avformat_index_get_entry(video, entries - 1) : NULL;
-    *out = (ResrDeclared){.last_dts = AV_NOPTS_VALUE};
+    *out = (ResrDeclared){.last_dts = AV_NOPTS_VALUE, .cut_stream = find_cut_stream(input, stream)};
     End end = find_end(input, path, &out->defect);
     out->unknown = is_unknowable(input->iformat->name) ||
                    (is_one_of(input, by_index) && video->nb_frames <= 0) ||

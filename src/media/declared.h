@@ -17,6 +17,7 @@ typedef struct ResrDeclared {
     bool every_stream;   /* end_seconds is when the longest stream ends: all streams are read */
     bool stream_of_bits; /* may be recorded from any moment: starts with pictures that cannot be
                             decoded (MPEG-TS, MPEG-PS, raw streams) */
+    int cut_stream;      /* another stream whose packets lie behind the end of the file; or -1 */
     bool unknown;        /* one of the formats in which a missing end cannot be seen */
     const char *defect;  /* the file's size or last bytes show that its end is missing; or NULL */
 } ResrDeclared;

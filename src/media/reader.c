@@ -56,46 +56,6 @@ static int open_codec(ResrReader *r, bool listed)
                : 0;
 }
 
-int resr_reader_open(ResrReader *r, const char *path, bool listed)
-{
-    r->path = path;
-    r->draining = r->seeking = r->keyed = false;
-    r->splice = 0;
-    r->leading = true;
-    r->extent = (ResrExtent){.last_dts = AV_NOPTS_VALUE};
-    r->damage.lead_count = 0;
-    r->damage.lead_errors = 0;
-    r->demuxer_errors = resr_av_demuxer_errors();
-    int ret = resr_av_open_input(&r->input, path, &r->stop);
-    if (ret < 0)
-        return ret;
-    r->stream = resr_av_video_stream(r->input);
-    if (r->stream < 0)
-        ret = resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path);
-    if (ret == 0) {
-        resr_declared_read(&r->declared, r->input, r->stream, path);
-        for (unsigned i = 0; i < r->input->nb_streams; i++)
-            r->input->streams[i]->discard =
-                (int)i == r->stream || r->declared.every_stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-        ret = open_codec(r, listed);
-    }
-    if (ret < 0)
-        resr_reader_close(r);
-    return ret;
-}
-
-void resr_reader_close(ResrReader *r)
-{
-    avcodec_free_context(&r->codec);
-    resr_av_close_input(&r->input);
-}
-
-double resr_reader_frame_seconds(const ResrReader *r)
-{
-    AVRational rate = av_guess_frame_rate(r->input, r->input->streams[r->stream], NULL);
-    return rate.num > 0 && rate.den > 0 ? (double)rate.den / rate.num : 0;
-}
-
 /* The input is damaged: an error, or with `bridge` a warning the first time. */
 static int damaged(ResrReader *r, const char *what, int averror)
 {
@@ -117,6 +77,63 @@ static int damaged(ResrReader *r, const char *what, int averror)
                       of, what, colon, text);
     }
     return 0;
+}
+
+/* Sound that is cut off is known before the work. */
+static int check_other_streams(ResrReader *r)
+{
+    char what[96];
+    int i = r->declared.cut_stream;
+    if (i < 0)
+        return 0;
+    snprintf(what, sizeof what, "stream #%d (%s, %s) is cut off", i,
+             av_get_media_type_string(r->input->streams[i]->codecpar->codec_type),
+             avcodec_get_name(r->input->streams[i]->codecpar->codec_id));
+    r->count.cut = true;
+    return damaged(r, what, 0);
+}
+
+int resr_reader_open(ResrReader *r, const char *path, bool listed)
+{
+    r->path = path;
+    r->draining = r->seeking = r->keyed = false;
+    r->splice = 0;
+    r->leading = true;
+    r->extent = (ResrExtent){.last_dts = AV_NOPTS_VALUE};
+    r->damage.lead_count = 0;
+    r->damage.lead_errors = 0;
+    r->demuxer_errors = resr_av_demuxer_errors();
+    int ret = resr_av_open_input(&r->input, path, &r->stop);
+    if (ret < 0)
+        return ret;
+    r->stream = resr_av_video_stream(r->input);
+    if (r->stream < 0)
+        ret = resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path);
+    if (ret == 0) {
+        resr_declared_read(&r->declared, r->input, r->stream, path);
+        ret = check_other_streams(r);
+    }
+    if (ret == 0) {
+        for (unsigned i = 0; i < r->input->nb_streams; i++)
+            r->input->streams[i]->discard =
+                (int)i == r->stream || r->declared.every_stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+        ret = open_codec(r, listed);
+    }
+    if (ret < 0)
+        resr_reader_close(r);
+    return ret;
+}
+
+void resr_reader_close(ResrReader *r)
+{
+    avcodec_free_context(&r->codec);
+    resr_av_close_input(&r->input);
+}
+
+double resr_reader_frame_seconds(const ResrReader *r)
+{
+    AVRational rate = av_guess_frame_rate(r->input, r->input->streams[r->stream], NULL);
+    return rate.num > 0 && rate.den > 0 ? (double)rate.den / rate.num : 0;
 }
 
 /* The packet of time `pts` gave no picture. Before the first picture that is no damage yet. */

@@ -116,6 +116,59 @@ DAMAGED = {
 }
 
 
+def sound_behind(data):
+    """MP4 whose sound lies behind the picture, a third of it: the chunks of the sound are moved to the end."""
+    data = bytearray(data)
+
+    def boxes(at, end):
+        while at + 8 <= end:
+            size, kind = struct.unpack(">I4s", data[at:at + 8])
+            yield kind, at + 8, at + size
+            at += size
+
+    def find(at, end, path):
+        return [(at, end)] if not path else [found for kind, a, b in boxes(at, end) if kind == path[0]
+                                             for found in find(a, b, path[1:])]
+
+    def table(at, end, name):
+        return find(at, end, [b"mdia", b"minf", b"stbl", name])[0][0]
+
+    for at, end in find(0, len(data), [b"moov", b"trak"]):
+        handler = find(at, end, [b"mdia", b"hdlr"])[0][0]
+        if data[handler + 8:handler + 12] != b"soun":
+            continue
+        offsets, sizes, runs = (table(at, end, name) for name in (b"stco", b"stsz", b"stsc"))
+        count, = struct.unpack(">I", data[offsets + 4:offsets + 8])
+        samples, = struct.unpack(">I", data[sizes + 8:sizes + 12])
+        lengths = struct.unpack(f">{samples}I", data[sizes + 12:sizes + 12 + 4 * samples])
+        n_runs, = struct.unpack(">I", data[runs + 4:runs + 8])
+        runs = [struct.unpack(">III", data[runs + 8 + 12 * i:runs + 20 + 12 * i]) for i in range(n_runs)]
+        start, taken = len(data), 0
+        for chunk in range(count):
+            per = [run[1] for run in runs if run[0] <= chunk + 1][-1]
+            place = offsets + 8 + 4 * chunk
+            old, = struct.unpack(">I", data[place:place + 4])
+            data[place:place + 4] = struct.pack(">I", len(data))
+            data += data[old:old + sum(lengths[taken:taken + per])]
+            taken += per
+    return data, start
+
+
+def case_sound_cut_short():
+    """Sound that a file declares and does not have is refused before the work."""
+    play.ffmpeg(f"-f lavfi -i testsrc2=s=64x48:r=25 -f lavfi -i sine -t 2 {X264} -c:a aac -movflags faststart sound.mp4")
+    data, start = sound_behind(read("sound.mp4"))
+    write("behind.mp4", data)
+    write("tail.mp4", data[:start + (len(data) - start) // 3])
+    play.done(play.up("behind.mp4", "out.mp4"))
+    play.refused(play.up("tail.mp4", "out.mp4"), 65, "tail.mp4", "audio", "cut off", "--on-error continue")
+    play.equal("left over", play.leftovers("out.mp4"), [])
+    result = play.up("tail.mp4", "out.mp4", "--on-error", "continue", "--report", "report.json")
+    play.done(result)
+    play.check("cut off" in result.err and report()["cut"], result.err)
+    play.equal("frames", play.frames("out.mp4"), FRAMES)
+
+
 def missing_transport(data):
     middle = len(data) // 188 // 2 * 188
     return data[:middle] + data[middle + 3 * 188:]
