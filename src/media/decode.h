@@ -42,7 +42,7 @@ typedef struct ResrDamageCount {
     bool cut;        /* the end of the file is missing */
 } ResrDamageCount;
 
-/* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
+/* Reads one video stream, or an image, or images (a folder: its images in natural order; a printf
  * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
  * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones.
  */
