@@ -587,6 +587,11 @@ def case_damage():
     names = sorted(os.listdir(files))
     passed = [name for name, line in zip(names, read([f"{files}/{n}" for n in names])) if line.startswith("0 ")]
     play.equal("damaged pictures that were read", passed, [])
+    text = chunk(b"tEXt", b"Title\0photo")
+    png("text.png", RGB, 8, 2, text[:-1] + bytes([text[-1] ^ 1]))
+    result = play.up("text.png", "o.png")
+    play.done(result)
+    play.check(result.err.count("left out") == 1, f"a damaged text: {result.err}")
     with open("a.jpg", "rb") as file:
         data = file.read()
     with open("flip.jpg", "wb") as file:
