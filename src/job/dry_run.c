@@ -148,7 +148,9 @@ static int measure_codecs(ResrForecast *f, ResrPredictInput *in, const ResrDryRu
 {
     const ResrOptions *options = run->options;
     ResrRate decode, encode;
-    int ret = resr_rate_decode(&decode, options->input, options->hwaccel, MEASURE_SECONDS);
+    ResrDecodeOptions how = {.hwaccel = options->hwaccel,
+                             .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
+    int ret = resr_rate_decode(&decode, options->input, &how, MEASURE_SECONDS);
     if (ret == 0)
         ret = resr_rate_encode(&encode, options->input, options->output, run->output,
                                &options->encode, MEASURE_SECONDS);
