@@ -484,6 +484,8 @@ static int read_picture(TiffReader *r)
     bool ycbcr = r->photometric == PHOTOMETRIC_YCBCR;
     bool by_codec = ycbcr && r->compression == COMPRESSION_JPEG && !r->separate;
     bool grey = r->colours == 1 && !r->map[0];
+    if (ycbcr && r->has_alpha)
+        resr_picture_add_lost(r->source->tags->lost, "transparency");
     if (ycbcr)
         r->has_alpha = false;
     if (!keep_tags(r))
