@@ -319,6 +319,19 @@ def case_unknowable():
         play.check(result.code == 65 or report()["end_unknown"], f"{name}: {result.err[-300:]}")
 
 
+def case_live_matroska():
+    """A recording without a length: cut inside a block it is refused, at the end of one nothing can be seen."""
+    clip("full.mkv", f"{X264} -cluster_time_limit 400")
+    live = subprocess.run(["ffmpeg", "-v", "error", "-i", "full.mkv", "-c", "copy", "-cluster_time_limit", "400", "-f",
+                           "matroska", "-"], check=True, stdout=subprocess.PIPE).stdout
+    cluster = [m.start() for m in re.finditer(b"\x1f\x43\xb6\x75", live)][3]
+    write("live.mkv", live[:cluster + 60])
+    play.refused(play.up("live.mkv", "out.nut", "--codec", "ffv1"), 65, "live.mkv", "damaged")
+    write("live.mkv", live[:cluster])
+    play.done(play.up("live.mkv", "out.nut", "--codec", "ffv1", "--report", "report.json"))
+    play.check(report()["end_unknown"], "the report says that the end is known")
+
+
 def case_option():
     clip("plain.mkv", X264)
     play.refused(play.up("plain.mkv", "out.nut", "--on-error", "maybe"), 64, "--on-error", "stop", "continue")
