@@ -81,13 +81,31 @@ static int read_picture(ResrDecoder *d)
     return ret;
 }
 
+/* A file of a list gives one picture: that after the one in reader.frame would be lost. */
+static int refuse_more(ResrDecoder *d)
+{
+    AVFrame *picture = d->reader.frame;
+    bool end = true;
+    int ret = (d->reader.frame = av_frame_alloc())
+                  ? resr_reader_next(&d->reader, &end)
+                  : resr_fail(RESR_ERR_INTERNAL, "out of memory: %s", d->reader.path);
+    av_frame_free(&d->reader.frame);
+    d->reader.frame = picture;
+    return ret < 0 || end ? ret
+                          : resr_fail(RESR_ERR_DATA,
+                                      "%s: holds more than one picture, all but the first would be "
+                                      "lost; make it an input of its own",
+                                      d->reader.path);
+}
+
 /* The next picture of the file in reader.frame; *end when there is none. */
 static int decode(ResrDecoder *d, bool *end)
 {
     *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
-    if (d->picture == RESR_PICTURE_NONE)
-        return resr_reader_next(&d->reader, end);
-    return *end ? 0 : read_picture(d);
+    if (d->picture != RESR_PICTURE_NONE)
+        return *end ? 0 : read_picture(d);
+    int ret = resr_reader_next(&d->reader, end);
+    return ret == 0 && !*end && d->images.is_list ? refuse_more(d) : ret;
 }
 
 /* The file has ended before the first picture: its size may be the reason. */

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <libavutil/avstring.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -106,6 +108,7 @@ void resr_av_quiet(void)
 /* AVFormatContext.opaque of an input. */
 typedef struct Input {
     AVIOContext *io;
+    const char *path;
     const atomic_bool *stop;
     const AVInputFormat *format;
     bool reached; /* the format wanted to open another file */
@@ -117,16 +120,40 @@ static int is_interrupted(void *opaque)
     return resr_stop_signal() || (input->stop && *input->stop);
 }
 
+/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
+ * the rest of the name would be taken for a pattern or a protocol. */
+#define NEUTRAL_STEM "input"
+
+static const char *ending_of(const char *path)
+{
+    const char *name = strrchr(path, '/'), *ending = strrchr(name ? name : path, '.');
+    bool plain = ending && strlen(ending) <= 16;
+    for (const char *c = plain ? ending + 1 : ""; *c; c++)
+        plain = plain && isalnum((unsigned char)*c);
+    return plain ? ending : path + strlen(path);
+}
+
+/* Some formats look for further parts under the input's own name (x.mlv, x.m00): false if that file
+ * does not exist. */
+static bool exists(const Input *input, const char *url)
+{
+    char path[PATH_MAX];
+    if (strncmp(url, NEUTRAL_STEM ".", sizeof NEUTRAL_STEM) != 0)
+        return true;
+    int stem = (int)(ending_of(input->path) - input->path);
+    snprintf(path, sizeof path, "%.*s%s", stem, input->path, url + sizeof NEUTRAL_STEM - 1);
+    return access(path, F_OK) == 0;
+}
+
 static int open_nothing(AVFormatContext *context, AVIOContext **out, const char *url, int flags,
                         AVDictionary **options)
 {
     Input *input = context->opaque;
-    (void)url;
     (void)flags;
     (void)options;
     *out = NULL;
-    input->reached = true;
-    return AVERROR(EPERM);
+    input->reached = input->reached || exists(input, url);
+    return input->reached ? AVERROR(EPERM) : AVERROR(ENOENT);
 }
 
 /* Formats that consist of names of other files, or open files by themselves. */
@@ -169,17 +196,6 @@ int resr_av_read_failure(AVFormatContext *context, int averror, const char *path
     return read_failure(context->opaque, averror, path, what);
 }
 
-/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
- * the rest of the name would be taken for a pattern or a protocol. */
-static void neutral_name(char out[32], const char *path)
-{
-    const char *name = strrchr(path, '/'), *ending = strrchr(name ? name : path, '.');
-    bool plain = ending && strlen(ending) <= 16;
-    for (const char *c = plain ? ending + 1 : ""; *c; c++)
-        plain = plain && isalnum((unsigned char)*c);
-    snprintf(out, 32, "input%s", plain ? ending : "");
-}
-
 /* Finds the format by content and ending. A picture that only its ending tells becomes one packet
  * of image2pipe, which takes the open file where image2 takes a name. */
 static int find_format(Input *input, AVFormatContext *context, const char *name)
@@ -199,7 +215,7 @@ static int open_format(Input *input, AVFormatContext **context, const char *path
 {
     char name[32];
     AVDictionary *options = NULL;
-    neutral_name(name, path);
+    snprintf(name, sizeof name, NEUTRAL_STEM "%s", ending_of(path));
     (*context)->opaque = input;
     (*context)->pb = input->io;
     (*context)->io_open = open_nothing;
@@ -230,6 +246,7 @@ static int open_input(AVFormatContext **out, const char *path, const AVInputForm
         free(input);
         return ret;
     }
+    input->path = path;
     input->stop = stop;
     input->format = format;
     *out = avformat_alloc_context();

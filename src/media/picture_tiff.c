@@ -75,6 +75,18 @@ static int refuse(const TiffReader *r, const char *what, int number)
                      r->source->path, what, number);
 }
 
+/* Lab is that of profiles, of light of 5000 K. */
+static int check_lab(const TiffReader *r)
+{
+    const float *white = NULL;
+    if (r->bits != 8 && r->bits != 16)
+        return refuse(r, "Lab and bits a sample of", r->bits);
+    if (!TIFFGetField(r->tiff, TIFFTAG_WHITEPOINT, &white) ||
+        (white[0] > 0.34F && white[0] < 0.35F && white[1] > 0.355F && white[1] < 0.365F))
+        return 0;
+    return refuse(r, "Lab and a white (x of 1000)", (int)(white[0] * 1000));
+}
+
 static int choose_colours(TiffReader *r)
 {
     switch (r->photometric) {
@@ -99,7 +111,7 @@ static int choose_colours(TiffReader *r)
         return r->bits == 8 ? 0 : refuse(r, "YCbCr and bits a sample of", r->bits);
     case PHOTOMETRIC_CIELAB:
         r->colours = 3;
-        return r->bits == 8 || r->bits == 16 ? 0 : refuse(r, "Lab and bits a sample of", r->bits);
+        return check_lab(r);
     case PHOTOMETRIC_SEPARATED: {
         uint16_t inks = INKSET_CMYK;
         TIFFGetFieldDefaulted(r->tiff, TIFFTAG_INKSET, &inks);

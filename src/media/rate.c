@@ -131,8 +131,9 @@ static int encode(ResrRate *out, const ResrEncoding *encoding, const Samples *sa
 static int plan_encoding(ResrEncoding *out, const char *output, const ResrSinkPlan *plan,
                          const ResrVideoInfo *info, const ResrEncodeOptions *options)
 {
-    int ret = resr_encoding_plan(out, output, !plan->video, &info->stored, plan->format.width_px,
-                                 plan->format.height_px, options);
+    int ret =
+        resr_encoding_plan(out, output, !plan->video, plan->video ? &info->stored : &info->format,
+                           plan->format.width_px, plan->format.height_px, options);
     resr_encoding_tag(out, &plan->tags);
     return ret;
 }

@@ -225,17 +225,17 @@ static void read_plane(ResrFrame *out, const ResrFormat *format, const AVFrame *
     const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
     ResrPlane plane = resr_format_plane(format, resr_format_plane_index(format, c));
     uint8_t *data = out->data + plane.offset_bytes;
-    int source = from->comp[c].plane;
+    int source = from->comp[c].plane, depth = format->depth_bits;
     if (is_native(from, c, 1)) {
         av_image_copy_plane(data, (int)plane.stride_bytes, in->data[source], in->linesize[source],
                             (int)plane.row_bytes, plane.height_px);
         return;
     }
     for (int y = 0; y < plane.height_px; y++, data += plane.stride_bytes) {
-        read_row(values, in, c, y, plane.width_px, format->depth_bits);
-        if (format->depth_bits > 8)
+        read_row(values, in, c, y, plane.width_px, depth);
+        if (depth > 8)
             memcpy(data, values, plane.row_bytes);
-        for (int x = 0; x < plane.width_px && format->depth_bits == 8; x++)
+        for (int x = 0; x < plane.width_px && depth == 8; x++)
             data[x] = (uint8_t)values[x];
     }
 }

@@ -52,6 +52,12 @@ struct ResrSink {
     size_t segment_capacity;
 };
 
+/* What the output is to keep: an image is made of RGB. */
+static const ResrFormat *kept_format(ResrOutputKind kind, const ResrVideoInfo *info)
+{
+    return kind == RESR_OUTPUT_VIDEO ? &info->stored : &info->format;
+}
+
 static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output, const char *input,
                 const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
@@ -63,8 +69,8 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->stored,
-                                 width_px, height_px, options);
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO,
+                                 kept_format(*kind, info), width_px, height_px, options);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
@@ -128,7 +134,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
                       output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
-                         &resr_decoder_info(decoder)->stored, width_px, height_px);
+                         kept_format(kind, resr_decoder_info(decoder)), width_px, height_px);
     out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
                                    .frame_rate_den = encoding.frame_rate.den,
                                    .sar_num = encoding.sar.num,

@@ -413,7 +413,13 @@ def case_inks():
     inks.save(f"{f}/j.jpg", quality=95, subsampling=0, icc_profile=icc)
     tiff(f"{f}/t.tif", paper, 5, tags=[(34675, 7, len(icc), icc)])
     play.check(shown(inks) != inks.convert("RGB").tobytes(), "the profile says something")
-    compare(f, {"j.jpg": shown(Image.open(f"{f}/j.jpg")), "t.tif": shown(inks)}, "rgb24", tolerance=1)
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    picture = ImageCms.profileToProfile(image(RGB), srgb, lab, outputMode="LAB")
+    picture.save(f"{f}/lab.tif")
+    tiff("white.tif", RGB, 8, tags=[(318, 5, 2, struct.pack("<4I", 3127, 10000, 3290, 10000))])
+    play.refused(play.up("white.tif", "o.png"), 65, "Lab")
+    compare(f, {"j.jpg": shown(Image.open(f"{f}/j.jpg")), "t.tif": shown(inks),
+                "lab.tif": ImageCms.profileToProfile(picture, lab, srgb, 0, "RGB").tobytes()}, "rgb24", tolerance=1)
     play.check("icc_profile" not in Image.open("out/t.png").info, "the profile of inks is not that of the RGB picture")
 
 

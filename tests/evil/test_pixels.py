@@ -115,7 +115,7 @@ def write_indexed(path, alphas, frames=3):
     """Raw video with a palette: three vertical bars of red, green and blue with these alphas."""
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     palette = b"".join(struct.pack("<I", alpha << 24 | r << 16 | g << 8 | b)
-                       for alpha, (r, g, b) in zip(alphas, colours)) + bytes(4 * 253)
+                       for alpha, (r, g, b) in zip(alphas, colours)) + bytes((0, 0, 0, 255)) * 253
     with open(path, "wb") as raw:
         raw.write((bytes(x // 8 for x in range(24)) * 16 + palette) * frames)
 
