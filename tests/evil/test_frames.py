@@ -281,10 +281,13 @@ def case_kill():
     play.done(play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume))
     expected = read("hashes")
     killed("out.nut", *slow)
-    play.done(play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume, clean=False))
+    result = play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume, clean=False)
+    play.done(result)
+    play.check(re.search("[1-9][0-9]* frames are in finished segments", result.err), f"made anew: {result.err}")
     play.equal("hashes", read("hashes"), expected)
     killed("out.nut", *slow)
-    play.refused(play.up("noisy.mkv", "out.nut", *resume, clean=False), 65, "damaged")
+    result = play.up("noisy.mkv", "out.nut", *resume, clean=False)
+    play.refused(result, 65, "damaged", "frames are in finished segments")
 
 
 def case_images():
