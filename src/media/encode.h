@@ -15,7 +15,6 @@ typedef struct ResrEncoding {
     const AVCodec *codec;       /* NULL for a picture of our own */
     ResrPictureKind picture;    /* RESR_PICTURE_NONE: FFmpeg encodes */
     ResrPictureTags *tags;      /* of the next picture, made to fit; NULL: none */
-    int orientation;            /* of pictures: how they are turned, 0 or 1: not */
     enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format is its holder */
     ResrFormat format;          /* of the frames */
     ResrEncodeOptions options;

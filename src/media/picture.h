@@ -98,9 +98,6 @@ RESR_MUST_CHECK int resr_picture_check_quality(ResrPictureKind kind, double qual
 RESR_MUST_CHECK int resr_picture_write(ResrPictureBlob *out, ResrPictureKind kind,
                                        const AVFrame *frame, ResrPictureTags *tags, double quality);
 
-/* EXIF's orientation of what FFmpeg calls a display matrix: 1..8; 0 for other angles. */
-int resr_picture_orientation_of_matrix(const int32_t matrix[9]);
-
 /* True if turning swaps width and height. */
 bool resr_picture_swaps(int orientation);
 
