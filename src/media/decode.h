@@ -75,6 +75,9 @@ RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
                                       const char *hash);
 
+/* Is damage bridged (`bridge`), not an error? */
+bool resr_decoder_bridges(const ResrDecoder *decoder);
+
 /* What was found damaged so far. */
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);
 
