@@ -32,7 +32,7 @@ static ResrRgb read_frame(const char *path, int number)
     ResrFrame *frame = NULL;
     ResrColour *colour;
     ResrRgb rgb;
-    must(resr_decoder_open(&decoder, path, "none", 1));
+    must(resr_decoder_open(&decoder, path, &(ResrDecodeOptions){.hwaccel = "none", .threads = 1}));
     const ResrFormat *format = &resr_decoder_info(decoder)->format;
     for (int i = 0; i <= number; i++) {
         resr_frame_free(frame);

@@ -5,9 +5,9 @@
 set -eu
 
 build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libavformat-dev
-libavcodec-dev libavutil-dev libzimg-dev libpopt-dev libjansson-dev libzip-dev
+libavcodec-dev libavutil-dev libzimg-dev libpng-dev libjpeg-dev libtiff-dev libwebp-dev liblcms2-dev libpopt-dev libjansson-dev libzip-dev
 libxxhash-dev libhdf5-dev ffmpeg python3-venv ca-certificates curl"
-test="libcmocka-dev python3-h5py jq valgrind clang-format shellcheck git procps"
+test="libcmocka-dev python3-h5py python3-pil libtiff-tools jq valgrind clang-format shellcheck git procps"
 # The daemons of the tests under real Slurm, which run them themselves, and what makes hosts of network namespaces.
 slurm="munge slurmctld slurmd slurm-client iproute2"
 

@@ -21,7 +21,7 @@ typedef struct Values {
         *segment, *memory, *backend, *conv, *precision, *transport, *cpumask, *threads, *task,
         *outscale, *denoise, *codec, *crf, *preset, *pix_fmt, *encoder_threads, *encoders, *encode,
         *schedule, *root, *frames, *report, *framehash, *trace, *progress, *hwaccel, *checkpoint,
-        *job_dir, *deadline, *plan, *device;
+        *job_dir, *deadline, *plan, *device, *on_error;
     int overwrite, keep_frames, dry_run, list_models, list_devices, version, help;
 } Values;
 
@@ -38,15 +38,14 @@ typedef struct Values {
 
 #define XSTR(x) #x
 #define STRING(x) XSTR(x)
-enum { N_OPTIONS = 48 };
+enum { N_OPTIONS = 49 };
 
 static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
 {
     const struct poptOption options[] = {
         STR("input", 'i', input, "video, image, folder of images or pattern (%05d.png)", "PATH"),
         STR("output", 'o', output, "video, image, folder or pattern to write", "PATH"),
-        STR("jobs", 0, jobs, "many videos in one launch, a line of options for each; -: stdin",
-            "FILE|-"),
+        STR("jobs", 0, jobs, "many videos, a line of options for each; -: stdin", "FILE|-"),
         STR("scale", 's', scale, "2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus, unless -n says else",
             "N"),
         STR("model-name", 'n', model_name, "network, see --list-models", "NAME"),
@@ -65,6 +64,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("hwaccel", 0, hwaccel,
             "decode by a device: auto, or vaapi, cuda, vdpau, ... as FFmpeg has it [none]", "NAME"),
+        STR("on-error", 0, on_error, "where the input is damaged: stop, continue [stop]", "NAME"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
         STR("backend", 0, backend,
             "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda; simulate:SPEC, for planning "
@@ -81,9 +81,9 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "SET"),
         STR("threads", 0, threads, "threads of a rank [its share of CPUs or quota]", "N"),
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
-        STR("crf", 0, crf, "constant quality of the encoder [17 for libx264]", "N"),
+        STR("crf", 0, crf, "quality of the encoder [17: libx264]; .jpg 0..31, .webp 0..100", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),
-        STR("pix-fmt", 0, pix_fmt, "pixel format of the output [keeps most]", "NAME"),
+        STR("pix-fmt", 0, pix_fmt, "pixel format of the output [nearest to the input's]", "NAME"),
         STR("encode", 0, encode, "who encodes: auto, root or ranks [auto]", "NAME"),
         STR("encoders", 0, encoders, "segments encoded at once [rank 0's CPUs / 8]", "N"),
         STR("encoder-threads", 0, encoder_threads, "threads of the encoder, part of its result [4]",
@@ -316,6 +316,7 @@ static int convert_values(ResrOptions *o, const Values *v)
     static const char *const modes[] = {"auto", "bar", "plain", "json", "none", NULL};
     static const char *const precisions[] = {"auto", "bf16", "fp16", "fp32", "exact", NULL};
     static const char *const checkpoints[] = {"auto", "always", "off", NULL};
+    static const char *const on_error[] = {"stop", "continue", NULL};
     int32_t root = 0, precision = 0;
     int ret;
     if ((ret = copy_text(o->input, sizeof o->input, "-i", v->input)) < 0 ||
@@ -353,6 +354,7 @@ static int convert_values(ResrOptions *o, const Values *v)
         (ret = parse_name(&o->transport, "--transport", v->transport, transports)) < 0 ||
         (ret = parse_name(&root, "--root", v->root, roots)) < 0 ||
         (ret = parse_name(&o->checkpoint, "--checkpoint", v->checkpoint, checkpoints)) < 0 ||
+        (ret = parse_name(&o->on_error, "--on-error", v->on_error, on_error)) < 0 ||
         (ret = copy_text(o->job_dir, sizeof o->job_dir, "--job-dir", v->job_dir)) < 0 ||
         (ret = parse_real(&o->deadline_seconds, "--deadline", v->deadline, 0.5, 1e6)) < 0 ||
         (ret = parse_name(&o->progress, "--progress", v->progress, modes)) < 0)

@@ -93,6 +93,10 @@
 #define RESR_MAX_SIDE_PX 32768
 #define RESR_MAX_FRAME_PX (1 << 28)
 
+/* Largest picture of the network itself, before it is resized to --outscale: 16K video out of a
+ * network that enlarges 4x is twice as wide and high as it is delivered. */
+#define RESR_MAX_NETWORK_PX (4LL * RESR_MAX_FRAME_PX)
+
 /* Streams of an input: as many as FFmpeg handles by default. */
 #define RESR_MAX_STREAMS 1000
 

@@ -3,6 +3,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
+
+#include "base/cgroup.h"
+#include "base/limits.h"
 
 int resr_alloc_uninitialised(void *out, size_t count, size_t size)
 {
@@ -57,4 +61,48 @@ int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
     *pointer = grown;
     *capacity = more;
     return 0;
+}
+
+static int sharing = 1;
+static int64_t expected_bytes;
+
+/* RAM; with `swap` swap space, too. */
+static int64_t machine_bytes(bool swap)
+{
+    struct sysinfo info;
+    if (sysinfo(&info) != 0)
+        return INT64_MAX;
+    return (int64_t)((info.totalram + (swap ? info.totalswap : 0)) * info.mem_unit);
+}
+
+int64_t resr_memory_bytes(void)
+{
+    int64_t machine = machine_bytes(false), group = resr_cgroup_memory_bytes("");
+    return group < machine ? group : machine;
+}
+
+void resr_memory_share(int processes)
+{
+    sharing = processes > 1 ? processes : 1;
+}
+
+void resr_memory_expect(int64_t bytes)
+{
+    expected_bytes = bytes;
+}
+
+int resr_memory_check(const char *what, int64_t bytes, const char *remedy)
+{
+    const double gib = 1 << 30;
+    int64_t machine = machine_bytes(true), group = resr_cgroup_memory_bytes("");
+    double limit = (double)(group < machine ? group : machine);
+    double need = (double)bytes * sharing + (double)expected_bytes;
+    if (need <= limit)
+        return 0;
+    return resr_fail(RESR_ERR_USAGE,
+                     "%s: %.1f GiB are needed (%d rank%s of %.1f GiB on this machine, %.1f GiB for "
+                     "the pool of frames) and %.1f GiB exist (%s); %s",
+                     what, need / gib, sharing, sharing == 1 ? "" : "s", (double)bytes / gib,
+                     (double)expected_bytes / gib, limit / gib,
+                     group < machine ? "the cgroup's limit" : "RAM and swap", remedy);
 }

@@ -189,6 +189,15 @@ static void tell_progress(void *user)
     resr_checkpoint_tell(user, "running", 0, "");
 }
 
+/* What is decoded from here on may hide damage: no later attempt skips it unseen. */
+static int begin_bridging(ResrCheckpoint *c)
+{
+    ResrRecord record = {.type = RESR_RECORD_BRIDGED};
+    c->found.total = -1;
+    c->found.source = (ResrRecord){0};
+    return c->found.bridged ? 0 : resr_journal_append(c->journal, &record, 1);
+}
+
 int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
 {
     c->plan = *plan;
@@ -197,6 +206,8 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
         ret = try_keeping(c);
     if (ret == 0 && !c->resumed)
         ret = begin_job(c);
+    if (ret == 0 && plan->bridges && !c->found.published)
+        ret = begin_bridging(c);
     if (ret < 0)
         return ret;
     c->fresh = false;

@@ -34,6 +34,7 @@ const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 typedef struct ResrCheckpointPlan {
     const ResrPlan *plan; /* numerics class included; must outlive the checkpoint */
     ResrBatchInfo info;
+    bool bridges;              /* damage in the input is bridged: decode all of it, always */
     bool always;               /* write batch files from the start */
     const char *frames_folder; /* where they end; empty: they go when they are not needed */
 } ResrCheckpointPlan;

@@ -18,6 +18,7 @@ typedef enum ResrRecordType {
     RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
     RESR_RECORD_SOURCE,    /* number: index of a segment's last frame; a: pts; hash: of the decoded
                               frame: where decoding can go on, and how that is known to be right */
+    RESR_RECORD_BRIDGED,   /* from here on damage in the input may have been bridged */
 } ResrRecordType;
 
 /* In memory as on disk; the byte order is the machine's, and another one fails the check. */

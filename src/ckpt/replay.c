@@ -207,6 +207,8 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
     for (size_t i = 0; i < count; i++) {
         if (records[i].type == RESR_RECORD_END)
             out->total = records[i].a;
+        if (records[i].type == RESR_RECORD_BRIDGED)
+            out->bridged = true;
         if (records[i].type == RESR_RECORD_OUTPUT)
             out->published = is_output(output, &records[i]);
     }
@@ -216,7 +218,10 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
         resr_replay_clear(out);
         return ret;
     }
-    find_source(out, records, count);
+    if (out->bridged)
+        out->total = -1;
+    else
+        find_source(out, records, count);
     resr_jobdir_sweep(dir, is_wanted, out);
     return 0;
 }

@@ -17,6 +17,8 @@ typedef struct ResrReplay {
                           type 0: not known */
     int64_t segment_frames; /* 0: one segment holds the video */
     int64_t total;          /* frames of the input, -1: not known */
+    bool bridged;           /* damage in the input may be in finished frames: `source` and `total`
+                               are not given, so that all of the input is decoded again */
     bool published;         /* the output is the file that the last record of one tells of */
 } ResrReplay;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/publish.h"
 #include "job/forecast.h"
 #include "job/rate.h"
@@ -83,6 +84,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
         return ret;
     const ResrOps *ops = resr_probe_fastest(&measured, plan->numerics_class);
     resr_plan_simulate(plan, run->options, 0);
+    resr_memory_expect(resr_plan_pool_bytes(plan));
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
     ret = resr_upscaler_create(&upscaler, ops, run->model, &plan->input, &plan->output,
                                plan->tile_px, plan->tile_pad_px, threads);
@@ -146,7 +148,9 @@ static int measure_codecs(ResrForecast *f, ResrPredictInput *in, const ResrDryRu
 {
     const ResrOptions *options = run->options;
     ResrRate decode, encode;
-    int ret = resr_rate_decode(&decode, options->input, options->hwaccel, MEASURE_SECONDS);
+    ResrDecodeOptions how = {.hwaccel = options->hwaccel,
+                             .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
+    int ret = resr_rate_decode(&decode, options->input, &how, MEASURE_SECONDS);
     if (ret == 0)
         ret = resr_rate_encode(&encode, options->input, options->output, run->output,
                                &options->encode, MEASURE_SECONDS);

@@ -1,5 +1,6 @@
 #include "job/json.h"
 
+#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -35,6 +35,11 @@ typedef enum ResrProgressMode {
     RESR_PROGRESS_NONE,
 } ResrProgressMode;
 
+typedef enum ResrOnError {
+    RESR_ON_ERROR_STOP,     /* a damaged input ends the job, which can be resumed */
+    RESR_ON_ERROR_CONTINUE, /* damaged places are bridged, counted and reported */
+} ResrOnError;
+
 typedef enum ResrRequest {
     RESR_REQUEST_UPSCALE,
     RESR_REQUEST_DRY_RUN,
@@ -81,6 +86,7 @@ typedef struct ResrOptions {
     double deadline_seconds;       /* without a sign of life a rank counts as hung */
     bool root_dedicated;           /* rank 0 does not compute */
     bool overwrite;
+    int32_t on_error; /* ResrOnError */
     ResrEncodeOptions encode;
     int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];

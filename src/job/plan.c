@@ -25,6 +25,14 @@ int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *opti
             "all; choose another -s or --outscale",
             options->input, info->format.width_px, info->format.height_px, factor, width, height,
             RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX >> 20);
+    double own = (double)info->format.width_px * info->format.height_px * spec->scale * spec->scale;
+    if (own > RESR_MAX_NETWORK_PX)
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: %d x %d becomes %d x %d inside the network, before --outscale, more "
+                         "than %lld Mpx; choose a network that enlarges less than %d times",
+                         options->input, info->format.width_px, info->format.height_px,
+                         info->format.width_px * spec->scale, info->format.height_px * spec->scale,
+                         RESR_MAX_NETWORK_PX >> 20, spec->scale);
     *width_px = (int)width;
     *height_px = (int)height;
     return 0;
@@ -32,7 +40,7 @@ int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *opti
 
 static int64_t default_memory_bytes(void)
 {
-    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 4;
+    return resr_memory_bytes() / 4;
 }
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
@@ -75,6 +83,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
                                          "start at least 2 (mpirun -n 2)");
     memset(plan, 0, sizeof *plan);
     plan->input = info->format;
+    plan->stored = info->stored;
     memcpy(plan->hwaccel, info->hwaccel, sizeof plan->hwaccel);
     plan->output = output->format;
     plan->tags = output->tags;
@@ -176,6 +185,15 @@ int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames)
     if (all || (plan->frames_estimate > 0 && plan->frames_estimate < frames))
         frames = plan->frames_estimate;
     return frames * (int64_t)resr_format_frame_bytes(&plan->output);
+}
+
+int64_t resr_plan_pool_bytes(const ResrPlan *plan)
+{
+    int64_t frames = plan->pool_frames;
+    if (plan->frames_estimate > 0 && plan->frames_estimate < frames)
+        frames = plan->frames_estimate;
+    return frames * (int64_t)(resr_format_frame_bytes(&plan->input) +
+                              resr_format_frame_bytes(&plan->output));
 }
 
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful)
@@ -288,7 +306,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     print_bytes("memory, a rank",
                 (double)workspace_bytes + (double)model->arena_floats * 4 +
                     (double)(RESR_PARTS_IN_FLIGHT * plan->part_frames) * (in_bytes + out_bytes),
-                " (workspace, weights, parts in flight)");
+                " (workspace, the network's picture, weights, parts in flight)");
     print_bytes("memory, rank 0", (double)plan->pool_frames * (in_bytes + out_bytes),
                 " more for the pool of frames");
     print_disk(plan, options, frames * out_bytes);

@@ -11,7 +11,8 @@
  * memory. Plain data: sent to all ranks as it is. */
 typedef struct ResrPlan {
     ResrFormat input, output;
-    char hwaccel[32]; /* the kind of device that decodes, or "none" */
+    ResrFormat stored; /* what the output is to keep of the input, see ResrVideoInfo */
+    char hwaccel[32];  /* the kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
@@ -75,6 +76,9 @@ static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
 /* Bytes of batch files that can exist at once: of the frames from the open segment on, or, when
  * frames are kept or the video is one segment, of all frames (0 if their number is unknown). */
 int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
+
+/* Bytes of the frames in the pool when it is full. */
+int64_t resr_plan_pool_bytes(const ResrPlan *plan);
 
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);

@@ -127,17 +127,29 @@ static json_t *model_json(const ResrModel *model)
                      model->spec.num_blocks, "scale", model->spec.scale);
 }
 
+static void set_damage(json_t *input, const ResrVideoInfo *info, ResrDamageCount count)
+{
+    json_object_set_new(input, "damaged_places", json_integer((json_int_t)count.places));
+    json_object_set_new(input, "damaged_frames", json_integer((json_int_t)count.damaged));
+    json_object_set_new(input, "missing_frames", json_integer((json_int_t)count.missing));
+    json_object_set_new(input, "skipped_frames", json_integer((json_int_t)count.skipped));
+    json_object_set_new(input, "cut", json_boolean(count.cut));
+    json_object_set_new(input, "end_unknown", json_boolean(info->end_unknown));
+}
+
 int resr_report_write(const ResrReport *report, const char *path, const ResrOptions *options,
-                      const ResrPlan *plan, const ResrVideoInfo *info, const ResrModel *model,
+                      const ResrPlan *plan, const ResrDecoder *decoder, const ResrModel *model,
                       const char *encoder, const ResrRankInfo *ranks, int64_t frames_in,
                       int64_t frames_out, const ResrTimes *times)
 {
     double computed, useful;
+    const ResrVideoInfo *info = resr_decoder_info(decoder);
     resr_plan_frame_macs(plan, &computed, &useful);
     json_t *input = format_json(options->input, &info->format);
     json_object_set_new(input, "codec", json_string(info->codec));
     json_object_set_new(input, "hwaccel", json_string(info->hwaccel));
     json_object_set_new(input, "container", json_string(info->container));
+    set_damage(input, info, resr_decoder_damage(decoder));
     json_t *output = format_json(options->output, &plan->output);
     json_object_set_new(output, "encoder", json_string(encoder));
     json_object_set_new(output, "encoded_by", json_string(plan->encode_ranks ? "ranks" : "root"));

@@ -26,10 +26,11 @@ void resr_report_free(ResrReport *report);
 RESR_MUST_CHECK int resr_report_part(ResrReport *report, const ResrPart *part, int rank,
                                      double seconds);
 
-/* Writes the report as one JSON object; see bench/README.md for its fields. RESR_ERR_IO. */
+/* Writes the report, once the decoder has finished, as one JSON object; see bench/README.md for its
+ * fields. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_report_write(const ResrReport *report, const char *path,
                                       const ResrOptions *options, const ResrPlan *plan,
-                                      const ResrVideoInfo *info, const ResrModel *model,
+                                      const ResrDecoder *decoder, const ResrModel *model,
                                       const char *encoder, const ResrRankInfo *ranks,
                                       int64_t frames_in, int64_t frames_out,
                                       const ResrTimes *times);

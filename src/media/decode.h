@@ -9,15 +9,37 @@
 /* What is known of the input before its first frame is handed out. */
 typedef struct ResrVideoInfo {
     ResrFormat format; /* of the frames that the decoder returns */
+    ResrFormat stored; /* the same, but of JPEG its YCbCr, which is decoded to RGB */
     int32_t time_base_num, time_base_den;
     int32_t frame_rate_num, frame_rate_den; /* average; 0/1 if unknown */
     int32_t sar_num, sar_den;               /* sample aspect ratio; 0/1 if unknown */
     int64_t frames_estimate;                /* 0 if unknown */
     bool is_image;                          /* one image or a sequence of images, not a video */
     bool interlaced;
+    bool has_profile; /* an ICC profile says what the colours of its images mean */
     char codec[32], container[64];
     char hwaccel[32]; /* the kind of device that decodes, or "none" */
+    bool end_unknown; /* a missing end of this file could not be seen: it does not say its length */
 } ResrVideoInfo;
+
+typedef struct ResrDecodeOptions {
+    const char
+        *hwaccel; /* "none": software, whose frames are the same bits on every machine;
+                     "auto": by a device where one is available; or the name of a kind of
+                     device, all of it as media/hwaccel.h says. Valid as long as the decoder */
+    int threads;  /* 0: the decoder chooses; with bridge 1 is used */
+    bool bridge;  /* damage does not end the reading: the decoder's concealment, or the frame
+                     before, takes the place of what is damaged */
+} ResrDecodeOptions;
+
+/* What of the input is damaged. */
+typedef struct ResrDamageCount {
+    int64_t places;  /* where damage was found */
+    int64_t damaged; /* frames that are concealed, or that repeat the frame before */
+    int64_t missing; /* at the end of a cut file, as far as their number is known */
+    int64_t skipped; /* before the first picture that can be decoded; no damage in itself */
+    bool cut;        /* the end of the file is missing */
+} ResrDamageCount;
 
 /* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
  * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
@@ -25,20 +47,17 @@ typedef struct ResrVideoInfo {
  */
 typedef struct ResrDecoder ResrDecoder;
 
-/* Only this file, or these images, are opened, whatever they name. `threads`: 0 lets the decoder
- * choose. `hwaccel`: "none": software, whose frames are the same bits on every machine; "auto": by
- * a device where there is one; or the name of a kind of device, all of it as media/hwaccel.h says.
- * Valid as long as the decoder. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA (not a video, no
- * video stream, size out of range, pixel format not supported), RESR_ERR_DEVICE. The message names
- * the file. */
-RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path, const char *hwaccel,
-                                      int threads);
+/* Only this file, or these images, are opened, whatever they name. RESR_ERR_NOINPUT, RESR_ERR_PERM,
+ * RESR_ERR_DATA (not a video, no video stream, size out of range, pixel format not supported),
+ * RESR_ERR_DEVICE. The message names the file. */
+RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path,
+                                      const ResrDecodeOptions *options);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
 
 /* The next frame, owned by the caller, or NULL in *out at the regular end. `index` counts from 0,
  * `pts` is strictly increasing (missing ones are filled in from the frame rate, with one warning).
- * RESR_ERR_DATA with "input ended at frame n ..." when the input is truncated or damaged, or when
- * the frame size changes. */
+ * RESR_ERR_DATA with "input ended at frame n ..." when the input is truncated or damaged (without
+ * `bridge`), or when the frame size changes. */
 RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 
 /* Goes on behind frame `index`, whose pts and hash are known, without decoding all that is before
@@ -48,9 +67,19 @@ RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
                                       const char *hash);
 
+/* What was found damaged so far. */
+ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);
+
 /* Base name without folder and ending of the image that frame `index` came from, or NULL where the
  * input is no list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
+
+/* Path of that image; also of an input that is one image. NULL for a video. */
+const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index);
+
+/* How a video's frames, which are decoded as they are stored, are to be turned: EXIF's 1 (upright)
+ * to 8. Images are upright when they are decoded. */
+int resr_decoder_orientation(const ResrDecoder *decoder);
 
 /* From now on nothing is read: a call that waits for the file system ends soon, with
  * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "media/images.h"
 #include "media/libav.h"
 #include "media/pixfmt.h"
 
@@ -21,21 +22,19 @@
 /* x264's and x265's output depends on the number of threads: the default is fixed, not the
  * machine's. */
 
+/* Images that are no pictures of ours. */
 static const AVCodec *find_image_encoder(const char *output)
 {
-    static const struct {
-        const char *ending;
-        enum AVCodecID id;
-    } table[] = {
-        {"png", AV_CODEC_ID_PNG},   {"jpg", AV_CODEC_ID_MJPEG}, {"jpeg", AV_CODEC_ID_MJPEG},
-        {"webp", AV_CODEC_ID_WEBP}, {"bmp", AV_CODEC_ID_BMP},   {"tif", AV_CODEC_ID_TIFF},
-        {"tiff", AV_CODEC_ID_TIFF}, {"ppm", AV_CODEC_ID_PPM},   {"pgm", AV_CODEC_ID_PGM},
-    };
     const char *ending = strrchr(output, '.');
-    for (size_t i = 0; ending && i < sizeof table / sizeof *table; i++)
-        if (strcasecmp(ending + 1, table[i].ending) == 0)
-            return avcodec_find_encoder(table[i].id);
-    return avcodec_find_encoder(AV_CODEC_ID_PNG);
+    return avcodec_find_encoder(ending && strcasecmp(ending, ".bmp") == 0   ? AV_CODEC_ID_BMP
+                                : ending && strcasecmp(ending, ".pgm") == 0 ? AV_CODEC_ID_PGM
+                                                                            : AV_CODEC_ID_PPM);
+}
+
+/* A folder's images are PNG. */
+static ResrPictureKind picture_of(const char *output)
+{
+    return resr_images_is_image_name(output) ? resr_picture_kind_of_name(output) : RESR_PICTURE_PNG;
 }
 
 /* The planar RGB or grey format in which an image of the same content is kept. */
@@ -49,42 +48,42 @@ static enum AVPixelFormat image_format(const ResrFormat *input)
     return deep ? AV_PIX_FMT_GBRP16 : AV_PIX_FMT_GBRP;
 }
 
+static void set_full_range(ResrEncoding *e)
+{
+    e->format.full_range = 1;
+    e->color_range = AVCOL_RANGE_JPEG;
+}
+
 /* JFIF: BT.601, full range, chroma in the centre. */
 static void set_jfif(ResrEncoding *e)
 {
     e->format.matrix = AVCOL_SPC_SMPTE170M;
     e->format.chroma_location = AVCHROMA_LOC_CENTER;
-    e->format.full_range = 1;
-    e->color_range = AVCOL_RANGE_JPEG;
+    set_full_range(e);
 }
 
-static int plan_image(ResrEncoding *e, const ResrFormat *input)
+static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *input)
 {
     enum AVPixelFormat planar = image_format(input);
-    if (e->codec->id == AV_CODEC_ID_MJPEG) {
-        planar = AV_PIX_FMT_YUV444P;
-        e->pix_fmt = AV_PIX_FMT_YUVJ444P;
-        set_jfif(e);
+    int ret = 0;
+    if (e->picture != RESR_PICTURE_NONE) {
+        e->pix_fmt = resr_picture_format(e->picture, input->model == RESR_COLOUR_GREY,
+                                         input->has_alpha, input->depth_bits > 8);
+        ret = resr_picture_check_size(e->picture, output, e->format.width_px, e->format.height_px);
+        if (ret == 0)
+            ret = resr_picture_check_quality(e->picture, e->options.crf);
     } else if (e->codec->id == AV_CODEC_ID_PGM) {
-        planar = e->pix_fmt = AV_PIX_FMT_GRAY8;
+        e->pix_fmt = AV_PIX_FMT_GRAY8;
     } else {
         const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(planar);
         e->pix_fmt = avcodec_find_best_pix_fmt_of_list(
             e->codec->pix_fmts, planar, (desc->flags & AV_PIX_FMT_FLAG_ALPHA) != 0, NULL);
-        e->format.matrix = planar == AV_PIX_FMT_GRAY8 || planar == AV_PIX_FMT_GRAY16
-                               ? AVCOL_SPC_UNSPECIFIED
-                               : AVCOL_SPC_RGB;
     }
-    /* An encoder without 16 bits gets what it can hold, rounded once. */
-    if (av_pix_fmt_desc_get(e->pix_fmt)->comp[0].depth == 8 &&
-        av_pix_fmt_desc_get(planar)->comp[0].depth > 8)
-        planar = planar == AV_PIX_FMT_GRAY16    ? AV_PIX_FMT_GRAY8
-                 : planar == AV_PIX_FMT_GBRAP16 ? AV_PIX_FMT_GBRAP
-                                                : AV_PIX_FMT_GBRP;
-    resr_format_set_pixels(&e->format, planar);
+    resr_format_set_pixels(&e->format, resr_holder_of(e->pix_fmt));
+    e->format.matrix = e->format.model == RESR_COLOUR_GREY ? AVCOL_SPC_UNSPECIFIED : AVCOL_SPC_RGB;
     e->format.full_range = 1;
     e->color_range = AVCOL_RANGE_JPEG;
-    return 0;
+    return ret;
 }
 
 /* What was converted is tagged as what it became. Grey has the luma of the YUV that it was. */
@@ -111,6 +110,8 @@ static int plan_video(ResrEncoding *e, const char *output, const ResrFormat *inp
         tag_converted(e, input);
     if (e->codec->id == AV_CODEC_ID_MJPEG)
         set_jfif(e);
+    if (resr_is_yuvj(av_pix_fmt_desc_get(e->pix_fmt)))
+        set_full_range(e);
     return 0;
 }
 
@@ -122,19 +123,37 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
     out->format.height_px = height_px;
     out->color_range = input->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
     if (image && !options->codec[0])
-        out->codec = find_image_encoder(output);
+        out->picture = picture_of(output);
+    if (image && !options->codec[0])
+        out->codec = out->picture == RESR_PICTURE_NONE ? find_image_encoder(output) : NULL;
     else
         out->codec = avcodec_find_encoder_by_name(options->codec[0] ? options->codec : "libx264");
-    if (!out->codec)
+    if (!out->codec && out->picture == RESR_PICTURE_NONE)
         return resr_fail(RESR_ERR_USAGE,
                          "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
                          "lists those it has",
                          options->codec[0] ? options->codec
                          : image           ? output
                                            : "libx264");
-    if (out->codec->type != AVMEDIA_TYPE_VIDEO)
+    if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
         return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
-    return image && !options->codec[0] ? plan_image(out, input) : plan_video(out, output, input);
+    return image && !options->codec[0] ? plan_image(out, output, input)
+                                       : plan_video(out, output, input);
+}
+
+const char *resr_encoding_name(const ResrEncoding *e)
+{
+    return e->codec ? e->codec->name : resr_picture_name(e->picture);
+}
+
+void resr_encoding_library(const ResrEncoding *e, char *out, size_t out_bytes)
+{
+    unsigned version = avcodec_version();
+    if (e->codec)
+        snprintf(out, out_bytes, "libavcodec %u.%u.%u", version >> 16, version >> 8 & 255,
+                 version & 255);
+    else
+        resr_picture_library(e->picture, out, out_bytes);
 }
 
 void resr_encoding_tag(ResrEncoding *e, const ResrEncodingTags *tags)
@@ -200,8 +219,9 @@ static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, in
 static int configure(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
 {
     int threads = e->options.threads > 0 ? e->options.threads : RESR_ENCODER_THREADS;
-    context->width = e->format.width_px;
-    context->height = e->format.height_px;
+    bool swap = resr_picture_swaps(e->orientation);
+    context->width = swap ? e->format.height_px : e->format.width_px;
+    context->height = swap ? e->format.width_px : e->format.height_px;
     context->pix_fmt = e->pix_fmt;
     /* Frames are numbered; the container gets the true timestamps. */
     context->framerate = e->frame_rate;
@@ -232,11 +252,13 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
 int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
 {
     AVDictionary *dictionary = NULL;
-    *encoder = (ResrEncoder){.context = avcodec_alloc_context3(e->codec),
+    *encoder = (ResrEncoder){.context = e->codec ? avcodec_alloc_context3(e->codec) : NULL,
                              .frame = av_frame_alloc(),
                              .packet = av_packet_alloc()};
-    if (!encoder->context || !encoder->frame || !encoder->packet)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: encoder %s", e->codec->name);
+    if ((e->codec && !encoder->context) || !encoder->frame || !encoder->packet)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: encoder %s", resr_encoding_name(e));
+    if (!e->codec)
+        return 0;
     int ret = configure(encoder->context, &dictionary, e);
     int averror = ret == 0 ? avcodec_open2(encoder->context, e->codec, &dictionary) : 0;
     const AVDictionaryEntry *unknown = av_dict_get(dictionary, "", NULL, AV_DICT_IGNORE_SUFFIX);
@@ -250,6 +272,19 @@ int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
     return ret;
 }
 
+static int turn_frame(AVFrame *frame, int orientation)
+{
+    AVFrame *turned = av_frame_alloc();
+    int ret = turned ? resr_picture_turn(turned, frame, orientation)
+                     : resr_fail(RESR_ERR_INTERNAL, "out of memory: a turned picture");
+    if (ret == 0) {
+        av_frame_unref(frame);
+        av_frame_move_ref(frame, turned);
+    }
+    av_frame_free(&turned);
+    return ret;
+}
+
 static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *in)
 {
     AVFrame *frame = encoder->frame;
@@ -259,8 +294,13 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
     frame->height = e->format.height_px;
     if (av_frame_get_buffer(frame, 0) < 0)
         return resr_fail(RESR_ERR_INTERNAL, "out of memory: a frame for encoder %s",
-                         e->codec->name);
+                         resr_encoding_name(e));
     frame->pts = encoder->frames++;
+    int ret = resr_repack_for_encoder(frame, &e->format, in);
+    if (ret == 0 && e->orientation > 1)
+        ret = turn_frame(frame, e->orientation);
+    if (ret < 0 || !encoder->context)
+        return ret;
     frame->color_range = encoder->context->color_range;
     frame->colorspace = encoder->context->colorspace;
     frame->color_primaries = encoder->context->color_primaries;
@@ -268,7 +308,29 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
     frame->chroma_location = encoder->context->chroma_sample_location;
     frame->sample_aspect_ratio = e->sar;
     frame->quality = encoder->context->global_quality;
-    return resr_repack_for_encoder(frame, &e->format, in);
+    return 0;
+}
+
+/* A picture is a packet of its own. */
+static int write_picture(ResrEncoder *encoder, const ResrEncoding *e, ResrPacketHandler handler,
+                         void *user)
+{
+    ResrPictureBlob file = {0};
+    ResrPictureTags shape = {.density_x = e->sar.num, .density_y = e->sar.den, .ratio = true};
+    bool square = e->sar.num <= 0 || e->sar.num == e->sar.den;
+    int ret = resr_picture_write(&file, e->picture, encoder->frame,
+                                 e->tags  ? e->tags
+                                 : square ? NULL
+                                          : &shape,
+                                 e->options.crf);
+    if (ret == 0) {
+        encoder->packet->data = file.data;
+        encoder->packet->size = (int)file.bytes;
+        ret = handler(user, encoder->packet);
+        av_packet_unref(encoder->packet);
+    }
+    free(file.data);
+    return ret;
 }
 
 int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *frame,
@@ -277,6 +339,8 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
     int ret = frame ? make_frame(encoder, e, frame) : 0;
     if (ret < 0)
         return ret;
+    if (!e->codec)
+        return frame ? write_picture(encoder, e, handler, user) : 0;
     int averror = avcodec_send_frame(encoder->context, frame ? encoder->frame : NULL);
     encoder->ended = !frame;
     while (averror >= 0 && ret == 0) {

@@ -6,12 +6,16 @@
 
 #include <libavcodec/avcodec.h>
 
+#include "media/picture.h"
 #include "media/repack.h"
 #include "media/sink.h"
 
 /* How a job's frames are encoded, the same for all of its segments. */
 typedef struct ResrEncoding {
-    const AVCodec *codec;
+    const AVCodec *codec;       /* NULL for a picture of our own */
+    ResrPictureKind picture;    /* RESR_PICTURE_NONE: FFmpeg encodes */
+    ResrPictureTags *tags;      /* of the next picture, made to fit; NULL: none */
+    int orientation;            /* of pictures: how they are turned, 0 or 1: not */
     enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format is its holder */
     ResrFormat format;          /* of the frames */
     ResrEncodeOptions options;
@@ -25,6 +29,10 @@ typedef struct ResrEncoding {
 RESR_MUST_CHECK int resr_encoding_plan(ResrEncoding *out, const char *output, bool image,
                                        const ResrFormat *input, int width_px, int height_px,
                                        const ResrEncodeOptions *options);
+
+/* "libx264", "png"; and its library with the version. */
+const char *resr_encoding_name(const ResrEncoding *encoding);
+void resr_encoding_library(const ResrEncoding *encoding, char *out, size_t out_bytes);
 
 void resr_encoding_tag(ResrEncoding *encoding, const ResrEncodingTags *tags);
 

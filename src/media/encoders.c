@@ -328,8 +328,12 @@ int resr_encoders_start(ResrEncoders **out, const ResrEncodersParts *parts)
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     resr_av_quiet();
+    /* Rank 0 knew the container when it chose the pixel format. */
+    ResrEncodeOptions options = *parts->options;
+    if (parts->tags.pix_fmt[0])
+        snprintf(options.pix_fmt, sizeof options.pix_fmt, "%s", parts->tags.pix_fmt);
     ret = resr_encoding_plan(&e->encoding, "", false, &parts->input, parts->format.width_px,
-                             parts->format.height_px, parts->options);
+                             parts->format.height_px, &options);
     resr_encoding_tag(&e->encoding, &parts->tags);
     if (ret == 0)
         ret = resr_alloc(&e->threads, (size_t)parts->threads, sizeof *e->threads);

@@ -39,7 +39,7 @@ static bool is_known(enum AVPixelFormat format)
  * without the surface, where the device refused the stream. */
 static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered)
 {
-    const ResrHwaccel *hw = codec->opaque;
+    const ResrHwaccel *hw = ((const ResrAvOwner *)codec->opaque)->user;
     const enum AVPixelFormat *format = offered;
     for (; *format != AV_PIX_FMT_NONE && is_known(codec->sw_pix_fmt); format++)
         if (*format == hw->surface)
@@ -113,7 +113,7 @@ int resr_hwaccel_attach(ResrHwaccel *hw, AVCodecContext *codec, const AVCodec *d
     int ret = hw->settled ? 0 : settle(hw, decoder, path);
     if (ret < 0 || !hw->device)
         return ret;
-    codec->opaque = hw;
+    ((ResrAvOwner *)codec->opaque)->user = hw;
     codec->get_format = choose_format;
     codec->hw_device_ctx = av_buffer_ref(hw->device);
     return codec->hw_device_ctx

@@ -2,11 +2,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <libavcodec/avcodec.h>
 #include <libavutil/avstring.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -22,6 +25,27 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
 }
 
 static _Thread_local bool hushed;
+static _Thread_local int64_t demuxer_errors;
+
+int64_t resr_av_demuxer_errors(void)
+{
+    return demuxer_errors;
+}
+
+/* A decoder's flag of a concealed picture comes too late for one that another of its threads hands
+ * out; its message does not. */
+static void count(void *context, int level, const char *format)
+{
+    const AVClass *class = *(AVClass **)context;
+    if (class == avformat_get_class() && level <= AV_LOG_ERROR &&
+        ((AVFormatContext *)context)->iformat)
+        demuxer_errors++;
+    ResrAvOwner *owner = class == avcodec_get_class() ? ((AVCodecContext *)context)->opaque : NULL;
+    if (owner && level <= AV_LOG_ERROR)
+        owner->errors++;
+    if (owner && strncmp(format, "concealing ", 11) == 0)
+        owner->concealed++;
+}
 
 void resr_av_hush(bool hush)
 {
@@ -51,6 +75,8 @@ static void log_libav(void *context, int level, const char *format, va_list args
 {
     static char last[256];
     char text[256];
+    if (context)
+        count(context, level, format);
     if (level > AV_LOG_ERROR || hushed)
         return;
     vsnprintf(text, sizeof text, format, args);
@@ -82,6 +108,7 @@ void resr_av_quiet(void)
 /* AVFormatContext.opaque of an input. */
 typedef struct Input {
     AVIOContext *io;
+    const char *path;
     const atomic_bool *stop;
     const AVInputFormat *format;
     bool reached; /* the format wanted to open another file */
@@ -93,16 +120,40 @@ static int is_interrupted(void *opaque)
     return resr_stop_signal() || (input->stop && *input->stop);
 }
 
+/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
+ * the rest of the name would be taken for a pattern or a protocol. */
+#define NEUTRAL_STEM "input"
+
+static const char *ending_of(const char *path)
+{
+    const char *name = strrchr(path, '/'), *ending = strrchr(name ? name : path, '.');
+    bool plain = ending && strlen(ending) <= 16;
+    for (const char *c = plain ? ending + 1 : ""; *c; c++)
+        plain = plain && isalnum((unsigned char)*c);
+    return plain ? ending : path + strlen(path);
+}
+
+/* Some formats look for further parts under the input's own name (x.mlv, x.m00): false if that file
+ * does not exist. */
+static bool exists(const Input *input, const char *url)
+{
+    char path[PATH_MAX];
+    if (strncmp(url, NEUTRAL_STEM ".", sizeof NEUTRAL_STEM) != 0)
+        return true;
+    int stem = (int)(ending_of(input->path) - input->path);
+    snprintf(path, sizeof path, "%.*s%s", stem, input->path, url + sizeof NEUTRAL_STEM - 1);
+    return access(path, F_OK) == 0;
+}
+
 static int open_nothing(AVFormatContext *context, AVIOContext **out, const char *url, int flags,
                         AVDictionary **options)
 {
     Input *input = context->opaque;
-    (void)url;
     (void)flags;
     (void)options;
     *out = NULL;
-    input->reached = true;
-    return AVERROR(EPERM);
+    input->reached = input->reached || exists(input, url);
+    return input->reached ? AVERROR(EPERM) : AVERROR(ENOENT);
 }
 
 /* Formats that consist of names of other files, or open files by themselves. */
@@ -145,17 +196,6 @@ int resr_av_read_failure(AVFormatContext *context, int averror, const char *path
     return read_failure(context->opaque, averror, path, what);
 }
 
-/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
- * the rest of the name would be taken for a pattern or a protocol. */
-static void neutral_name(char out[32], const char *path)
-{
-    const char *name = strrchr(path, '/'), *ending = strrchr(name ? name : path, '.');
-    bool plain = ending && strlen(ending) <= 16;
-    for (const char *c = plain ? ending + 1 : ""; *c; c++)
-        plain = plain && isalnum((unsigned char)*c);
-    snprintf(out, 32, "input%s", plain ? ending : "");
-}
-
 /* Finds the format by content and ending. A picture that only its ending tells becomes one packet
  * of image2pipe, which takes the open file where image2 takes a name. */
 static int find_format(Input *input, AVFormatContext *context, const char *name)
@@ -175,7 +215,7 @@ static int open_format(Input *input, AVFormatContext **context, const char *path
 {
     char name[32];
     AVDictionary *options = NULL;
-    neutral_name(name, path);
+    snprintf(name, sizeof name, NEUTRAL_STEM "%s", ending_of(path));
     (*context)->opaque = input;
     (*context)->pb = input->io;
     (*context)->io_open = open_nothing;
@@ -206,6 +246,7 @@ static int open_input(AVFormatContext **out, const char *path, const AVInputForm
         free(input);
         return ret;
     }
+    input->path = path;
     input->stop = stop;
     input->format = format;
     *out = avformat_alloc_context();
@@ -273,6 +314,20 @@ int resr_av_video_stream(const AVFormatContext *context)
         }
     }
     return best;
+}
+
+const int32_t *resr_av_display_matrix(const AVStream *stream)
+{
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 102)
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data,
+                                stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    return side && side->size >= 9 * sizeof(int32_t) ? (const int32_t *)side->data : NULL;
+#else
+    size_t bytes = 0;
+    const uint8_t *data = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &bytes);
+    return data && bytes >= 9 * sizeof(int32_t) ? (const int32_t *)data : NULL;
+#endif
 }
 
 int resr_av_create(AVFormatContext *context, const char *path)

@@ -5,6 +5,7 @@
 
 #include <libavformat/avformat.h>
 #include <libavutil/frame.h>
+#include <stdatomic.h>
 
 #include "media/avio.h"
 #include "media/decode.h"
@@ -43,8 +44,20 @@ RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
  * there is none. */
 int resr_av_video_stream(const AVFormatContext *context);
 
+/* The stream's display matrix of 9 numbers, NULL if it has none. */
+const int32_t *resr_av_display_matrix(const AVStream *stream);
+
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
+
+/* Errors that demuxers have logged on this thread. */
+int64_t resr_av_demuxer_errors(void);
+
+/* AVCodecContext.opaque of a decoder: what it logs, of all its threads, is counted. */
+typedef struct ResrAvOwner {
+    atomic_llong errors, concealed; /* errors; pictures whose damage was concealed */
+    void *user;
+} ResrAvOwner;
 
 /* RESR_ERR_DATA with the size in the message if the picture of `path` is larger than what is
  * handled: the last one that libav itself refused, forgotten by this, else of the size given. Else

@@ -29,8 +29,10 @@ static int above_zero(int n)
     return n > 0 ? n : 0;
 }
 
-/* False for formats that cannot be filled from a frame. */
-static bool measure(int cost[TERMS], const ResrFormat *input, enum AVPixelFormat candidate)
+/* False for formats that cannot be filled from a frame. Hap is asked for its variant without
+ * alpha. */
+static bool measure(int cost[TERMS], const AVCodec *codec, const ResrFormat *input,
+                    enum AVPixelFormat candidate)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(candidate);
     enum AVPixelFormat holder = resr_holder_of(candidate);
@@ -39,15 +41,14 @@ static bool measure(int cost[TERMS], const ResrFormat *input, enum AVPixelFormat
         return false;
     resr_format_set_pixels(&format, holder);
     bool grey = input->model == RESR_COLOUR_GREY;
-    bool full = strncmp(desc->name, "yuvj", 4) == 0;
     cost[COLOUR] = !grey && format.model == RESR_COLOUR_GREY;
-    cost[ALPHA] = input->has_alpha && !format.has_alpha;
+    cost[ALPHA] = input->has_alpha && (!format.has_alpha || codec->id == AV_CODEC_ID_HAP);
     cost[DEPTH] = above_zero(input->depth_bits - least_depth(desc));
     cost[CHROMA] = grey ? 0
                         : above_zero(format.chroma_shift_x - input->chroma_shift_x) +
                               above_zero(format.chroma_shift_y - input->chroma_shift_y);
     cost[MODEL] = !grey && format.model != input->model;
-    cost[RANGE] = full && input->model == RESR_COLOUR_YUV && !input->full_range;
+    cost[RANGE] = resr_is_yuvj(desc) && input->model == RESR_COLOUR_YUV && !input->full_range;
     cost[BITS] = av_get_bits_per_pixel(desc);
     cost[PACKING] = candidate != holder;
     return true;
@@ -62,16 +63,19 @@ static bool is_less(const int a[TERMS], const int b[TERMS])
 }
 
 /* VP8 and VP9 hold alpha beside their packets, where only Matroska and WebM have a place for it.
- * JPEG is full range. */
+ * JPEG is full range. Raw video is read back by a tag that the container knows. */
 static bool works(const AVCodec *codec, const char *output, enum AVPixelFormat format)
 {
     const AVOutputFormat *container = av_guess_format(NULL, output, NULL);
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
+    unsigned tag = avcodec_pix_fmt_to_codec_tag(format);
     if ((codec->id == AV_CODEC_ID_VP8 || codec->id == AV_CODEC_ID_VP9) &&
         desc->flags & AV_PIX_FMT_FLAG_ALPHA)
         return container &&
                (strstr(container->name, "matroska") || strstr(container->name, "webm"));
-    return codec->id != AV_CODEC_ID_MJPEG || strncmp(desc->name, "yuvj", 4) == 0;
+    if (codec->id == AV_CODEC_ID_RAWVIDEO && container && container->codec_tag)
+        return tag && av_codec_get_id(container->codec_tag, tag) == codec->id;
+    return codec->id != AV_CODEC_ID_MJPEG || resr_is_yuvj(desc);
 }
 
 /* No chroma sample lies beyond the edge. */
@@ -82,20 +86,29 @@ static bool fits(enum AVPixelFormat format, int width_px, int height_px)
            height_px % (1 << desc->log2_chroma_h) == 0;
 }
 
-/* The format of an encoder that loses least of the input, and of those the smallest. An encoder
- * without a list takes all formats. */
+/* The i-th format of an encoder; of one that has no list, of all. */
+static enum AVPixelFormat format_at(const AVCodec *codec, int i)
+{
+    const AVPixFmtDescriptor *desc = NULL;
+    if (codec->pix_fmts)
+        return codec->pix_fmts[i];
+    do
+        desc = av_pix_fmt_desc_next(desc);
+    while (desc && i-- > 0);
+    return desc ? av_pix_fmt_desc_get_id(desc) : AV_PIX_FMT_NONE;
+}
+
+/* The format of an encoder that loses least of the input, and of those the smallest. */
 static enum AVPixelFormat choose(int least[TERMS], const AVCodec *codec, const char *output,
                                  const ResrFormat *input, int width_px, int height_px)
 {
-    enum AVPixelFormat own[] = {av_get_pix_fmt(input->pix_fmt), AV_PIX_FMT_YUV444P,
-                                AV_PIX_FMT_NONE},
-                       best = AV_PIX_FMT_NONE;
+    enum AVPixelFormat format, best = AV_PIX_FMT_NONE;
     int cost[TERMS];
-    for (const enum AVPixelFormat *p = codec->pix_fmts ? codec->pix_fmts : own;
-         *p != AV_PIX_FMT_NONE; p++)
-        if (fits(*p, width_px, height_px) && works(codec, output, *p) && measure(cost, input, *p) &&
+    for (int i = 0; (format = format_at(codec, i)) != AV_PIX_FMT_NONE; i++)
+        if (fits(format, width_px, height_px) && works(codec, output, format) &&
+            measure(cost, codec, input, format) &&
             (best == AV_PIX_FMT_NONE || is_less(cost, least))) {
-            best = *p;
+            best = format;
             memcpy(least, cost, sizeof cost);
         }
     return best;
@@ -124,8 +137,9 @@ static int check_asked(const char *asked, const AVCodec *codec, const char *outp
     if (!works(codec, output, format))
         return resr_fail(RESR_ERR_USAGE, "--pix-fmt: %s of encoder %s cannot be stored in %s; %s",
                          asked, codec->name, output,
-                         codec->id == AV_CODEC_ID_MJPEG ? "use the yuvj format of that name"
-                                                        : "use an .mkv or .webm output");
+                         codec->id == AV_CODEC_ID_MJPEG      ? "use the yuvj format of that name"
+                         : codec->id == AV_CODEC_ID_RAWVIDEO ? "use a .nut output"
+                                                             : "use an .mkv or .webm output");
     return fits(format, width_px, height_px)
                ? 0
                : resr_fail(RESR_ERR_USAGE,
@@ -207,7 +221,7 @@ void resr_pixfmt_warn(enum AVPixelFormat format, const AVCodec *codec, const cha
     char losses[LOSSES * LOSS_BYTES], remedy[128] = "";
     int cost[TERMS];
     bool fits_output;
-    if (!measure(cost, input, format))
+    if (!measure(cost, codec, input, format))
         return;
     list_losses(losses, cost, input, format);
     if (!losses[0])

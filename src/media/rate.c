@@ -14,13 +14,14 @@
 /* The first try, which says how many frames the time is enough for. */
 #define FIRST_FRAMES 4
 
-int resr_rate_decode(ResrRate *out, const char *input, const char *hwaccel, double seconds)
+int resr_rate_decode(ResrRate *out, const char *input, const ResrDecodeOptions *options,
+                     double seconds)
 {
     ResrDecoder *decoder = NULL;
     ResrFrame *frame = NULL;
     int64_t start_ns = resr_clock_ns(), start_cpu_ns = resr_clock_cpu_ns();
     *out = (ResrRate){0};
-    int ret = resr_decoder_open(&decoder, input, hwaccel, 0);
+    int ret = resr_decoder_open(&decoder, input, options);
     while (ret == 0 && (out->frames == 0 || resr_clock_seconds_since(start_ns) < seconds)) {
         ret = resr_decoder_read(decoder, &frame);
         if (ret < 0 || !frame)
@@ -130,8 +131,9 @@ static int encode(ResrRate *out, const ResrEncoding *encoding, const Samples *sa
 static int plan_encoding(ResrEncoding *out, const char *output, const ResrSinkPlan *plan,
                          const ResrVideoInfo *info, const ResrEncodeOptions *options)
 {
-    int ret = resr_encoding_plan(out, output, !plan->video, &info->format, plan->format.width_px,
-                                 plan->format.height_px, options);
+    int ret =
+        resr_encoding_plan(out, output, !plan->video, plan->video ? &info->stored : &info->format,
+                           plan->format.width_px, plan->format.height_px, options);
     resr_encoding_tag(out, &plan->tags);
     return ret;
 }
@@ -143,7 +145,8 @@ int resr_rate_encode(ResrRate *out, const char *input, const char *output, const
     ResrEncoding encoding;
     Samples samples = {.count = 0};
     *out = (ResrRate){0};
-    int ret = resr_decoder_open(&decoder, input, "none", 0);
+    int ret =
+        resr_decoder_open(&decoder, input, &(ResrDecodeOptions){.hwaccel = "none", .bridge = true});
     if (ret == 0)
         ret = plan_encoding(&encoding, output, plan, resr_decoder_info(decoder), options);
     if (ret == 0)

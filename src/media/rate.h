@@ -13,8 +13,8 @@ typedef struct ResrRate {
 } ResrRate;
 
 /* Decodes from the beginning for at most `seconds`. As resr_decoder_open() and _read() fail. */
-RESR_MUST_CHECK int resr_rate_decode(ResrRate *out, const char *input, const char *hwaccel,
-                                     double seconds);
+RESR_MUST_CHECK int resr_rate_decode(ResrRate *out, const char *input,
+                                     const ResrDecodeOptions *options, double seconds);
 
 /* Encodes the input's first frames, resized to the output's size, forth and back, so that there is
  * motion but no cut: for some `seconds`, at most a segment, at least a few frames. `plan`: as

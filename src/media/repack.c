@@ -25,8 +25,7 @@ static bool is_readable(const AVPixFmtDescriptor *desc)
            comp[1].step == comp[0].step << desc->log2_chroma_w;
 }
 
-/* Full-range YUV under an old name; the range has a field of its own. */
-static bool is_yuvj(const AVPixFmtDescriptor *desc)
+bool resr_is_yuvj(const AVPixFmtDescriptor *desc)
 {
     return strncmp(desc->name, "yuvj", 4) == 0;
 }
@@ -45,7 +44,7 @@ static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
  * has no planar format, the interleaved one. */
 static bool is_holder(const AVPixFmtDescriptor *desc)
 {
-    if (!is_readable(desc) || is_yuvj(desc))
+    if (!is_readable(desc) || resr_is_yuvj(desc))
         return false;
     for (int c = 0; c < desc->nb_components; c++)
         if (!is_native(desc, c, desc->nb_components == 2 ? 2 : 1) ||
@@ -120,7 +119,7 @@ static enum AVPixelFormat holder_of_frame(const AVFrame *frame, const AVPixFmtDe
 
 static bool is_full_range(const AVFrame *frame, const AVPixFmtDescriptor *desc)
 {
-    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) || is_yuvj(desc))
+    if (desc->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL) || resr_is_yuvj(desc))
         return true;
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;
@@ -226,17 +225,17 @@ static void read_plane(ResrFrame *out, const ResrFormat *format, const AVFrame *
     const AVPixFmtDescriptor *from = av_pix_fmt_desc_get(in->format);
     ResrPlane plane = resr_format_plane(format, resr_format_plane_index(format, c));
     uint8_t *data = out->data + plane.offset_bytes;
-    int source = from->comp[c].plane;
+    int source = from->comp[c].plane, depth = format->depth_bits;
     if (is_native(from, c, 1)) {
         av_image_copy_plane(data, (int)plane.stride_bytes, in->data[source], in->linesize[source],
                             (int)plane.row_bytes, plane.height_px);
         return;
     }
     for (int y = 0; y < plane.height_px; y++, data += plane.stride_bytes) {
-        read_row(values, in, c, y, plane.width_px, format->depth_bits);
-        if (format->depth_bits > 8)
+        read_row(values, in, c, y, plane.width_px, depth);
+        if (depth > 8)
             memcpy(data, values, plane.row_bytes);
-        for (int x = 0; x < plane.width_px && format->depth_bits == 8; x++)
+        for (int x = 0; x < plane.width_px && depth == 8; x++)
             data[x] = (uint8_t)values[x];
     }
 }

@@ -5,6 +5,7 @@
  * loss, and the way from one to the other. Not for other folders. */
 
 #include <libavutil/frame.h>
+#include <libavutil/pixdesc.h>
 #include <stdbool.h>
 
 #include "media/frame.h"
@@ -14,6 +15,9 @@
  * AV_PIX_FMT_NONE for palettes and for what cannot be held (floating point, more than 16 bits, XYZ,
  * sensor mosaics, hardware surfaces). */
 enum AVPixelFormat resr_holder_of(enum AVPixelFormat format);
+
+/* True for full-range YUV under its old names (yuvj420p); the range has a field of its own. */
+bool resr_is_yuvj(const AVPixFmtDescriptor *desc);
 
 /* Describes what resr_repack() makes of `frame`. Palettes become RGB, with alpha where a pixel is
  * not opaque. RESR_ERR_DATA names a format that cannot be held. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libavutil/pixdesc.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/events.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
@@ -29,6 +31,7 @@ struct ResrSink {
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
+    bool said_lost;       /* that an image's file cannot hold all tags of its source */
     int64_t frames;       /* given, restored ones included */
     atomic_llong packets; /* written to the output */
     /* videos */
@@ -49,6 +52,12 @@ struct ResrSink {
     size_t segment_capacity;
 };
 
+/* What the output is to keep: an image is made of RGB. */
+static const ResrFormat *kept_format(ResrOutputKind kind, const ResrVideoInfo *info)
+{
+    return kind == RESR_OUTPUT_VIDEO ? &info->stored : &info->format;
+}
+
 static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output, const char *input,
                 const ResrDecoder *decoder, int width_px, int height_px,
                 const ResrEncodeOptions *options)
@@ -60,8 +69,8 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                          "%s: the input has more than one frame; write to a video, a folder or a "
                          "pattern such as %%05d.png",
                          output);
-    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO, &info->format,
-                                 width_px, height_px, options);
+    int ret = resr_encoding_plan(encoding, output, *kind != RESR_OUTPUT_VIDEO,
+                                 kept_format(*kind, info), width_px, height_px, options);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
@@ -71,7 +80,25 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
     if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == RESR_OUTPUT_VIDEO)
         tags.color_range = resr_decoder_first_frame(decoder)->color_range;
     resr_encoding_tag(encoding, &tags);
+    if (*kind != RESR_OUTPUT_VIDEO)
+        encoding->orientation = resr_decoder_orientation(decoder);
     return ret;
+}
+
+/* Once, of a job's images. */
+static void warn_of_loss(const ResrEncoding *encoding, const char *output, const ResrFormat *in)
+{
+    const ResrFormat *out = &encoding->format;
+    bool alpha = in->has_alpha && !out->has_alpha,
+         depth = in->depth_bits > 8 && out->depth_bits == 8;
+    bool colour = in->model != RESR_COLOUR_GREY && out->model == RESR_COLOUR_GREY;
+    if (alpha || depth || colour)
+        resr_log_warn("%s: %s images hold no %s%s%s, which is dropped; use a .png or .tif output",
+                      output, resr_encoding_name(encoding), alpha ? "transparency" : "",
+                      alpha && (depth || colour) ? ", no " : "",
+                      colour  ? "colour"
+                      : depth ? "more than 8 bits a sample"
+                              : "");
 }
 
 int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
@@ -97,16 +124,25 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     resr_muxer_close(muxer);
     if (ret < 0)
         return ret;
+    if (kind != RESR_OUTPUT_VIDEO && !options->codec[0])
+        warn_of_loss(&encoding, output, &resr_decoder_info(decoder)->format);
+    snprintf(out->encoder, sizeof out->encoder, "%s", resr_encoding_name(&encoding));
+    resr_encoding_library(&encoding, out->library, sizeof out->library);
+    if (kind == RESR_OUTPUT_VIDEO && resr_decoder_info(decoder)->has_profile)
+        resr_log_warn("%s: a video holds no colour profile, which the input's images have: their "
+                      "colours are taken as they are; convert the images to sRGB first",
+                      output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
-                         &resr_decoder_info(decoder)->format, width_px, height_px);
-    unsigned version = avcodec_version();
-    snprintf(out->encoder, sizeof out->encoder, "%s", encoding.codec->name);
-    snprintf(out->library, sizeof out->library, "libavcodec %u.%u.%u", version >> 16,
-             version >> 8 & 255, version & 255);
-    out->tags = (ResrEncodingTags){encoding.frame_rate.num, encoding.frame_rate.den,
-                                   encoding.sar.num,        encoding.sar.den,
-                                   encoding.color_range,    encoding.global_header};
+                         kept_format(kind, resr_decoder_info(decoder)), width_px, height_px);
+    out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
+                                   .frame_rate_den = encoding.frame_rate.den,
+                                   .sar_num = encoding.sar.num,
+                                   .sar_den = encoding.sar.den,
+                                   .color_range = encoding.color_range,
+                                   .global_header = encoding.global_header};
+    snprintf(out->tags.pix_fmt, sizeof out->tags.pix_fmt, "%s",
+             av_get_pix_fmt_name(encoding.pix_fmt));
     return 0;
 }
 
@@ -447,15 +483,43 @@ static int write_image(void *user, AVPacket *packet)
                    : resr_publish_bytes(path, packet->data, (size_t)packet->size, sink->overwrite);
 }
 
+/* Profile, EXIF and texts are read again from the image that the frame came from: not every resumed
+ * job has decoded it. False where the image holds none. */
+static bool read_tags(const ResrSink *sink, ResrPictureTags *tags)
+{
+    const char *path = resr_decoder_image_path(sink->decoder, sink->frames);
+    ResrPictureKind kind = RESR_PICTURE_NONE;
+    int ret = path ? resr_picture_kind(&kind, path, &sink->stop) : 0;
+    if (ret == 0 && (kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING))
+        return false;
+    if (ret == 0 && resr_picture_read_tags(tags, path, &sink->stop) == 0)
+        return true;
+    resr_log_warn("%s; its profile, EXIF and texts are not kept", resr_error_text());
+    return false;
+}
+
 /* Each image is a file and an encoder of its own. */
 static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
 {
+    ResrPictureTags tags = {0};
+    sink->encoding.tags = read_tags(sink, &tags) ? &tags : NULL;
+    if (sink->encoding.tags && sink->encoding.codec)
+        resr_picture_name_tags(&tags);
     int ret = resr_encoder_open(&sink->encoder, &sink->encoding);
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, frame, write_image, sink);
     if (ret == 0)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_image, sink);
     resr_encoder_close(&sink->encoder);
+    if (ret == 0 && tags.lost[0] && !sink->said_lost)
+        resr_log_warn("%s: %s images cannot hold all that the input has beside its pixels: without "
+                      "%s%s",
+                      sink->output, resr_encoding_name(&sink->encoding), tags.lost,
+                      sink->encoding.picture == RESR_PICTURE_PNG ? ""
+                                                                 : "; a .png output keeps most");
+    sink->said_lost = sink->said_lost || tags.lost[0];
+    resr_picture_tags_free(&tags);
+    sink->encoding.tags = NULL;
     sink->frames++;
     return ret;
 }
@@ -510,7 +574,7 @@ void resr_sink_stop(ResrSink *sink)
 
 const char *resr_sink_encoder(const ResrSink *sink)
 {
-    return sink->encoding.codec->name;
+    return resr_encoding_name(&sink->encoding);
 }
 
 void resr_sink_close(ResrSink *sink)

@@ -24,6 +24,7 @@ typedef struct ResrEncodingTags {
     int32_t frame_rate_num, frame_rate_den, sar_num, sar_den;
     int32_t color_range;   /* AVCOL_RANGE_* */
     int32_t global_header; /* the container keeps the encoder's headers */
+    char pix_fmt[32];      /* what the encoder takes; empty: still to be chosen */
 } ResrEncodingTags;
 
 /* A finished segment: its frames are first .. first + frames - 1. */

@@ -4,7 +4,10 @@
 #include <libavformat/avformat.h>
 #include <libavutil/cpu.h>
 #include <stdio.h>
+#include <string.h>
 #include <zimg.h>
+
+#include "media/picture.h"
 
 static void print_libav(const char *name, unsigned version)
 {
@@ -25,4 +28,12 @@ void resr_media_print_versions(void)
     print_libav("libavcodec", avcodec_version());
     print_libav("libavformat", avformat_version());
     printf("%-12s %u.%u.%u\n", "zimg", major, minor, micro);
+    for (ResrPictureKind kind = RESR_PICTURE_PNG; kind < RESR_PICTURE_MOVING; kind++) {
+        char text[64];
+        resr_picture_library(kind, text, sizeof text);
+        char *number = strchr(text, ' ');
+        if (number)
+            *number++ = 0;
+        printf("%-12s %s\n", text, number ? number : "");
+    }
 }

@@ -24,6 +24,7 @@ void resr_crew_create(ResrCrew *crew, int rank, int size, const ResrOptions *opt
     crew->threads = resr_launch_threads(&crew->cpus);
     if (options->threads > 0)
         crew->threads = options->threads;
+    resr_launch_share_memory(rank > 0 || !options->root_dedicated);
 }
 
 static const ResrCrewProbe *probe_of(const ResrCrew *crew, const ResrPlan *plan)
@@ -52,17 +53,21 @@ static int alloc_answers(ResrCrew *crew, Answers *answers)
 static int judge_ranks(const ResrCrew *crew, const Answers *answers)
 {
     int computing = 0, first = 0;
+    const char *text = "";
     for (int i = 0; i < crew->size; i++) {
         computing += crew->ranks[i].threads > 0;
-        if (answers->statuses[i] < 0)
+        if (answers->statuses[i] < 0 && crew->size > 1)
             resr_log_warn("rank %d on %s is left out: %s", i, crew->ranks[i].host,
                           answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
-        if (first == 0)
+        if (first == 0 && answers->statuses[i] < 0) {
             first = answers->statuses[i];
+            text = answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES;
+        }
     }
-    return computing > 0
-               ? 0
-               : resr_fail(first < 0 ? first : RESR_ERR_DEVICE, "no rank can run the job");
+    if (computing > 0)
+        return 0;
+    return first < 0 ? resr_fail(first, "no rank can run the job: %s", text)
+                     : resr_fail(RESR_ERR_DEVICE, "no rank can run the job");
 }
 
 /* The class that the ranks run fastest in. */
@@ -207,6 +212,8 @@ static int start_compute(ResrCrew *crew, const ResrPlan *plan, ResrRankInfo *own
 {
     const ResrOps *ops = resr_probe_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
+    if (crew->rank == 0)
+        resr_memory_expect(resr_plan_pool_bytes(plan));
     if (!ops)
         return resr_fail(RESR_ERR_DEVICE,
                          "this CPU (%s) cannot run numerics class %s, in which "

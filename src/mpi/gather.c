@@ -94,7 +94,7 @@ int resr_gather_start(ResrGather **out, const ResrPlan *plan)
     ResrGather *gather = *out;
     gather->plan = plan;
     MPI_Comm_rank(MPI_COMM_WORLD, &gather->rank);
-    ResrEncodersParts parts = {.input = plan->input,
+    ResrEncodersParts parts = {.input = plan->stored,
                                .format = plan->output,
                                .options = &plan->encode,
                                .tags = plan->tags,

@@ -274,11 +274,13 @@ int resr_job_plan(ResrJob *job)
     int width_px, height_px, cpus = job->crew->cpus;
     if (options->encode.encoders == 0)
         options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
-    int ret = resr_decoder_open(&job->decoder, options->input, options->hwaccel, 0);
-    if (ret == 0 && !dry_run)
-        ret = check_outputs(options);
+    ResrDecodeOptions decode = {.hwaccel = options->hwaccel,
+                                .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
+    int ret = resr_decoder_open(&job->decoder, options->input, &decode);
     if (ret == 0)
         ret = check_paths(job);
+    if (ret == 0 && !dry_run)
+        ret = check_outputs(options);
     if (ret == 0)
         ret = resr_crew_find_model(job->crew, &job->model_key, &job->own_model, options);
     if (ret < 0)
@@ -331,6 +333,7 @@ static int begin_checkpoint(ResrJob *job)
         .info = {&job->plan.output, info->time_base_num, info->time_base_den, model_of(job)->name,
                  model_of(job)->sha256, job->plan.numerics_class},
         .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames,
+        .bridges = options->on_error == RESR_ON_ERROR_CONTINUE,
         .frames_folder = job->frames_folder};
     int ret = resr_checkpoint_begin(job->checkpoint, &plan);
     job->begun = ret == 0;
@@ -401,10 +404,9 @@ static int coordinate(ResrJob *job)
                       frames_out, times.wall, (double)frames_out / times.wall);
     if (!options->report[0])
         return 0;
-    return resr_report_write(job->report, options->report, options, &job->plan,
-                             resr_decoder_info(job->decoder), model_of(job),
-                             resr_sink_encoder(job->sink), job->crew->ranks, frames_in, frames_out,
-                             &times);
+    return resr_report_write(job->report, options->report, options, &job->plan, job->decoder,
+                             model_of(job), resr_sink_encoder(job->sink), job->crew->ranks,
+                             frames_in, frames_out, &times);
 }
 
 int resr_job_run(ResrJob *job, bool last)

@@ -120,10 +120,22 @@ static bool must_wait(const Jobs *jobs, const ResrOptions *options)
                             resr_publish_is_same(options->output, jobs->output));
 }
 
-static const char *name_of(const char *path)
+/* Cheap, before the folders are looked at: the last parts of two paths, slashes at the end left
+ * out.
+ */
+static bool same_name(const char *a, const char *b)
 {
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
+    const char *paths[] = {a, b}, *names[2];
+    size_t lengths[2];
+    for (int i = 0; i < 2; i++) {
+        lengths[i] = strlen(paths[i]);
+        while (lengths[i] > 1 && paths[i][lengths[i] - 1] == '/')
+            lengths[i]--;
+        const char *slash = memrchr(paths[i], '/', lengths[i]);
+        names[i] = slash ? slash + 1 : paths[i];
+        lengths[i] -= (size_t)(names[i] - paths[i]);
+    }
+    return lengths[0] == lengths[1] && memcmp(names[0], names[1], lengths[0]) == 0;
 }
 
 /* Two inputs have two outputs; the same input may be done again, with --overwrite. */
@@ -134,7 +146,7 @@ static int claim_output(Jobs *jobs, const Item *item)
         const Claim *claim = &jobs->claims[i];
         if (claim->line == item->line.number)
             return 0; /* prepared before */
-        if (!item->done && strcmp(name_of(claim->output), name_of(options->output)) == 0 &&
+        if (!item->done && same_name(claim->output, options->output) &&
             resr_publish_is_same(claim->output, options->output) &&
             !resr_publish_is_same(claim->input, options->input))
             return resr_fail(RESR_ERR_USAGE,

@@ -220,6 +220,16 @@ int resr_launch_threads(int *cpus)
     return threads > 1 ? threads : 1;
 }
 
+void resr_launch_share_memory(bool computes)
+{
+    MPI_Comm node;
+    int own = computes, all = 1;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Allreduce(&own, &all, 1, MPI_INT, MPI_SUM, node);
+    MPI_Comm_free(&node);
+    resr_memory_share(all);
+}
+
 void resr_launch_gather(ResrRankInfo *all, const ResrRankInfo *own)
 {
     MPI_Gather(own, sizeof *own, MPI_BYTE, all, sizeof *own, MPI_BYTE, 0, MPI_COMM_WORLD);

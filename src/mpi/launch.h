@@ -54,6 +54,9 @@ RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model, int transport
  * the latter. Also tells net/cuda.h the rank's place on its node. */
 int resr_launch_threads(int *cpus);
 
+/* Tells base/memory.h how many ranks of this machine compute. */
+void resr_launch_share_memory(bool computes);
+
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */
 void resr_launch_gather(ResrRankInfo *all, const ResrRankInfo *own);
 

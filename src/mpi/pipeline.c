@@ -233,7 +233,7 @@ static void encoding_failed(void *user, int status)
 static int start_encoders(ResrPipeline *pipeline)
 {
     const ResrPlan *plan = pipeline->parts.plan;
-    ResrEncodersParts parts = {.input = plan->input,
+    ResrEncodersParts parts = {.input = plan->stored,
                                .format = plan->output,
                                .options = &plan->encode,
                                .tags = plan->tags,

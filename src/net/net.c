@@ -2,6 +2,7 @@
 
 #include <omp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,22 @@ int resr_net_reserve(ResrNet *net)
     return ret;
 }
 
+/* Does what the frame will take fit this machine? Of a GPU's backend the device says so. */
+static int check_memory(const ResrNet *net)
+{
+    char what[96];
+    double px = (double)net->frame_width_px * net->frame_height_px;
+    double own = px * net->spec.scale * net->spec.scale;
+    if (net->ops->frames_begin)
+        return 0;
+    snprintf(what, sizeof what, "%d x %d, inside the network %d x %d", net->frame_width_px,
+             net->frame_height_px, net->frame_width_px * net->spec.scale,
+             net->frame_height_px * net->spec.scale);
+    return resr_memory_check(what, (int64_t)((double)net->workspace_bytes + 12 * (px + own)),
+                             "choose smaller tiles (-t), a network that enlarges less, a smaller "
+                             "--outscale or fewer ranks on a machine");
+}
+
 int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, int frame_width_px,
                     int frame_height_px, int tile_px, int tile_pad_px, int threads)
 {
@@ -82,7 +99,9 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
     resr_tile_bounds(&net->plan, &tile_width_px, &tile_height_px);
     net->workspace_bytes +=
         ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
-    ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
+    ret = check_memory(net);
+    if (ret == 0)
+        ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
 cleanup:
     if (ret < 0) {
         resr_net_free(net);

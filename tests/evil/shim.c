@@ -2,10 +2,11 @@
  * process that takes a name at the worst moment, and a clock that runs faster. Environment:
  * SHIM_NO_REPLACE (renameat2 with flags), SHIM_NO_LINK and SHIM_NO_FLOCK: errno of the failure, by
  * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that
- * path is created before anything is given that name; SHIM_SPEED: seconds of the monotonic clock in
- * a second; SHIM_STALL: pread() of a file of that name does not return, from byte SHIM_STALL_AT on,
- * where the file is opened for the SHIM_STALL_OPEN-th time; a file "stalled" then appears;
- * SHIM_EINTR: open() of the file and every second pread() fail once with EINTR. */
+ * path is created before anything is given that name; SHIM_RAM: bytes of the machine's memory;
+ * SHIM_SPEED: seconds of the monotonic clock in a second; SHIM_STALL: pread() of a file of that
+ * name does not return, from byte SHIM_STALL_AT on, where the file is opened for the
+ * SHIM_STALL_OPEN-th time; a file "stalled" then appears; SHIM_EINTR: open() of the file and every
+ * second pread() fail once with EINTR. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +83,20 @@ int flock(int fd, int operation)
     return fails("SHIM_NO_FLOCK") ? -1 : next(fd, operation);
 }
 
+int sysinfo(struct sysinfo *info)
+{
+    int (*next)(struct sysinfo *);
+    const char *bytes = getenv("SHIM_RAM");
+    *(void **)&next = dlsym(RTLD_NEXT, "sysinfo");
+    int ret = next(info);
+    if (ret == 0 && bytes) {
+        info->totalram = strtoul(bytes, NULL, 10);
+        info->totalswap = 0;
+        info->mem_unit = 1;
+    }
+    return ret;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int (*next)(clockid_t, struct timespec *);
@@ -117,7 +133,8 @@ static int open_file(const char *path, int flags, mode_t mode)
         return -1;
     }
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-    if (fd >= 0 && is_named(path, "SHIM_STALL") && ++opened == setting("SHIM_STALL_OPEN"))
+    if (fd >= 0 && flags & O_NONBLOCK && is_named(path, "SHIM_STALL") &&
+        ++opened == setting("SHIM_STALL_OPEN"))
         stalling_fd = fd;
     return fd;
 }

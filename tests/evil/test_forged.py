@@ -94,22 +94,22 @@ prepare()
 
 
 def case_frames_far_away():
-    for first in (LARGE, -3, -2**63, 2**63 - 1, 2**40, 2**39, FAR):
+    for first in (LARGE, -3, -2**63, 2**39, FAR):
         records, junk = segment(99, first)
         forge(f"frame {first}", *records, junk=junk)
 
 
 def case_batches_of_absurd_sizes():
-    for first, count in ((8, 10**9), (2**63 - 8, 100), (40, 65), (40, 0), (40, -1), (-8, 8), (LARGE, 8), (FAR, 8)):
+    for first, count in ((8, 10**9), (2**63 - 8, 100), (40, 65), (40, -1), (-8, 8), (FAR, 8)):
         records, junk = batch(first, count)
         forge(f"batch {first}, {count}", *records, junk=junk, codes=(0,) if first >= 0 else (73,))
 
 
 def case_numbers_of_other_records():
-    for record in (f"{END}:0:{LARGE}:0:0", f"{END}:0:-1:0:0", f"{END}:0:{-2**63}:0:0", f"{SOURCE}:{LARGE}:0:0:0",
-                   f"{SOURCE}:-1:0:0:0", f"{OUTPUT}:0:-1:-1:0", f"{OUTPUT}:{LARGE}:{LARGE}:{LARGE}:0", "0:0:0:0:0",
-                   "7:0:0:0:0", "65535:1:2:3:4", f"{SEGMENT}:{LARGE}:1:0:0", f"{SEGMENT}:-1:1:0:0",
-                   f"{SEGMENT}:9:{LARGE}:0:0", f"{SEGMENT}:9:-1:0:0", f"{SEGMENT}:9:1:-1:0"):
+    for record in (f"{END}:0:{LARGE}:0:0", f"{END}:0:-1:0:0", f"{SOURCE}:{LARGE}:0:0:0",
+                   f"{OUTPUT}:0:-1:-1:0", f"{OUTPUT}:{LARGE}:{LARGE}:{LARGE}:0", "0:0:0:0:0",
+                   "7:0:0:0:0", "65535:1:2:3:4", f"{SEGMENT}:{LARGE}:1:0:0",
+                   f"{SEGMENT}:9:{LARGE}:0:0", f"{SEGMENT}:9:-1:0:0"):
         forge(record, record)
 
 

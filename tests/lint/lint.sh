@@ -42,6 +42,7 @@ includes)
         return 0
     }
     only 'libav|libsw|zimg' 'src/media/|tests/media/'
+    only 'png\.h|jpeglib|jerror|tiff|webp/|lcms2' 'src/media/picture_'
     only 'mpi\.h' 'src/mpi/|src/main\.c|tests/mpi/'
     only 'zip\.h' 'src/model/|tests/unit/'
     only 'jansson' 'src/model/|src/job/|src/ckpt/|tests/|bench/'

@@ -181,6 +181,12 @@ static int reset(void **state)
 
 enum { FRAMES = 5 };
 
+static int open_decoder(ResrDecoder **out, const char *path, const char *hwaccel, int threads)
+{
+    return resr_decoder_open(out, path,
+                             &(ResrDecodeOptions){.hwaccel = hwaccel, .threads = threads});
+}
+
 /* All frames' hashes, and the format and device that the decoder states. */
 static void decode_all(const char *path, const char *hwaccel,
                        char hashes[FRAMES][RESR_FRAME_HASH_BYTES], ResrVideoInfo *info)
@@ -188,7 +194,7 @@ static void decode_all(const char *path, const char *hwaccel,
     ResrDecoder *decoder;
     ResrFrame *frame;
     int n = 0;
-    assert_int_equal(resr_decoder_open(&decoder, path, hwaccel, 2), 0);
+    assert_int_equal(open_decoder(&decoder, path, hwaccel, 2), 0);
     *info = *resr_decoder_info(decoder);
     while (resr_decoder_read(decoder, &frame) == 0 && frame) {
         assert_true(n < FRAMES);
@@ -232,12 +238,12 @@ static void test_cropping(void **state)
     ResrDecoder *decoder;
     ResrFrame *whole, *cropped;
     pretend = true;
-    assert_int_equal(resr_decoder_open(&decoder, clip, "vulkan", 1), 0);
+    assert_int_equal(open_decoder(&decoder, clip, "vulkan", 1), 0);
     assert_int_equal(resr_decoder_read(decoder, &whole), 0);
     ResrFormat format = resr_decoder_info(decoder)->format;
     resr_decoder_close(decoder);
     crop_left = 2;
-    assert_int_equal(resr_decoder_open(&decoder, clip, "vulkan", 1), 0);
+    assert_int_equal(open_decoder(&decoder, clip, "vulkan", 1), 0);
     assert_int_equal(resr_decoder_read(decoder, &cropped), 0);
     ResrFormat narrow = resr_decoder_info(decoder)->format;
     assert_int_equal(narrow.width_px, format.width_px - 2);
@@ -255,7 +261,7 @@ static void test_cropping(void **state)
 static void refused(const char *path, const char *hwaccel, const char *words)
 {
     ResrDecoder *decoder = NULL;
-    assert_int_equal(resr_decoder_open(&decoder, path, hwaccel, 1), RESR_ERR_DEVICE);
+    assert_int_equal(open_decoder(&decoder, path, hwaccel, 1), RESR_ERR_DEVICE);
     assert_null(decoder);
     if (!strstr(resr_error_text(), words))
         fail_msg("'%s' expected in: %s", words, resr_error_text());

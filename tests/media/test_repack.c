@@ -543,6 +543,9 @@ static void ranges(void **state)
         ResrFormat format;
         assert_int_equal(resr_format_of_frame(&format, &frame), 0);
         assert_int_equal(format.full_range, cases[i].full);
+        ResrFormat other = format;
+        other.full_range = !format.full_range; /* a video does not change its range */
+        assert_false(resr_format_takes(&other, &format));
     }
 }
 

@@ -45,7 +45,7 @@ static Image read_png(const char *name)
     ResrDecoder *decoder;
     ResrFrame *frame;
     snprintf(path, sizeof path, "%s/%s", TEST_DATA, name);
-    CHECK(resr_decoder_open(&decoder, path, "none", 1));
+    CHECK(resr_decoder_open(&decoder, path, &(ResrDecodeOptions){.hwaccel = "none", .threads = 1}));
     const ResrFormat *format = &resr_decoder_info(decoder)->format;
     CHECK(strcmp(format->pix_fmt, "gbrp"));
     CHECK(resr_decoder_read(decoder, &frame));

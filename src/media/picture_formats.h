@@ -1,0 +1,114 @@
+#ifndef RESR_MEDIA_PICTURE_FORMATS_H
+#define RESR_MEDIA_PICTURE_FORMATS_H
+
+/* What picture.c and the readers and writers of each format share. For picture*.c only. */
+
+#include <libavutil/pixfmt.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "media/avio.h"
+#include "media/picture.h"
+
+/* Largest colour profile, EXIF block, XMP packet and text that is read; larger ones are damage or
+ * an attack. Real profiles of printers reach 3 MB. */
+#define RESR_PICTURE_MAX_BLOCK_BYTES (16 << 20)
+
+/* All texts of a file. */
+#define RESR_PICTURE_MAX_TEXTS 256
+
+/* A picture that is being read. */
+typedef struct ResrPictureSource {
+    const char *path;
+    AVIOContext *io; /* at the first byte */
+    int64_t bytes;
+    AVFrame *out; /* NULL: only the tags are wanted */
+    ResrPictureTags *tags;
+} ResrPictureSource;
+
+/* The readers: pixels as stored, not turned; tags.orientation from the format's own field, if any.
+ */
+RESR_MUST_CHECK int resr_png_read(ResrPictureSource *source);
+RESR_MUST_CHECK int resr_jpeg_read(ResrPictureSource *source);
+RESR_MUST_CHECK int resr_tiff_read(ResrPictureSource *source);
+RESR_MUST_CHECK int resr_webp_read(ResrPictureSource *source);
+
+/* A picture that is being written. `tags` is never NULL and says nothing that is not to be
+ * written; what the writer cannot keep it adds to `lost`. */
+typedef struct ResrPictureTarget {
+    ResrPictureBlob file;
+    size_t capacity;
+    const AVFrame *frame;
+    const ResrPictureTags *tags;
+    double quality;
+    char *lost;
+} ResrPictureTarget;
+
+RESR_MUST_CHECK int resr_png_write(ResrPictureTarget *target);
+RESR_MUST_CHECK int resr_jpeg_write(ResrPictureTarget *target);
+RESR_MUST_CHECK int resr_tiff_write(ResrPictureTarget *target);
+RESR_MUST_CHECK int resr_webp_write(ResrPictureTarget *target);
+void resr_png_version(char *out, size_t out_bytes);
+void resr_jpeg_version(char *out, size_t out_bytes);
+void resr_tiff_version(char *out, size_t out_bytes);
+void resr_webp_version(char *out, size_t out_bytes);
+
+/* Refuses a size beyond the limits by its name, else makes the frame's buffers if pixels are
+ * wanted. */
+RESR_MUST_CHECK int resr_picture_create(ResrPictureSource *source, uint64_t width_px,
+                                        uint64_t height_px, enum AVPixelFormat format);
+
+/* "PATH: the PNG picture is damaged or cut off: WHAT; use an undamaged copy" */
+RESR_MUST_CHECK int resr_picture_damaged(const ResrPictureSource *source, const char *kind,
+                                         const char *what);
+
+/* Copies a block; one that is empty or larger than the limit is none. False without memory. */
+bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes);
+bool resr_picture_keep_text(ResrPictureTags *tags, const char *key, const char *value,
+                            size_t value_bytes, bool utf8);
+
+/* Appends a name to a list of RESR_PICTURE_LOST_BYTES, such as "EXIF, colour profile". */
+void resr_picture_add_lost(char *lost, const char *name);
+
+/* True if the target has a profile, of gray or of colours as its pixels are; another one is lost.
+ */
+bool resr_picture_profile_fits(const ResrPictureTarget *target);
+
+/* Appends to the file that is being written. False without memory. */
+bool resr_picture_append(ResrPictureTarget *target, const void *data, size_t bytes);
+
+/* EXIF: the orientation (0: none) of a block; and a block made to fit other pixels: orientation 1,
+ * `width_px` x `height_px` where it says a size, no thumbnail. */
+int resr_exif_orientation(const ResrPictureBlob *exif);
+void resr_exif_settle(ResrPictureBlob *exif, int width_px, int height_px);
+
+/* A text of a block's first folder, of at most *bytes and not always zero-terminated; NULL: none.
+ */
+const char *resr_exif_text(const ResrPictureBlob *exif, int field, size_t *bytes);
+
+/* Orientation of an XMP packet, whose orientation is text. */
+int resr_xmp_orientation(const ResrPictureBlob *xmp);
+void resr_xmp_settle(ResrPictureBlob *xmp);
+
+/* A block of the texts that EXIF has fields for (Description, Author, Copyright, Software ...);
+ * the others are counted in *others. Empty if there is none. */
+RESR_MUST_CHECK int resr_exif_of_texts(ResrPictureBlob *out, size_t *others,
+                                       const ResrPictureTags *tags);
+
+/* EXIF's field, which is TIFF's too, for a text of this key; 0 if there is none. And the other way
+ * round for 0 <= index, NULL behind the last. */
+int resr_exif_field_of_text(const char *key);
+const char *resr_exif_text_of_field(size_t index, int *field);
+
+/* Inks to sRGB. `icc` (empty: inks are taken as 1 - c and multiplied with 1 - k) is the profile of
+ * the inks. `bits`: 8 or 16 of each sample. */
+typedef struct ResrInks ResrInks;
+typedef enum ResrInkKind { RESR_INKS_CMYK, RESR_INKS_LAB } ResrInkKind;
+RESR_MUST_CHECK int resr_inks_open(ResrInks **out, ResrInkKind kind, const ResrPictureBlob *icc,
+                                   int bits, const char *path);
+/* `in`: 4 samples (Lab: 3) of `bits` a pixel, 0: no ink. `out`: 3 of `bits`. */
+void resr_inks_convert(const ResrInks *inks, void *out, const void *in, size_t pixels);
+void resr_inks_close(ResrInks *inks);
+
+#endif

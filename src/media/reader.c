@@ -1,0 +1,377 @@
+#include "media/reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* Reading errors in a row after which a file that is to be bridged counts as ended. */
+enum { MAX_READ_ERRORS = 64 };
+
+bool resr_reader_is_image(const ResrReader *r, bool listed)
+{
+    return listed || strstr(r->input->iformat->name, "_pipe") ||
+           strcmp(r->input->iformat->name, "image2pipe") == 0;
+}
+
+/* FFmpeg's own decoders of VP8 and VP9 drop the alpha channel; libvpx's keep it. */
+static const AVCodec *find_decoder(const ResrReader *r, const AVStream *stream)
+{
+    enum AVCodecID id = stream->codecpar->codec_id;
+    const AVDictionaryEntry *tag = av_dict_get(stream->metadata, "alpha_mode", NULL, 0);
+    if (!tag || strcmp(tag->value, "1") != 0 || (id != AV_CODEC_ID_VP8 && id != AV_CODEC_ID_VP9))
+        return avcodec_find_decoder(id);
+    const char *name = id == AV_CODEC_ID_VP8 ? "libvpx" : "libvpx-vp9";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
+    if (codec)
+        return codec;
+    if (r->next_index == 0)
+        resr_log_warn("%s: the alpha channel is lost: this FFmpeg has no decoder %s", r->path,
+                      name);
+    return avcodec_find_decoder(id);
+}
+
+static int open_codec(ResrReader *r, bool listed)
+{
+    const AVStream *stream = r->input->streams[r->stream];
+    const AVCodec *codec = find_decoder(r, stream);
+    if (!codec)
+        return resr_fail(RESR_ERR_DATA, "%s: this FFmpeg has no decoder for %s", r->path,
+                         avcodec_get_name(stream->codecpar->codec_id));
+    r->codec = avcodec_alloc_context3(codec);
+    if (!r->codec || avcodec_parameters_to_context(r->codec, stream->codecpar) < 0)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", r->path);
+    r->codec->pkt_timebase = stream->time_base;
+    r->codec->thread_count = r->options.bridge ? 1 : r->options.threads;
+    r->codec->err_recognition = AV_EF_CRCCHECK;
+    r->codec->opaque = &r->owner;
+    int ret =
+        resr_hwaccel_attach(&r->hw, r->codec, codec, resr_reader_is_image(r, listed), r->path);
+    if (ret < 0)
+        return ret;
+    int averror = avcodec_open2(r->codec, codec, NULL);
+    return averror < 0
+               ? resr_av_fail(RESR_ERR_DATA, averror, r->path, "its decoder cannot be opened")
+               : 0;
+}
+
+/* The input is damaged: an error, or with `bridge` a warning the first time. */
+static int damaged(ResrReader *r, const char *what, int averror)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE] = "", of[48] = "";
+    if (averror < 0)
+        av_strerror(averror, text, sizeof text);
+    if (r->frames_estimate > 0)
+        snprintf(of, sizeof of, " of about %" PRId64, r->frames_estimate);
+    const char *colon = averror < 0 ? ": " : "";
+    if (!r->options.bridge)
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: input ended at frame %" PRId64 "%s: %s%s%s; --on-error continue "
+                         "bridges what is damaged",
+                         r->path, r->next_index, of, what, colon, text);
+    r->count.places++;
+    if (r->first_damaged < 0) {
+        r->first_damaged = r->next_index;
+        resr_log_warn("%s: damaged at frame %" PRId64 "%s: %s%s%s; bridged", r->path, r->next_index,
+                      of, what, colon, text);
+    }
+    return 0;
+}
+
+/* Sound that is cut off is known before the work. */
+static int check_other_streams(ResrReader *r)
+{
+    char what[96];
+    int i = r->declared.cut_stream;
+    if (i < 0)
+        return 0;
+    snprintf(what, sizeof what, "stream #%d (%s, %s) is cut off", i,
+             av_get_media_type_string(r->input->streams[i]->codecpar->codec_type),
+             avcodec_get_name(r->input->streams[i]->codecpar->codec_id));
+    r->count.cut = true;
+    return damaged(r, what, 0);
+}
+
+int resr_reader_open(ResrReader *r, const char *path, bool listed)
+{
+    r->path = path;
+    r->draining = r->seeking = r->keyed = false;
+    r->splice = 0;
+    r->leading = true;
+    r->extent = (ResrExtent){.last_dts = AV_NOPTS_VALUE};
+    r->damage.lead_count = 0;
+    r->damage.lead_errors = 0;
+    r->demuxer_errors = resr_av_demuxer_errors();
+    int ret = resr_av_open_input(&r->input, path, &r->stop);
+    if (ret < 0)
+        return ret;
+    r->stream = resr_av_video_stream(r->input);
+    if (r->stream < 0)
+        ret = resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path);
+    if (ret == 0) {
+        resr_declared_read(&r->declared, r->input, r->stream, path);
+        ret = check_other_streams(r);
+    }
+    if (ret == 0) {
+        for (unsigned i = 0; i < r->input->nb_streams; i++)
+            r->input->streams[i]->discard =
+                (int)i == r->stream || r->declared.every_stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+        ret = open_codec(r, listed);
+    }
+    if (ret < 0)
+        resr_reader_close(r);
+    return ret;
+}
+
+void resr_reader_close(ResrReader *r)
+{
+    avcodec_free_context(&r->codec);
+    resr_av_close_input(&r->input);
+}
+
+double resr_reader_frame_seconds(const ResrReader *r)
+{
+    AVRational rate = av_guess_frame_rate(r->input, r->input->streams[r->stream], NULL);
+    return rate.num > 0 && rate.den > 0 ? (double)rate.den / rate.num : 0;
+}
+
+/* The packet of time `pts` gave no picture. Before the first picture that is no damage yet. */
+static int lose(ResrReader *r, int64_t pts, const char *what, int averror)
+{
+    r->damage.lead_errors += r->leading;
+    int ret = r->leading ? 0 : damaged(r, what, averror);
+    return ret < 0 || r->seeking ? ret : resr_damage_lose(&r->damage, pts);
+}
+
+/* Errors that the demuxer has logged since the last call, opening included, are damage. */
+static int check_demuxer(ResrReader *r)
+{
+    int64_t errors = resr_av_demuxer_errors();
+    bool more = errors > r->demuxer_errors;
+    r->demuxer_errors = errors;
+    if (!more || r->seeking)
+        return 0;
+    int ret = damaged(r, "the container is damaged", 0);
+    return ret < 0 ? ret : resr_damage_lose(&r->damage, AV_NOPTS_VALUE);
+}
+
+/* Packets of a transport stream are missing in the packet that libavformat marks or in the one
+ * behind it. Where a keyframe follows, recordings were joined there: it is no damage as long as
+ * all packets decode. */
+static int check_splice(ResrReader *r, bool key)
+{
+    bool joined = r->splice > 0 && key && r->keyed;
+    r->keyed = r->keyed || key;
+    if (r->splice == 0 || !r->keyed)
+        return 0;
+    r->splice = joined ? 0 : r->splice - 1;
+    if (!joined && r->splice == 0)
+        return lose(r, AV_NOPTS_VALUE, "packets of the transport stream are missing", 0);
+    if (joined && !r->splice_said)
+        resr_log_warn("%s: the transport stream is joined from parts near frame %" PRId64, r->path,
+                      r->next_index);
+    r->splice_said = r->splice_said || joined;
+    return 0;
+}
+
+/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
+{
+    return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
+           (packet->data[2] == 3 || packet->data[2] == 11);
+}
+
+static int send_packet(ResrReader *r)
+{
+    AVPacket *packet = r->packet;
+    bool torn = packet->flags & AV_PKT_FLAG_CORRUPT;
+    int ret = check_splice(r, packet->flags & AV_PKT_FLAG_KEY);
+    if (ret < 0)
+        return ret;
+    if (torn && strcmp(r->input->iformat->name, "mpegts") == 0) {
+        packet->flags &= ~AV_PKT_FLAG_CORRUPT; /* the decoder sees whether the packet is whole */
+        r->splice = r->keyed ? 2 : 0;
+        torn = false;
+    }
+    if (r->leading)
+        ret = resr_damage_lead(&r->damage, packet);
+    if (ret < 0)
+        return ret;
+    bool shown = packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD);
+    r->sent_pts = shown ? packet->pts : AV_NOPTS_VALUE;
+    r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
+    int averror = avcodec_send_packet(r->codec, packet);
+    return averror < 0 || torn ? lose(r, r->sent_pts, "a packet is damaged", averror) : 0;
+}
+
+static int end_input(ResrReader *r, int averror)
+{
+    r->draining = true;
+    avcodec_send_packet(r->codec, NULL);
+    int ret = check_demuxer(r);
+    if (ret == 0 && r->splice > 0)
+        ret = damaged(r, "the last packet is damaged", 0);
+    if (ret < 0 || averror == AVERROR_EOF)
+        return ret;
+    r->count.cut = true;
+    return damaged(r, "the file is cut off", averror);
+}
+
+/* Feeds the decoder one packet, or tells it that there are no more. */
+static int feed(ResrReader *r)
+{
+    int averror = av_read_frame(r->input, r->packet);
+    if (averror < 0 && resr_av_was_cut_short(r->input))
+        return resr_av_read_failure(r->input, averror, r->path, "");
+    if (averror == AVERROR_EOF ||
+        (averror < 0 && avio_feof(r->input->pb) && !r->input->pb->error) ||
+        (averror < 0 && r->read_errors >= MAX_READ_ERRORS))
+        return end_input(r, averror);
+    if (averror < 0) {
+        r->read_errors++;
+        return damaged(r, "reading failed", averror);
+    }
+    r->read_errors = 0;
+    int ret = check_demuxer(r);
+    bool video = r->packet->stream_index == r->stream;
+    resr_extent_add(&r->extent, r->input->streams[r->packet->stream_index], r->packet, video);
+    if (ret == 0 && video)
+        ret = send_packet(r);
+    av_packet_unref(r->packet);
+    return ret;
+}
+
+/* Does this decoder conceal damage without a flag on the picture? Its logged errors tell then. The
+ * other decoders flag what they conceal, and log errors that are none. */
+static bool errors_count(const ResrReader *r)
+{
+    static const enum AVCodecID flagging[] = {
+        AV_CODEC_ID_H264,       AV_CODEC_ID_HEVC,      AV_CODEC_ID_MPEG1VIDEO,
+        AV_CODEC_ID_MPEG2VIDEO, AV_CODEC_ID_MPEG4,     AV_CODEC_ID_H263,
+        AV_CODEC_ID_H263P,      AV_CODEC_ID_MSMPEG4V1, AV_CODEC_ID_MSMPEG4V2,
+        AV_CODEC_ID_MSMPEG4V3,  AV_CODEC_ID_WMV1,      AV_CODEC_ID_WMV2,
+        AV_CODEC_ID_WMV3,       AV_CODEC_ID_VC1,       AV_CODEC_ID_FLV1,
+        AV_CODEC_ID_RV10,       AV_CODEC_ID_RV20,      AV_CODEC_ID_RV30,
+        AV_CODEC_ID_RV40,       AV_CODEC_ID_VP8,       AV_CODEC_ID_VP9,
+        AV_CODEC_ID_AV1,
+    };
+    for (size_t i = 0; i < sizeof flagging / sizeof *flagging; i++)
+        if (r->codec->codec_id == flagging[i])
+            return false;
+    return true;
+}
+
+/* A picture came out: false if it shows nothing and the next one is wanted. */
+static int take_picture(ResrReader *r, bool *good)
+{
+    int64_t errors = r->owner.errors, concealed = r->owner.concealed;
+    bool told = (errors_count(r) && errors > r->decoder_errors) ||
+                (!r->options.bridge && concealed > r->concealed);
+    bool flagged = r->frame->flags & AV_FRAME_FLAG_CORRUPT || r->frame->decode_error_flags;
+    bool corrupt = flagged || (told && !(r->leading && r->declared.stream_of_bits));
+    int ret = 0;
+    r->decoder_errors = errors;
+    r->concealed = concealed;
+    *good = !(corrupt && r->leading && (r->declared.stream_of_bits || r->seeking));
+    if (!*good) {
+        r->damage.lead_errors++;
+        av_frame_unref(r->frame);
+        return 0;
+    }
+    if (corrupt)
+        ret = damaged(r, "a picture is damaged", 0);
+    if (ret < 0)
+        return ret;
+    r->count.damaged += corrupt;
+    if (r->leading && !r->seeking) {
+        bool fatal, counted = r->declared.packets > 0;
+        r->leading = false;
+        r->count.skipped = resr_damage_count_lead(&r->damage, r->frame->best_effort_timestamp,
+                                                  counted, r->declared.stream_of_bits, &fatal);
+        if (fatal)
+            ret = damaged(r, "its first pictures are damaged", 0);
+    }
+    r->leading = false;
+    if (r->grey_alpha && r->frame->format == AV_PIX_FMT_RGB555LE)
+        r->frame->format = AV_PIX_FMT_YA8;
+    return ret < 0 ? ret : resr_hwaccel_fetch(&r->hw, r->frame, r->path);
+}
+
+int resr_reader_next(ResrReader *r, bool *end)
+{
+    *end = false;
+    for (;;) {
+        int ret = 0, averror = avcodec_receive_frame(r->codec, r->frame);
+        if (averror == 0) {
+            bool good;
+            ret = take_picture(r, &good);
+            if (ret < 0 || good)
+                return ret;
+            continue;
+        }
+        if (averror == AVERROR_EOF) {
+            *end = true;
+            return 0;
+        }
+        if (averror != AVERROR(EAGAIN))
+            ret = lose(r, r->sent_pts, "decoding failed", averror);
+        if (ret == 0 && !r->draining)
+            ret = feed(r);
+        if (ret < 0)
+            return ret;
+    }
+}
+
+int resr_reader_check_end(ResrReader *r)
+{
+    int64_t missing;
+    const char *what =
+        resr_declared_missing(&r->declared, &r->extent, resr_reader_frame_seconds(r), &missing);
+    int ret = what ? damaged(r, what, 0) : 0;
+    r->count.cut = r->count.cut || what;
+    r->count.missing = missing;
+    if (ret == 0 && r->first_damaged >= 0)
+        resr_log_warn(
+            "%s: %" PRId64 " frames are concealed or repeat the frame before, and %s%" PRId64
+            " are missing at the end",
+            r->path, r->count.damaged, r->count.cut && missing == 0 ? "more than " : "", missing);
+    return ret;
+}
+
+bool resr_reader_seek(ResrReader *r, int64_t pts)
+{
+    if (r->declared.counts_all || /* frames lost before there would not be seen any more */
+        av_seek_frame(r->input, r->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
+        return false;
+    avcodec_flush_buffers(r->codec);
+    r->draining = r->keyed = false;
+    r->splice = 0;
+    r->leading = r->seeking = true;
+    r->extent.packets = -1;
+    return true;
+}
+
+void resr_reader_found(ResrReader *r)
+{
+    r->seeking = false;
+    r->demuxer_errors = resr_av_demuxer_errors();
+}
+
+int resr_reader_create(ResrReader *r, const ResrDecodeOptions *options)
+{
+    *r = (ResrReader){.options = *options, .first_damaged = -1};
+    r->hw.wanted = options->hwaccel;
+    r->packet = av_packet_alloc();
+    r->frame = av_frame_alloc();
+    return r->packet && r->frame ? 0 : resr_fail(RESR_ERR_INTERNAL, "out of memory: a decoder");
+}
+
+void resr_reader_free(ResrReader *r)
+{
+    resr_reader_close(r);
+    av_packet_free(&r->packet);
+    av_frame_free(&r->frame);
+    resr_damage_free(&r->damage);
+    resr_hwaccel_free(&r->hw);
+}

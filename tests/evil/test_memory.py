@@ -1,0 +1,44 @@
+"""Jobs that need more memory than there is are refused before the work, with figures; others are not."""
+import json
+
+import play
+
+play.run([play.MAKE_MODEL, "four.safetensors", "srvgg", "4", "1", "8", "0", "0"])
+play.ffmpeg("-f lavfi -i testsrc2=s=1500x1500 -frames:v 1 large.png")  # 6000 x 6000 inside the network: 0.43 GB
+
+
+def ram(megabytes):
+    return {"LD_PRELOAD": play.SHIM, "SHIM_RAM": str(megabytes << 20)}
+
+
+def case_refused_with_figures():
+    for options in (["--outscale", "0.1"], ["-t", "0"]):
+        result = play.up("large.png", "out.png", *options, model="four.safetensors", env=ram(400))
+        play.refused(result, 64, "6000 x 6000", "0.4 GiB exist", "-t", "--outscale")
+        play.equal("left over", play.leftovers("out.png"), [])
+    result = play.up("large.png", "out.png", "--dry-run", model="four.safetensors", env=ram(400))
+    play.refused(result, 64, "6000 x 6000")
+
+
+def case_ranks_of_a_machine_together():
+    play.refused(play.up("large.png", "out.png", ranks=2, model="four.safetensors", env=ram(750)), 64, "2 ranks")
+    play.done(play.up("large.png", "out.png", model="four.safetensors", env=ram(750)))
+    play.done(play.up("large.png", "out.png", "--root", "dedicated", ranks=2, model="four.safetensors", env=ram(750)))
+
+
+def case_the_estimate_is_not_above_the_need():
+    """A machine that has what such a job really takes does it."""
+    for options in (["--outscale", "0.1"], ["-t", "0", "-s", "2"]):
+        play.done(play.up("large.png", "out.png", "--report", "r.json", *options, model="four.safetensors"))
+        with open("r.json", encoding="utf-8") as file:
+            peak = json.load(file)["root_peak_bytes"]
+        play.done(play.up("large.png", "out.png", "--dry-run", *options, model="four.safetensors", env=ram(peak >> 20)))
+
+
+def case_picture_of_the_network_has_a_limit():
+    play.ffmpeg("-f lavfi -i color=s=8200x8200 -frames:v 1 -pix_fmt gray huge.png")
+    result = play.up("huge.png", "out.png", "--outscale", "0.1", model="four.safetensors")
+    play.refused(result, 64, "32800 x 32800", "network")
+
+
+play.main(globals())
