@@ -88,6 +88,11 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
         in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another",
                          path);
+    if (exists && stat(path, &out) == 0 && !S_ISREG(out.st_mode) && !S_ISDIR(out.st_mode))
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: is a pipe, a device or a socket, which the output would replace; "
+                         "name another",
+                         path);
     if (exists && !overwrite)
         return resr_fail(RESR_ERR_EXISTS,
                          "%s: exists already; name another output or pass --overwrite", path);
