@@ -110,13 +110,13 @@ def named_codecs(path):
 
 
 def case_codec_by_container():
-    """Each source is played in Matroska and MP4, and every other one in one more; the campaign plays all."""
+    """Each source is played in Matroska and in one other container; the campaign plays all."""
     everything = bool(os.environ.get("RESR_CAMPAIGN"))
     for row, (source, recipe, expected) in enumerate(TABLE):
         ffmpeg(f"{recipe} {source}")
         names, content, count = named_codecs(source), hashes(source), play.frames(source)
         for column, (ending, answer) in enumerate(zip(ENDINGS, expected.split())):
-            if not everything and column > 1 and (row % 2 or column - 2 != row // 2 % 4):
+            if not everything and column not in (0, (1, 2, 1, 3, 1, 4, 1, 5)[row % 8]):
                 continue
             output = f"o_{source.replace('.', '_')}.{ending}"
             result = play.up(source, output)
