@@ -41,6 +41,7 @@ struct ResrCopy {
     int video;
     Copied *streams;
     unsigned count; /* the demuxer may find more streams later; those have no entry */
+    bool strict;    /* only the regular end is one */
     ResrTimeline line;
     AVFifo *queue; /* AVPacket *: read, not due yet */
     int64_t queue_bytes;
@@ -84,6 +85,11 @@ static int choose_streams(ResrCopy *copy, bool say)
                                     .last_dts = AV_NOPTS_VALUE};
     }
     return ret;
+}
+
+void resr_copy_be_strict(ResrCopy *copy)
+{
+    copy->strict = true;
 }
 
 int resr_copy_open(ResrCopy **out, const char *input, const char *output, const atomic_bool *stop,
@@ -167,7 +173,10 @@ static int end_of_source(ResrCopy *copy, int averror)
     if (resr_av_was_cut_short(copy->source))
         return resr_av_read_failure(copy->source, averror, copy->output, "");
     copy->ended = true;
-    return 0;
+    if (averror == AVERROR_EOF || !copy->strict)
+        return 0;
+    return resr_av_read_failure(copy->source, averror, copy->output,
+                                "the streams to copy cannot be read to their end");
 }
 
 /* Reads one packet into the queue, where it belongs to a copied stream. `read_bytes` (NULL: not

@@ -21,6 +21,9 @@ typedef struct ResrCopy ResrCopy;
 RESR_MUST_CHECK int resr_copy_open(ResrCopy **out, const char *input, const char *output,
                                    const atomic_bool *stop, bool trial);
 
+/* From now on an error of the demuxer is RESR_ERR_DATA, not the end of the source. */
+void resr_copy_be_strict(ResrCopy *copy);
+
 /* The source, for its chapters, metadata and streams. */
 const AVFormatContext *resr_copy_source(const ResrCopy *copy);
 

@@ -250,6 +250,11 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const ResrDecodeOptio
     return ret;
 }
 
+bool resr_decoder_bridges(const ResrDecoder *decoder)
+{
+    return decoder->reader.options.bridge;
+}
+
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder)
 {
     return decoder->reader.count;

@@ -42,7 +42,7 @@ typedef struct ResrDamageCount {
     bool cut;        /* the end of the file is missing */
 } ResrDamageCount;
 
-/* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
+/* Reads one video stream, or an image, or images (a folder: its images in natural order; a printf
  * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
  * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones.
  */
@@ -74,6 +74,9 @@ RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
  * first resr_decoder_read() only. RESR_ERR_DATA, RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
                                       const char *hash);
+
+/* Is damage bridged (`bridge`), not an error? */
+bool resr_decoder_bridges(const ResrDecoder *decoder);
 
 /* What was found damaged so far. */
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);

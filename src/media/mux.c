@@ -76,6 +76,12 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     return ret;
 }
 
+void resr_muxer_be_strict(ResrMuxer *m)
+{
+    if (m->copy)
+        resr_copy_be_strict(m->copy);
+}
+
 void resr_muxer_comment(ResrMuxer *m, const char *text)
 {
     m->comment = text;

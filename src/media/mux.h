@@ -16,6 +16,9 @@ typedef struct ResrMuxer ResrMuxer;
 RESR_MUST_CHECK int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output,
                                     const char *input, bool copy, const atomic_bool *stop);
 
+/* Damage in the streams that are copied is RESR_ERR_DATA, not their end. */
+void resr_muxer_be_strict(ResrMuxer *muxer);
+
 /* Sets the file's tag "comment", before resr_muxer_start(). */
 void resr_muxer_comment(ResrMuxer *muxer, const char *text);
 

@@ -35,12 +35,11 @@ typedef struct ResrPictureText {
 
 /* What a picture's file holds beside the pixels. */
 typedef struct ResrPictureTags {
-    int orientation; /* EXIF's 1..8, as stored; 0 if unknown */
-    double density_x,
-        density_y; /* pixels per metre, or with `ratio` their ratio only; 0: unknown */
-    bool ratio;
-    bool is_cmyk;  /* the pixels were converted from inks: `icc` is empty */
-    bool is_ycbcr; /* the pixels were converted from YCbCr, whose chroma was: */
+    int orientation;             /* EXIF's 1..8, as stored; 0 if unknown */
+    double density_x, density_y; /* pixels per metre; 0: unknown */
+    bool ratio;                  /* only their ratio is known */
+    bool is_cmyk;                /* the pixels were converted from inks: `icc` is empty */
+    bool is_ycbcr;               /* the pixels were converted from YCbCr, whose chroma was: */
     int chroma_shift_x, chroma_shift_y;
     ResrPictureBlob icc, exif, xmp; /* `exif` begins with its TIFF header */
     ResrPictureText *texts;

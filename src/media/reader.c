@@ -45,6 +45,8 @@ static int open_codec(ResrReader *r, bool listed)
     r->codec->pkt_timebase = stream->time_base;
     r->codec->thread_count = r->options.bridge ? 1 : r->options.threads;
     r->codec->err_recognition = AV_EF_CRCCHECK;
+    if (r->codec->codec_id == AV_CODEC_ID_MJPEG && !r->options.bridge)
+        r->codec->err_recognition |= AV_EF_EXPLODE; /* its log has errors that are none */
     r->codec->opaque = &r->owner;
     int ret =
         resr_hwaccel_attach(&r->hw, r->codec, codec, resr_reader_is_image(r, listed), r->path);
@@ -191,6 +193,8 @@ static int send_packet(ResrReader *r)
 {
     AVPacket *packet = r->packet;
     bool torn = packet->flags & AV_PKT_FLAG_CORRUPT;
+    if (packet->size == 0) /* a dropped frame: the one before stays; a decoder would end here */
+        return 0;
     int ret = check_splice(r, packet->flags & AV_PKT_FLAG_KEY);
     if (ret < 0)
         return ret;
@@ -203,8 +207,7 @@ static int send_packet(ResrReader *r)
         ret = resr_damage_lead(&r->damage, packet);
     if (ret < 0)
         return ret;
-    bool shown = packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD);
-    r->sent_pts = shown ? packet->pts : AV_NOPTS_VALUE;
+    r->sent_pts = packet->flags & AV_PKT_FLAG_DISCARD ? AV_NOPTS_VALUE : packet->pts;
     r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
     int averror = avcodec_send_packet(r->codec, packet);
     return averror < 0 || torn ? lose(r, r->sent_pts, "a packet is damaged", averror) : 0;
@@ -267,7 +270,7 @@ static bool errors_count(const ResrReader *r)
     for (size_t i = 0; i < sizeof flagging / sizeof *flagging; i++)
         if (r->codec->codec_id == flagging[i])
             return false;
-    return true;
+    return r->codec->codec_id != AV_CODEC_ID_MJPEG || r->options.bridge;
 }
 
 /* A picture came out: false if it shows nothing and the next one is wanted. */

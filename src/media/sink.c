@@ -172,6 +172,8 @@ static int open_muxer(ResrSink *sink)
     if (ret == 0)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
                               !resr_decoder_info(sink->decoder)->is_image, &sink->stop);
+    if (ret == 0 && !resr_decoder_bridges(sink->decoder))
+        resr_muxer_be_strict(sink->muxer);
     if (ret == 0 && sink->encoding.options.simulated)
         resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;

@@ -214,6 +214,7 @@ static int check_paths(const ResrJob *job)
 {
     const ResrOptions *o = &job->options;
     char folder[PATH_MAX], frames[PATH_MAX], journal[RESR_PATH_BYTES + 16] = "";
+    struct stat status;
     int ret = name_folder(folder, o, ".resr");
     if (ret == 0)
         ret = name_folder(frames, o, ".frames");
@@ -233,6 +234,9 @@ static int check_paths(const ResrJob *job)
             if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
                 return resr_fail(RESR_ERR_USAGE, "%s: is %s and %s; give each a name of its own",
                                  paths[i].path, paths[i].name, paths[j].name);
+        if (i < TEXTS && stat(paths[i].path, &status) == 0 && !S_ISREG(status.st_mode))
+            return resr_fail(RESR_ERR_USAGE, "%s: %s replaces regular files only; name another",
+                             paths[i].path, paths[i].name);
         if (i <= TEXTS && is_inside(paths[i].path, folder))
             return resr_fail(RESR_ERR_USAGE,
                              "%s: %s lies in the job folder, which is removed at the end; name "
