@@ -41,7 +41,8 @@ def pgs(path):
     for start, end in ((.1, .2), (.25, .3)):
         box = b"".join(b"\1" * 8 + b"\0\0" for _ in range(8))
         window = struct.pack(">BBHHHH", 1, 0, 8, 8, 8, 8)
-        out += segment(start, 0x16, struct.pack(">HHBHBBBB", 32, 24, 16, 0, 128, 0, 0, 1) + struct.pack(">HBBHH", 0, 0, 0, 8, 8))
+        out += segment(start, 0x16, struct.pack(">HHBHBBBB", 32, 24, 16, 0, 128, 0, 0, 1) +
+                       struct.pack(">HBBHH", 0, 0, 0, 8, 8))
         out += segment(start, 0x17, window) + segment(start, 0x14, bytes([0, 0, 1, 235, 128, 128, 255]))
         out += segment(start, 0x15, struct.pack(">HBB", 0, 0, 0xC0) + struct.pack(">I", len(box) + 4)[1:] +
                        struct.pack(">HH", 8, 8) + box) + segment(start, 0x80, b"")
@@ -136,8 +137,9 @@ def case_codec_by_container():
 
 def case_endings():
     """The ending chooses the encoder, or is refused with what helps."""
-    for ending, answer in (("webm", "vp9"), ("gif", "gif"), ("apng", "apng"), ("avi", "h264"), ("flv", "h264"), ("ts", "h264"), ("mpg", "h264"),
-                           ("nut", "h264"), ("ogv", None), ("xyz", None), ("h265", None)):
+    for ending, answer in (("webm", "vp9"), ("gif", "gif"), ("apng", "apng"), ("avi", "h264"), ("flv", "h264"),
+                           ("ts", "h264"), ("mpg", "h264"), ("nut", "h264"), ("ogv", None), ("xyz", None),
+                           ("h265", None)):
         result = play.up("v.mkv" if os.path.exists("v.mkv") else make_silent(), f"o.{ending}")
         if answer:
             play.done(result)
@@ -161,7 +163,8 @@ def case_refusals_in_a_list():
     ffmpeg("-i base.mp4 -i s.sup -map 0 -map 1 -c copy pgs_list.mkv")
     with open("list.tsv", "w") as lines:
         lines.write("-i pgs_list.mkv -o l1.mp4\n-i base.mp4 -o l2.mp4\n")
-    result = play.run([play.RESR, "--jobs", "list.tsv", "-m", "enlarge.safetensors", "--threads", "1", "--progress", "none"])
+    result = play.run([play.RESR, "--jobs", "list.tsv", "-m", "enlarge.safetensors", "--threads", "1",
+                       "--progress", "none"])
     play.equal(f"exit code ({result.err[-500:]})", result.code, 64)
     play.equal("left over", play.leftovers("l1.mp4"), [])
     play.equal("frames", play.frames("l2.mp4"), 10)
@@ -199,7 +202,8 @@ def case_cover_art():
     ffmpeg("-f lavfi -i testsrc2=s=16x16 -frames:v 1 c.jpg")
     ffmpeg("-i base.mp4 -i c.jpg -map 0 -map 1 -c copy -disposition:v:1 attached_pic cover.mp4")
     ffmpeg("-i c.jpg -i base.mp4 -map 0 -map 1 -c copy -disposition:v:0 attached_pic cover1st.mp4")
-    ffmpeg("-i base.mp4 -c copy -attach c.jpg -metadata:s:t mimetype=image/jpeg -metadata:s:t filename=cover.jpg cover.mkv")
+    ffmpeg("-i base.mp4 -c copy -attach c.jpg -metadata:s:t mimetype=image/jpeg "
+           "-metadata:s:t filename=cover.jpg cover.mkv")
     for source in ("cover.mp4", "cover1st.mp4", "cover.mkv"):
         for ending in ("mp4", "mkv"):
             result = play.up(source, f"oc.{ending}")
