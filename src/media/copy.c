@@ -191,6 +191,7 @@ static int read_packet(ResrCopy *copy, int64_t *read_bytes)
         av_packet_free(&packet);
         return end_of_source(copy, averror);
     }
+    resr_timeline_tame(packet, copy->source->streams[packet->stream_index]->time_base);
     resr_timeline_follow(&copy->line, copy->source, packet);
     if (read_bytes)
         *read_bytes += packet->size;

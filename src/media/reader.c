@@ -229,6 +229,7 @@ static int end_input(ResrReader *r, int averror)
 /* Feeds the decoder one packet, or tells it that there are no more. */
 static int feed(ResrReader *r)
 {
+    int jumped = r->line.jumped;
     int averror = av_read_frame(r->input, r->packet);
     if (resr_av_was_cut_short(r->input)) {
         av_packet_unref(r->packet); /* it may be incomplete */
@@ -245,8 +246,15 @@ static int feed(ResrReader *r)
     r->read_errors = 0;
     int ret = check_demuxer(r);
     bool video = r->packet->stream_index == r->stream;
+    resr_timeline_tame(r->packet, r->input->streams[r->packet->stream_index]->time_base);
     resr_extent_add(&r->extent, r->input->streams[r->packet->stream_index], r->packet, video);
     resr_timeline_follow(&r->line, r->input, r->packet);
+    if (r->line.jumped > jumped && !r->jump_said) {
+        resr_log_warn("%s: the times of the file jump near frame %" PRId64
+                      "; what follows is joined on without a gap",
+                      r->path, r->next_index);
+        r->jump_said = true;
+    }
     if (video)
         resr_timeline_shift(r->packet, r->input->streams[r->stream]->time_base, r->line.offset);
     if (ret == 0 && video)
@@ -358,6 +366,7 @@ static bool is_steady_until(ResrReader *r, int64_t pts)
 {
     bool reached = !r->line.jumps;
     while (!reached && r->line.jumped == 0 && av_read_frame(r->input, r->packet) >= 0) {
+        resr_timeline_tame(r->packet, r->input->streams[r->packet->stream_index]->time_base);
         resr_timeline_follow(&r->line, r->input, r->packet);
         reached = r->packet->stream_index == r->stream && r->packet->dts != AV_NOPTS_VALUE &&
                   r->packet->dts >= pts;

@@ -35,7 +35,7 @@ typedef struct ResrReader {
     bool keyed;   /* a keyframe was sent to the decoder */
     bool seeking; /* the damage up to there was seen in an earlier attempt */
     int splice;   /* packets within which a keyframe tells a joint from missing packets */
-    bool splice_said;
+    bool splice_said, jump_said;
     int64_t demuxer_errors, decoder_errors, concealed; /* that were looked at */
     int64_t sent_pts;                                  /* of the packet that was sent last */
     int read_errors;

@@ -1,5 +1,30 @@
 #include "media/timeline.h"
 
+/* In ticks and in microseconds, of which these are 36,000 years. */
+#define FARTHEST (INT64_C(1) << 60)
+
+/* Ticks: "until the next packet". */
+#define ENDLESS (INT64_C(1) << 31)
+
+/* Of a video packet that moves the line. */
+#define LONGEST_US (INT64_C(3600) * AV_TIME_BASE)
+
+static bool is_within(int64_t time, AVRational base)
+{
+    int64_t us = av_rescale_q(time, base, AV_TIME_BASE_Q);
+    return time >= -FARTHEST && time <= FARTHEST && us >= -FARTHEST && us <= FARTHEST;
+}
+
+void resr_timeline_tame(AVPacket *packet, AVRational base)
+{
+    if (!is_within(packet->pts, base))
+        packet->pts = AV_NOPTS_VALUE;
+    if (!is_within(packet->dts, base))
+        packet->dts = AV_NOPTS_VALUE;
+    if (!is_within(packet->duration, base))
+        packet->duration = is_within(ENDLESS, base) ? ENDLESS : 0;
+}
+
 void resr_timeline_start(ResrTimeline *line, const AVFormatContext *input, int video)
 {
     *line = (ResrTimeline){.jumps = video >= 0 && input->iformat->flags & AVFMT_TS_DISCONT,
@@ -13,8 +38,9 @@ static int64_t duration_us(const AVStream *stream, const AVPacket *packet)
 {
     AVRational rate =
         stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : stream->r_frame_rate;
-    if (packet->duration > 0)
-        return av_rescale_q(packet->duration, stream->time_base, AV_TIME_BASE_Q);
+    int64_t duration = av_rescale_q(packet->duration, stream->time_base, AV_TIME_BASE_Q);
+    if (duration > 0)
+        return duration < LONGEST_US ? duration : 0;
     return rate.num > 0 && rate.den > 0 ? av_rescale_q(1, av_inv_q(rate), AV_TIME_BASE_Q) : 0;
 }
 
@@ -52,8 +78,8 @@ void resr_timeline_follow(ResrTimeline *line, const AVFormatContext *input, cons
 void resr_timeline_shift(AVPacket *packet, AVRational base, int64_t offset)
 {
     int64_t ticks = av_rescale_q(offset, AV_TIME_BASE_Q, base);
-    if (packet->pts != AV_NOPTS_VALUE)
-        packet->pts += ticks;
-    if (packet->dts != AV_NOPTS_VALUE)
-        packet->dts += ticks;
+    if (packet->pts != AV_NOPTS_VALUE && __builtin_add_overflow(packet->pts, ticks, &packet->pts))
+        packet->pts = AV_NOPTS_VALUE;
+    if (packet->dts != AV_NOPTS_VALUE && __builtin_add_overflow(packet->dts, ticks, &packet->dts))
+        packet->dts = AV_NOPTS_VALUE;
 }

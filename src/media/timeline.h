@@ -23,6 +23,10 @@ typedef struct ResrTimeline {
     int jumped;       /* number of jumps so far */
 } ResrTimeline;
 
+/* Makes times unknown, and a duration endless, that are too large to compute with. Call for every
+ * packet that is read, before the functions below. `base`: of its times. */
+void resr_timeline_tame(AVPacket *packet, AVRational base);
+
 /* Starts the line of `input` at its first packet. Where `jumps` is set afterwards, the video stream
  * and all sound must not be discarded. */
 void resr_timeline_start(ResrTimeline *line, const AVFormatContext *input, int video);
@@ -32,7 +36,8 @@ void resr_timeline_start(ResrTimeline *line, const AVFormatContext *input, int v
  * unless the sound fills that gap. */
 void resr_timeline_follow(ResrTimeline *line, const AVFormatContext *input, const AVPacket *packet);
 
-/* Adds `offset` microseconds to a packet's times, which are in `base`. */
+/* Adds `offset` microseconds to a packet's times, which are in `base`; times out of range become
+ * unknown. */
 void resr_timeline_shift(AVPacket *packet, AVRational base, int64_t offset);
 
 #endif

@@ -424,6 +424,44 @@ def case_joined_and_resumed():
     play.equal("frames", open("resumed.txt").read(), open("whole.txt").read())
 
 
+def case_closed_gap_is_said():
+    """A clock that jumps and a picture that stands for long look the same in a transport stream: a warning says so."""
+    ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25:d=46 -vf select='not(mod(n\\,375))' -vsync vfr -c:v libx264 -g 1 slow.ts")
+    result = play.up("slow.ts", "slow.mkv")
+    play.done(result)
+    play.equal("frames", play.frames("slow.mkv"), 4)
+    play.check("joined on without a gap" in result.err, result.err)
+
+
+def ogg_crc(page):
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04c11db7 if crc & 1 << 31 else crc << 1) & 0xFFFFFFFF
+    return crc
+
+
+def case_times_beyond_reckoning():
+    """Granule positions of Ogg near 2^62: sums of times do not overflow, which UBSan would see."""
+    ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25:d=1 -c:v libtheora clip.ogv")
+    data = bytearray(open("clip.ogv", "rb").read())
+    at = page = 0
+    while at < len(data):
+        end = at + 27 + data[at + 26] + sum(data[at + 27:at + 27 + data[at + 26]])
+        if page > 2:
+            data[at + 13] |= 0x40
+            data[at + 22:at + 26] = bytes(4)
+            data[at + 22:at + 26] = ogg_crc(data[at:end]).to_bytes(4, "little")
+        at, page = end, page + 1
+    with open("far.ogv", "wb") as file:
+        file.write(data)
+    result = play.up("far.ogv", "far.mkv")
+    play.check(result.code in (0, 65), f"exit code {result.code}: {result.err}")
+    if result.code == 0:
+        play.equal("frames", play.frames("far.mkv"), play.frames("far.ogv"))
+
+
 def case_sound_gap_is_kept():
     """Sound that pauses is no jump of the clock."""
     ffmpeg("-f lavfi -i color=gray:s=32x24:r=5:d=26 -f lavfi -i sine=d=26 -c:v libx264 -g 10 -bf 0 -c:a mp2 "
