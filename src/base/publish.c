@@ -205,8 +205,12 @@ int resr_publish_try(const char *temporary, const char *path)
     unlink(to);
     if (ret == 0 && rename_new(from, to) != 0)
         ret = failure(path, "a file cannot be given a name here, the finished one neither");
-    unlink(from);
-    unlink(to);
+    else if (ret == 0 && unlink(to) != 0)
+        ret = failure(to, "cannot be removed");
+    if (ret < 0) {
+        unlink(from);
+        unlink(to);
+    }
     return ret;
 }
 

@@ -1,6 +1,7 @@
 #include "media/declared.h"
 
 #include <libavutil/avstring.h>
+#include <libavutil/intfloat.h>
 #include <libavutil/intreadwrite.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,23 @@ static End find_asf_end(FILE *file, int64_t bytes)
     return END_NOT_DECLARED;
 }
 
+/* FLV's script tag "onMetaData" has the file's size as a number of AMF0 ("Adobe Flash Video File
+ * Format Specification" 10.1, annex E.5); recorders that do not know it write 0. */
+static End find_flv_end(FILE *file, int64_t bytes)
+{
+    static const uint8_t key[] = {0, 8, 'f', 'i', 'l', 'e', 's', 'i', 'z', 'e', 0};
+    enum { TAGS_AT = 13, SCRIPT_TAG = 18, KEY_BYTES = sizeof key, NUMBER_BYTES = 8 };
+    uint8_t head[4096] = {0};
+    size_t count = bytes < (int64_t)sizeof head ? (size_t)bytes : sizeof head;
+    if (!read_at(file, 0, head, count) || head[TAGS_AT] != SCRIPT_TAG)
+        return END_NOT_DECLARED;
+    const uint8_t *at = memmem(head, count, key, KEY_BYTES);
+    if (!at || at + KEY_BYTES + NUMBER_BYTES > head + count)
+        return END_NOT_DECLARED;
+    double declared = av_int2double(AV_RB64(at + KEY_BYTES));
+    return declared > 0 && declared > (double)bytes ? END_CUT : END_WHOLE;
+}
+
 /* The last page of an Ogg file is whole and has the mark "end of stream". */
 static End find_ogg_end(FILE *file, int64_t bytes)
 {
@@ -168,7 +186,7 @@ static End find_gif_end(FILE *file, int64_t bytes)
     int table = head[10] & 0x80 ? 3 << ((head[10] & 7) + 1) : 0;
     bool good = fseeko(file, table, SEEK_CUR) == 0;
     while (good && (block = fgetc(file)) != 0x3B)
-        good = skip_block(file, block);
+        good = block == 0 || skip_block(file, block);
     return good ? END_WHOLE : END_CUT;
 }
 
@@ -192,6 +210,7 @@ static const struct {
 } by_size[] = {
     {"matroska,webm", find_segment_end, "the file is cut off: it is shorter than its segment"},
     {"asf", find_asf_end, "the file is cut off: it is shorter than its header says"},
+    {by_file_time, find_flv_end, "the file is cut off: it is shorter than its header says"},
     {"ogg", find_ogg_end, "the file is cut off: its last page is not the end of a stream"},
     {"apng", find_png_end, "the file is cut off: its last chunk is missing"},
     {"gif", find_gif_end, "the file is cut off: its trailer is missing"},
@@ -263,20 +282,24 @@ void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int str
     if (is_one_of(input, by_index) && video->nb_frames > 0 && last) {
         out->packets = entries;
         out->last_dts = last->timestamp;
-    } else if (is_one_of(input, by_frames)) { /* a header may count what was never written */
-        out->packets = end == END_CUT && video->nb_frames > entries ? video->nb_frames : entries;
+    } else if (is_one_of(input, by_frames)) {
+        /* A header may count what was never written, an index has changes of the palette, too. */
+        bool header = end == END_CUT ? video->nb_frames > entries : video->nb_frames < entries;
+        out->packets = header && video->nb_frames > 0 ? video->nb_frames : entries;
         out->counts_all = true;
     } else if (is_one_of(input, by_frames_or_time)) {
         out->packets = video->duration > 0 ? video->duration : 0;
         out->end_seconds = seconds_of(video->duration, video->time_base);
         out->either = true;
     } else if (is_one_of(input, by_stream_time)) {
+        out->slack_seconds = is_one_of(input, "rm") ? 2 : 0; /* its header rounds up */
         out->end_seconds = seconds_of(video->duration, video->time_base);
         if (out->end_seconds > 0 && video->start_time != AV_NOPTS_VALUE)
             out->end_seconds += (double)video->start_time * av_q2d(video->time_base);
     } else if (is_one_of(input, by_file_time)) {
         out->end_seconds = seconds_of(input->duration, AV_TIME_BASE_Q);
         out->every_stream = true;
+        out->slack_seconds = 0.1;
     }
 }
 
@@ -305,7 +328,8 @@ const char *resr_declared_missing(const ResrDeclared *declared, const ResrExtent
     double end = declared->every_stream ? extent->every_end_seconds : extent->end_seconds;
     bool counted = extent->packets >= 0 && declared->packets > 0;
     bool few = counted && extent->packets < declared->packets;
-    bool early = declared->end_seconds > 0 && end < declared->end_seconds - 2.5 * frame_seconds;
+    double slack = 2.5 * frame_seconds + declared->slack_seconds;
+    bool early = declared->end_seconds > 0 && end < declared->end_seconds - slack;
     *missing = few ? declared->packets - extent->packets : 0;
     if (early && !declared->every_stream && !few && frame_seconds > 0)
         *missing = (int64_t)((declared->end_seconds - end) / frame_seconds + 0.5);

@@ -282,6 +282,9 @@ int resr_job_plan(ResrJob *job)
                                 .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
     int ret = resr_decoder_open(&job->decoder, options->input, &decode);
     if (ret == 0)
+        ret = resr_decoder_turn(job->decoder,
+                                resr_outputs_hold_rotation(options->output, options->input));
+    if (ret == 0)
         ret = check_paths(job);
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
@@ -299,6 +302,8 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0)
         ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
                              height_px, &options->encode);
+    if (ret == 0 && job->output.video) /* the ranks that encode do not know the output's name */
+        snprintf(options->encode.codec, sizeof options->encode.codec, "%s", job->output.encoder);
     if (ret == 0)
         ret = resr_plan_make(&job->plan, options, info, &job->output, model_of(job),
                              job->session->ranks);
