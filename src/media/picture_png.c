@@ -33,12 +33,24 @@ static void on_warning(png_structp png, png_const_charp text)
     (void)text;
 }
 
+/* True for a message about one of the chunks that do not change the pixels. The name of another one
+ * (tRNS, transparency) may be what is damaged. */
+static bool is_beside_pixels(const char *text)
+{
+    static const char names[] = "tEXt zTXt iTXt iCCP gAMA cHRM sRGB pHYs eXIf tIME bKGD hIST sBIT "
+                                "sPLT sTER oFFs pCAL sCAL ";
+    const char *found = memmem(names, sizeof names, text, strnlen(text, 4));
+    return found && (found - names) % 5 == 0;
+}
+
 /* Damage beside the pixels: libpng leaves the chunk out. */
 static void on_read_warning(png_structp png, png_const_charp text)
 {
     const PngReader *r = (const PngReader *)png_get_error_ptr(png);
     bool damaged =
         strstr(text, "CRC") || (strstr(text, "iCCP") && !strstr(text, "known incorrect"));
+    if (strstr(text, "CRC") && !is_beside_pixels(text))
+        png_error(png, text);
     if (damaged && !r->only_tags)
         resr_log_warn("%s: a part beside the pixels is damaged and left out: %s", r->source->path,
                       text);
@@ -149,7 +161,6 @@ static int read_all(PngReader *r)
         return r->ret < 0 ? r->ret : resr_picture_damaged(r->source, "PNG", r->error);
     png_set_read_fn(r->png, r->source->io, read_bytes);
     png_set_user_limits(r->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours name the size */
-    png_set_crc_action(r->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_chunk_malloc_max(r->png, RESR_PICTURE_MAX_BLOCK_BYTES);
     png_set_chunk_cache_max(r->png, RESR_PICTURE_MAX_TEXTS);
     png_read_info(r->png, r->info);
