@@ -228,6 +228,14 @@ int resr_avio_error(const AVIOContext *io)
     return error;
 }
 
+int resr_avio_check(const AVIOContext *io, const char *path)
+{
+    int error = resr_avio_error(io);
+    if (error)
+        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(error));
+    return io->error == AVERROR_EXIT ? resr_avio_stopped(path) : 0;
+}
+
 void resr_avio_close(AVIOContext **io)
 {
     if (!*io)

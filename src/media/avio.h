@@ -18,6 +18,9 @@ RESR_MUST_CHECK int resr_avio_open(AVIOContext **out, const char *path, const at
 /* Records that reading `path` was stopped and returns RESR_ERR_STOPPED. */
 int resr_avio_stopped(const char *path);
 
+/* RESR_ERR_IO or RESR_ERR_STOPPED where reading `io`, the file `path`, failed or was stopped. */
+RESR_MUST_CHECK int resr_avio_check(const AVIOContext *io, const char *path);
+
 /* The last failure of the file system that reading met, as an errno value; 0: none. */
 int resr_avio_error(const AVIOContext *io);
 

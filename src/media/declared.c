@@ -3,11 +3,11 @@
 #include <libavutil/avstring.h>
 #include <libavutil/intfloat.h>
 #include <libavutil/intreadwrite.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "media/avio.h"
 
 /* Names of demuxers as in AVInputFormat.name; what is listed nowhere here declares nothing that is
  * compared. */
@@ -18,8 +18,8 @@ static const char by_stream_time[] = "mxf,rm";
 static const char by_file_time[] = "flv,live_flv";
 
 /* Formats in which a cut at the end of a frame, or frames that are missing, cannot be seen: nothing
- * in the file says how long it is. docs/files.md names them; tests/evil/test_frames.py plays each, and
- * fails where this table and its own differ. */
+ * in the file says how long it is. docs/files.md names them; tests/evil/test_frames.py plays each,
+ * and fails where this table and its own differ. */
 /* clang-format off */
 static const char *const unknowable[][2] = {
     {"mpegts",          "MPEG transport stream: no length, a continuity counter of 4 bits"},
@@ -43,18 +43,24 @@ static bool is_one_of(const AVFormatContext *input, const char *names)
     return av_match_name(input->iformat->name, names) > 0;
 }
 
-/* `count` bytes at `offset` (negative: from the end); false if the file does not have them. */
-static bool read_at(FILE *file, int64_t offset, void *out, size_t count)
+/* `count` bytes at `offset`; false if the file does not have them. */
+static bool read_at(AVIOContext *file, int64_t offset, void *out, size_t count)
 {
-    return fseeko(file, (off_t)offset, offset < 0 ? SEEK_END : SEEK_SET) == 0 &&
-           fread(out, 1, count, file) == count;
+    return avio_seek(file, offset, SEEK_SET) >= 0 && avio_read(file, out, (int)count) == (int)count;
+}
+
+/* The next byte; -1 at the end of the file. */
+static int read_byte(AVIOContext *file)
+{
+    uint8_t byte;
+    return avio_read(file, &byte, 1) == 1 ? byte : -1;
 }
 
 /* What a file's size or last bytes say of its end. */
 typedef enum End { END_WHOLE, END_CUT, END_NOT_DECLARED } End;
 
 /* RIFF chunks one behind another (AVI, OpenDML): does the last end behind the file? */
-static End find_riff_end(FILE *file, int64_t bytes)
+static End find_riff_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[12];
     int64_t at = 0;
@@ -78,7 +84,7 @@ static int64_t read_ebml(const uint8_t *in, int *length)
 }
 
 /* Matroska's only segment has a size, unless it was written to a pipe. */
-static End find_segment_end(FILE *file, int64_t bytes)
+static End find_segment_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[64] = {0};
     int length;
@@ -95,7 +101,7 @@ static End find_segment_end(FILE *file, int64_t bytes)
 }
 
 /* ASF's file properties have the file's size, unless it was broadcast. */
-static End find_asf_end(FILE *file, int64_t bytes)
+static End find_asf_end(AVIOContext *file, int64_t bytes)
 {
     static const uint8_t properties[16] = {0xA1, 0xDC, 0xAB, 0x8C, 0x47, 0xA9, 0xCF, 0x11,
                                            0x8E, 0xE4, 0x00, 0xC0, 0x0C, 0x20, 0x53, 0x65};
@@ -115,7 +121,7 @@ static End find_asf_end(FILE *file, int64_t bytes)
 
 /* FLV's script tag "onMetaData" has the file's size as a number of AMF0 ("Adobe Flash Video File
  * Format Specification" 10.1, annex E.5); recorders that do not know it write 0. */
-static End find_flv_end(FILE *file, int64_t bytes)
+static End find_flv_end(AVIOContext *file, int64_t bytes)
 {
     static const uint8_t key[] = {0, 8, 'f', 'i', 'l', 'e', 's', 'i', 'z', 'e', 0};
     enum { TAGS_AT = 13, SCRIPT_TAG = 18, KEY_BYTES = sizeof key, NUMBER_BYTES = 8 };
@@ -131,7 +137,7 @@ static End find_flv_end(FILE *file, int64_t bytes)
 }
 
 /* The last page of an Ogg file is whole and has the mark "end of stream". */
-static End find_ogg_end(FILE *file, int64_t bytes)
+static End find_ogg_end(AVIOContext *file, int64_t bytes)
 {
     enum { PAGE_BYTES = 27 + 255 + 255 * 255 };
     uint8_t *tail = NULL;
@@ -154,29 +160,29 @@ static End find_ogg_end(FILE *file, int64_t bytes)
 }
 
 /* Skips GIF's sub-blocks; false where the file ends in one. */
-static bool skip_blocks(FILE *file)
+static bool skip_blocks(AVIOContext *file)
 {
     int length;
-    while ((length = fgetc(file)) > 0)
-        if (fseeko(file, length, SEEK_CUR) != 0)
+    while ((length = read_byte(file)) > 0)
+        if (avio_skip(file, length) < 0)
             return false;
     return length == 0;
 }
 
 /* Skips a block of GIF behind its first byte. */
-static bool skip_block(FILE *file, int block)
+static bool skip_block(AVIOContext *file, int block)
 {
     uint8_t image[9];
     if (block == 0x21)
-        return fgetc(file) != EOF && skip_blocks(file);
-    if (block != 0x2C || fread(image, 1, sizeof image, file) != sizeof image)
+        return read_byte(file) >= 0 && skip_blocks(file);
+    if (block != 0x2C || avio_read(file, image, sizeof image) != sizeof image)
         return false;
     int table = image[8] & 0x80 ? 3 << ((image[8] & 7) + 1) : 0;
-    return fseeko(file, table + 1, SEEK_CUR) == 0 && skip_blocks(file);
+    return avio_skip(file, table + 1) >= 0 && skip_blocks(file);
 }
 
 /* GIF's blocks end with a trailer. */
-static End find_gif_end(FILE *file, int64_t bytes)
+static End find_gif_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[13];
     int block = -1;
@@ -184,14 +190,14 @@ static End find_gif_end(FILE *file, int64_t bytes)
     if (!read_at(file, 0, head, sizeof head))
         return END_CUT;
     int table = head[10] & 0x80 ? 3 << ((head[10] & 7) + 1) : 0;
-    bool good = fseeko(file, table, SEEK_CUR) == 0;
-    while (good && (block = fgetc(file)) != 0x3B)
+    bool good = avio_skip(file, table) >= 0;
+    while (good && (block = read_byte(file)) != 0x3B)
         good = block == 0 || skip_block(file, block);
     return good ? END_WHOLE : END_CUT;
 }
 
 /* PNG's chunks end with IEND. */
-static End find_png_end(FILE *file, int64_t bytes)
+static End find_png_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[8];
     int64_t at = 8;
@@ -205,7 +211,7 @@ static End find_png_end(FILE *file, int64_t bytes)
 
 static const struct {
     const char *names;
-    End (*find)(FILE *file, int64_t bytes);
+    End (*find)(AVIOContext *file, int64_t bytes);
     const char *defect;
 } by_size[] = {
     {"matroska,webm", find_segment_end, "the file is cut off: it is shorter than its segment"},
@@ -218,20 +224,25 @@ static const struct {
 };
 
 /* What the file's size and last bytes say. */
-static End find_end(const AVFormatContext *input, const char *path, const char **defect)
+static int find_end(End *end, const char **defect, const AVFormatContext *input, const char *path,
+                    const atomic_bool *stop)
 {
     size_t i = 0, n = sizeof by_size / sizeof *by_size;
     while (i < n && !is_one_of(input, by_size[i].names))
         i++;
+    *end = END_NOT_DECLARED;
+    *defect = NULL;
     if (i == n)
-        return END_NOT_DECLARED;
-    FILE *file = fopen(path, "rbe");
-    int64_t bytes = file && fseeko(file, 0, SEEK_END) == 0 ? (int64_t)ftello(file) : -1;
-    End end = bytes < 0 ? END_NOT_DECLARED : by_size[i].find(file, bytes);
-    if (file)
-        fclose(file);
-    *defect = end == END_CUT ? by_size[i].defect : NULL;
-    return end;
+        return 0;
+    AVIOContext *file;
+    int ret = resr_avio_open(&file, path, stop);
+    if (ret < 0)
+        return ret;
+    *end = by_size[i].find(file, avio_size(file));
+    *defect = *end == END_CUT ? by_size[i].defect : NULL;
+    ret = resr_avio_check(file, path);
+    resr_avio_close(&file);
+    return ret;
 }
 
 static bool is_unknowable(const char *name)
@@ -266,14 +277,17 @@ static double seconds_of(int64_t time, AVRational base)
     return time == AV_NOPTS_VALUE || time <= 0 ? 0 : (double)time * av_q2d(base);
 }
 
-void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stream,
-                        const char *path)
+int resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stream,
+                       const char *path, const atomic_bool *stop)
 {
+    End end;
     AVStream *video = input->streams[stream];
     int entries = avformat_index_get_entries_count(video);
     const AVIndexEntry *last = entries > 0 ? avformat_index_get_entry(video, entries - 1) : NULL;
     *out = (ResrDeclared){.last_dts = AV_NOPTS_VALUE, .cut_stream = find_cut_stream(input, stream)};
-    End end = find_end(input, path, &out->defect);
+    int ret = find_end(&end, &out->defect, input, path, stop);
+    if (ret < 0)
+        return ret;
     out->unknown = is_unknowable(input->iformat->name) ||
                    (is_one_of(input, by_index) && video->nb_frames <= 0) ||
                    (is_one_of(input, "matroska,webm") && end == END_NOT_DECLARED);
@@ -301,6 +315,7 @@ void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int str
         out->every_stream = true;
         out->slack_seconds = 0.1;
     }
+    return 0;
 }
 
 void resr_extent_add(ResrExtent *extent, const AVStream *of, const AVPacket *packet, bool video)

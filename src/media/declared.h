@@ -5,6 +5,7 @@
  * a cut file is told from a whole one. Not for other folders. */
 
 #include <libavformat/avformat.h>
+#include <stdatomic.h>
 
 #include "media/decode.h"
 
@@ -30,9 +31,10 @@ typedef struct ResrExtent {
     double end_seconds, every_end_seconds; /* of the video, of the longest stream */
 } ResrExtent;
 
-/* `path` is the file that `input` is reading. */
-void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stream,
-                        const char *path);
+/* `path` is the file that `input` is reading; it is opened once more, see resr_avio_open() also for
+ * `stop` and the errors. */
+RESR_MUST_CHECK int resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stream,
+                                       const char *path, const atomic_bool *stop);
 
 /* A packet that was read of any stream. */
 void resr_extent_add(ResrExtent *extent, const AVStream *of, const AVPacket *packet, bool video);

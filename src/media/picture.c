@@ -207,15 +207,6 @@ static ResrPictureKind kind_of(AVIOContext *io)
     return kind;
 }
 
-/* What reading itself ran into comes before what was made of it. */
-static int check_reading(AVIOContext *io, const char *path, int ret)
-{
-    if (resr_avio_error(io) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path,
-                         strerror(resr_avio_error(io)));
-    return io->error == AVERROR_EXIT ? resr_avio_stopped(path) : ret;
-}
-
 int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool *stop)
 {
     AVIOContext *io;
@@ -223,7 +214,7 @@ int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool 
     if (ret < 0)
         return ret;
     *out = kind_of(io);
-    ret = check_reading(io, path, 0);
+    ret = resr_avio_check(io, path);
     resr_avio_close(&io);
     return ret;
 }
@@ -242,7 +233,8 @@ static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path,
     ret = kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING
               ? resr_fail(RESR_ERR_DATA, "%s: not a PNG, JPEG, TIFF or WebP picture", path)
               : formats[kind].read(&source);
-    ret = check_reading(source.io, path, ret);
+    int reading = resr_avio_check(source.io, path); /* comes before what was made of it */
+    ret = reading < 0 ? reading : ret;
     resr_avio_close(&source.io);
     if (ret == 0 && tags->orientation == 0)
         tags->orientation = resr_exif_orientation(&tags->exif);

@@ -111,10 +111,10 @@ int resr_reader_open(ResrReader *r, const char *path, bool listed)
     r->stream = resr_av_video_stream(r->input);
     if (r->stream < 0)
         ret = resr_fail(RESR_ERR_DATA, "%s: holds no video stream", path);
-    if (ret == 0) {
-        resr_declared_read(&r->declared, r->input, r->stream, path);
+    if (ret == 0)
+        ret = resr_declared_read(&r->declared, r->input, r->stream, path, &r->stop);
+    if (ret == 0)
         ret = check_other_streams(r);
-    }
     if (ret == 0) {
         resr_timeline_start(&r->line, r->input, r->stream);
         for (unsigned i = 0; i < r->input->nb_streams; i++) {

@@ -345,6 +345,11 @@ def case_a_signal_ends_waits_for_the_file():
     while stops("clip.nut", opening, 0):
         opening += 1
     play.check(opening > 3, f"it was opened {opening - 1} times only")
+    ffmpeg("-i clip.nut -c copy clip.mkv")
+    of_mkv = 1
+    while stops("clip.mkv", of_mkv, 0):
+        of_mkv += 1
+    play.check(of_mkv > opening, "the end of a Matroska file is looked at through another opening")
     play.check(any(stops("clip.y4m", i, 700000) for i in range(1, opening)), "no opening read the frames")
     result = up("clip.y4m", "out.mkv", "--segment", "8", clean=False)
     done(result)
