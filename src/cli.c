@@ -80,7 +80,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512, ...",
             "SET"),
         STR("threads", 0, threads, "threads of a rank [its share of CPUs or quota]", "N"),
-        STR("codec", 0, codec, "any video encoder of FFmpeg [libx264]", "NAME"),
+        STR("codec", 0, codec, "any video encoder of FFmpeg [libx264, or by the ending]", "NAME"),
         STR("crf", 0, crf, "quality of the encoder [17: libx264]; .jpg 0..31, .webp 0..100", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),
         STR("pix-fmt", 0, pix_fmt, "pixel format of the output [nearest to the input's]", "NAME"),

@@ -29,6 +29,7 @@ static void on_signal(int number)
     if (!stop_signal) {
         stop_signal_ns = resr_clock_ns();
         stop_signal = number;
+        resr_stop_request(number);
         resr_launch_stopping();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
         _exit(128 + number); /* the second one ends at once */
@@ -109,7 +110,6 @@ int main(int argc, char **argv)
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
-    resr_stop_watch(&stop_signal);
     resr_launch_prepare(&launcher);
     resr_launch_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);

@@ -65,10 +65,10 @@ int resr_file_open_own(const char *path, mode_t mode)
 {
     struct stat status;
     int fd = resr_file_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode);
-    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1))
+    if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode)))
         return fd;
     close(fd);
-    errno = EMLINK;
+    errno = EINVAL;
     return -1;
 }
 

@@ -24,8 +24,8 @@ RESR_MUST_CHECK int resr_file_check_input(const char *path, int error, mode_t mo
  * left under that name is removed, never opened: neither a symbolic nor a hard link is followed. */
 RESR_MUST_CHECK int resr_file_create(const char *path, mode_t mode);
 
-/* Opens or creates a file that is kept between runs. Symbolic links, files with a second name and
- * files that are not regular ones are refused. */
+/* Opens or creates a file that is kept between runs. Symbolic links (ELOOP) and what is
+ * no regular file (EINVAL) are refused. */
 RESR_MUST_CHECK int resr_file_open_own(const char *path, mode_t mode);
 
 /* All of `bytes`, or a failure. */

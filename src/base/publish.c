@@ -88,6 +88,11 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
         in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another",
                          path);
+    if (exists && stat(path, &out) == 0 && !S_ISREG(out.st_mode) && !S_ISDIR(out.st_mode))
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: is a pipe, a device or a socket, which the output would replace; "
+                         "name another",
+                         path);
     if (exists && !overwrite)
         return resr_fail(RESR_ERR_EXISTS,
                          "%s: exists already; name another output or pass --overwrite", path);
@@ -200,8 +205,12 @@ int resr_publish_try(const char *temporary, const char *path)
     unlink(to);
     if (ret == 0 && rename_new(from, to) != 0)
         ret = failure(path, "a file cannot be given a name here, the finished one neither");
-    unlink(from);
-    unlink(to);
+    else if (ret == 0 && unlink(to) != 0)
+        ret = failure(to, "cannot be removed");
+    if (ret < 0) {
+        unlink(from);
+        unlink(to);
+    }
     return ret;
 }
 

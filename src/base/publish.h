@@ -17,7 +17,7 @@ RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const ch
 /* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and
  * `overwrite` is false, or if its
  * folder is missing; RESR_ERR_PERM if the folder may not be written; RESR_ERR_USAGE if `path` and
- * `input` (may be NULL) are the same file. */
+ * `input` (may be NULL) are the same file, or `path` is a pipe, a device or a socket. */
 RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
 
 /* True if both paths lead to one file, or would create one name in one folder. Empty paths lead

@@ -1,13 +1,15 @@
 #include "base/stop.h"
 
-static const volatile int none, *watched = &none;
+#include <stdatomic.h>
 
-void resr_stop_watch(const volatile int *signal)
+static atomic_int requested;
+
+void resr_stop_request(int number)
 {
-    watched = signal;
+    requested = number;
 }
 
 int resr_stop_signal(void)
 {
-    return *watched;
+    return requested;
 }

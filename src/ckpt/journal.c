@@ -74,7 +74,7 @@ static bool is_in_range(const ResrRecord *record, int64_t frames)
     case RESR_RECORD_SOURCE:
         return is_time(record->a);
     default:
-        return record->type == RESR_RECORD_END;
+        return record->type == RESR_RECORD_END || record->type == RESR_RECORD_BRIDGED;
     }
 }
 

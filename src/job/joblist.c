@@ -121,6 +121,7 @@ static int open_journal(ResrJobList *list)
 {
     int64_t start_ns = resr_clock_ns();
     bool taken = false;
+    struct stat status;
     if ((size_t)snprintf(list->journal_path, sizeof list->journal_path, "%s.journal", list->path) >=
         sizeof list->journal_path)
         return resr_fail(RESR_ERR_USAGE, "--jobs: %.64s...: the path is too long", list->path);
@@ -138,6 +139,11 @@ static int open_journal(ResrJobList *list)
         nanosleep(&(struct timespec){0, LOCK_POLL_NS}, NULL);
     }
     list->journal_fd = resr_lock_fd(list->journal_lock);
+    if (fstat(list->journal_fd, &status) != 0 || status.st_nlink > 1)
+        return resr_fail(RESR_ERR_PERM,
+                         "%s: has a second name (a hard link), whose file would be changed as "
+                         "well; remove it, or copy it to a file of its own",
+                         list->journal_path);
     int copy = dup(list->journal_fd);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");
     if (!file && copy >= 0)

@@ -14,7 +14,7 @@ int resr_damage_lead(ResrDamage *d, const AVPacket *packet)
     if (ret == 0)
         d->lead[d->lead_count++] =
             (ResrLeadPacket){packet->pts, (packet->flags & AV_PKT_FLAG_KEY) != 0,
-                             packet->size == 0 || packet->flags & AV_PKT_FLAG_DISCARD};
+                             (packet->flags & AV_PKT_FLAG_DISCARD) != 0};
     return ret;
 }
 

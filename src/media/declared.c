@@ -168,7 +168,7 @@ static End find_gif_end(FILE *file, int64_t bytes)
     int table = head[10] & 0x80 ? 3 << ((head[10] & 7) + 1) : 0;
     bool good = fseeko(file, table, SEEK_CUR) == 0;
     while (good && (block = fgetc(file)) != 0x3B)
-        good = skip_block(file, block);
+        good = block == 0 || skip_block(file, block);
     return good ? END_WHOLE : END_CUT;
 }
 
@@ -263,20 +263,24 @@ void resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int str
     if (is_one_of(input, by_index) && video->nb_frames > 0 && last) {
         out->packets = entries;
         out->last_dts = last->timestamp;
-    } else if (is_one_of(input, by_frames)) { /* a header may count what was never written */
-        out->packets = end == END_CUT && video->nb_frames > entries ? video->nb_frames : entries;
+    } else if (is_one_of(input, by_frames)) {
+        /* A header may count what was never written, an index has changes of the palette, too. */
+        bool header = end == END_CUT ? video->nb_frames > entries : video->nb_frames < entries;
+        out->packets = header && video->nb_frames > 0 ? video->nb_frames : entries;
         out->counts_all = true;
     } else if (is_one_of(input, by_frames_or_time)) {
         out->packets = video->duration > 0 ? video->duration : 0;
         out->end_seconds = seconds_of(video->duration, video->time_base);
         out->either = true;
     } else if (is_one_of(input, by_stream_time)) {
+        out->slack_seconds = is_one_of(input, "rm") ? 2 : 0; /* its header rounds up */
         out->end_seconds = seconds_of(video->duration, video->time_base);
         if (out->end_seconds > 0 && video->start_time != AV_NOPTS_VALUE)
             out->end_seconds += (double)video->start_time * av_q2d(video->time_base);
     } else if (is_one_of(input, by_file_time)) {
         out->end_seconds = seconds_of(input->duration, AV_TIME_BASE_Q);
         out->every_stream = true;
+        out->slack_seconds = 0.1;
     }
 }
 
@@ -305,7 +309,8 @@ const char *resr_declared_missing(const ResrDeclared *declared, const ResrExtent
     double end = declared->every_stream ? extent->every_end_seconds : extent->end_seconds;
     bool counted = extent->packets >= 0 && declared->packets > 0;
     bool few = counted && extent->packets < declared->packets;
-    bool early = declared->end_seconds > 0 && end < declared->end_seconds - 2.5 * frame_seconds;
+    double slack = 2.5 * frame_seconds + declared->slack_seconds;
+    bool early = declared->end_seconds > 0 && end < declared->end_seconds - slack;
     *missing = few ? declared->packets - extent->packets : 0;
     if (early && !declared->every_stream && !few && frame_seconds > 0)
         *missing = (int64_t)((declared->end_seconds - end) / frame_seconds + 0.5);

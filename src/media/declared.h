@@ -9,17 +9,18 @@
 #include "media/decode.h"
 
 typedef struct ResrDeclared {
-    int64_t packets;     /* of the video stream by the file's index or header; 0: not declared */
-    int64_t last_dts;    /* of its last packet by the index, or AV_NOPTS_VALUE */
-    double end_seconds;  /* when the video ends; 0: not declared */
-    bool counts_all;     /* packets that are lost in the middle show in the count only */
-    bool either;         /* `packets` may be a duration as well: both must be short */
-    bool every_stream;   /* end_seconds is when the longest stream ends: all streams are read */
-    bool stream_of_bits; /* may be recorded from any moment: starts with pictures that cannot be
-                            decoded (MPEG-TS, MPEG-PS, raw streams) */
-    int cut_stream;      /* another stream whose packets lie behind the end of the file; or -1 */
-    bool unknown;        /* one of the formats in which a missing end cannot be seen */
-    const char *defect;  /* the file's size or last bytes show that its end is missing; or NULL */
+    int64_t packets;      /* of the video stream by the file's index or header; 0: not declared */
+    int64_t last_dts;     /* of its last packet by the index, or AV_NOPTS_VALUE */
+    double end_seconds;   /* when the video ends; 0: not declared */
+    double slack_seconds; /* of it */
+    bool counts_all;      /* packets that are lost in the middle show in the count only */
+    bool either;          /* `packets` may be a duration as well: both must be short */
+    bool every_stream;    /* end_seconds is when the longest stream ends: all streams are read */
+    bool stream_of_bits;  /* may be recorded from any moment: starts with pictures that cannot be
+                             decoded (MPEG-TS, MPEG-PS, raw streams) */
+    int cut_stream;       /* another stream whose packets lie behind the end of the file; or -1 */
+    bool unknown;         /* one of the formats in which a missing end cannot be seen */
+    const char *defect;   /* the file's size or last bytes show that its end is missing; or NULL */
 } ResrDeclared;
 
 /* What was read of the file. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "media/picture.h"
 #include "media/reader.h"
 #include "media/repack.h"
+#include "media/turn.h"
 
 /* Repeated frames across a gap in a file that does not say its length. */
 enum { MAX_BRIDGED_FRAMES = 1000 };
@@ -32,6 +34,8 @@ struct ResrDecoder {
     bool first_pending;
     bool waiting, ended; /* reader.frame comes after what bridges to it; there is no more */
     ResrVideoInfo info;
+    ResrFormat decoded; /* of the pictures; `info` has that of upright frames */
+    int orientation;    /* of the pictures, see turn.h */
     int64_t last_pts;
     bool warned_pts;
 };
@@ -123,6 +127,7 @@ static int64_t estimate_frames(const ResrDecoder *d)
     const AVStream *stream = d->reader.input->streams[d->reader.stream];
     double seconds = stream->duration != AV_NOPTS_VALUE
                          ? (double)stream->duration * av_q2d(stream->time_base)
+                     : d->reader.declared.end_seconds > 0 ? d->reader.declared.end_seconds
                      : d->reader.input->duration != AV_NOPTS_VALUE
                          ? (double)d->reader.input->duration / AV_TIME_BASE
                          : 0;
@@ -207,7 +212,9 @@ static int prepare(ResrDecoder *d, const char *path)
         return ret;
     av_frame_move_ref(d->first, d->reader.frame);
     d->first_pending = true;
-    ret = resr_format_of_frame(&d->info.format, d->first);
+    d->orientation = 1;
+    ret = resr_format_of_frame(&d->decoded, d->first);
+    d->info.format = d->decoded;
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
     if (d->picture == RESR_PICTURE_NONE)
@@ -243,6 +250,11 @@ int resr_decoder_open(ResrDecoder **out, const char *path, const ResrDecodeOptio
     return ret;
 }
 
+bool resr_decoder_bridges(const ResrDecoder *decoder)
+{
+    return decoder->reader.options.bridge;
+}
+
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder)
 {
     return decoder->reader.count;
@@ -268,19 +280,6 @@ const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
 {
     return decoder->info.is_image && index < decoder->images.count ? decoder->images.paths[index]
                                                                    : NULL;
-}
-
-int resr_decoder_orientation(const ResrDecoder *decoder)
-{
-    const AVFrameSideData *side =
-        av_frame_get_side_data(decoder->first, AV_FRAME_DATA_DISPLAYMATRIX);
-    const int32_t *matrix = side && side->size >= 9 * sizeof *matrix ? (int32_t *)side->data : NULL;
-    if (decoder->info.is_image)
-        return 1;
-    if (!matrix)
-        matrix = resr_av_display_matrix(decoder->reader.input->streams[decoder->reader.stream]);
-    int orientation = matrix ? resr_picture_orientation_of_matrix(matrix) : 1;
-    return orientation > 0 ? orientation : 1;
 }
 
 /* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
@@ -313,14 +312,75 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
-    if (!resr_format_takes(&d->info.format, &format))
+    if (!resr_format_takes(&d->decoded, &format))
         return resr_fail(RESR_ERR_DATA,
                          "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
                          "upscale them as separate inputs",
                          d->reader.path, d->reader.next_index, format.width_px, format.height_px,
                          format.pix_fmt, format.full_range ? " (full range)" : "",
-                         d->info.format.width_px, d->info.format.height_px, d->info.format.pix_fmt,
-                         d->info.format.full_range ? " (full range)" : "");
+                         d->decoded.width_px, d->decoded.height_px, d->decoded.pix_fmt,
+                         d->decoded.full_range ? " (full range)" : "");
+    return 0;
+}
+
+/* The frame that is handed out for a decoded picture. */
+static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *picture)
+{
+    ResrFrame *stored = NULL;
+    bool turned = d->orientation != 1;
+    *out = NULL;
+    int ret = check_same_format(d, picture);
+    if (ret == 0)
+        ret = resr_frame_create(&stored, &d->decoded);
+    if (ret == 0)
+        ret = resr_repack(stored, &d->decoded, picture);
+    if (ret == 0 && turned)
+        ret = resr_frame_create(out, &d->info.format);
+    if (ret == 0 && turned)
+        ret = resr_turn_frame(*out, &d->info.format, stored, &d->decoded, d->orientation);
+    if (ret == 0 && !turned) {
+        *out = stored;
+        return 0;
+    }
+    resr_frame_free(stored);
+    if (ret < 0) {
+        resr_frame_free(*out);
+        *out = NULL;
+    }
+    return ret;
+}
+
+int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
+{
+    ResrVideoInfo *info = &d->info;
+    if (info->is_image) /* upright when decoded */
+        return 0;
+    const AVFrameSideData *side = av_frame_get_side_data(d->first, AV_FRAME_DATA_DISPLAYMATRIX);
+    const int32_t *matrix = resr_av_display_matrix(d->reader.input->streams[d->reader.stream]);
+    if (matrix && output_holds_rotation)
+        return 0;
+    if (!matrix && side && side->size >= 9 * sizeof *matrix)
+        matrix = (int32_t *)side->data;
+    if (!matrix)
+        return 0;
+    int orientation = resr_turn_of_matrix(matrix);
+    if (orientation == 0)
+        resr_log_warn("%s: the picture is shown rotated by %.0f degrees; the output cannot hold "
+                      "that and shows it as stored: use an output that ends in .mp4 or .mov",
+                      d->reader.path, -av_display_rotation_get(matrix));
+    if (orientation <= 1)
+        return 0;
+    int ret = resr_turn_format(&info->format, &d->decoded, orientation);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "%s: ", d->reader.path);
+    info->stored = info->format;
+    if (resr_turn_transposes(orientation) && info->sar_num > 0) {
+        int32_t width = info->sar_num;
+        info->sar_num = info->sar_den;
+        info->sar_den = width;
+    }
+    d->orientation = orientation;
+    info->turned = true;
     return 0;
 }
 
@@ -414,16 +474,9 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
                                        "%s: frame %" PRId64 ": its time is out of "
                                        "range",
                                        d->reader.path, d->reader.next_index)
-                           : check_same_format(d, frame);
-    if (ret == 0)
-        ret = resr_frame_create(out, &d->info.format);
-    if (ret == 0)
-        ret = resr_repack(*out, &d->info.format, frame);
-    if (ret < 0) {
-        resr_frame_free(*out);
-        *out = NULL;
+                           : make_frame(d, out, frame);
+    if (ret < 0)
         return ret;
-    }
     (*out)->index = d->reader.next_index;
     (*out)->pts = d->last_pts = pts;
     (*out)->duration = duration_of(d, frame);
@@ -450,9 +503,7 @@ static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
     while (decode(d, &end) == 0 && !end && d->reader.frame->best_effort_timestamp < pts)
         av_frame_unref(d->reader.frame);
     if (!end && d->reader.frame->data[0] && d->reader.frame->best_effort_timestamp == pts &&
-        check_same_format(d, d->reader.frame) == 0 &&
-        resr_frame_create(&frame, &d->info.format) == 0 &&
-        resr_repack(frame, &d->info.format, d->reader.frame) == 0)
+        make_frame(d, &frame, d->reader.frame) == 0)
         resr_frame_hash(here, &d->info.format, frame);
     av_frame_unref(d->reader.frame);
     resr_frame_free(frame);

@@ -16,6 +16,7 @@ typedef struct ResrVideoInfo {
     int64_t frames_estimate;                /* 0 if unknown */
     bool is_image;                          /* one image or a sequence of images, not a video */
     bool interlaced;
+    bool turned;      /* frames come upright: rotation is no longer needed beside them */
     bool has_profile; /* an ICC profile says what the colours of its images mean */
     char codec[32], container[64];
     char hwaccel[32]; /* the kind of device that decodes, or "none" */
@@ -41,7 +42,7 @@ typedef struct ResrDamageCount {
     bool cut;        /* the end of the file is missing */
 } ResrDamageCount;
 
-/* Reads one video stream, or an image, or images (a folder: its images sorted by name; a printf
+/* Reads one video stream, or an image, or images (a folder: its images in natural order; a printf
  * pattern such as %05d.png), frame by frame in presentation order, with nothing lost at the end.
  * One thread uses it. Packed or semi-planar pixel formats are repacked losslessly to planar ones.
  */
@@ -53,6 +54,13 @@ typedef struct ResrDecoder ResrDecoder;
 RESR_MUST_CHECK int resr_decoder_open(ResrDecoder **out, const char *path,
                                       const ResrDecodeOptions *options);
 const ResrVideoInfo *resr_decoder_info(const ResrDecoder *decoder);
+
+/* Where the input's pictures are stored turned or mirrored and the output cannot hold the matrix
+ * that says so, frames are turned upright from now on, and the information (format, sample aspect
+ * ratio, `turned`) is that of the upright frames. Angles other than quarters are lost with a
+ * warning. Before the first resr_decoder_read() only. RESR_ERR_DATA: the pixel format cannot be
+ * turned. */
+RESR_MUST_CHECK int resr_decoder_turn(ResrDecoder *decoder, bool output_holds_rotation);
 
 /* The next frame, owned by the caller, or NULL in *out at the regular end. `index` counts from 0,
  * `pts` is strictly increasing (missing ones are filled in from the frame rate, with one warning).
@@ -67,6 +75,9 @@ RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
                                       const char *hash);
 
+/* Is damage bridged (`bridge`), not an error? */
+bool resr_decoder_bridges(const ResrDecoder *decoder);
+
 /* What was found damaged so far. */
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);
 
@@ -76,10 +87,6 @@ const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
 
 /* Path of that image; also of an input that is one image. NULL for a video. */
 const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index);
-
-/* How a video's frames, which are decoded as they are stored, are to be turned: EXIF's 1 (upright)
- * to 8. Images are upright when they are decoded. */
-int resr_decoder_orientation(const ResrDecoder *decoder);
 
 /* From now on nothing is read: a call that waits for the file system ends soon, with
  * RESR_ERR_STOPPED, as after the process's stop signal. From any thread. */

@@ -15,6 +15,7 @@
 /* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
 #define DEFAULT_X264_CRF 17
 #define DEFAULT_X265_CRF 18
+#define DEFAULT_VP9_CRF 18
 
 /* Of encoders that know only a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31. */
 #define DEFAULT_QSCALE 2
@@ -29,6 +30,20 @@ static const AVCodec *find_image_encoder(const char *output)
     return avcodec_find_encoder(ending && strcasecmp(ending, ".bmp") == 0   ? AV_CODEC_ID_BMP
                                 : ending && strcasecmp(ending, ".pgm") == 0 ? AV_CODEC_ID_PGM
                                                                             : AV_CODEC_ID_PPM);
+}
+
+/* The encoder of a video where --codec names none: libx264, but for containers that hold one kind
+ * of video. */
+static const char *video_encoder(const char *output)
+{
+    static const struct {
+        const char *ending, *name;
+    } table[] = {{"webm", "libvpx-vp9"}, {"gif", "gif"}, {"apng", "apng"}};
+    const char *ending = strrchr(output, '.');
+    for (size_t i = 0; ending && i < sizeof table / sizeof *table; i++)
+        if (strcasecmp(ending + 1, table[i].ending) == 0)
+            return table[i].name;
+    return "libx264";
 }
 
 /* A folder's images are PNG. */
@@ -122,19 +137,18 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
     out->format.width_px = width_px;
     out->format.height_px = height_px;
     out->color_range = input->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
+    const char *name = options->codec[0] ? options->codec : video_encoder(output);
     if (image && !options->codec[0])
         out->picture = picture_of(output);
     if (image && !options->codec[0])
         out->codec = out->picture == RESR_PICTURE_NONE ? find_image_encoder(output) : NULL;
     else
-        out->codec = avcodec_find_encoder_by_name(options->codec[0] ? options->codec : "libx264");
+        out->codec = avcodec_find_encoder_by_name(name);
     if (!out->codec && out->picture == RESR_PICTURE_NONE)
         return resr_fail(RESR_ERR_USAGE,
                          "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
                          "lists those it has",
-                         options->codec[0] ? options->codec
-                         : image           ? output
-                                           : "libx264");
+                         image && !options->codec[0] ? output : name);
     if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
         return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
     return image && !options->codec[0] ? plan_image(out, output, input)
@@ -162,6 +176,20 @@ void resr_encoding_tag(ResrEncoding *e, const ResrEncodingTags *tags)
     e->sar = (AVRational){tags->sar_num, tags->sar_den};
     e->color_range = tags->color_range;
     e->global_header = tags->global_header;
+    e->format.chroma_location = tags->chroma_location;
+}
+
+ResrEncodingTags resr_encoding_tags(const ResrEncoding *e)
+{
+    ResrEncodingTags tags = {.frame_rate_num = e->frame_rate.num,
+                             .frame_rate_den = e->frame_rate.den,
+                             .sar_num = e->sar.num,
+                             .sar_den = e->sar.den,
+                             .color_range = e->color_range,
+                             .global_header = e->global_header,
+                             .chroma_location = e->format.chroma_location};
+    snprintf(tags.pix_fmt, sizeof tags.pix_fmt, "%s", av_get_pix_fmt_name(e->pix_fmt));
+    return tags;
 }
 
 static bool has_option(const AVCodec *codec, const char *name)
@@ -183,6 +211,8 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
         crf = DEFAULT_X264_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libx265") == 0)
         crf = DEFAULT_X265_CRF;
+    if (crf < 0 && strcmp(e->codec->name, "libvpx-vp9") == 0)
+        crf = DEFAULT_VP9_CRF;
     for (int i = 0; names[i]; i++)
         if (has_option(e->codec, names[i])) {
             snprintf(value, sizeof value, "%g", crf);
@@ -219,9 +249,8 @@ static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, in
 static int configure(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
 {
     int threads = e->options.threads > 0 ? e->options.threads : RESR_ENCODER_THREADS;
-    bool swap = resr_picture_swaps(e->orientation);
-    context->width = swap ? e->format.height_px : e->format.width_px;
-    context->height = swap ? e->format.width_px : e->format.height_px;
+    context->width = e->format.width_px;
+    context->height = e->format.height_px;
     context->pix_fmt = e->pix_fmt;
     /* Frames are numbered; the container gets the true timestamps. */
     context->framerate = e->frame_rate;
@@ -272,19 +301,6 @@ int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
     return ret;
 }
 
-static int turn_frame(AVFrame *frame, int orientation)
-{
-    AVFrame *turned = av_frame_alloc();
-    int ret = turned ? resr_picture_turn(turned, frame, orientation)
-                     : resr_fail(RESR_ERR_INTERNAL, "out of memory: a turned picture");
-    if (ret == 0) {
-        av_frame_unref(frame);
-        av_frame_move_ref(frame, turned);
-    }
-    av_frame_free(&turned);
-    return ret;
-}
-
 static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *in)
 {
     AVFrame *frame = encoder->frame;
@@ -297,8 +313,6 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
                          resr_encoding_name(e));
     frame->pts = encoder->frames++;
     int ret = resr_repack_for_encoder(frame, &e->format, in);
-    if (ret == 0 && e->orientation > 1)
-        ret = turn_frame(frame, e->orientation);
     if (ret < 0 || !encoder->context)
         return ret;
     frame->color_range = encoder->context->color_range;

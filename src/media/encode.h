@@ -15,7 +15,6 @@ typedef struct ResrEncoding {
     const AVCodec *codec;       /* NULL for a picture of our own */
     ResrPictureKind picture;    /* RESR_PICTURE_NONE: FFmpeg encodes */
     ResrPictureTags *tags;      /* of the next picture, made to fit; NULL: none */
-    int orientation;            /* of pictures: how they are turned, 0 or 1: not */
     enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format is its holder */
     ResrFormat format;          /* of the frames */
     ResrEncodeOptions options;
@@ -35,6 +34,9 @@ const char *resr_encoding_name(const ResrEncoding *encoding);
 void resr_encoding_library(const ResrEncoding *encoding, char *out, size_t out_bytes);
 
 void resr_encoding_tag(ResrEncoding *encoding, const ResrEncodingTags *tags);
+
+/* What resr_encoding_tag() is given elsewhere to encode in the same way. */
+ResrEncodingTags resr_encoding_tags(const ResrEncoding *encoding);
 
 /* One segment's encoder. Frames are numbered from 0 within the segment; packets come back with that
  * number as pts. */

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/publish.h"
+#include "media/container.h"
 #include "media/images.h"
 
 #define FRAME_PATTERN "frame%08d.png"
@@ -222,4 +223,12 @@ int resr_outputs_check(const char *output, const char *input, const ResrDecoder 
         ret = check_all(&check, output, input, decoder, max_frames);
     free(check.inputs);
     return ret;
+}
+
+bool resr_outputs_hold_rotation(const char *output, const char *input)
+{
+    const AVOutputFormat *format = resr_outputs_kind(output, input) == RESR_OUTPUT_VIDEO
+                                       ? av_guess_format(NULL, output, NULL)
+                                       : NULL;
+    return format && resr_container_holds_rotation(format);
 }

@@ -18,6 +18,9 @@ typedef enum ResrOutputKind {
 
 ResrOutputKind resr_outputs_kind(const char *output, const char *input);
 
+/* True where the output is a video whose container says how its pictures are to be turned. */
+bool resr_outputs_hold_rotation(const char *output, const char *input);
+
 /* Path of the image file for frame `index`; not of a video. RESR_ERR_USAGE: it does not fit. */
 RESR_MUST_CHECK int resr_outputs_image(char *out, size_t out_bytes, ResrOutputKind kind,
                                        const char *output, const ResrDecoder *decoder,

@@ -374,20 +374,6 @@ int resr_picture_write(ResrPictureBlob *out, ResrPictureKind kind, const AVFrame
     return ret;
 }
 
-int resr_picture_orientation_of_matrix(const int32_t m[9])
-{
-    static const struct {
-        int a, b, c, d;
-    } of[] = {{1, 0, 0, 1}, {-1, 0, 0, 1}, {-1, 0, 0, -1}, {1, 0, 0, -1},
-              {0, 1, 1, 0}, {0, 1, -1, 0}, {0, -1, -1, 0}, {0, -1, 1, 0}};
-    int a = (m[0] > 0) - (m[0] < 0), b = (m[1] > 0) - (m[1] < 0);
-    int c = (m[3] > 0) - (m[3] < 0), d = (m[4] > 0) - (m[4] < 0);
-    for (int i = 0; i < 8; i++)
-        if (a == of[i].a && b == of[i].b && c == of[i].c && d == of[i].d)
-            return i + 1;
-    return 0;
-}
-
 bool resr_picture_swaps(int orientation)
 {
     return orientation >= 5;

@@ -35,12 +35,11 @@ typedef struct ResrPictureText {
 
 /* What a picture's file holds beside the pixels. */
 typedef struct ResrPictureTags {
-    int orientation; /* EXIF's 1..8, as stored; 0 if unknown */
-    double density_x,
-        density_y; /* pixels per metre, or with `ratio` their ratio only; 0: unknown */
-    bool ratio;
-    bool is_cmyk;  /* the pixels were converted from inks: `icc` is empty */
-    bool is_ycbcr; /* the pixels were converted from YCbCr, whose chroma was: */
+    int orientation;             /* EXIF's 1..8, as stored; 0 if unknown */
+    double density_x, density_y; /* pixels per metre; 0: unknown */
+    bool ratio;                  /* only their ratio is known */
+    bool is_cmyk;                /* the pixels were converted from inks: `icc` is empty */
+    bool is_ycbcr;               /* the pixels were converted from YCbCr, whose chroma was: */
     int chroma_shift_x, chroma_shift_y;
     ResrPictureBlob icc, exif, xmp; /* `exif` begins with its TIFF header */
     ResrPictureText *texts;
@@ -97,9 +96,6 @@ RESR_MUST_CHECK int resr_picture_check_quality(ResrPictureKind kind, double qual
  * to free(). RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_picture_write(ResrPictureBlob *out, ResrPictureKind kind,
                                        const AVFrame *frame, ResrPictureTags *tags, double quality);
-
-/* EXIF's orientation of what FFmpeg calls a display matrix: 1..8; 0 for other angles. */
-int resr_picture_orientation_of_matrix(const int32_t matrix[9]);
 
 /* True if turning swaps width and height. */
 bool resr_picture_swaps(int orientation);

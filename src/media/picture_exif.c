@@ -4,7 +4,13 @@
 #include "media/picture_formats.h"
 
 enum { ORIENTATION = 0x0112, EXIF_FOLDER = 0x8769, WIDTH = 0xA002, HEIGHT = 0xA003 };
+enum { GPS_FOLDER = 0x8825, INTEROPERABILITY = 0xA005 };
 enum { ASCII = 2, SHORT = 3, LONG = 4 };
+
+/* Of a folder that is copied; a maker's note is the largest value. */
+enum { MOST_ENTRIES = 256, MOST_VALUE_BYTES = 1 << 16 };
+
+static const uint32_t folders[] = {EXIF_FOLDER, GPS_FOLDER};
 
 /* A block in the form of a TIFF file: folders of 12-byte entries. */
 typedef struct Exif {
@@ -150,11 +156,13 @@ static const char *value_of(const ResrPictureTags *tags, int field)
     return NULL;
 }
 
-int resr_exif_of_texts(ResrPictureBlob *out, size_t *others, const ResrPictureTags *tags)
+/* A block of texts, with room behind them for the folders of EXIF and GPS. */
+static int make_block(ResrPictureBlob *out, size_t *count, const ResrPictureTags *tags)
 {
     const size_t most = sizeof texts / sizeof *texts;
-    size_t bytes = 8 + 2 + 12 * most + 4, used = bytes, count = 0;
+    size_t bytes = 8 + 2 + 12 * (most + 2) + 4, used = bytes;
     *out = (ResrPictureBlob){0};
+    *count = 0;
     for (size_t i = 0; i < most; i++) {
         const char *value = value_of(tags, texts[i].field);
         bytes += value ? strlen(value) + 5 : 0;
@@ -166,7 +174,7 @@ int resr_exif_of_texts(ResrPictureBlob *out, size_t *others, const ResrPictureTa
     memcpy(e.data, "II*\0\x08\0\0\0", 8);
     for (size_t i = 0; i < most; i++) {
         const char *value = value_of(tags, texts[i].field);
-        size_t entry = 10 + 12 * count, length = value ? strlen(value) + 1 : 0;
+        size_t entry = 10 + 12 * *count, length = value ? strlen(value) + 1 : 0;
         if (!value)
             continue;
         put(&e, entry, 2, (uint32_t)texts[i].field);
@@ -178,13 +186,137 @@ int resr_exif_of_texts(ResrPictureBlob *out, size_t *others, const ResrPictureTa
             put(&e, entry + 8, 4, (uint32_t)place);
             used += length + (length & 1);
         }
-        count++;
+        ++*count;
     }
-    put(&e, 8, 2, (uint32_t)count);
+    put(&e, 8, 2, (uint32_t)*count);
+    return 0;
+}
+
+int resr_exif_of_texts(ResrPictureBlob *out, size_t *others, const ResrPictureTags *tags)
+{
+    size_t count;
+    int ret = make_block(out, &count, tags);
     *others = tags->text_count - count;
-    if (count == 0) {
+    if (ret == 0 && count == 0) {
         free(out->data);
         *out = (ResrPictureBlob){0};
     }
-    return 0;
+    return ret;
+}
+
+/* Copies the value of an entry of 12 bytes to the end of `out`, or into `entry`, in little-endian
+ * order. False: the entry is to be left out. */
+static bool copy_value(ResrPictureTarget *out, uint8_t entry[12], const ResrExifSource *from)
+{
+    static const uint8_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};
+    static const uint8_t units[] = {0, 1, 1, 2, 4, 4, 1, 1, 2, 4, 4, 4, 8};
+    uint8_t value[MOST_VALUE_BYTES];
+    Exif in = {.data = entry, .bytes = 12, .little = from->little};
+    Exif to = {.data = entry, .bytes = 12, .little = true};
+    uint32_t field = get(&in, 0, 2), type = get(&in, 2, 2), n = get(&in, 4, 4);
+    size_t bytes = type < sizeof sizes && n < sizeof value ? (size_t)n * sizes[type] : 0;
+    if (bytes == 0 || bytes > sizeof value || field == INTEROPERABILITY)
+        return false;
+    if (bytes <= 4)
+        memcpy(value, entry + 8, 4);
+    else if (!from->read(from->from, get(&in, 8, 4), value, bytes))
+        return false;
+    for (size_t i = 0; !from->little && i < bytes; i += units[type])
+        for (size_t k = 0; k < units[type] / 2u; k++) {
+            uint8_t byte = value[i + k];
+            value[i + k] = value[i + units[type] - 1 - k];
+            value[i + units[type] - 1 - k] = byte;
+        }
+    put(&to, 0, 2, field);
+    put(&to, 2, 2, type);
+    put(&to, 4, 4, n);
+    size_t place = out->file.bytes;
+    if (bytes <= 4)
+        memcpy(entry + 8, value, 4);
+    else
+        put(&to, 8, 4, (uint32_t)place);
+    return bytes <= 4 || (place < UINT32_MAX - bytes && resr_picture_append(out, value, bytes) &&
+                          (bytes % 2 == 0 || resr_picture_append(out, "", 1)));
+}
+
+uint32_t resr_exif_copy_folder(ResrPictureTarget *out, const ResrExifSource *from, uint32_t folder)
+{
+    uint8_t entries[2 + 12 * MOST_ENTRIES + 4] = {0}, head[2];
+    Exif in = {.data = head, .bytes = 2, .little = from->little};
+    Exif to = {.data = entries, .bytes = sizeof entries, .little = true};
+    uint32_t kept = 0;
+    if (folder == 0 || !from->read(from->from, folder, head, 2))
+        return 0;
+    uint32_t count = get(&in, 0, 2);
+    if (count > MOST_ENTRIES ||
+        !from->read(from->from, (uint64_t)folder + 2, entries + 2, 12 * (size_t)count))
+        return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t entry[12];
+        memcpy(entry, entries + 2 + 12 * (size_t)i, 12);
+        if (copy_value(out, entry, from))
+            memcpy(entries + 2 + 12 * (size_t)kept++, entry, 12);
+    }
+    if (kept == 0 || (out->file.bytes % 2 && !resr_picture_append(out, "", 1)))
+        return 0;
+    put(&to, 0, 2, kept);
+    put(&to, 2 + 12 * (size_t)kept, 4, 0);
+    size_t place = out->file.bytes;
+    return place < UINT32_MAX / 2 && resr_picture_append(out, entries, 2 + 12 * (size_t)kept + 4)
+               ? (uint32_t)place
+               : 0;
+}
+
+static bool read_block(void *from, uint64_t offset, void *out, size_t bytes)
+{
+    const ResrPictureBlob *blob = from;
+    if (offset > blob->bytes || bytes > blob->bytes - offset)
+        return false;
+    memcpy(out, blob->data + offset, bytes);
+    return true;
+}
+
+bool resr_exif_add_to_tiff(ResrPictureTarget *tiff, const ResrPictureBlob *exif)
+{
+    Exif e, to;
+    size_t first = open_exif(&e, exif);
+    ResrExifSource from = {read_block, (void *)exif, e.little};
+    bool whole = true;
+    for (size_t i = 0; i < 2 && first > 0; i++) {
+        size_t entry = find(&e, first, folders[i]);
+        uint32_t place = entry > 0 ? resr_exif_copy_folder(tiff, &from, get(&e, entry + 8, 4)) : 0;
+        size_t field = find(&to, open_exif(&to, &tiff->file), folders[i]);
+        if (field > 0 && place > 0)
+            put(&to, field + 8, 4, place);
+        whole = whole && (entry == 0 || (field > 0 && place > 0));
+    }
+    return whole;
+}
+
+bool resr_exif_has_folder(const ResrPictureBlob *exif, int field)
+{
+    Exif e;
+    return find(&e, open_exif(&e, exif), (uint32_t)field) > 0;
+}
+
+int resr_exif_of_folders(ResrPictureBlob *out, const ResrPictureTags *tags,
+                         const ResrExifSource *from, const uint32_t places[2])
+{
+    ResrPictureTarget block = {0};
+    size_t count;
+    int ret = make_block(&block.file, &count, tags);
+    block.capacity = block.file.bytes;
+    for (size_t i = 0; ret == 0 && i < 2; i++) {
+        uint32_t place = resr_exif_copy_folder(&block, from, places[i]);
+        Exif e = {.data = block.file.data, .bytes = block.file.bytes, .little = true};
+        if (place == 0)
+            continue;
+        put(&e, 10 + 12 * count, 2, folders[i]);
+        put(&e, 10 + 12 * count + 2, 2, LONG);
+        put(&e, 10 + 12 * count + 4, 4, 1);
+        put(&e, 10 + 12 * count + 8, 4, place);
+        put(&e, 8, 2, (uint32_t)++count);
+    }
+    *out = block.file;
+    return ret;
 }

@@ -96,6 +96,29 @@ void resr_xmp_settle(ResrPictureBlob *xmp);
 RESR_MUST_CHECK int resr_exif_of_texts(ResrPictureBlob *out, size_t *others,
                                        const ResrPictureTags *tags);
 
+/* A TIFF file, or a block in memory, from which folders are copied. */
+typedef struct ResrExifSource {
+    bool (*read)(void *from, uint64_t offset, void *out, size_t bytes); /* all of them, or false */
+    void *from;
+    bool little;
+} ResrExifSource;
+
+/* Appends a folder and its values, of at most 64 KiB each, in little-endian order. Returns its
+ * place in `out`, 0 where nothing was kept. */
+uint32_t resr_exif_copy_folder(ResrPictureTarget *out, const ResrExifSource *from, uint32_t folder);
+
+/* A block of the tags' texts and of the folders of EXIF and GPS at these places of a file (0:
+ * none).
+ */
+RESR_MUST_CHECK int resr_exif_of_folders(ResrPictureBlob *out, const ResrPictureTags *tags,
+                                         const ResrExifSource *from, const uint32_t places[2]);
+
+/* Appends the folders of EXIF and GPS to a little-endian TIFF file whose fields for them wait.
+ * False if one of them is not kept. */
+bool resr_exif_add_to_tiff(ResrPictureTarget *tiff, const ResrPictureBlob *exif);
+
+bool resr_exif_has_folder(const ResrPictureBlob *exif, int field);
+
 /* EXIF's field, which is TIFF's too, for a text of this key; 0 if there is none. And the other way
  * round for 0 <= index, NULL behind the last. */
 int resr_exif_field_of_text(const char *key);

@@ -8,7 +8,7 @@ struct ResrInks {
     int bits;
 };
 
-/* NULL where the profile is none of inks. */
+/* NULL where the profile is not one of inks. */
 static cmsHPROFILE open_profile(ResrInkKind kind, const ResrPictureBlob *icc)
 {
     if (kind == RESR_INKS_LAB)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "media/picture_formats.h"
 
 /* zlib's default, 6, takes twice as long for files of the same size: 1920 x 1080 with noise 0.59 s
@@ -10,11 +11,12 @@
 
 /* libpng leaves its functions by longjmp() on an error: what lives across one is in here. */
 typedef struct PngReader {
+    char error[128]; /* first: libpng passes it around */
     ResrPictureSource *source;
+    bool only_tags;
     png_structp png;
     png_infop info;
     png_bytep *rows;
-    char error[128];
     int ret; /* of our own functions */
 } PngReader;
 
@@ -29,6 +31,17 @@ static void on_warning(png_structp png, png_const_charp text)
 {
     (void)png;
     (void)text;
+}
+
+/* Damage beside the pixels: libpng leaves the chunk out. */
+static void on_read_warning(png_structp png, png_const_charp text)
+{
+    const PngReader *r = (const PngReader *)png_get_error_ptr(png);
+    bool damaged =
+        strstr(text, "CRC") || (strstr(text, "iCCP") && !strstr(text, "known incorrect"));
+    if (damaged && !r->only_tags)
+        resr_log_warn("%s: a part beside the pixels is damaged and left out: %s", r->source->path,
+                      text);
 }
 
 static void read_bytes(png_structp png, png_bytep data, size_t bytes)
@@ -149,11 +162,11 @@ int resr_png_read(ResrPictureSource *source)
 {
     /* Texts may stand behind the pixels, which are read on the way there. */
     AVFrame *scratch = source->out ? NULL : av_frame_alloc();
-    PngReader r = {.source = source};
+    PngReader r = {.source = source, .only_tags = scratch};
     if (!source->out && !scratch)
         return out_of_memory(source->path);
     source->out = scratch ? scratch : source->out;
-    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, r.error, on_error, on_warning);
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_read_warning);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     int ret = r.info ? read_all(&r) : out_of_memory(source->path);
     png_destroy_read_struct(&r.png, &r.info, NULL);

@@ -204,7 +204,6 @@ static bool keep_tags(TiffReader *r)
     void *data = NULL;
     uint16_t orientation = 0, unit = RESUNIT_INCH;
     float x = 0, y = 0;
-    uint64_t folder;
     int field = 0;
     if (TIFFGetField(r->tiff, TIFFTAG_ORIENTATION, &orientation) && orientation <= 8)
         tags->orientation = orientation;
@@ -229,11 +228,40 @@ static bool keep_tags(TiffReader *r)
             !resr_picture_keep_text(tags, key, value, strlen(value), false))
             return false;
     }
-    if (TIFFGetField(r->tiff, TIFFTAG_EXIFIFD, &folder))
-        resr_picture_add_lost(tags->lost, "EXIF");
     if (TIFFGetField(r->tiff, TIFFTAG_RICHTIFFIPTC, &bytes, &data))
         resr_picture_add_lost(tags->lost, "IPTC");
     return true;
+}
+
+static bool read_at(void *from, uint64_t offset, void *out, size_t bytes)
+{
+    return offset < INT64_MAX && avio_seek(from, (int64_t)offset, SEEK_SET) == (int64_t)offset &&
+           avio_read(from, out, (int)bytes) == (int)bytes;
+}
+
+/* Folders of EXIF and GPS make a block, which then holds the texts, too. */
+static int keep_exif(TiffReader *r)
+{
+    static const uint32_t fields[] = {TIFFTAG_EXIFIFD, TIFFTAG_GPSIFD};
+    ResrPictureTags *tags = r->source->tags;
+    ResrExifSource from = {read_at, r->source->io, !TIFFIsBigEndian(r->tiff)};
+    uint32_t places[2] = {0};
+    uint64_t place;
+    for (size_t i = 0; i < 2; i++)
+        if (TIFFGetField(r->tiff, fields[i], &place) && place < UINT32_MAX)
+            places[i] = (uint32_t)place;
+    if (places[0] == 0 && places[1] == 0)
+        return 0;
+    if (TIFFIsBigTIFF(r->tiff)) { /* whose folders have another form */
+        resr_picture_add_lost(tags->lost, "EXIF");
+        return 0;
+    }
+    int ret = resr_exif_of_folders(&tags->exif, tags, &from, places);
+    for (; ret == 0 && tags->text_count > 0; tags->text_count--) {
+        free(tags->texts[tags->text_count - 1].key);
+        free(tags->texts[tags->text_count - 1].value);
+    }
+    return ret;
 }
 
 static int open_inks(TiffReader *r)
@@ -456,13 +484,17 @@ static int read_picture(TiffReader *r)
     bool ycbcr = r->photometric == PHOTOMETRIC_YCBCR;
     bool by_codec = ycbcr && r->compression == COMPRESSION_JPEG && !r->separate;
     bool grey = r->colours == 1 && !r->map[0];
+    if (ycbcr && r->has_alpha)
+        resr_picture_add_lost(r->source->tags->lost, "transparency");
     if (ycbcr)
         r->has_alpha = false;
     if (!keep_tags(r))
         return resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: its tags", r->source->path);
-    ret = resr_picture_create(
-        r->source, r->width, r->height,
-        resr_picture_format(RESR_PICTURE_TIFF, grey, r->has_alpha, r->bits > 8 && !r->map[0]));
+    ret = keep_exif(r);
+    if (ret == 0)
+        ret = resr_picture_create(
+            r->source, r->width, r->height,
+            resr_picture_format(RESR_PICTURE_TIFF, grey, r->has_alpha, r->bits > 8 && !r->map[0]));
     if (ret == 0)
         ret = open_inks(r);
     if (ret < 0 || !r->source->out)

@@ -88,8 +88,11 @@ static void put_texts(TIFF *tiff, ResrPictureTarget *target)
         else
             resr_picture_add_lost(target->lost, "texts");
     }
-    if (tags->exif.bytes > 0)
-        resr_picture_add_lost(target->lost, "EXIF");
+    /* Their places become known when all else is written. */
+    if (resr_exif_has_folder(&tags->exif, TIFFTAG_EXIFIFD))
+        TIFFSetField(tiff, TIFFTAG_EXIFIFD, (uint64_t)0);
+    if (resr_exif_has_folder(&tags->exif, TIFFTAG_GPSIFD))
+        TIFFSetField(tiff, TIFFTAG_GPSIFD, (uint64_t)0);
 }
 
 static void put_tags(TIFF *tiff, ResrPictureTarget *target)
@@ -152,13 +155,15 @@ int resr_tiff_write(ResrPictureTarget *target)
     TiffWriter w = {.target = target};
     TIFFOpenOptions *options = resr_tiff_options(&w.errors);
     TIFF *tiff =
-        options ? TIFFClientOpenExt("output", big ? "w8" : "w", (thandle_t)&w, read_back,
+        options ? TIFFClientOpenExt("output", big ? "w8l" : "wl", (thandle_t)&w, read_back,
                                     write_bytes, seek, close_nothing, size_of, NULL, NULL, options)
                 : NULL;
     bool fine = tiff && write_picture(tiff, target, samples, deep ? 16 : 8);
     if (tiff)
         TIFFClose(tiff);
     TIFFOpenOptionsFree(options);
+    if (fine && !resr_exif_add_to_tiff(target, &target->tags->exif))
+        resr_picture_add_lost(target->lost, "EXIF");
     return fine ? 0
                 : resr_fail(RESR_ERR_INTERNAL, "the TIFF picture cannot be written: %s",
                             w.errors.text[0] ? w.errors.text : "out of memory");

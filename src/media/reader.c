@@ -45,6 +45,8 @@ static int open_codec(ResrReader *r, bool listed)
     r->codec->pkt_timebase = stream->time_base;
     r->codec->thread_count = r->options.bridge ? 1 : r->options.threads;
     r->codec->err_recognition = AV_EF_CRCCHECK;
+    if (r->codec->codec_id == AV_CODEC_ID_MJPEG && !r->options.bridge)
+        r->codec->err_recognition |= AV_EF_EXPLODE; /* its log has errors that are none */
     r->codec->opaque = &r->owner;
     int ret =
         resr_hwaccel_attach(&r->hw, r->codec, codec, resr_reader_is_image(r, listed), r->path);
@@ -114,9 +116,14 @@ int resr_reader_open(ResrReader *r, const char *path, bool listed)
         ret = check_other_streams(r);
     }
     if (ret == 0) {
-        for (unsigned i = 0; i < r->input->nb_streams; i++)
-            r->input->streams[i]->discard =
-                (int)i == r->stream || r->declared.every_stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+        resr_timeline_start(&r->line, r->input, r->stream);
+        for (unsigned i = 0; i < r->input->nb_streams; i++) {
+            AVStream *stream = r->input->streams[i];
+            bool timed = r->line.jumps && stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+            stream->discard = (int)i == r->stream || timed || r->declared.every_stream
+                                  ? AVDISCARD_DEFAULT
+                                  : AVDISCARD_ALL;
+        }
         ret = open_codec(r, listed);
     }
     if (ret < 0)
@@ -186,6 +193,8 @@ static int send_packet(ResrReader *r)
 {
     AVPacket *packet = r->packet;
     bool torn = packet->flags & AV_PKT_FLAG_CORRUPT;
+    if (packet->size == 0) /* a dropped frame: the one before stays; a decoder would end here */
+        return 0;
     int ret = check_splice(r, packet->flags & AV_PKT_FLAG_KEY);
     if (ret < 0)
         return ret;
@@ -198,8 +207,7 @@ static int send_packet(ResrReader *r)
         ret = resr_damage_lead(&r->damage, packet);
     if (ret < 0)
         return ret;
-    bool shown = packet->size > 0 && !(packet->flags & AV_PKT_FLAG_DISCARD);
-    r->sent_pts = shown ? packet->pts : AV_NOPTS_VALUE;
+    r->sent_pts = packet->flags & AV_PKT_FLAG_DISCARD ? AV_NOPTS_VALUE : packet->pts;
     r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
     int averror = avcodec_send_packet(r->codec, packet);
     return averror < 0 || torn ? lose(r, r->sent_pts, "a packet is damaged", averror) : 0;
@@ -236,6 +244,9 @@ static int feed(ResrReader *r)
     int ret = check_demuxer(r);
     bool video = r->packet->stream_index == r->stream;
     resr_extent_add(&r->extent, r->input->streams[r->packet->stream_index], r->packet, video);
+    resr_timeline_follow(&r->line, r->input, r->packet);
+    if (video)
+        resr_timeline_shift(r->packet, r->input->streams[r->stream]->time_base, r->line.offset);
     if (ret == 0 && video)
         ret = send_packet(r);
     av_packet_unref(r->packet);
@@ -259,7 +270,7 @@ static bool errors_count(const ResrReader *r)
     for (size_t i = 0; i < sizeof flagging / sizeof *flagging; i++)
         if (r->codec->codec_id == flagging[i])
             return false;
-    return true;
+    return r->codec->codec_id != AV_CODEC_ID_MJPEG || r->options.bridge;
 }
 
 /* A picture came out: false if it shows nothing and the next one is wanted. */
@@ -339,12 +350,28 @@ int resr_reader_check_end(ResrReader *r)
     return ret;
 }
 
+/* False where the container's clock jumps before `pts`: a place in the file is then not found by
+ * its time. */
+static bool is_steady_until(ResrReader *r, int64_t pts)
+{
+    bool reached = !r->line.jumps;
+    while (!reached && r->line.jumped == 0 && av_read_frame(r->input, r->packet) >= 0) {
+        resr_timeline_follow(&r->line, r->input, r->packet);
+        reached = r->packet->stream_index == r->stream && r->packet->dts != AV_NOPTS_VALUE &&
+                  r->packet->dts >= pts;
+        av_packet_unref(r->packet);
+    }
+    return r->line.jumped == 0;
+}
+
 bool resr_reader_seek(ResrReader *r, int64_t pts)
 {
     if (r->declared.counts_all || /* frames lost before there would not be seen any more */
+        !is_steady_until(r, pts) ||
         av_seek_frame(r->input, r->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
         return false;
     avcodec_flush_buffers(r->codec);
+    resr_timeline_start(&r->line, r->input, r->stream);
     r->draining = r->keyed = false;
     r->splice = 0;
     r->leading = r->seeking = true;

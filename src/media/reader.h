@@ -10,6 +10,7 @@
 #include "media/declared.h"
 #include "media/hwaccel.h"
 #include "media/libav.h"
+#include "media/timeline.h"
 
 typedef struct ResrReader {
     ResrDecodeOptions options;
@@ -28,6 +29,7 @@ typedef struct ResrReader {
     ResrDamage damage;
     ResrDeclared declared;
     ResrExtent extent;
+    ResrTimeline line; /* of the times of the pictures */
     bool draining;
     bool leading; /* no picture has come out since the file was opened, or a seek */
     bool keyed;   /* a keyframe was sent to the decoder */

@@ -76,13 +76,20 @@ static int plan(ResrEncoding *encoding, ResrOutputKind *kind, const char *output
                              .frame_rate_den = known ? info->frame_rate_den : 1,
                              .sar_num = info->sar_num,
                              .sar_den = info->sar_den,
-                             .color_range = encoding->color_range};
+                             .color_range = encoding->color_range,
+                             .chroma_location = encoding->format.chroma_location};
+    if (info->turned && *kind == RESR_OUTPUT_VIDEO) /* few players know the turned position */
+        tags.chroma_location = (int32_t)resr_decoder_first_frame(decoder)->chroma_location;
     if (tags.color_range == AVCOL_RANGE_UNSPECIFIED && *kind == RESR_OUTPUT_VIDEO)
         tags.color_range = resr_decoder_first_frame(decoder)->color_range;
     resr_encoding_tag(encoding, &tags);
-    if (*kind != RESR_OUTPUT_VIDEO)
-        encoding->orientation = resr_decoder_orientation(decoder);
     return ret;
+}
+
+static ResrContainerVideo video_of(const ResrDecoder *decoder, const ResrEncoder *encoder)
+{
+    return (ResrContainerVideo){encoder->context, resr_decoder_info(decoder),
+                                resr_decoder_first_frame(decoder)};
 }
 
 /* Once, of a job's images. */
@@ -111,11 +118,14 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     ResrOutputKind kind;
     int ret = plan(&encoding, &kind, output, input, decoder, width_px, height_px, options);
     if (ret == 0 && kind == RESR_OUTPUT_VIDEO)
-        ret = resr_muxer_open(&muxer, output, output, input, !resr_decoder_info(decoder)->is_image,
-                              encoding.codec, NULL, true);
+        ret = resr_muxer_open(&muxer, NULL, output, input, !resr_decoder_info(decoder)->is_image,
+                              NULL);
     if (ret == 0) { /* an encoder that refuses its options says so now, not after an hour */
         encoding.global_header = muxer && resr_muxer_wants_global_header(muxer);
         ret = resr_encoder_open(&encoder, &encoding);
+        ResrContainerVideo video = video_of(decoder, &encoder);
+        if (ret == 0 && muxer)
+            ret = resr_muxer_try(muxer, &video);
         *out = (ResrSinkPlan){.format = encoding.format, .video = kind == RESR_OUTPUT_VIDEO};
         out->segmented =
             ret == 0 && kind == RESR_OUTPUT_VIDEO && resr_segment_holds(encoder.context);
@@ -135,14 +145,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
                          kept_format(kind, resr_decoder_info(decoder)), width_px, height_px);
-    out->tags = (ResrEncodingTags){.frame_rate_num = encoding.frame_rate.num,
-                                   .frame_rate_den = encoding.frame_rate.den,
-                                   .sar_num = encoding.sar.num,
-                                   .sar_den = encoding.sar.den,
-                                   .color_range = encoding.color_range,
-                                   .global_header = encoding.global_header};
-    snprintf(out->tags.pix_fmt, sizeof out->tags.pix_fmt, "%s",
-             av_get_pix_fmt_name(encoding.pix_fmt));
+    out->tags = resr_encoding_tags(&encoding);
     return 0;
 }
 
@@ -168,8 +171,9 @@ static int open_muxer(ResrSink *sink)
     int ret = name_temporary(sink);
     if (ret == 0)
         ret = resr_muxer_open(&sink->muxer, sink->temporary, sink->output, sink->input,
-                              !resr_decoder_info(sink->decoder)->is_image, sink->encoding.codec,
-                              &sink->stop, false);
+                              !resr_decoder_info(sink->decoder)->is_image, &sink->stop);
+    if (ret == 0 && !resr_decoder_bridges(sink->decoder))
+        resr_muxer_be_strict(sink->muxer);
     if (ret == 0 && sink->encoding.options.simulated)
         resr_muxer_comment(sink->muxer, "realesrgan-mpi: simulated, no network made these frames");
     sink->created = ret == 0;
@@ -182,10 +186,8 @@ static int start_output(ResrSink *sink)
     int ret = open_muxer(sink);
     if (ret == 0)
         ret = resr_encoder_open(&sink->encoder, &sink->encoding);
-    return ret < 0 ? ret
-                   : resr_muxer_start(sink->muxer, sink->encoder.context,
-                                      resr_decoder_info(sink->decoder),
-                                      resr_decoder_first_frame(sink->decoder));
+    ResrContainerVideo video = video_of(sink->decoder, &sink->encoder);
+    return ret < 0 ? ret : resr_muxer_start(sink->muxer, &video);
 }
 
 static void discard_output(ResrSink *sink)
@@ -325,9 +327,9 @@ static int begin_segment(ResrSink *sink, int64_t first)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "encoder %s gives each segment other headers; use --segment 0 with it",
                         sink->encoding.codec->name);
+    ResrContainerVideo video = video_of(sink->decoder, &sink->encoder);
     if (ret == 0 && first == 0)
-        ret = resr_muxer_start(sink->muxer, context, resr_decoder_info(sink->decoder),
-                               resr_decoder_first_frame(sink->decoder));
+        ret = resr_muxer_start(sink->muxer, &video);
     return ret;
 }
 

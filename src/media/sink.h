@@ -9,7 +9,7 @@
 
 /* How the output is encoded: what the options --codec, --crf, --preset and --pix-fmt say. */
 typedef struct ResrEncodeOptions {
-    char codec[64];   /* FFmpeg encoder name; empty: libx264 for videos, by the ending for images */
+    char codec[64];   /* FFmpeg encoder name; empty: by the output's ending, libx264 for most */
     char preset[32];  /* empty: the encoder's default ("medium" for libx264) */
     char pix_fmt[32]; /* empty: the source's, or the nearest that the encoder takes */
     double crf;       /* negative: the encoder's default (libx264: 17, visually lossless) */
@@ -24,7 +24,8 @@ typedef struct ResrEncodingTags {
     int32_t frame_rate_num, frame_rate_den, sar_num, sar_den;
     int32_t color_range;   /* AVCOL_RANGE_* */
     int32_t global_header; /* the container keeps the encoder's headers */
-    char pix_fmt[32];      /* what the encoder takes; empty: still to be chosen */
+    int32_t chroma_location;
+    char pix_fmt[32]; /* what the encoder takes; empty: still to be chosen */
 } ResrEncodingTags;
 
 /* A finished segment: its frames are first .. first + frames - 1. */

@@ -214,6 +214,7 @@ static int check_paths(const ResrJob *job)
 {
     const ResrOptions *o = &job->options;
     char folder[PATH_MAX], frames[PATH_MAX], journal[RESR_PATH_BYTES + 16] = "";
+    struct stat status;
     int ret = name_folder(folder, o, ".resr");
     if (ret == 0)
         ret = name_folder(frames, o, ".frames");
@@ -233,6 +234,9 @@ static int check_paths(const ResrJob *job)
             if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
                 return resr_fail(RESR_ERR_USAGE, "%s: is %s and %s; give each a name of its own",
                                  paths[i].path, paths[i].name, paths[j].name);
+        if (i < TEXTS && stat(paths[i].path, &status) == 0 && !S_ISREG(status.st_mode))
+            return resr_fail(RESR_ERR_USAGE, "%s: %s replaces regular files only; name another",
+                             paths[i].path, paths[i].name);
         if (i <= TEXTS && is_inside(paths[i].path, folder))
             return resr_fail(RESR_ERR_USAGE,
                              "%s: %s lies in the job folder, which is removed at the end; name "
@@ -278,6 +282,9 @@ int resr_job_plan(ResrJob *job)
                                 .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
     int ret = resr_decoder_open(&job->decoder, options->input, &decode);
     if (ret == 0)
+        ret = resr_decoder_turn(job->decoder,
+                                resr_outputs_hold_rotation(options->output, options->input));
+    if (ret == 0)
         ret = check_paths(job);
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
@@ -295,6 +302,8 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0)
         ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
                              height_px, &options->encode);
+    if (ret == 0 && job->output.video) /* the ranks that encode do not know the output's name */
+        snprintf(options->encode.codec, sizeof options->encode.codec, "%s", job->output.encoder);
     if (ret == 0)
         ret = resr_plan_make(&job->plan, options, info, &job->output, model_of(job),
                              job->session->ranks);

@@ -1,5 +1,6 @@
 """Where files are made: names that somebody planted, file systems that lack hard links, atomic renames or locks, names
 that are taken while the work is done, and job folders that must not be left behind."""
+import atexit
 import errno
 import os
 import shutil
@@ -22,10 +23,21 @@ def shim(**values):
 
 
 def start(source, output, *options, env=None):
-    """A run in the background."""
-    return subprocess.Popen([play.RESR, "-i", source, "-o", output, "-m", "enlarge.safetensors", "--progress", "none",
-                             "--threads", "1", *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                            env={**os.environ, **(env or {})}, text=True)
+    """A run in the background, which does not outlive the test."""
+    process = subprocess.Popen([play.RESR, "-i", source, "-o", output, "-m", "enlarge.safetensors", "--progress", "none",
+                             "--threads", "1", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, env={**os.environ, **(env or {})}, text=True)
+    atexit.register(process.kill)
+    return process
+
+
+def lease(output):
+    """The text of a job's lease; empty while there is none."""
+    try:
+        with open(output + ".resr/lock.lease", encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def planted(link, names, command):
@@ -54,7 +66,7 @@ def case_planted_links():
 
 
 def case_planted_links_in_the_job_folder():
-    """A folder that came out of an archive: its journal and its lock are other files' second names."""
+    """A folder that came out of an archive: its journal or its lock is a link to another file."""
     play.remove("o.mkv", "o.mkv.resr", "kept")
     process = start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
@@ -62,18 +74,32 @@ def case_planted_links_in_the_job_folder():
     process.communicate()
     os.rename("o.mkv.resr", "kept")
     for name in ("journal", "lock"):
-        for link in (os.symlink, os.link):
-            play.remove("o.mkv.resr")
-            shutil.copytree("kept", "o.mkv.resr")
-            os.chmod("o.mkv.resr", 0o700)
-            with open("precious.txt", "w", encoding="ascii") as file:
-                file.write("precious")
-            os.unlink("o.mkv.resr/" + name)
-            link(os.path.abspath("precious.txt"), "o.mkv.resr/" + name)
-            result = play.up("long.mkv", "o.mkv", *SLOW, clean=False)
-            play.check(result.code in (74, 77), f"{name}: exit {result.code}: {result.err}")
-            with open("precious.txt", encoding="ascii") as file:
-                play.equal("the victim's file", file.read(), "precious")
+        play.remove("o.mkv.resr")
+        shutil.copytree("kept", "o.mkv.resr")
+        os.chmod("o.mkv.resr", 0o700)
+        with open("precious.txt", "w", encoding="ascii") as file:
+            file.write("precious")
+        os.unlink("o.mkv.resr/" + name)
+        os.symlink(os.path.abspath("precious.txt"), "o.mkv.resr/" + name)
+        result = play.up("long.mkv", "o.mkv", *SLOW, clean=False)
+        play.check(result.code in (74, 77), f"{name}: exit {result.code}: {result.err}")
+        with open("precious.txt", encoding="ascii") as file:
+            play.equal("the victim's file", file.read(), "precious")
+
+
+def case_planted_journal_of_a_list():
+    for link in (os.symlink, os.link):
+        with open("precious.txt", "w", encoding="ascii") as file:
+            file.write("precious")
+        with open("list", "w", encoding="ascii") as file:
+            file.write("-i clip.mkv -o l1.mkv\n")
+        play.remove("list.journal", "l1.mkv")
+        link("precious.txt", "list.journal")
+        result = play.run([play.RESR, "--jobs", "list", "-m", "enlarge.safetensors", "--threads", "1"])
+        play.refused(result, 77, "list.journal")
+        with open("precious.txt", encoding="ascii") as file:
+            play.equal("the victim's file", file.read(), "precious")
+        os.unlink("list.journal")
 
 
 def case_no_atomic_rename_and_no_links():
@@ -134,8 +160,7 @@ def case_lease_keeps_others_out():
     second = start("long.mkv", "o.mkv", *SLOW, env=env)
     play.check("has no locks" in second.stderr.readline() + second.stderr.readline(), "no word about the locks")
     play.check("waiting for it" in second.stderr.readline(), "the second process does not wait")
-    with open("o.mkv.resr/lock.lease", encoding="ascii") as file:
-        play.check(f" {first.pid} " in file.read(), "the lease changed hands")
+    play.check(f" {first.pid} " in lease("o.mkv"), "the lease changed hands")
     second.send_signal(signal.SIGTERM)
     _, message = second.communicate(timeout=10)
     play.equal(f"exit code of a wait that was stopped ({message})", second.returncode, 75)
@@ -169,11 +194,10 @@ def case_owner_that_stood_still():
     play.wait_for_frames("o.mkv", first)
     first.send_signal(signal.SIGSTOP)
     second = start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=25))
-    for _ in range(200):
+    for _ in range(400):
         time.sleep(0.05)
-        with open("o.mkv.resr/lock.lease", encoding="ascii") as file:
-            if f" {second.pid} " in file.read():
-                break
+        if f" {second.pid} " in lease("o.mkv"):
+            break
     first.send_signal(signal.SIGCONT)
     _, message = first.communicate(timeout=60)
     play.equal(f"exit code of the first ({message})", first.returncode, 74)

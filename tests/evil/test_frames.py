@@ -281,10 +281,13 @@ def case_kill():
     play.done(play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume))
     expected = read("hashes")
     killed("out.nut", *slow)
-    play.done(play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume, clean=False))
+    result = play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume, clean=False)
+    play.done(result)
+    play.check(re.search("[1-9][0-9]* frames are in finished segments", result.err), f"made anew: {result.err}")
     play.equal("hashes", read("hashes"), expected)
     killed("out.nut", *slow)
-    play.refused(play.up("noisy.mkv", "out.nut", *resume, clean=False), 65, "damaged")
+    result = play.up("noisy.mkv", "out.nut", *resume, clean=False)
+    play.refused(result, 65, "damaged", "frames are in finished segments")
 
 
 def case_images():
@@ -317,6 +320,19 @@ def case_unknowable():
         result = play.up(name, "out.nut", "--codec", "ffv1", "--report", "report.json")
         play.check(result.code in (0, 65), f"{name}: exit code {result.code}: {result.err[-300:]}")
         play.check(result.code == 65 or report()["end_unknown"], f"{name}: {result.err[-300:]}")
+
+
+def case_live_matroska():
+    """A recording without a length: cut inside a block it is refused, at the end of one nothing can be seen."""
+    clip("full.mkv", f"{X264} -cluster_time_limit 400")
+    live = subprocess.run(["ffmpeg", "-v", "error", "-i", "full.mkv", "-c", "copy", "-cluster_time_limit", "400", "-f",
+                           "matroska", "-"], check=True, stdout=subprocess.PIPE).stdout
+    cluster = [m.start() for m in re.finditer(b"\x1f\x43\xb6\x75", live)][3]
+    write("live.mkv", live[:cluster + 60])
+    play.refused(play.up("live.mkv", "out.nut", "--codec", "ffv1"), 65, "live.mkv", "damaged")
+    write("live.mkv", live[:cluster])
+    play.done(play.up("live.mkv", "out.nut", "--codec", "ffv1", "--report", "report.json"))
+    play.check(report()["end_unknown"], "the report says that the end is known")
 
 
 def case_option():

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import stat
 
 import play
 from play import RESR, done, equal, ffmpeg, leftovers, pixels, refused, remove, run, up
@@ -164,13 +165,19 @@ def case_reports_have_names_of_their_own():
               ("clip.mkv", "o/%d.png", "--report", "o/3.png"), ("clip.mkv", "o/", "--report", "o/frame00000002.png"),
               ("clip.mkv", "o.mkv", "--job-dir", "o.mkv"), ("clip.mkv", "jd/o.mkv", "--job-dir", "jd"),
               ("clip.mkv", "o.mkv", "--keep-frames", "--report", "o.mkv.frames")]
+    os.mkfifo("pipe.mkv")
+    cases += [("clip.mkv", "o.mkv", option, path) for option in texts for path in ("pipe.mkv", "jd", "/dev/null", "/dev/stdout")]
+    cases += [("clip.mkv", "pipe.mkv"), ("images/1.png", "null.png")]
+    os.symlink("/dev/null", "null.png")
     os.makedirs("o", exist_ok=True)
     os.makedirs("jd", exist_ok=True)
     with open("cases", "w", encoding="ascii") as file:
         file.writelines(f"-i {source} -o {output} --overwrite {' '.join(options)}\n" for source, output, *options in cases)
     result = run([RESR, "--jobs", "cases", "-m", "enlarge.safetensors", "--threads", "1"])
     equal("exit codes", [json.loads(line)["status"] for line in result.out.splitlines()], [64] * len(cases))
-    refused(up("clip.mkv", "o.mkv", "--dry-run", "--report", "clip.mkv"), 64, "--report and -i")
+    for path, words in (("clip.mkv", "--report and -i"), ("pipe.mkv", "--report replaces")):
+        refused(up("clip.mkv", "o.mkv", "--dry-run", "--report", path), 64, words)
+    play.check(stat.S_ISFIFO(os.stat("pipe.mkv").st_mode) and stat.S_ISCHR(os.stat("/dev/null").st_mode), "they are replaced")
     equal("what was written", (leftovers("o.mkv"), os.listdir("o"), os.listdir("jd")), ([], [], []))
     refused(run([RESR, "--jobs", "jobs", "-m", "enlarge.safetensors"]), 64, "jobs: is --report and --jobs")
     equal("images", contents("images"), before)

@@ -59,11 +59,17 @@ def turned(picture, orientation):
             8: [r[::-1] for r in transpose]}[orientation]
 
 
-def exif(orientation, order="MM", thumbnail=False):
+def exif(orientation, order="MM"):
+    """A block with a text, 1/125 s and a width in EXIF's folder, a latitude in that of GPS."""
     o = ">" if order == "MM" else "<"
-    return (order.encode() + struct.pack(o + "HI", 42, 8) + struct.pack(o + "H", 2) +
+    inner = struct.pack(o + "H", 2) + struct.pack(o + "HHII", 0x829A, 5, 1, 92) + \
+        struct.pack(o + "HHII", 0xA002, 4, 1, W) + bytes(4) + struct.pack(o + "II", 1, 125)
+    gps = struct.pack(o + "H", 1) + struct.pack(o + "HHII", 2, 5, 3, 118) + bytes(4) + \
+        struct.pack(o + "6I", 48, 1, 30, 1, 5, 10)
+    return (order.encode() + struct.pack(o + "HI", 42, 8) + struct.pack(o + "H", 4) +
             struct.pack(o + "HHIHH", 0x0112, 3, 1, orientation, 0) +
-            struct.pack(o + "HHI4s", 0x013B, 2, 4, b"Ann\0") + struct.pack(o + "I", 0))
+            struct.pack(o + "HHI4s", 0x013B, 2, 4, b"Ann\0") + struct.pack(o + "HHII", 0x8769, 4, 1, 62) +
+            struct.pack(o + "HHII", 0x8825, 4, 1, 100) + struct.pack(o + "I", 0) + inner + gps)
 
 
 def xmp(orientation):
@@ -431,23 +437,24 @@ def case_tags_are_kept():
     image(RGB).save("in.png", icc_profile=icc, dpi=(300, 300), pnginfo=text)
     block = b"Exif\0\0" + exif(6)
     image(turned(RGB, 6)).save("in.jpg", quality=95, icc_profile=icc, dpi=(300, 300), exif=block, comment=b"hello")
-    image(turned(RGB, 6)).save("in.webp", lossless=True, icc_profile=icc, exif=exif(6), xmp=xmp(6))
+    image(turned(RGB, 6)).save("in.webp", lossless=True, icc_profile=icc, exif=exif(6, "II"), xmp=xmp(6))
     tiff("in.tif", turned(RGB, 6), 2, tags=[(274, 3, 1, 6), (315, 2, 4, b"Ann\0"), (34675, 7, len(icc), icc),
                                             (282, 5, 1, struct.pack("<II", 300, 1)), (283, 5, 1, struct.pack("<II", 300, 1))])
+    play.done(play.up("in.jpg", "camera.tif", "--outscale", "1"))
     sources = new_folder("sources")
-    for number, name in enumerate(("in.jpg", "in.png", "in.tif", "in.webp")):
-        shutil.copy(name, f"{sources}/{number}{name[2:]}")
-    for ending, lost in (("png", ""), ("jpg", "texts"), ("tif", "EXIF"), ("webp", "resolution")):
+    for number, name in enumerate(("in.jpg", "in.png", "in.tif", "in.webp", "camera.tif")):
+        shutil.copy(name, f"{sources}/{number}{os.path.splitext(name)[1]}")
+    for ending, lost in (("png", ""), ("jpg", "texts"), ("tif", "texts"), ("webp", "resolution")):
         result = play.up(sources, f"o%d.{ending}", "--overwrite")
         play.done(result)
         play.check(("cannot hold" in result.err) == bool(lost) and lost in result.err and
                    result.err.count("cannot hold") <= 1, f"{ending}: loss is said: {result.err}")
-        for number, source in enumerate(("jpg", "png", "tif", "webp")):
+        for number, source in enumerate(("jpg", "png", "tif", "webp", "camera")):
             what = f"{source} -> {ending}"
             got = Image.open(f"o{number + 1}.{ending}")
             play.equal(f"{what}: size", got.size, (2 * W, 2 * H))
             play.equal(f"{what}: profile", got.info.get("icc_profile"), icc)
-            if "jpg" not in (source, ending):
+            if "jpg" not in (source, ending) and source != "camera":
                 play.equal(f"{what}: pixels", got.convert("RGB").tobytes(), enlarged(flat(RGB), 3))
             tags = got.getexif()
             play.check(tags.get(0x0112, 1) == 1, f"{what}: orientation {tags.get(0x0112)}")
@@ -455,6 +462,11 @@ def case_tags_are_kept():
             play.equal(f"{what}: author", author and str(author).strip("\0"), "Ann")
             if "webp" not in (source, ending):
                 play.equal(f"{what}: dpi", tuple(round(float(v)) for v in got.info["dpi"]), (300, 300))
+            if source in ("jpg", "webp", "camera"):
+                inner = tags.get_ifd(0x8769)
+                play.equal(f"{what}: exposure", round(1 / float(inner.get(0x829A, 1))), 125)
+                play.equal(f"{what}: width", inner.get(0xA002), 2 * W)
+                play.equal(f"{what}: latitude", [float(v) for v in tags.get_ifd(0x8825).get(2, ())], [48, 30, 0.5])
             if source == "png" and ending == "png":
                 play.equal("texts", {k: got.text[k] for k in ("Author", "Title")}, {"Author": "Ann", "Title": "my photo"})
 
@@ -575,6 +587,11 @@ def case_damage():
     names = sorted(os.listdir(files))
     passed = [name for name, line in zip(names, read([f"{files}/{n}" for n in names])) if line.startswith("0 ")]
     play.equal("damaged pictures that were read", passed, [])
+    text = chunk(b"tEXt", b"Title\0photo")
+    png("text.png", RGB, 8, 2, text[:-1] + bytes([text[-1] ^ 1]))
+    result = play.up("text.png", "o.png")
+    play.done(result)
+    play.check(result.err.count("left out") == 1, f"a damaged text: {result.err}")
     with open("a.jpg", "rb") as file:
         data = file.read()
     with open("flip.jpg", "wb") as file:
@@ -601,8 +618,9 @@ def case_mutations():
     tiff("c.tif", RGBA, 5, compressed=True)
     ycbcr("y.tif")
     tool("tiffcp", "-c", "lzw", "m.tif", "w.tif")
+    play.done(play.up("m.jpg", "e.tif"))
     result = play.run([READER, "--mutate", os.environ.get("RESR_FUZZ_SECONDS", "5"), "m.png", "m.jpg", "m.webp", "c.jpg",
-                       "m.tif", "c.tif", "y.tif", "w.tif"])
+                       "m.tif", "c.tif", "y.tif", "w.tif", "e.tif"])
     play.done(result)
 
 

@@ -78,6 +78,16 @@ def holes(found):
     return found[:4] + [b""] + found[4:9] + [b"", b""] + found[9:] + [b""]
 
 
+def empty_sample(name):
+    """MOV with a sample of no bytes in the middle: a dropped frame."""
+    made(name, "-c:v mjpeg")
+    data = bytearray(open(name, "rb").read())
+    at = data.index(b"stsz") + 16 + 4 * 5
+    before, size = struct.unpack(">II", data[at:at + 8])
+    data[at:at + 8] = struct.pack(">II", before + size, 0)
+    open(name, "wb").write(data)
+
+
 def divx(name, index):
     made("divx.avi", "-c:v mpeg4 -vtag DX50 -bf 1 -q:v 2 -g 100 -mpv_flags +strict_gop", 11)
     rebuild_avi("divx.avi", name, packed, index)
@@ -172,6 +182,7 @@ FILES = {
     "edit.mp4": lambda f: trimmed(f, 0.5),
     "edit.mov": lambda f: trimmed(f, 0.36),
     "edit.mkv": lambda f: trimmed(f, 0.5),
+    "empty_sample.mov": empty_sample,
     "xvid.avi": lambda f: made(f, "-c:v mpeg4 -vtag XVID -bf 2 -q:v 2"),
     "packed.avi": lambda f: divx(f, False),
     "packed_index.avi": lambda f: divx(f, True),

@@ -54,7 +54,7 @@ done
 code=0
 up -i full.mkv -o full_x2.mp4 2>/dev/null || code=$?
 same "mp4 refuses what it cannot hold" 64 $code
-grep -q 'choose an output that ends in .mkv' run.log || fail "$(cat run.log)"
+grep -q 'use an output that ends in .mkv' run.log || fail "$(cat run.log)"
 
 # --- time
 clip vfr.mkv 40 -vf "select='not(mod(n,3))+gt(mod(n,7),4)'" -vsync vfr -c:v libx264 -bf 2

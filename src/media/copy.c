@@ -1,0 +1,411 @@
+#include "media/copy.h"
+
+#include <inttypes.h>
+#include <libavutil/fifo.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "media/libav.h"
+#include "media/timeline.h"
+
+/* How far the source is read for the first packets of its streams, and in search of a jump of the
+ * video's clock after the sound's has jumped. */
+enum { FIRST_PACKETS = 2, PROBE_PACKETS = 500, AHEAD_PACKETS = 4000, AHEAD_US = 2000000 };
+
+/* Duration of a packet that is given none or one that no container holds. */
+enum { ENDLESS_SECONDS = 5 };
+
+#define PROBE_BYTES (8 << 20)
+#define AHEAD_BYTES (64 << 20)
+
+/* Of a stream that is known at opening. */
+typedef struct Copied {
+    bool taken, dropped; /* chosen at opening; its codec has changed since */
+    enum AVCodecID codec;
+    AVStream *out;
+    AVPacket *first[FIRST_PACKETS];
+    int first_count;
+    /* On the time line, in microseconds. */
+    int64_t offset, next;
+    int jumped; /* the number of the time line's jump that `offset` belongs to */
+    /* In the output's time base. */
+    int64_t last_dts, next_dts;
+    int64_t mended; /* packets */
+    bool strict;    /* the container refuses two packets of one time */
+} Copied;
+
+struct ResrCopy {
+    const char *output;
+    AVFormatContext *source;
+    int video;
+    Copied *streams;
+    unsigned count; /* the demuxer may find more streams later; those have no entry */
+    bool strict;    /* only the regular end is one */
+    ResrTimeline line;
+    AVFifo *queue; /* AVPacket *: read, not due yet */
+    int64_t queue_bytes;
+    int64_t read_at; /* where the line was when the head of the queue was read */
+    bool head_settled, ended, said_late;
+};
+
+static const char *kind_of(const AVCodecParameters *par)
+{
+    const char *kind = av_get_media_type_string(par->codec_type);
+    return kind ? kind : "unknown";
+}
+
+/* Why a stream cannot be copied into any container; NULL: it can. */
+static const char *unfit(const AVCodecParameters *par)
+{
+    if (par->codec_type == AVMEDIA_TYPE_DATA || par->codec_type == AVMEDIA_TYPE_UNKNOWN)
+        return "data streams are left out";
+    if (par->codec_id == AV_CODEC_ID_NONE && par->codec_type != AVMEDIA_TYPE_ATTACHMENT)
+        return "its codec is unknown";
+    if (par->codec_type == AVMEDIA_TYPE_AUDIO && par->sample_rate <= 0)
+        return "its sample rate is unknown";
+    if (par->codec_type == AVMEDIA_TYPE_VIDEO && (par->width <= 0 || par->height <= 0))
+        return "its size is unknown";
+    return NULL;
+}
+
+static int choose_streams(ResrCopy *copy, bool say)
+{
+    copy->count = copy->source->nb_streams;
+    int ret = resr_alloc(&copy->streams, copy->count, sizeof *copy->streams);
+    for (unsigned i = 0; i < copy->count && ret == 0; i++) {
+        const AVCodecParameters *par = copy->source->streams[i]->codecpar;
+        const char *reason = unfit(par);
+        if (reason && say && (int)i != copy->video)
+            resr_log_warn("%s: stream #%u (%s, %s) is not copied: %s", copy->output, i,
+                          kind_of(par), avcodec_get_name(par->codec_id), reason);
+        copy->streams[i] = (Copied){.taken = !reason && (int)i != copy->video,
+                                    .codec = par->codec_id,
+                                    .next = AV_NOPTS_VALUE,
+                                    .last_dts = AV_NOPTS_VALUE};
+    }
+    return ret;
+}
+
+void resr_copy_be_strict(ResrCopy *copy)
+{
+    copy->strict = true;
+}
+
+int resr_copy_open(ResrCopy **out, const char *input, const char *output, const atomic_bool *stop,
+                   bool trial)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrCopy *copy = *out;
+    copy->output = output;
+    copy->video = -1;
+    copy->queue = av_fifo_alloc2(64, sizeof(AVPacket *), AV_FIFO_FLAG_AUTO_GROW);
+    if (!copy->queue)
+        ret = resr_fail(RESR_ERR_INTERNAL, "out of memory: streams of %s", output);
+    if (ret == 0)
+        ret = resr_av_open_input(&copy->source, input, stop);
+    if (ret == 0) {
+        copy->video = resr_av_video_stream(copy->source);
+        resr_timeline_start(&copy->line, copy->source, copy->video);
+        if (copy->video >= 0 && !copy->line.jumps && !trial)
+            copy->source->streams[copy->video]->discard = AVDISCARD_ALL;
+        ret = choose_streams(copy, trial);
+    }
+    if (ret < 0) {
+        resr_copy_close(copy);
+        *out = NULL;
+    }
+    return ret;
+}
+
+const AVFormatContext *resr_copy_source(const ResrCopy *copy)
+{
+    return copy->source;
+}
+
+const AVStream *resr_copy_video(const ResrCopy *copy)
+{
+    return copy->video >= 0 ? copy->source->streams[copy->video] : NULL;
+}
+
+bool resr_copy_takes(const ResrCopy *copy, unsigned index)
+{
+    return index < copy->count && copy->streams[index].taken;
+}
+
+void resr_copy_map(ResrCopy *copy, unsigned index, AVStream *out, bool strict)
+{
+    copy->streams[index].out = out;
+    copy->streams[index].strict = strict;
+}
+
+/* The copied stream of a packet, or NULL. MPEG transport streams and other containers without a
+ * header add streams while they are read, and may change the codec of one; neither has a place in a
+ * header that is written. */
+static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
+{
+    unsigned index = (unsigned)packet->stream_index;
+    if (index >= copy->count) {
+        if (!copy->said_late)
+            resr_log_warn("%s: stream #%u of the input starts after the others and is not copied; "
+                          "ffmpeg -analyzeduration 1G -probesize 1G -map 0 -c copy joins it into a "
+                          "file that lists it from the start",
+                          copy->output, index);
+        copy->said_late = true;
+        return NULL;
+    }
+    Copied *stream = &copy->streams[index];
+    enum AVCodecID codec = copy->source->streams[index]->codecpar->codec_id;
+    if (stream->taken && !stream->dropped && codec != stream->codec) {
+        resr_log_warn("%s: stream #%u of the input changes from %s to %s and is copied up to there",
+                      copy->output, index, avcodec_get_name(stream->codec),
+                      avcodec_get_name(codec));
+        stream->dropped = true;
+    }
+    return stream->taken && !stream->dropped ? stream : NULL;
+}
+
+/* The source's end, for the reason that libav gives. */
+static int end_of_source(ResrCopy *copy, int averror)
+{
+    if (resr_av_was_cut_short(copy->source))
+        return resr_av_read_failure(copy->source, averror, copy->output, "");
+    copy->ended = true;
+    if (averror == AVERROR_EOF || !copy->strict)
+        return 0;
+    return resr_av_read_failure(copy->source, averror, copy->output,
+                                "the streams to copy cannot be read to their end");
+}
+
+/* Reads one packet into the queue, where it belongs to a copied stream. `read_bytes` (NULL: not
+ * wanted) grows by its size in any case. */
+static int read_packet(ResrCopy *copy, int64_t *read_bytes)
+{
+    AVPacket *packet = av_packet_alloc();
+    if (!packet)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: packets of %s", copy->output);
+    int averror = av_read_frame(copy->source, packet);
+    if (averror < 0) {
+        av_packet_free(&packet);
+        return end_of_source(copy, averror);
+    }
+    resr_timeline_follow(&copy->line, copy->source, packet);
+    if (read_bytes)
+        *read_bytes += packet->size;
+    if (!stream_of(copy, packet)) {
+        av_packet_free(&packet);
+        return 0;
+    }
+    if (av_fifo_can_read(copy->queue) == 0)
+        copy->read_at = copy->line.next;
+    copy->queue_bytes += packet->size;
+    if (av_fifo_write(copy->queue, &packet, 1) >= 0)
+        return 0;
+    av_packet_free(&packet);
+    return resr_fail(RESR_ERR_INTERNAL, "out of memory: packets of %s", copy->output);
+}
+
+/* Keeps the last packet of the queue, where it is one of its stream's first. */
+static int keep_first(ResrCopy *copy)
+{
+    AVPacket *packet;
+    if (av_fifo_peek(copy->queue, &packet, 1, av_fifo_can_read(copy->queue) - 1) < 0)
+        return 0;
+    Copied *stream = &copy->streams[packet->stream_index];
+    if (stream->first_count == FIRST_PACKETS)
+        return 0;
+    AVPacket *clone = av_packet_clone(packet);
+    if (!clone)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: packets of %s", copy->output);
+    stream->first[stream->first_count++] = clone;
+    return 0;
+}
+
+static bool has_all_first(const ResrCopy *copy)
+{
+    for (unsigned i = 0; i < copy->count; i++)
+        if (copy->streams[i].taken && copy->streams[i].first_count < FIRST_PACKETS &&
+            copy->source->streams[i]->codecpar->codec_type != AVMEDIA_TYPE_ATTACHMENT)
+            return false;
+    return true;
+}
+
+int resr_copy_probe(ResrCopy *copy)
+{
+    int64_t bytes = 0;
+    int ret = 0;
+    for (int n = 0; n < PROBE_PACKETS && bytes < PROBE_BYTES && ret == 0; n++) {
+        size_t queued = av_fifo_can_read(copy->queue);
+        if (copy->ended || has_all_first(copy))
+            break;
+        ret = read_packet(copy, &bytes);
+        if (ret == 0 && av_fifo_can_read(copy->queue) > queued)
+            ret = keep_first(copy);
+    }
+    return ret;
+}
+
+int resr_copy_first(const ResrCopy *copy, unsigned index, AVPacket *const **packets)
+{
+    *packets = copy->streams[index].first;
+    return copy->streams[index].first_count;
+}
+
+/* A stream whose times were on the line before its last jump takes the line's new offset with its
+ * first packet after the jump. False: the packet jumps, but the video has not; reading ahead will
+ * show whether it does. */
+static bool settle(ResrCopy *copy, Copied *stream, const AVPacket *packet, bool last_chance)
+{
+    const ResrTimeline *line = &copy->line;
+    const AVStream *in = copy->source->streams[packet->stream_index];
+    bool sound = in->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+    bool behind = stream->jumped < line->jumped; /* the line's jump is ahead of the stream's */
+    bool passed = packet->pos >= 0 && packet->pos >= line->position;
+    int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    if (!line->jumps || time == AV_NOPTS_VALUE)
+        return true;
+    time = av_rescale_q(time, in->time_base, AV_TIME_BASE_Q);
+    int64_t change = line->offset - stream->offset;
+    bool jump = sound && stream->next != AV_NOPTS_VALUE &&
+                (time + stream->offset < stream->next - RESR_JUMP_BACK_US ||
+                 (time + stream->offset > stream->next + RESR_JUMP_AHEAD_US &&
+                  time + stream->offset > line->next + RESR_JUMP_AHEAD_US));
+    if (behind && (jump || stream->next == AV_NOPTS_VALUE || (!sound && passed) ||
+                   (passed && llabs(change) < RESR_JUMP_AHEAD_US))) {
+        stream->offset = line->offset;
+        stream->jumped = line->jumped;
+        return true;
+    }
+    if (!jump)
+        return true;
+    if (!last_chance)
+        return false;
+    /* The sound jumps alone. A short step back is an overlap; beyond it the sound has a clock of
+     * its own and plays on. */
+    if (time + stream->offset > stream->next ||
+        time + stream->offset < stream->next - RESR_JUMP_AHEAD_US / 10) {
+        stream->offset = stream->next - time;
+        stream->mended++;
+    }
+    return true;
+}
+
+/* Puts a packet on the output's time line: what a muxer refuses becomes the next possible time. */
+static void mend(Copied *stream, AVPacket *packet, AVRational base)
+{
+    int64_t given = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    int64_t first =
+        stream->last_dts == AV_NOPTS_VALUE ? INT64_MIN : stream->last_dts + stream->strict;
+    bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE;
+    av_packet_rescale_ts(packet, base, stream->out->time_base);
+    if (packet->duration < 0 || packet->duration > INT32_MAX) /* a subtitle "until the next one" */
+        packet->duration =
+            av_rescale_q(ENDLESS_SECONDS, (AVRational){1, 1}, stream->out->time_base);
+    if (given == AV_NOPTS_VALUE)
+        packet->dts = stream->last_dts == AV_NOPTS_VALUE ? 0 : stream->next_dts;
+    else if (packet->dts == AV_NOPTS_VALUE)
+        packet->dts = packet->pts;
+    if (packet->pts == AV_NOPTS_VALUE)
+        packet->pts = packet->dts;
+    if (packet->pts < packet->dts) {
+        odd = true;
+        packet->dts = packet->pts;
+    }
+    if (packet->dts < first) {
+        odd |= packet->dts < stream->last_dts; /* else two times became one by rounding */
+        packet->dts = first;
+        packet->pts = packet->pts > first ? packet->pts : first;
+    }
+    stream->mended += odd && !(stream->out->disposition & AV_DISPOSITION_ATTACHED_PIC);
+    stream->last_dts = packet->dts;
+    stream->next_dts = packet->dts + (packet->duration > 0 ? packet->duration : 1);
+}
+
+/* The head of the queue with its time settled; NULL where the source has ended. */
+static int find_head(ResrCopy *copy, AVPacket **packet, Copied **stream)
+{
+    int ret = 0;
+    *packet = NULL;
+    while (ret == 0) {
+        if (av_fifo_can_read(copy->queue) > 0) {
+            if (av_fifo_peek(copy->queue, packet, 1, 0) < 0)
+                return resr_fail(RESR_ERR_INTERNAL, "packets of %s are lost", copy->output);
+            *stream = &copy->streams[(*packet)->stream_index];
+            bool far = copy->queue_bytes > AHEAD_BYTES ||
+                       av_fifo_can_read(copy->queue) > AHEAD_PACKETS ||
+                       copy->line.next > copy->read_at + AHEAD_US;
+            if (copy->head_settled || settle(copy, *stream, *packet, far || copy->ended))
+                return 0;
+            *packet = NULL;
+        }
+        if (copy->ended)
+            return 0;
+        ret = read_packet(copy, NULL);
+    }
+    return ret;
+}
+
+int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until)
+{
+    Copied *stream = NULL;
+    AVPacket *packet;
+    *out = NULL;
+    do {
+        int ret = find_head(copy, &packet, &stream);
+        if (ret < 0 || !packet)
+            return ret;
+        AVRational base = copy->source->streams[packet->stream_index]->time_base;
+        if (!copy->head_settled)
+            resr_timeline_shift(packet, base, stream->offset);
+        copy->head_settled = true;
+        int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+        if (time != AV_NOPTS_VALUE)
+            time = av_rescale_q(time, base, AV_TIME_BASE_Q);
+        if (stream->out && time != AV_NOPTS_VALUE && until != INT64_MAX && time >= until)
+            return 0;
+        av_fifo_drain2(copy->queue, 1);
+        copy->queue_bytes -= packet->size;
+        copy->head_settled = false;
+        copy->read_at = copy->line.next;
+        if (time != AV_NOPTS_VALUE)
+            stream->next = time + av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
+        if (!stream->out)
+            av_packet_free(&packet);
+        else
+            mend(stream, packet, base);
+    } while (!packet);
+    packet->stream_index = stream->out->index;
+    packet->pos = -1;
+    *out = packet;
+    return 0;
+}
+
+void resr_copy_tell(const ResrCopy *copy)
+{
+    for (unsigned i = 0; i < copy->count; i++) {
+        const AVCodecParameters *par = copy->source->streams[i]->codecpar;
+        if (copy->streams[i].mended > 0)
+            resr_log_warn("%s: %" PRId64 " packets of stream #%u (%s, %s) had no time or one that "
+                          "ran backward; mended",
+                          copy->output, copy->streams[i].mended, i, kind_of(par),
+                          avcodec_get_name(par->codec_id));
+    }
+}
+
+void resr_copy_close(ResrCopy *copy)
+{
+    AVPacket *packet;
+    if (!copy)
+        return;
+    while (copy->queue && av_fifo_read(copy->queue, &packet, 1) >= 0)
+        av_packet_free(&packet);
+    av_fifo_freep2(&copy->queue);
+    for (unsigned i = 0; copy->streams && i < copy->count; i++)
+        for (int k = 0; k < FIRST_PACKETS; k++)
+            av_packet_free(&copy->streams[i].first[k]);
+    free(copy->streams);
+    resr_av_close_input(&copy->source);
+    free(copy);
+}
