@@ -187,6 +187,16 @@ static void end_reader(Reader *reader)
     pthread_mutex_unlock(&reader->lock);
 }
 
+int resr_avio_stopped(const char *path)
+{
+    int number = resr_stop_signal();
+    if (!number)
+        return resr_fail(RESR_ERR_STOPPED, "%s: stopped while it was read", path);
+    return resr_fail(RESR_ERR_STOPPED,
+                     "%s: stopped by signal %d while it was read; run the same command again", path,
+                     number);
+}
+
 int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop)
 {
     Reader *reader = NULL;

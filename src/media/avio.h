@@ -15,6 +15,9 @@
  * socket or a folder), RESR_ERR_IO, RESR_ERR_STOPPED; the message names the path. */
 RESR_MUST_CHECK int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop);
 
+/* Records that reading `path` was stopped and returns RESR_ERR_STOPPED. */
+int resr_avio_stopped(const char *path);
+
 /* The failure of the file system that reading met, as an errno value; 0: none. */
 int resr_avio_error(const AVIOContext *io);
 

@@ -1,6 +1,7 @@
 #include "media/declared.h"
 
 #include <libavutil/avstring.h>
+#include <libavutil/intfloat.h>
 #include <libavutil/intreadwrite.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,23 @@ static End find_asf_end(FILE *file, int64_t bytes)
     return END_NOT_DECLARED;
 }
 
+/* FLV's script tag "onMetaData" has the file's size as a number of AMF0 ("Adobe Flash Video File
+ * Format Specification" 10.1, annex E.5); recorders that do not know it write 0. */
+static End find_flv_end(FILE *file, int64_t bytes)
+{
+    static const uint8_t key[] = {0, 8, 'f', 'i', 'l', 'e', 's', 'i', 'z', 'e', 0};
+    enum { TAGS_AT = 13, SCRIPT_TAG = 18, KEY_BYTES = sizeof key, NUMBER_BYTES = 8 };
+    uint8_t head[4096] = {0};
+    size_t count = bytes < (int64_t)sizeof head ? (size_t)bytes : sizeof head;
+    if (!read_at(file, 0, head, count) || head[TAGS_AT] != SCRIPT_TAG)
+        return END_NOT_DECLARED;
+    const uint8_t *at = memmem(head, count, key, KEY_BYTES);
+    if (!at || at + KEY_BYTES + NUMBER_BYTES > head + count)
+        return END_NOT_DECLARED;
+    double declared = av_int2double(AV_RB64(at + KEY_BYTES));
+    return declared > 0 && declared > (double)bytes ? END_CUT : END_WHOLE;
+}
+
 /* The last page of an Ogg file is whole and has the mark "end of stream". */
 static End find_ogg_end(FILE *file, int64_t bytes)
 {
@@ -192,6 +210,7 @@ static const struct {
 } by_size[] = {
     {"matroska,webm", find_segment_end, "the file is cut off: it is shorter than its segment"},
     {"asf", find_asf_end, "the file is cut off: it is shorter than its header says"},
+    {by_file_time, find_flv_end, "the file is cut off: it is shorter than its header says"},
     {"ogg", find_ogg_end, "the file is cut off: its last page is not the end of a stream"},
     {"apng", find_png_end, "the file is cut off: its last chunk is missing"},
     {"gif", find_gif_end, "the file is cut off: its trailer is missing"},

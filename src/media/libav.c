@@ -168,8 +168,7 @@ static int read_failure(const Input *input, int averror, const char *path, const
 {
     int error = resr_avio_error(input->io);
     if (averror == AVERROR_EXIT || is_interrupted((void *)input))
-        return resr_fail(RESR_ERR_STOPPED,
-                         "%s: stopped while it was read; run the same command again", path);
+        return resr_avio_stopped(path);
     if (error)
         return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(error));
     if (input->reached)

@@ -1,9 +1,11 @@
 #include "media/mux.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/copy.h"
@@ -17,20 +19,26 @@ struct ResrMuxer {
     ResrCopy *copy;           /* NULL: nothing is copied */
     AVStream *video;
     AVRational time_base; /* of the packets given to resr_muxer_write() */
+    int64_t frames;       /* video packets given */
+    int64_t refused;      /* packets that the muxer refused, of whatever stream */
 };
 
 /* A muxer that refuses what it is given (EINVAL and the like) is no failure of the disk. */
+static bool is_refusal(const ResrMuxer *m, int averror)
+{
+    bool refused = averror == AVERROR(EINVAL) || averror == AVERROR(ERANGE) ||
+                   averror == AVERROR_INVALIDDATA || averror == AVERROR_PATCHWELCOME ||
+                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS);
+    return refused && !(m->context && m->context->pb && m->context->pb->error < 0);
+}
+
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
 {
     if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT)) {
         errno = ENOSPC;
         return resr_publish_write_failure(m->output, 64 << 10);
     }
-    bool refused = averror == AVERROR(EINVAL) || averror == AVERROR(ERANGE) ||
-                   averror == AVERROR_INVALIDDATA || averror == AVERROR_PATCHWELCOME ||
-                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS);
-    bool io_failed = m->context && m->context->pb && m->context->pb->error < 0;
-    return resr_av_fail(refused && !io_failed ? RESR_ERR_DATA : RESR_ERR_IO, averror, m->output,
+    return resr_av_fail(is_refusal(m, averror) ? RESR_ERR_DATA : RESR_ERR_IO, averror, m->output,
                         what);
 }
 
@@ -121,19 +129,33 @@ int resr_muxer_start(ResrMuxer *m, const ResrContainerVideo *video)
     return write_header(m);
 }
 
+/* Writes a packet in its turn. A packet that the muxer refuses is counted, not the end of the job:
+ * it may be one that was given earlier, of any stream; resr_muxer_finish() finds out whether the
+ * video lost one. */
+static int write_packet(ResrMuxer *m, AVPacket *packet, const char *failure)
+{
+    int averror = av_interleaved_write_frame(m->context, packet);
+    if (averror >= 0)
+        return 0;
+    if (!is_refusal(m, averror))
+        return write_failure(m, averror, failure);
+    m->refused++;
+    return 0;
+}
+
 /* Copies packets of the other streams that start before `until`, in microseconds. */
 static int copy_until(ResrMuxer *m, int64_t until)
 {
     AVPacket *packet = NULL;
-    int ret = 0, averror = 0;
-    while (m->copy && ret == 0 && averror >= 0) {
+    int ret = 0;
+    while (m->copy && ret == 0) {
         ret = resr_copy_next(m->copy, &packet, until);
         if (ret < 0 || !packet)
             return ret;
-        averror = av_interleaved_write_frame(m->context, packet);
+        ret = write_packet(m, packet, "copied packets cannot be written");
         av_packet_free(&packet);
     }
-    return averror < 0 ? write_failure(m, averror, "copied packets cannot be written") : ret;
+    return ret;
 }
 
 int resr_muxer_write(ResrMuxer *m, AVPacket *packet)
@@ -143,8 +165,8 @@ int resr_muxer_write(ResrMuxer *m, AVPacket *packet)
         return ret;
     packet->stream_index = m->video->index;
     av_packet_rescale_ts(packet, m->time_base, m->video->time_base);
-    int averror = av_interleaved_write_frame(m->context, packet);
-    return averror < 0 ? write_failure(m, averror, "video packets cannot be written") : 0;
+    m->frames++;
+    return write_packet(m, packet, "video packets cannot be written");
 }
 
 int resr_muxer_finish(ResrMuxer *m, int64_t until)
@@ -162,6 +184,15 @@ int resr_muxer_finish(ResrMuxer *m, int64_t until)
     averror = resr_avio_finish(m->context);
     if (averror < 0)
         return write_failure(m, averror, "the end of the file cannot be written");
+    if (m->refused > 0 && m->video->nb_frames != m->frames)
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: the container refused %" PRId64 " of %" PRId64 " video packets; use "
+                         "an output that ends in .mkv",
+                         m->output, m->frames - m->video->nb_frames, m->frames);
+    if (m->refused > 0)
+        resr_log_warn("%s: the container refused %" PRId64 " packets of the copied streams, which "
+                      "are left out",
+                      m->output, m->refused);
     if (m->copy)
         resr_copy_tell(m->copy);
     return 0;

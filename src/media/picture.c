@@ -213,7 +213,7 @@ static int check_reading(AVIOContext *io, const char *path, int ret)
     if (resr_avio_error(io) != 0)
         return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path,
                          strerror(resr_avio_error(io)));
-    return io->error == AVERROR_EXIT ? resr_fail(RESR_ERR_STOPPED, "%s: stopped", path) : ret;
+    return io->error == AVERROR_EXIT ? resr_avio_stopped(path) : ret;
 }
 
 int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool *stop)

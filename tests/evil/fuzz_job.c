@@ -274,7 +274,8 @@ static void set_number(uint8_t *data, size_t bytes)
         1LL << 40, 1LL << 62, 1LL << 22, (1LL << 22) + 44, 64,        65,        -64};
     int64_t value = values[random_number() % (sizeof values / sizeof *values)];
     size_t at = random_number() % bytes / 8 * 8;
-    value += random_number() % 4 ? 0 : (int64_t)(random_number() % 5) - 2;
+    if (random_number() % 4 == 0)
+        value = (int64_t)((uint64_t)value + random_number() % 5 - 2);
     if (at + sizeof value <= bytes)
         memcpy(data + at, &value, sizeof value);
 }
