@@ -68,6 +68,16 @@ def up(source, output, *options, clean=True, ranks=0, model="enlarge.safetensors
                 "--threads", "1", *options], **how)
 
 
+def start(source, output, *options, env=None):
+    """Upscales in the background, as up() does, without removing anything; does not outlive the test."""
+    process = subprocess.Popen([RESR, "-i", source, "-o", output, "-m", os.path.join(WORK, "enlarge.safetensors"),
+                                "--progress", "none", "--threads", "1", *options], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+                               text=True)
+    atexit.register(process.kill)
+    return process
+
+
 def records(output):
     """Type and number of each record in the journal of a job (src/ckpt/journal.h)."""
     try:

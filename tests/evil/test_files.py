@@ -1,11 +1,9 @@
 """Where files are made: names that somebody planted, file systems that lack hard links, atomic renames or locks, names
 that are taken while the work is done, and job folders that must not be left behind."""
-import atexit
 import errno
 import os
 import shutil
 import signal
-import subprocess
 
 import play
 
@@ -20,15 +18,6 @@ def shim(**values):
     """The environment of a run under the shim; asan=... lets a sanitizer's library come second."""
     return {"LD_PRELOAD": play.SHIM, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
             **{"SHIM_" + name.upper(): str(value) for name, value in values.items()}}
-
-
-def start(source, output, *options, env=None):
-    """A run in the background, which does not outlive the test."""
-    process = subprocess.Popen([play.RESR, "-i", source, "-o", output, "-m", "enlarge.safetensors", "--progress", "none",
-                             "--threads", "1", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, env={**os.environ, **(env or {})}, text=True)
-    atexit.register(process.kill)
-    return process
 
 
 def says(process, words):
@@ -78,7 +67,7 @@ def case_planted_links():
 def case_planted_links_in_the_job_folder():
     """A folder that came out of an archive: its journal or its lock is a link to another file."""
     play.remove("o.mkv", "o.mkv.resr", "kept")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
@@ -164,12 +153,12 @@ def case_no_locks():
 def case_lease_keeps_others_out():
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
-    first = start("long.mkv", "o.mkv", *SLOW, "--backend", "simulate:4/8", env=env)
+    first = play.start("long.mkv", "o.mkv", *SLOW, "--backend", "simulate:4/8", env=env)
     play.wait_for_frames("o.mkv", first)
     text = lease("o.mkv")
     play.wait_for("a renewed lease", lambda: lease("o.mkv") not in ("", text), first)
     play.check(play.freeze(first), "the first process ended early")
-    second = start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=0.05))  # no lease is too old for it
+    second = play.start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=0.05))  # no lease is too old for it
     says(second, "has no locks")
     says(second, "waiting for it")
     play.check(f" {first.pid} " in lease("o.mkv"), "the lease changed hands")
@@ -186,7 +175,7 @@ def case_lease_keeps_others_out():
 
 def case_lease_of_another_host():
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
@@ -202,10 +191,10 @@ def case_owner_that_stood_still():
     """A process that was stopped while another took its job over writes nothing more."""
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
-    first = start("long.mkv", "o.mkv", *SLOW, env=env)
+    first = play.start("long.mkv", "o.mkv", *SLOW, env=env)
     play.wait_for_frames("o.mkv", first)
     play.check(play.freeze(first), "the first process ended early")
-    second = start("long.mkv", "o.mkv", *SLOW, *PATIENT, env=shim(no_flock=errno.ENOLCK, speed=25))
+    second = play.start("long.mkv", "o.mkv", *SLOW, *PATIENT, env=shim(no_flock=errno.ENOLCK, speed=25))
     play.wait_for("a lease of the second process", lambda: f" {second.pid} " in lease("o.mkv"), second)
     first.send_signal(signal.SIGCONT)
     _, message = first.communicate(timeout=60)
@@ -229,13 +218,13 @@ def case_dangling_links():
 def case_a_job_without_frames_blocks_no_name():
     """The folder of a job that finished no frame gives way; one with frames is kept."""
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", "--backend", "simulate:2/1")
+    process = play.start("long.mkv", "o.mkv", "--backend", "simulate:2/1")
     play.wait_for("a manifest", lambda: os.path.exists("o.mkv.resr/manifest.json"), process)
     process.kill()
     process.communicate()
     play.done(play.up("clip.mkv", "o.mkv", clean=False))
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
