@@ -166,7 +166,7 @@ static void *renew_main(void *argument)
     return NULL;
 }
 
-/* Has the process that `lease` names ended? Only known of one of this host and namespace. */
+/* Has the process that `lease` names ended? Known of processes of this host and namespace only. */
 static bool has_ended(const ResrLock *lock, const char *lease)
 {
     size_t length = strlen(lock->place);
@@ -175,7 +175,7 @@ static bool has_ended(const ResrLock *lock, const char *lease)
            pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-/* Removes a lease that nobody renews; false as long as somebody may. */
+/* Removes a lease whose process has ended or stands still; false if it may be renewed. */
 static bool remove_stale(ResrLock *lock)
 {
     char lease[LEASE_BYTES];
