@@ -18,7 +18,7 @@ static const char by_stream_time[] = "mxf,rm";
 static const char by_file_time[] = "flv,live_flv";
 
 /* Formats in which a cut at the end of a frame, or frames that are missing, cannot be seen: nothing
- * in the file says how long it is. README.md names them; tests/evil/test_frames.py plays each, and
+ * in the file says how long it is. docs/files.md names them; tests/evil/test_frames.py plays each, and
  * fails where this table and its own differ. */
 /* clang-format off */
 static const char *const unknowable[][2] = {

@@ -140,8 +140,8 @@ exec 3>&-
 
 # The next video is prepared and decoded while the one before is computed, unless it is the same.
 printf '%s\n' "-i in1.mp4 -o g.mp4" "-i in2.mp4 -o h.mp4 --frames 1" \
-    "-i in3.mp4 -o ./h.mp4 --overwrite --checkpoint off --frames 1" \
-    "-i in4.mp4 -o h.mp4 --overwrite --checkpoint off --frames 2" >ahead
+    "-i in2.mp4 -o ./h.mp4 --overwrite --checkpoint off --frames 1" \
+    "-i in2.mp4 -o h.mp4 --overwrite --checkpoint off --frames 2" >ahead
 mpirun -n 2 "$RESR" --jobs ahead -m tiny.safetensors --backend simulate:6/8 --progress none >results 2>run.log &
 pid=$!
 while [ ! -e h.mp4.resr/manifest.json ]; do
