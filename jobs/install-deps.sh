@@ -18,7 +18,7 @@ for group in "$@"; do
     test) wanted="$wanted $test" ;;
     slurm) wanted="$wanted $slurm" ;;
     *)
-        echo "install-deps.sh: '$group' is no group; use build, test or slurm" >&2
+        echo "install-deps.sh: '$group' is not a group; use build, test or slurm" >&2
         exit 64
         ;;
     esac

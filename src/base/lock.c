@@ -70,7 +70,11 @@ static int create(ResrLock **out, const char *path)
     memcpy(lock->path, path, strlen(path) + 1);
     snprintf(lock->lease, sizeof lock->lease, "%s.lease", path);
     pthread_mutex_init(&lock->lock, NULL);
-    pthread_cond_init(&lock->changed, NULL);
+    pthread_condattr_t monotonic; /* a clock that is set back must not end the renewals */
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&lock->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     clock_gettime(CLOCK_REALTIME, &now);
     name_place(lock);
     snprintf(lock->owner, sizeof lock->owner, "%s %ld %" PRId64 ".%09ld ", lock->place,
@@ -94,17 +98,27 @@ static bool is_current(const ResrLock *lock)
            ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
-/* The lease as it is now, opened anew: network file systems then ask their server. */
+/* The lease as it is now, opened anew: network file systems then ask their server. Returns the
+ * descriptor, or a negative value if the lease cannot be read. */
+static int open_lease(const ResrLock *lock, char out[LEASE_BYTES], int access)
+{
+    int fd = resr_file_open(lock->lease, access | O_NOFOLLOW | O_NONBLOCK, 0);
+    ssize_t n = fd < 0 ? -1 : resr_file_read(fd, out, LEASE_BYTES - 1, 0);
+    out[n > 0 ? n : 0] = 0;
+    if (n >= 0 || fd < 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
 static bool read_lease(const ResrLock *lock, char out[LEASE_BYTES])
 {
-    int fd = resr_file_open(lock->lease, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    ssize_t n = fd < 0 ? -1 : pread(fd, out, LEASE_BYTES - 1, 0);
-    int saved = errno;
+    int fd = open_lease(lock, out, O_RDONLY);
     if (fd >= 0)
         close(fd);
-    errno = saved;
-    out[n > 0 ? n : 0] = 0;
-    return n >= 0;
+    return fd >= 0;
 }
 
 static bool is_ours(const ResrLock *lock, const char *lease)
@@ -119,16 +133,15 @@ static int write_lease(const ResrLock *lock, int fd, uint64_t beat)
     return resr_file_write(fd, text, (size_t)bytes, 0);
 }
 
-/* Counts the lease up unless it is another's: what follows is for resr_lock_check(). */
+/* Counts the lease up unless it is another's: what follows is for resr_lock_check(). One descriptor
+ * reads and writes: a lease that another process creates in between stays as it is. */
 static void renew(const ResrLock *lock, uint64_t beat)
 {
     char lease[LEASE_BYTES];
-    int fd = read_lease(lock, lease) && is_ours(lock, lease)
-                 ? resr_file_open(lock->lease, O_WRONLY | O_NOFOLLOW, 0)
-                 : -1;
+    int fd = open_lease(lock, lease, O_RDWR);
     if (fd < 0)
         return;
-    if (write_lease(lock, fd, beat) != 0)
+    if (is_ours(lock, lease) && write_lease(lock, fd, beat) != 0)
         resr_log_warn("%s: cannot be renewed: %s", lock->lease, strerror(errno));
     close(fd);
 }
@@ -140,7 +153,7 @@ static void *renew_main(void *argument)
     pthread_mutex_lock(&lock->lock);
     while (!lock->ended) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += RESR_LEASE_BEAT_SECONDS;
         pthread_cond_timedwait(&lock->changed, &lock->lock, &until);
         if (lock->ended)
@@ -153,7 +166,7 @@ static void *renew_main(void *argument)
     return NULL;
 }
 
-/* Has the process that `lease` names ended? Only known of one of this host and namespace. */
+/* Has the process that `lease` names ended? Known of processes of this host and namespace only. */
 static bool has_ended(const ResrLock *lock, const char *lease)
 {
     size_t length = strlen(lock->place);
@@ -162,7 +175,7 @@ static bool has_ended(const ResrLock *lock, const char *lease)
            pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-/* Removes a lease that nobody renews; false as long as somebody may. */
+/* Removes a lease whose process has ended or stands still; false if it may be renewed. */
 static bool remove_stale(ResrLock *lock)
 {
     char lease[LEASE_BYTES];

@@ -204,7 +204,7 @@ int resr_publish_try(const char *temporary, const char *path)
     ret = write_file(from, path, "", 0);
     unlink(to);
     if (ret == 0 && rename_new(from, to) != 0)
-        ret = failure(path, "a file cannot be given a name here, the finished one neither");
+        ret = failure(path, "a trial file cannot be renamed to it, nor could the finished one");
     else if (ret == 0 && unlink(to) != 0)
         ret = failure(to, "cannot be removed");
     if (ret < 0) {

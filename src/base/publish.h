@@ -15,9 +15,9 @@
 RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
 
 /* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and
- * `overwrite` is false, or if its
- * folder is missing; RESR_ERR_PERM if the folder may not be written; RESR_ERR_USAGE if `path` and
- * `input` (may be NULL) are the same file, or `path` is a pipe, a device or a socket. */
+ * `overwrite` is false, or if its folder is missing; RESR_ERR_PERM if the folder may not be
+ * written; RESR_ERR_USAGE if `path` and `input` (may be NULL) are the same file, or `path` is a
+ * pipe, a device or a socket. */
 RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
 
 /* True if both paths lead to one file, or would create one name in one folder. Empty paths lead
@@ -46,8 +46,8 @@ RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t
 /* Waits until the names in the folder that `path` lies in are on disk. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish_sync_folder(const char *path);
 
-/* Removes what processes that were killed left of their attempts at `path`. Only for whoever has
- * the job to himself. */
+/* Removes what processes that were killed left of their attempts at `path`. Call with the job's
+ * lock held. */
 void resr_publish_sweep(const char *path);
 
 /* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk

@@ -31,14 +31,19 @@ struct ResrCheckpoint {
     int64_t durable; /* frames in finished segments */
 };
 
-/* Has job `then` finished nothing yet? Then its folder is worth nothing. */
+/* Has job `then` finished nothing yet? Then its folder is worth nothing. Keeps the error text. */
 static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
 {
     ResrJournal *journal;
     ResrRecord *records;
     size_t count;
     bool empty = true;
-    if (resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_run(then)) < 0)
+    char error[RESR_ERROR_TEXT_BYTES];
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    int ret =
+        resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_run(then));
+    resr_fail(0, "%s", error);
+    if (ret < 0)
         return false;
     for (size_t i = 0; i < count && empty; i++)
         empty = records[i].type != RESR_RECORD_SEGMENT && records[i].type != RESR_RECORD_BATCH &&

@@ -20,9 +20,11 @@
 #define MANIFEST "manifest.json"
 
 /* What jobs keep there besides segments and batch files, in the order of removal. Manifest and
- * journal go last: until then they tell that the job is done, whenever that is cut short. */
-static const char *const fixed_names[] = {"pids",      "status.json", "lock",    "lock.lease",
-                                          "frames.h5", MANIFEST,      "journal", NULL};
+ * journal go after the others: until then they tell that the job is done, whenever that is cut
+ * short. The lock goes last: until then no other process begins a job whose files would be removed
+ * as well. */
+static const char *const fixed_names[] = {"pids",    "status.json", "frames.h5",  MANIFEST,
+                                          "journal", "lock",        "lock.lease", NULL};
 
 static bool is_numbered(const char *name, const char *beginning, const char *ending)
 {
@@ -73,7 +75,7 @@ static int make_folder(const char *path)
         return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                          "%s: the job's folder cannot be created: %s", path, strerror(errno));
     if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
-        return resr_fail(RESR_ERR_EXISTS, "%s: is no folder; name another with --job-dir", path);
+        return resr_fail(RESR_ERR_EXISTS, "%s: not a folder; name another with --job-dir", path);
     if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
         return resr_fail(RESR_ERR_PERM,
                          "%s: the job's folder belongs to somebody else or others may write into "

@@ -108,6 +108,7 @@ int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, co
                       uint64_t run)
 {
     *records = NULL;
+    *count = 0;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;

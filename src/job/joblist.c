@@ -128,13 +128,14 @@ static int open_journal(ResrJobList *list)
     for (;;) {
         int ret = resr_lock_try(&list->journal_lock, list->journal_path, 0666, &taken);
         if (ret < 0)
-            return resr_fail(ret, "%s; a list on standard input (--jobs -) does without",
+            return resr_fail(ret, "%s; use --jobs - (standard input), which has no journal",
                              resr_error_text());
         if (taken)
             break;
         if (resr_clock_seconds_since(start_ns) > resr_lock_wait_seconds(list->journal_lock) ||
             *list->stop)
-            return resr_fail(RESR_ERR_STOPPED, "%s: another process works on this list",
+            return resr_fail(RESR_ERR_STOPPED,
+                             "%s: another process works on this list; wait for it or stop it",
                              list->journal_path);
         nanosleep(&(struct timespec){0, LOCK_POLL_NS}, NULL);
     }

@@ -232,7 +232,8 @@ static int check_paths(const ResrJob *job)
     for (int i = 0; i < WRITTEN; i++) {
         for (int j = i + 1; j < PATHS; j++)
             if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
-                return resr_fail(RESR_ERR_USAGE, "%s: is %s and %s; give each a name of its own",
+                return resr_fail(RESR_ERR_USAGE,
+                                 "%s: named by %s and by %s; give each a name of its own",
                                  paths[i].path, paths[i].name, paths[j].name);
         if (i < TEXTS && stat(paths[i].path, &status) == 0 && !S_ISREG(status.st_mode))
             return resr_fail(RESR_ERR_USAGE, "%s: %s replaces regular files only; name another",

@@ -120,9 +120,7 @@ static bool must_wait(const Jobs *jobs, const ResrOptions *options)
                             resr_publish_is_same(options->output, jobs->output));
 }
 
-/* Cheap, before the folders are looked at: the last parts of two paths, slashes at the end left
- * out.
- */
+/* The last parts of two paths, without slashes at the end: cheap, before folders are compared. */
 static bool same_name(const char *a, const char *b)
 {
     const char *paths[] = {a, b}, *names[2];

@@ -98,8 +98,7 @@ typedef struct ResrOps {
      * frames_submit(), the walks over its tiles (planes NULL, no wait(); none if frames_submit()
      * returned 1, the backend has them recorded), frames_finish(). frames_collect() waits for the
      * oldest group that was finished, and fills as many frames as were submitted; up to two groups
-     * may be under way. Also
-     * RESR_NOT_FINITE, of any of them. */
+     * may be in flight. Also RESR_NOT_FINITE, of any of their frames. */
     int (*frames_begin)(void *run, const ResrFrameSetup *setup);
     int (*frames_submit)(void *run, ResrFrame *const *in, int count);
     int (*frames_finish)(void *run);

@@ -11,6 +11,8 @@ import atexit
 import os
 import shlex
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -66,24 +68,50 @@ def up(source, output, *options, clean=True, ranks=0, model="enlarge.safetensors
                 "--threads", "1", *options], **how)
 
 
-def journal(output):
-    """The types of the records in the journal of a job: 2 is a segment's, 3 a batch's (src/ckpt/journal.h)."""
+def start(source, output, *options, env=None):
+    """Upscales in the background, as up() does, without removing anything; does not outlive the test."""
+    process = subprocess.Popen([RESR, "-i", source, "-o", output, "-m", os.path.join(WORK, "enlarge.safetensors"),
+                                "--progress", "none", "--threads", "1", *options], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+                               text=True)
+    atexit.register(process.kill)
+    return process
+
+
+def records(output):
+    """Type and number of each record in the journal of a job (src/ckpt/journal.h)."""
     try:
         with open(output + ".resr/journal", "rb") as file:
-            records = file.read()
+            data = file.read()
     except OSError:
-        records = b""
-    return [records[at + 4] for at in range(0, len(records) - 63, 64)]
+        data = b""
+    return [struct.unpack_from("<4xH2xq", data, at) for at in range(0, len(data) - 63, 64)]
+
+
+def journal(output):
+    """The types of those records: 2 is a segment's, 3 a batch's."""
+    return [kind for kind, _ in records(output)]
 
 
 def wait_for_frames(output, process, kinds=(2, 3)):
     """Until the journal of a background run has a record of these types: a kill does not lose its frames then."""
-    for _ in range(600):
-        if any(kind in kinds for kind in journal(output)):
-            return
-        check(process.poll() is None, "the program ended early")
-        time.sleep(0.05)
-    raise AssertionError("no frame was finished")
+    wait_for("a finished frame", lambda: any(kind in kinds for kind in journal(output)), process)
+
+
+def wait_for(what, condition, process, seconds=120):
+    """Until `condition()` is true; fails where the background run `process` ends before, or time is up."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        check(process.poll() is None, f"the program ended ({process.returncode}) before {what}")
+        check(time.monotonic() < deadline, f"no {what} in {seconds} s")
+        time.sleep(0.02)
+
+
+def freeze(process):
+    """Stops a background run by SIGSTOP and waits until all of its threads stand still. False: it has ended."""
+    process.send_signal(signal.SIGSTOP)
+    state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return state.si_code == os.CLD_STOPPED
 
 
 def remove(*paths):

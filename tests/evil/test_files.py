@@ -1,12 +1,9 @@
 """Where files are made: names that somebody planted, file systems that lack hard links, atomic renames or locks, names
 that are taken while the work is done, and job folders that must not be left behind."""
-import atexit
 import errno
 import os
 import shutil
 import signal
-import subprocess
-import time
 
 import play
 
@@ -14,6 +11,7 @@ play.ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25 -frames:v 12 -c:v ffv1 clip.mkv")
 play.ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25 -frames:v 2 -pix_fmt rgb24 -start_number 1 pic%d.png")
 play.ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25 -frames:v 96 -c:v ffv1 long.mkv")
 SLOW = ("--backend", "simulate:0.4/8", "--segment", "8", "--checkpoint", "always")
+PATIENT = ("--deadline", "100000")  # under a fast clock no rank counts as hung
 
 
 def shim(**values):
@@ -22,13 +20,14 @@ def shim(**values):
             **{"SHIM_" + name.upper(): str(value) for name, value in values.items()}}
 
 
-def start(source, output, *options, env=None):
-    """A run in the background, which does not outlive the test."""
-    process = subprocess.Popen([play.RESR, "-i", source, "-o", output, "-m", "enlarge.safetensors", "--progress", "none",
-                             "--threads", "1", *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, env={**os.environ, **(env or {})}, text=True)
-    atexit.register(process.kill)
-    return process
+def says(process, words):
+    """Reads a background run's messages up to the line with these words."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"'{words}' is missing in: {''.join(lines)}")
 
 
 def lease(output):
@@ -68,7 +67,7 @@ def case_planted_links():
 def case_planted_links_in_the_job_folder():
     """A folder that came out of an archive: its journal or its lock is a link to another file."""
     play.remove("o.mkv", "o.mkv.resr", "kept")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
@@ -154,15 +153,17 @@ def case_no_locks():
 def case_lease_keeps_others_out():
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
-    first = start("long.mkv", "o.mkv", *SLOW, env=env)
+    first = play.start("long.mkv", "o.mkv", *SLOW, "--backend", "simulate:4/8", env=env)
     play.wait_for_frames("o.mkv", first)
-    first.send_signal(signal.SIGSTOP)  # for less than a lease lasts
-    second = start("long.mkv", "o.mkv", *SLOW, env=env)
-    play.check("has no locks" in second.stderr.readline() + second.stderr.readline(), "no word about the locks")
-    play.check("waiting for it" in second.stderr.readline(), "the second process does not wait")
+    text = lease("o.mkv")
+    play.wait_for("a renewed lease", lambda: lease("o.mkv") not in ("", text), first)
+    play.check(play.freeze(first), "the first process ended early")
+    second = play.start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=0.05))  # no lease is too old for it
+    says(second, "has no locks")
+    says(second, "waiting for it")
     play.check(f" {first.pid} " in lease("o.mkv"), "the lease changed hands")
     second.send_signal(signal.SIGTERM)
-    _, message = second.communicate(timeout=10)
+    _, message = second.communicate(timeout=60)
     play.equal(f"exit code of a wait that was stopped ({message})", second.returncode, 75)
     first.kill()
     first.communicate()
@@ -174,13 +175,13 @@ def case_lease_keeps_others_out():
 
 def case_lease_of_another_host():
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()
     with open("o.mkv.resr/lock.lease", "w", encoding="ascii") as file:
         file.write("elsewhere 1/2 3 4.5 0\n")
-    result = play.up("long.mkv", "o.mkv", *SLOW, clean=False, env=shim(speed=20))  # with flock(), too
+    result = play.up("long.mkv", "o.mkv", *SLOW, *PATIENT, clean=False, env=shim(speed=20))  # with flock(), too
     play.done(result)
     play.check(result.seconds > 30 / 20, f"the lease was not waited for: {result.seconds} s")
     play.equal("left over", play.leftovers("o.mkv"), ["o.mkv"])
@@ -190,14 +191,11 @@ def case_owner_that_stood_still():
     """A process that was stopped while another took its job over writes nothing more."""
     env = shim(no_flock=errno.ENOLCK)
     play.remove("o.mkv", "o.mkv.resr")
-    first = start("long.mkv", "o.mkv", *SLOW, env=env)
+    first = play.start("long.mkv", "o.mkv", *SLOW, env=env)
     play.wait_for_frames("o.mkv", first)
-    first.send_signal(signal.SIGSTOP)
-    second = start("long.mkv", "o.mkv", *SLOW, env=shim(no_flock=errno.ENOLCK, speed=25))
-    for _ in range(400):
-        time.sleep(0.05)
-        if f" {second.pid} " in lease("o.mkv"):
-            break
+    play.check(play.freeze(first), "the first process ended early")
+    second = play.start("long.mkv", "o.mkv", *SLOW, *PATIENT, env=shim(no_flock=errno.ENOLCK, speed=25))
+    play.wait_for("a lease of the second process", lambda: f" {second.pid} " in lease("o.mkv"), second)
     first.send_signal(signal.SIGCONT)
     _, message = first.communicate(timeout=60)
     play.equal(f"exit code of the first ({message})", first.returncode, 74)
@@ -220,17 +218,13 @@ def case_dangling_links():
 def case_a_job_without_frames_blocks_no_name():
     """The folder of a job that finished no frame gives way; one with frames is kept."""
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", "--backend", "simulate:2/1")
-    for _ in range(200):
-        time.sleep(0.02)
-        if os.path.exists("o.mkv.resr/status.json"):
-            break
+    process = play.start("long.mkv", "o.mkv", "--backend", "simulate:2/1")
+    play.wait_for("a manifest", lambda: os.path.exists("o.mkv.resr/manifest.json"), process)
     process.kill()
     process.communicate()
-    play.check(os.path.exists("o.mkv.resr/manifest.json"), "nothing was left to resume from")
     play.done(play.up("clip.mkv", "o.mkv", clean=False))
     play.remove("o.mkv", "o.mkv.resr")
-    process = start("long.mkv", "o.mkv", *SLOW)
+    process = play.start("long.mkv", "o.mkv", *SLOW)
     play.wait_for_frames("o.mkv", process)
     process.kill()
     process.communicate()

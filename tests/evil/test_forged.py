@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import time
 
@@ -20,19 +21,28 @@ with open("hash.txt", "rb") as right:
     RIGHT = right.read()
 
 
-def prepare():
-    """A job that was killed with frames in segments and in batch files."""
+def attempt(speed):
+    """Kills a job while it stands still with a finished segment and a batch file behind it; False: it ended before."""
+    play.remove("o.mkv", "o.mkv.resr")
     process = subprocess.Popen([play.RESR, "-i", "clip.mkv", "-o", "o.mkv", "-m", "enlarge.safetensors", "--threads",
-                                "1", "--progress", "none", "--backend", "simulate:0.4/8", "--overwrite", *OPTIONS],
+                                "1", "--progress", "none", "--backend", f"simulate:{speed}/8", *OPTIONS],
                                stderr=subprocess.DEVNULL)
-    play.wait_for_frames("o.mkv", process, kinds=(SEGMENT,))
-    while play.journal("o.mkv")[-1] != BATCH:
-        play.check(process.poll() is None, "the program ended early")
-        time.sleep(0.02)
+    caught = False
+    while not caught and play.freeze(process):
+        kind, number = (play.records("o.mkv") or [(0, 0)])[-1]
+        caught = kind == BATCH and number >= 24 and SEGMENT in play.journal("o.mkv")
+        if not caught:
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
     process.kill()
     process.wait()
+    return caught
+
+
+def prepare():
+    """A job that was killed with frames in segments and in batch files."""
+    play.check(any(attempt(speed) for speed in (0.4, 2, 10)), "no job could be killed between two segments")
     os.rename("o.mkv.resr", "killed")
-    os.unlink("o.mkv")
 
 
 def fresh():

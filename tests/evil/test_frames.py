@@ -5,7 +5,6 @@ import re
 import signal
 import struct
 import subprocess
-import time
 
 import play
 
@@ -262,13 +261,7 @@ def killed(output, *options):
     play.remove(output, output + ".resr")
     job = subprocess.Popen([play.RESR, "-i", "noisy.mkv", "-o", output, "-m", "enlarge.safetensors", "--codec", "ffv1",
                             "--progress", "none", "--segment", "10", *options], stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        if os.path.exists(f"{output}.resr/segment-000003.nut") or job.poll() is not None or \
-                len([f for f in os.listdir(output + ".resr") if f.startswith("segment-")
-                     and f.endswith(".nut")] if os.path.isdir(output + ".resr") else []) > 3:
-            break
-        time.sleep(0.02)
-    play.check(job.poll() is None, "the job ended before it was killed")
+    play.wait_for("a segment behind the damage", lambda: play.journal(output).count(2) > 3, job)
     job.send_signal(signal.SIGKILL)
     job.wait()
 
@@ -276,7 +269,7 @@ def killed(output, *options):
 def case_kill():
     """After a kill, continue gives the frames of an undisturbed run; stop still finds the damage."""
     noisy()
-    slow = ["--on-error", "continue", "--backend", "simulate:0.3/8"]
+    slow = ["--on-error", "continue", "--backend", "simulate:0.6/8"]
     resume = ["--codec", "ffv1", "--segment", "10", "--backend", "simulate:0.01/8", "--framehash", "hashes"]
     play.done(play.up("noisy.mkv", "out.nut", "--on-error", "continue", *resume))
     expected = read("hashes")

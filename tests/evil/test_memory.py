@@ -1,5 +1,6 @@
 """Jobs that need more memory than there is are refused before the work, with figures; others are not."""
 import json
+import re
 
 import play
 
@@ -33,6 +34,18 @@ def case_the_estimate_is_not_above_the_need():
         with open("r.json", encoding="utf-8") as file:
             peak = json.load(file)["root_peak_bytes"]
         play.done(play.up("large.png", "out.png", "--dry-run", *options, model="four.safetensors", env=ram(peak >> 20)))
+
+
+def case_a_pool_that_is_too_large_for_the_rest():
+    """A quarter of the memory is the pool's: where the rest needs more than three, --memory helps, and is named."""
+    play.ffmpeg("-f lavfi -i testsrc2=s=1500x1500 -frames:v 40 -c:v ffv1 -pix_fmt gray large.mkv")
+    small = ["--outscale", "0.1", "--dry-run"]
+    result = play.up("large.mkv", "out.mkv", *small, model="four.safetensors")
+    play.done(result)
+    size = int(re.search(r"memory, a rank +(\d+)\.\d MiB", result.out).group(1)) + 40
+    result = play.up("large.mkv", "out.mkv", *small, model="four.safetensors", env=ram(size))
+    play.refused(result, 64, "for the pool of frames", "--memory", "-t")
+    play.done(play.up("large.mkv", "out.mkv", "--memory", "1M", *small, model="four.safetensors", env=ram(size)))
 
 
 def case_picture_of_the_network_has_a_limit():

@@ -415,11 +415,15 @@ def case_joined_and_resumed():
     join("join.ts", "part0.ts", "part1.ts")
     slow = ["--segment", "8", "--checkpoint", "always", "--batch", "2", "--encode", "root"]
     play.done(play.up("join.ts", "whole.mkv", *slow, "--framehash", "whole.txt", "--backend", "simulate:0.001/1"))
-    stopped = play.up("join.ts", "resumed.mkv", *slow, "--backend", "simulate:0.2/1", timeout=5)
-    play.equal("killed", stopped.code, -9)
+    play.remove("resumed.mkv", "resumed.mkv.resr")
+    job = play.start("join.ts", "resumed.mkv", *slow, "--backend", "simulate:0.5/1")
+    play.wait_for("two segments", lambda: play.journal("resumed.mkv").count(2) > 1, job)
+    job.kill()
+    job.communicate()
     resumed = play.up("join.ts", "resumed.mkv", *slow, "--framehash", "resumed.txt", "--backend", "simulate:0.001/1",
                       clean=False)
     play.done(resumed)
+    play.check("are in finished segments" in resumed.err, f"nothing was resumed: {resumed.err}")
     play.equal("times", play.times("resumed.mkv"), play.times("whole.mkv"))
     play.equal("frames", open("resumed.txt").read(), open("whole.txt").read())
 

@@ -242,6 +242,9 @@ for command in "$work" ./plan; do # a folder, a file that cannot be executed
     [ $code = 126 ] && grep -q "final" run.log || fail "$command as command: exit $code"
 done
 code=0
+"$shell" "$loop" -- mpirun -oversubscribe -output-filename logs -n 2 realesrgan-mpi 2>run.log || code=$?
+[ $code = 64 ] || fail "words of mpirun's that begin with -o: exit $code"
+code=0
 RUN_UNTIL_DONE_ALONE=soon "$shell" "$loop" -- true -o out 2>run.log || code=$?
 [ $code = 64 ] && grep -q RUN_UNTIL_DONE_ALONE run.log || fail "RUN_UNTIL_DONE_ALONE=soon: exit $code"
 
