@@ -12,10 +12,12 @@ target_include_directories(bench_cuda_net PRIVATE ${source}/src ${source}/bench 
 target_compile_definitions(bench_cuda_net PRIVATE _GNU_SOURCE)
 if(alone) # of the program, what needs no other libraries
   target_sources(bench_cuda_net PRIVATE ${source}/bench/no_readers.c)
-  foreach(file base/error base/log base/memory base/sha256 model/model model/spec net/cuda net/net net/tile)
+  find_package(OpenMP REQUIRED COMPONENTS C)
+  foreach(file base/cgroup base/error base/file base/log base/memory base/sha256 base/stop base/text model/model
+          model/spec net/cuda net/net net/tile)
     target_sources(bench_cuda_net PRIVATE ${source}/src/${file}.c)
   endforeach()
-  target_link_libraries(bench_cuda_net PRIVATE ${CMAKE_DL_LIBS} m)
+  target_link_libraries(bench_cuda_net PRIVATE OpenMP::OpenMP_C ${CMAKE_DL_LIBS} m)
 else()
   target_link_libraries(bench_cuda_net PRIVATE resr_net m)
 endif()
