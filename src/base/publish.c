@@ -29,6 +29,21 @@ static int folder_of(char *out, const char *path)
     return 0;
 }
 
+/* FNV-1a of the host's name and the namespace of its process ids: two containers that write into
+ * one folder often have the same process ids. */
+static uint32_t host_number(void)
+{
+    char host[256] = "", text[300];
+    struct stat namespace = {0};
+    uint32_t hash = 2166136261u;
+    gethostname(host, sizeof host - 1);
+    stat("/proc/self/ns/pid", &namespace);
+    snprintf(text, sizeof text, "%s/%ju", host, (uintmax_t) namespace.st_ino);
+    for (const char *at = text; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619u;
+    return hash;
+}
+
 int resr_publish_temporary(char *out, size_t out_bytes, const char *path)
 {
     char folder[PATH_MAX];
@@ -38,8 +53,8 @@ int resr_publish_temporary(char *out, size_t out_bytes, const char *path)
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
     const char *ending = strrchr(name, '.');
-    int used = snprintf(out, out_bytes, "%s/.%s.%ld.tmp%s", folder, name, (long)getpid(),
-                        ending && ending != name ? ending : "");
+    int used = snprintf(out, out_bytes, "%s/.%s.%ld.%" PRIu32 ".tmp%s", folder, name,
+                        (long)getpid(), host_number(), ending && ending != name ? ending : "");
     if (used < 0 || (size_t)used >= out_bytes)
         return resr_fail(RESR_ERR_USAGE, "%s: the path is too long", path);
     return 0;
@@ -263,7 +278,7 @@ int resr_publish_news(const char *path, const void *data, size_t bytes)
     return ret;
 }
 
-/* ".NAME.DIGITS.tmp" and anything. */
+/* ".NAME.", digits and points, ".tmp" and anything. */
 static bool is_temporary_of(const char *name, const char *candidate)
 {
     size_t length = strlen(name);
@@ -271,9 +286,8 @@ static bool is_temporary_of(const char *name, const char *candidate)
         candidate[length + 1] != '.' || !isdigit((unsigned char)candidate[length + 2]))
         return false;
     candidate += length + 2;
-    while (isdigit((unsigned char)*candidate))
-        candidate++;
-    return strncmp(candidate, ".tmp", 4) == 0;
+    candidate += strspn(candidate, "0123456789.");
+    return strncmp(candidate - 1, ".tmp", 4) == 0;
 }
 
 void resr_publish_sweep(const char *path)

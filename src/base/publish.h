@@ -11,7 +11,8 @@
  * name in the same folder, synced, renamed, and the folder is synced. */
 
 /* Writes the temporary name for `path` into `out`: same folder, same ending (muxers choose by it),
- * the process id in between (".NAME.PID.tmp.EXT"). RESR_ERR_USAGE if it does not fit. */
+ * the process id in between (".NAME.PID.HOST.tmp.EXT"; HOST: a number of the machine and its
+ * namespace of process ids, so that containers do not share a name). RESR_ERR_USAGE if it does not fit. */
 RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
 
 /* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and

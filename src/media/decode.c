@@ -193,6 +193,16 @@ static void fill_info(ResrDecoder *d)
     info->frames_estimate = d->reader.frames_estimate = estimate_frames(d);
 }
 
+/* Pictures in a folder of images that are not read. */
+static void warn_of_unread(const ResrDecoder *d, const char *path)
+{
+    char name[256];
+    int unread = d->images.is_list ? resr_images_unread(path, name, sizeof name) : 0;
+    if (unread > 0)
+        resr_log_warn("%s: pictures that are not read: %d, such as %s; convert them to .png first",
+                      path, unread, name);
+}
+
 static int prepare(ResrDecoder *d, const char *path)
 {
     bool end;
@@ -222,6 +232,7 @@ static int prepare(ResrDecoder *d, const char *path)
     if (is_image(d))
         fill_image_info(d);
     fill_stored_format(d);
+    warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
         resr_log_warn("%s: %" PRId64 " frames before the first picture that can be decoded are "
                       "left out",

@@ -14,15 +14,20 @@
 #include "base/file.h"
 #include "base/memory.h"
 
+static bool ends_as(const char *path, const char *const *endings)
+{
+    const char *ending = strrchr(path, '.');
+    for (; ending && *endings; endings++)
+        if (strcasecmp(ending + 1, *endings) == 0)
+            return true;
+    return false;
+}
+
 bool resr_images_is_image_name(const char *path)
 {
     static const char *const endings[] = {"png", "jpg",  "jpeg", "webp", "bmp",
                                           "tif", "tiff", "ppm",  "pgm",  NULL};
-    const char *ending = strrchr(path, '.');
-    for (int i = 0; ending && endings[i]; i++)
-        if (strcasecmp(ending + 1, endings[i]) == 0)
-            return true;
-    return false;
+    return ends_as(path, endings);
 }
 
 /* Position of the only %d conversion in the file's name and its length; NULL if there is none or
@@ -129,6 +134,29 @@ static int add(ResrImages *images, const char *path)
 static int is_image_entry(const struct dirent *entry)
 {
     return entry->d_name[0] != '.' && resr_images_is_image_name(entry->d_name);
+}
+
+static int is_unread_entry(const struct dirent *entry)
+{
+    static const char *const endings[] = {
+        "apng", "avif", "dds", "dpx", "exr", "gif", "hdr", "heic", "heif", "j2k",
+        "jfif", "jp2",  "jpe", "jxl", "pam", "pbm", "pcx", "pfm",  "pnm",  "psd",
+        "qoi",  "ras",  "sgi", "svg", "tga", "xbm", "xpm", "xwd",  NULL};
+    return entry->d_name[0] != '.' && ends_as(entry->d_name, endings);
+}
+
+int resr_images_unread(const char *path, char *name, size_t name_bytes)
+{
+    struct dirent **entries;
+    int n = scandir(path, &entries, is_unread_entry, alphasort);
+    if (n < 0)
+        return 0;
+    if (n > 0)
+        snprintf(name, name_bytes, "%s", entries[0]->d_name);
+    for (int i = 0; i < n; i++)
+        free(entries[i]);
+    free(entries);
+    return n;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

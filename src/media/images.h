@@ -27,6 +27,10 @@ void resr_images_free(ResrImages *images);
 /* True if the name ends as an image that the program reads and writes (.png, .jpg, ...). */
 bool resr_images_is_image_name(const char *path);
 
+/* Number of pictures in a folder that resr_images_find() does not read, told by their endings (.gif,
+ * .tga, ...); the name of one of them in `name`. 0 if `path` is not a folder. */
+int resr_images_unread(const char *path, char *name, size_t name_bytes);
+
 /* Order of file names: as strcmp(), but a run of digits counts by its value (2.png before 10.png).
  */
 int resr_images_compare(const char *a, const char *b);

@@ -39,12 +39,20 @@ def lease(output):
         return ""
 
 
+def host_number():
+    """The number of this machine in the names of unfinished files (base/publish.c)."""
+    number = 2166136261
+    for byte in f"{os.uname().nodename}/{os.stat('/proc/self/ns/pid').st_ino}".encode():
+        number = (number ^ byte) * 16777619 & 0xffffffff
+    return number
+
+
 def planted(link, names, command):
     """Runs a command whose process id is in `names`, already linked to a file of somebody else."""
     play.remove("precious.txt", *[entry for entry in os.listdir(".") if ".tmp" in entry])
     with open("precious.txt", "w", encoding="ascii") as file:
         file.write("precious")
-    plant = "".join(f"ln {link} precious.txt {name.replace('PID', '$$')}; " for name in names)
+    plant = "".join(f"ln {link} precious.txt {name.replace('PID', f'$$.{host_number()}')}; " for name in names)
     result = play.run(["sh", "-c", plant + 'exec "$@"', "sh", *command])
     play.done(result)
     with open("precious.txt", encoding="ascii") as file:

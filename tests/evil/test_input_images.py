@@ -5,7 +5,7 @@ import shutil
 import stat
 
 import play
-from play import RESR, done, equal, ffmpeg, leftovers, pixels, refused, remove, run, up
+from play import RESR, check, done, equal, ffmpeg, leftovers, pixels, refused, remove, run, up
 
 
 def colour(i):
@@ -39,6 +39,19 @@ def check_order(source, count):
     got = pixels("out.mkv")
     size = len(got) // count
     equal(f"{source}: colours", [tuple(got[i * size:i * size + 3]) for i in range(count)], [colour(i) for i in range(count)])
+
+
+def case_pictures_that_are_not_read():
+    """A folder's images are those of the documented endings; other pictures are named, other files are not."""
+    make("mixed", ["1.png", "2.png"])
+    for name in ("a.tga", "Thumbs.db", ".hidden.gif"):
+        with open(os.path.join("mixed", name), "wb") as file:
+            file.write(b"x")
+    result = up("mixed", "mixed_out")
+    done(result)
+    equal("images", sorted(os.listdir("mixed_out")), ["1.png", "2.png"])
+    check("pictures that are not read: 1, such as a.tga" in result.err, result.err)
+    check("Thumbs" not in result.err and "hidden" not in result.err, result.err)
 
 
 def case_order_is_that_of_the_numbers():

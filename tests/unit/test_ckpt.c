@@ -339,8 +339,9 @@ static void test_manifest(void **state)
  * short goes, one that holds a job does not. */
 static void test_rests(void **state)
 {
-    static const char *const names[] = {".out.mp4.123.tmp.mp4", ".out.mp4.9.tmp", ".out.mp4.x.tmp",
-                                        "out.mp4.123.tmp.mp4",  ".out.mp41.tmp",  "out.mp4"};
+    static const char *const names[] = {".out.mp4.123.7.tmp.mp4", ".out.mp4.9.tmp",
+                                        ".out.mp4.x.tmp",         "out.mp4.123.tmp.mp4",
+                                        ".out.mp41.tmp",          "out.mp4"};
     ResrJobDir dir;
     (void)state;
     for (int i = 0; i < 6; i++)
