@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 static int log_rank = -1;
-static void (*log_hook)(void);
+static void (*_Atomic log_hook)(void); /* set by one thread, called by all */
 
 void resr_log_set_rank(int rank)
 {
@@ -31,8 +31,9 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *level, co
     resr_text_show(line + used, sizeof line - (size_t)used - 1, text);
     size_t length = strlen(line);
     line[length++] = '\n';
-    if (log_hook)
-        log_hook();
+    void (*before_line)(void) = log_hook;
+    if (before_line)
+        before_line();
     ssize_t written = write(STDERR_FILENO, line, length);
     (void)written; /* nowhere left to complain to */
 }

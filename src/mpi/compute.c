@@ -42,7 +42,7 @@ struct ResrCompute {
     int status; /* of the start, valid once `ready` was posted */
     char error[RESR_ERROR_TEXT_BYTES];
     size_t workspace_bytes;
-    volatile int stop;
+    atomic_bool stop;
     atomic_int outstanding; /* messages that were pushed and will come back */
     atomic_llong progress;
     atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
@@ -398,7 +398,7 @@ void resr_compute_stop(ResrCompute *compute)
     if (!compute)
         return;
     pthread_mutex_lock(&compute->lock);
-    compute->stop = 1;
+    compute->stop = true;
     pthread_cond_signal(&compute->pushed);
     pthread_mutex_unlock(&compute->lock);
     if (compute->done)

@@ -280,7 +280,7 @@ static int gather_tiles(ResrNet *net, const Planes *planes, int first, int tiles
 }
 
 int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const float *const in[3],
-                     size_t in_stride, const volatile int *stop)
+                     size_t in_stride, const atomic_bool *stop)
 {
     Planes planes = {{in[0], in[1], in[2]}, {out[0], out[1], out[2]}, in_stride, out_stride};
     int tiles = net->plan.columns * net->plan.rows, ret = resr_net_reserve(net);

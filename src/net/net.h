@@ -1,6 +1,8 @@
 #ifndef RESR_NET_NET_H
 #define RESR_NET_NET_H
 
+#include <stdatomic.h>
+
 #include "net/ops.h"
 
 /* A network ready to run on one backend: packed weights and one run. One thread uses it; inside,
@@ -26,7 +28,7 @@ RESR_MUST_CHECK int resr_net_reserve(ResrNet *net);
  * RESR_ERR_DATA: the network's output has infinite values or NaN. */
 RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride,
                                      const float *const in[3], size_t in_stride,
-                                     const volatile int *stop);
+                                     const atomic_bool *stop);
 
 /* One evaluation of the network on a tile (sizes multiples of the unshuffle factor). */
 RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in);

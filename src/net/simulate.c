@@ -27,7 +27,7 @@ static struct {
     double px_seconds, jitter, frame_px;
     double frames_to_failure; /* infinite: never */
     int64_t idle_until_ns;    /* it had no work before */
-    const volatile int *stop; /* NULL: nobody stops it */
+    const atomic_bool *stop;  /* NULL: nobody stops it */
     uint64_t random;
 } device;
 
@@ -146,7 +146,7 @@ void resr_simulation_idled(void)
     device.idle_until_ns = resr_clock_ns();
 }
 
-void resr_simulation_watch(const volatile int *stop)
+void resr_simulation_watch(const atomic_bool *stop)
 {
     device.stop = stop;
 }

@@ -1,6 +1,8 @@
 #ifndef RESR_NET_SIMULATE_H
 #define RESR_NET_SIMULATE_H
 
+#include <stdatomic.h>
+
 #include "net/ops.h"
 
 /* A device that takes its time and computes nothing, for planning and for tests of everything
@@ -41,7 +43,7 @@ void resr_simulation_idled(void);
 
 /* Waits end within 0.1 s once *stop is set, with RESR_ERR_STOPPED. NULL: they do not. Called by the
  * thread that runs the device. */
-void resr_simulation_watch(const volatile int *stop);
+void resr_simulation_watch(const atomic_bool *stop);
 
 extern const ResrOps resr_ops_simulate;
 

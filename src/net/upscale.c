@@ -100,7 +100,7 @@ size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler)
 }
 
 static int upscale_here(ResrUpscaler *upscaler, ResrFrame *out, const ResrFrame *in,
-                        const volatile int *stop)
+                        const atomic_bool *stop)
 {
     const float *const small[3] = {upscaler->small.plane[0], upscaler->small.plane[1],
                                    upscaler->small.plane[2]};
@@ -149,7 +149,7 @@ static int name_frames(const Group *group, int ret)
 }
 
 int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
-                         const volatile int *stop)
+                         const atomic_bool *stop)
 {
     Group *group = &upscaler->under_way[upscaler->submitted % RESR_GROUPS_UNDER_WAY];
     if (stop && *stop)

@@ -1,6 +1,8 @@
 #ifndef RESR_NET_UPSCALE_H
 #define RESR_NET_UPSCALE_H
 
+#include <stdatomic.h>
+
 #include "media/frame.h"
 #include "net/net.h"
 
@@ -31,7 +33,7 @@ int resr_upscaler_depth(const ResrUpscaler *upscaler);
  * At most RESR_GROUPS_UNDER_WAY groups are submitted and not collected. `stop` (may be NULL) is
  * polled between tiles, or between groups where a GPU computes: RESR_ERR_STOPPED. */
 RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
-                                         const volatile int *stop);
+                                         const atomic_bool *stop);
 
 /* Waits for the group submitted first and gives its next frame: a new one (the caller's) with the
  * same index, pts and duration as the input's. NULL if none is under way. An error drops the group.

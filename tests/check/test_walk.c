@@ -1,5 +1,6 @@
 /* The walk over a frame and what surrounds a backend: reflection, tiling that cannot be seen, the
  * part that is kept, stopping, sizes of memory. */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "check_net.h"
@@ -126,7 +127,7 @@ static void keep_changes_nothing(void **state)
 static void stops_between_tiles(void **state)
 {
     (void)state;
-    volatile int stop = 1;
+    atomic_bool stop = true;
     ResrNet *net;
     ResrModel *model = check_model(check_srvgg(2, 1, 8), 1);
     CheckImage in = check_image(12, 12), out = check_image(24, 24);
@@ -135,7 +136,7 @@ static void stops_between_tiles(void **state)
     assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
                      RESR_ERR_STOPPED);
-    stop = 0;
+    stop = false;
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop), 0);
     resr_net_free(net);
     check_image_free(&in);

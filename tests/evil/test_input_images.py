@@ -188,11 +188,11 @@ def case_reports_have_names_of_their_own():
         file.writelines(f"-i {source} -o {output} --overwrite {' '.join(options)}\n" for source, output, *options in cases)
     result = run([RESR, "--jobs", "cases", "-m", "enlarge.safetensors", "--threads", "1"])
     equal("exit codes", [json.loads(line)["status"] for line in result.out.splitlines()], [64] * len(cases))
-    for path, words in (("clip.mkv", "--report and -i"), ("pipe.mkv", "--report replaces")):
+    for path, words in (("clip.mkv", "by --report and by -i"), ("pipe.mkv", "--report replaces")):
         refused(up("clip.mkv", "o.mkv", "--dry-run", "--report", path), 64, words)
     play.check(stat.S_ISFIFO(os.stat("pipe.mkv").st_mode) and stat.S_ISCHR(os.stat("/dev/null").st_mode), "they are replaced")
     equal("what was written", (leftovers("o.mkv"), os.listdir("o"), os.listdir("jd")), ([], [], []))
-    refused(run([RESR, "--jobs", "jobs", "-m", "enlarge.safetensors"]), 64, "jobs: is --report and --jobs")
+    refused(run([RESR, "--jobs", "jobs", "-m", "enlarge.safetensors"]), 64, "jobs: named by --report and by --jobs")
     equal("images", contents("images"), before)
     for path, content in (("clip.mkv", clip), ("enlarge.safetensors", model)):
         with open(path, "rb") as file:
