@@ -84,7 +84,8 @@ void resr_cuda_free_frames(Frames *frames);
 /* Tiles for which a layer of the body has two blocks for each place on the device, twice. */
 int resr_cuda_filling_tiles(const Run *run);
 
-/* Whether tiles' results can be a network's: RESR_NOT_FINITE, RESR_ERR_DEVICE. */
+/* Checks the results of tiles: RESR_NOT_FINITE for infinite values or NaN, RESR_ERR_DEVICE for a
+ * constant tile of an input that is not constant. */
 RESR_MUST_CHECK int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device);
 
 #endif

@@ -261,9 +261,9 @@ template <class S> struct Ahead {
     float4 trunk[S::early ? 4 : 1], base[S::early ? 4 : 1];
 };
 
-/* Four channels of a pixel, the lane's quad `k` of four (two pixels x two quads where S::early), to
- * all but the fp16 output, which is returned. __stcg: nvcc 13.0 splits a plain store of the trunk
- * into four of 4 bytes, a quarter of the memory's rate. */
+/* Stores four channels of a pixel, the lane's quad `k` of four (two pixels x two quads if
+ * S::early), in all outputs but the fp16 output, which is returned. __stcg: nvcc 13.0 splits a
+ * plain store of the trunk into four of 4 bytes, a quarter of the memory's rate. */
 template <class S>
 __device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel,
                                         const Constants<S> &c, const Ahead<S> &ahead, int k)
@@ -319,7 +319,7 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
 
 template <class S> using Done = float[S::rows * S::row_sums];
 
-/* Loads the residuals of output row y, where it is one of the item's. */
+/* Loads the residuals of output row y if the row belongs to the item. */
 template <class S>
 __device__ __forceinline__ void load_ahead(Ahead<S> &ahead, const ConvCall &call,
                                            const Place &place, const Item &item, int y, int first)
@@ -438,8 +438,8 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, cons
 }
 #endif
 
-/* Empty for every architecture but sm_90a. KERNEL_THREADS tells the two apart: an empty kernel does
- * not take a block of THREADS, which conv_wgmma.cu asks before it offers the rung. */
+/* Empty for every architecture but sm_90a. KERNEL_THREADS distinguishes both: an empty kernel
+ * cannot run a block of THREADS, and conv_wgmma.cu checks this before it offers the rung. */
 template <class S, bool SWIZZLED>
 __global__ void __launch_bounds__(KERNEL_THREADS, 1)
     conv_wgmma_kernel(const __grid_constant__ Job job)

@@ -64,7 +64,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
         STR("frames", 0, frames, "only the first N frames", "N"),
         STR("hwaccel", 0, hwaccel,
             "decode by a device: auto, or vaapi, cuda, vdpau, ... as FFmpeg has it [none]", "NAME"),
-        STR("on-error", 0, on_error, "where the input is damaged: stop, continue [stop]", "NAME"),
+        STR("on-error", 0, on_error, "at damage in the input: stop, continue [stop]", "NAME"),
         STR("memory", 0, memory, "bound on rank 0's pool of frames [a quarter of the RAM]", "SIZE"),
         STR("backend", 0, backend,
             "auto, c, avx2, avx512, avx512_bf16, amx_bf16, cuda; simulate:SPEC, for planning "
@@ -79,7 +79,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "NAME"),
         STR("cpumask", 0, cpumask, "use no more than this instruction set: c, avx2, avx512, ...",
             "SET"),
-        STR("threads", 0, threads, "threads of a rank [its share of CPUs or quota]", "N"),
+        STR("threads", 0, threads, "threads of a rank [its share of the CPUs or quota]", "N"),
         STR("codec", 0, codec, "any video encoder of FFmpeg [libx264, or by the ending]", "NAME"),
         STR("crf", 0, crf, "quality of the encoder [17: libx264]; .jpg 0..31, .webp 0..100", "N"),
         STR("preset", 0, preset, "preset of the encoder", "NAME"),

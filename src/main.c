@@ -49,10 +49,10 @@ static void catch_signals(void)
 /* No call of the start returns while another rank hangs. */
 static void start_up_hangs(int number)
 {
-    static const char late[] = "realesrgan-mpi: error: a rank has not come through its start in "
-                               "10 minutes; the job ends here, run the same command again\n";
-    static const char stopped[] = "realesrgan-mpi: error: stopped by a signal, but a call of the "
-                                  "start has not returned since; run the same command again\n";
+    static const char late[] = "realesrgan-mpi: error: a rank has not finished its start in 10 "
+                               "minutes; the job ends; run the same command again\n";
+    static const char stopped[] = "realesrgan-mpi: error: stopped by a signal, but a call during "
+                                  "the start does not return; run the same command again\n";
     ssize_t written = stop_signal ? write(STDERR_FILENO, stopped, sizeof stopped - 1)
                                   : write(STDERR_FILENO, late, sizeof late - 1);
     (void)number;

@@ -3,22 +3,23 @@
 
 #include <stdint.h>
 
-/* What the cgroups of this process, those of a container or a service, leave it of the machine
- * (Linux: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst). The smallest limit of the
- * process's cgroup and of all its parents counts, of both versions; the cgroups are found through
- * ROOT/proc/self/cgroup and ROOT/proc/self/mountinfo. `root` is "" for the machine, a folder for
- * tests. What cannot be read does not limit. */
+/* Limits of the machine's resources by the cgroups of this process, such as those of a container or
+ * a service (Linux: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst). The smallest limit of
+ * the process's cgroup and its parents counts, in version 1 and version 2; the paths of the cgroups
+ * are read from ROOT/proc/self/cgroup and ROOT/proc/self/mountinfo. `root` is "" for the machine, a
+ * folder for tests. A file that cannot be read sets no limit. */
 
-/* A bandwidth of processors. */
+/* A limit of processor time. */
 typedef struct ResrCpuQuota {
     double cpus;            /* quota / period; 0: unlimited */
-    uint64_t device, inode; /* of the cgroup that has it: its processes share it */
+    uint64_t device, inode; /* of the cgroup with this quota; its processes share the quota */
 } ResrCpuQuota;
 
-/* cpu.max, cpu.cfs_quota_us. */
+/* The quota of cpu.max (version 2) or cpu.cfs_quota_us (version 1). */
 ResrCpuQuota resr_cgroup_cpu_quota(const char *root);
 
-/* memory.max, memory.limit_in_bytes; INT64_MAX: unlimited. */
+/* The limit of memory.max (version 2) or memory.limit_in_bytes (version 1); INT64_MAX: unlimited.
+ */
 int64_t resr_cgroup_memory_bytes(const char *root);
 
 #endif

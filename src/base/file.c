@@ -18,8 +18,8 @@ int resr_file_open(const char *path, int flags, mode_t mode)
 int resr_file_check_input(const char *path, int error, mode_t mode)
 {
     if (error == ENOENT && strcmp(path, "-") == 0)
-        return resr_fail(RESR_ERR_NOINPUT, "-: standard input cannot be an input, which is read "
-                                           "more than once; save it to a file first");
+        return resr_fail(RESR_ERR_NOINPUT, "-: standard input cannot be the input, because the "
+                                           "input is read more than once; save it to a file first");
     if (error == ENOENT || error == ENOTDIR)
         return resr_fail(RESR_ERR_NOINPUT, "%s: %s; check the name", path, strerror(error));
     if (error == EACCES || error == EPERM)

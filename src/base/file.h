@@ -6,26 +6,26 @@
 
 #include "base/error.h"
 
-/* Calls on files that continue after a signal interrupted them. Like the calls behind them they
- * return a negative value at a failure and leave the reason in errno. */
+/* File calls that are retried after a signal interrupts them. Like the system calls behind them,
+ * these functions return a negative value on failure and set errno. */
 
 RESR_MUST_CHECK int resr_file_open(const char *path, int flags, mode_t mode);
 
-/* Opens an input for reading: a regular file. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_IO,
- * RESR_ERR_DATA (a FIFO, on which nothing waits, a device, a socket or a folder); the message names
- * the path. Else the descriptor. */
+/* Opens an input, a regular file, for reading and returns the descriptor. Does not wait on a FIFO.
+ * RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_IO, RESR_ERR_DATA (a FIFO, a device, a socket or a
+ * folder); the message names the path. */
 RESR_MUST_CHECK int resr_file_open_input(const char *path);
 
-/* The refusals of resr_file_open_input(), after a caller's own attempt: open() failed with `error`,
- * or 0, and the file found has that mode. */
+/* The refusals of resr_file_open_input() for a file that the caller opened itself: `error` is
+ * open()'s errno, or 0; `mode` is the file's mode. */
 RESR_MUST_CHECK int resr_file_check_input(const char *path, int error, mode_t mode);
 
-/* Creates an unfinished file for reading and writing. What an earlier attempt, or anybody else,
- * left under that name is removed, never opened: neither a symbolic nor a hard link is followed. */
+/* Creates an unfinished file for reading and writing. A file or link that exists under that name is
+ * removed and never opened: neither a symbolic nor a hard link is followed. */
 RESR_MUST_CHECK int resr_file_create(const char *path, mode_t mode);
 
-/* Opens or creates a file that is kept between runs. Symbolic links (ELOOP) and what is
- * no regular file (EINVAL) are refused. */
+/* Opens or creates a file that is kept between runs. Symbolic links (ELOOP) and files that are not
+ * regular (EINVAL) are refused. */
 RESR_MUST_CHECK int resr_file_open_own(const char *path, mode_t mode);
 
 /* All of `bytes`, or a failure. */

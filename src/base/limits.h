@@ -67,23 +67,23 @@
  * afterwards. */
 #define RESR_HURRY_SECONDS 2
 
-/* A process waits so long for another that holds its job: after mpirun was killed its ranks live
- * on for up to 2 s, and a slow file system needs longer. */
+/* Longest wait for another process that holds the job's lock: ranks live for up to 2 s after mpirun
+ * is killed, and a slow file system needs longer. */
 #define RESR_LOCK_WAIT_SECONDS 30
 
-/* Where the file system has no locks: a lease is renewed this often, counts as left behind when a
- * waiting process has not seen it change for so long (longer than an NFS client is silent over a
- * slow server; its caches do not count, since files are opened anew), and that process waits
- * somewhat longer than that. */
+/* For file systems without locks: interval of a lease's renewal; time without a change after which
+ * a waiting process takes over the lease (longer than the longest silence of an NFS client with a
+ * slow server; its caches do not matter, because the file is opened anew); longest wait for a
+ * lease, somewhat longer than that time. */
 #define RESR_LEASE_BEAT_SECONDS 5
 #define RESR_LEASE_STALE_SECONDS 30
 #define RESR_LEASE_WAIT_SECONDS 40
 
-/* Frames of a video: 1,000 years at 30 frames/s. Numbers of frames beyond it are damage. */
+/* Frames of a video: 1,000 years at 30 frames/s. Larger numbers of frames are damage. */
 #define RESR_MAX_FRAMES (INT64_C(1) << 40)
 
-/* Frames between the first that is not durable and the last that is: more than the pools of 65,536
- * ranks hold of 4K video. A journal that tells of more is not believed. */
+/* Largest distance between the first frame that is not durable and the last frame that is: more 4K
+ * frames than the pools of 65,536 ranks hold. A journal with a larger distance is damaged. */
 #define RESR_MAX_OPEN_FRAMES (1 << 22)
 
 /* Longest line of --jobs: a few paths of 4096 bytes and their options. */
@@ -93,8 +93,8 @@
 #define RESR_MAX_SIDE_PX 32768
 #define RESR_MAX_FRAME_PX (1 << 28)
 
-/* Largest picture of the network itself, before it is resized to --outscale: 16K video out of a
- * network that enlarges 4x is twice as wide and high as it is delivered. */
+/* Largest picture of the network itself, before it is resized to --outscale: a network that
+ * enlarges 4x computes 16K video at twice its final width and height. */
 #define RESR_MAX_NETWORK_PX (4LL * RESR_MAX_FRAME_PX)
 
 /* Streams of an input: as many as FFmpeg handles by default. */

@@ -188,7 +188,9 @@ static bool remove_stale(ResrLock *lock)
     bool stale = resr_clock_seconds_since(lock->seen_ns) > RESR_LEASE_STALE_SECONDS;
     if (!stale && !has_ended(lock, lease))
         return false;
-    resr_log_warn("%s: its process has ended or stands still; this one takes over", lock->lease);
+    resr_log_warn("%s: the process that holds the lease has ended or does not renew it; this "
+                  "process takes over",
+                  lock->lease);
     return unlink(lock->lease) == 0 || errno == ENOENT;
 }
 
@@ -209,7 +211,8 @@ static int take_lease(ResrLock *lock, mode_t mode, bool *taken)
     if (ret == 0 && (!read_lease(lock, lease) || !is_ours(lock, lease) || !is_current(lock)))
         return 0;
     if (ret == 0 && pthread_create(&lock->thread, NULL, renew_main, lock) != 0)
-        ret = resr_fail(RESR_ERR_INTERNAL, "%s: the thread for it cannot be started", lock->lease);
+        ret = resr_fail(RESR_ERR_INTERNAL, "%s: the thread that renews the lease cannot be started",
+                        lock->lease);
     lock->leased = *taken = ret == 0;
     if (ret < 0)
         unlink(lock->lease);
@@ -237,7 +240,7 @@ int resr_lock_try(ResrLock **out, const char *path, mode_t mode, bool *taken)
     } else if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
         if (!lock->unsupported)
             resr_log_warn("%s: this file system has no locks (%s); a lease file, renewed every %d "
-                          "s, takes their place",
+                          "s, replaces the lock",
                           path, strerror(errno), RESR_LEASE_BEAT_SECONDS);
         lock->unsupported = true;
         ret = take_lease(lock, mode, taken);
@@ -266,8 +269,8 @@ int resr_lock_check(const ResrLock *lock)
         is_ours(lock, lease))
         return 0;
     return resr_fail(RESR_ERR_IO,
-                     "%s: another process has taken over, since this one stood still for more than "
-                     "%d s; nothing more is written here",
+                     "%s: another process has taken over this job, because this process did not "
+                     "renew the lease for more than %d s; this process writes nothing more",
                      lock->lease, RESR_LEASE_STALE_SECONDS);
 }
 

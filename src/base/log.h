@@ -1,7 +1,7 @@
 #ifndef RESR_BASE_LOG_H
 #define RESR_BASE_LOG_H
 
-/* Messages for people, on stderr; stdout is kept for results. Thread-safe: one write per line.
+/* Messages to the user, on stderr; stdout is reserved for results. Thread-safe: one write per line.
  * Control characters are shown as \xHH (resr_text_show()). */
 
 /* Rank shown before warnings ("realesrgan-mpi[3]: ..."); -1 (the default) shows none. */

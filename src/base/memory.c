@@ -102,7 +102,7 @@ int resr_memory_check(const char *what, int64_t bytes, const char *remedy)
     bool pool = need - (double)expected_bytes <= limit; /* without which the rest fits */
     return resr_fail(RESR_ERR_USAGE,
                      "%s: %.1f GiB are needed (%d rank%s of %.1f GiB on this machine, %.1f GiB for "
-                     "the pool of frames) and %.1f GiB exist (%s); %s%s",
+                     "the pool of frames), but %.1f GiB are available (%s); %s%s",
                      what, need / gib, sharing, sharing == 1 ? "" : "s", (double)bytes / gib,
                      (double)expected_bytes / gib, limit / gib,
                      group < machine ? "the cgroup's limit" : "RAM and swap",

@@ -23,25 +23,25 @@ RESR_MUST_CHECK int resr_alloc_uninitialised(void *out, size_t count, size_t siz
  * they are. */
 RESR_MUST_CHECK int resr_grow(void *array, size_t *capacity, size_t count, size_t size);
 
-/* Room for element `index` in an array like that, whose new elements are zeroed; it grows by half.
- * RESR_ERR_INTERNAL as above. */
+/* Makes room for element `index` in such an array; new elements are zeroed, and the array grows by
+ * half. RESR_ERR_INTERNAL as above. */
 RESR_MUST_CHECK int resr_grow_zeroed(void *array, size_t *capacity, size_t index, size_t size);
 
-/* Memory of this machine, or the limit of this process's cgroup where that is less. */
+/* Memory of this machine, or the limit of this process's cgroup if that limit is smaller. */
 int64_t resr_memory_bytes(void);
 
-/* This many processes of this machine each need what this one needs; 1 by default. Call from the
- * main thread only, before resr_memory_check(). */
+/* Sets the number of processes on this machine that need the same memory as this process; 1 by
+ * default. Call from the main thread only, before resr_memory_check(). */
 void resr_memory_share(int processes);
 
-/* This process alone will hold so much more (the pool of frames). */
+/* Sets the memory that only this process needs in addition (the pool of frames). */
 void resr_memory_expect(int64_t bytes);
 
 /* RESR_ERR_USAGE if `bytes` for each of the processes do not fit the machine's memory and swap
- * space, or the cgroup's limit, so that a kernel without memory need not choose whom to kill. Not
- * counted: libraries, encoders, other programs, so that no job is refused that could end: the sum
- * was 15 to 85 % of the largest resident set of small jobs (2026-11-30). `what` begins the message
- * and `remedy` ends it. */
+ * space, or the cgroup's limit, before the kernel kills a process for lack of memory. Libraries,
+ * encoders and other programs are not counted, so that no job is refused that could finish: the sum
+ * was 15 to 85 % of the largest resident set of small jobs (2026-11-30). The message starts with
+ * `what` and ends with `remedy`. */
 RESR_MUST_CHECK int resr_memory_check(const char *what, int64_t bytes, const char *remedy);
 
 /* *out = a * b, or *out = a + b: true, or false where the result does not fit a size_t. */

@@ -106,7 +106,7 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     if (exists && stat(path, &out) == 0 && !S_ISREG(out.st_mode) && !S_ISDIR(out.st_mode))
         return resr_fail(RESR_ERR_USAGE,
                          "%s: is a pipe, a device or a socket, which the output would replace; "
-                         "name another",
+                         "name another output",
                          path);
     if (exists && !overwrite)
         return resr_fail(RESR_ERR_EXISTS,
@@ -219,7 +219,8 @@ int resr_publish_try(const char *temporary, const char *path)
     ret = write_file(from, path, "", 0);
     unlink(to);
     if (ret == 0 && rename_new(from, to) != 0)
-        ret = failure(path, "a trial file cannot be renamed to it, nor could the finished one");
+        ret = failure(path, "a trial file cannot be renamed into this folder, so the finished file "
+                            "could not be renamed either");
     else if (ret == 0 && unlink(to) != 0)
         ret = failure(to, "cannot be removed");
     if (ret < 0) {

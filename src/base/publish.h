@@ -11,8 +11,9 @@
  * name in the same folder, synced, renamed, and the folder is synced. */
 
 /* Writes the temporary name for `path` into `out`: same folder, same ending (muxers choose by it),
- * the process id in between (".NAME.PID.HOST.tmp.EXT"; HOST: a number of the machine and its
- * namespace of process ids, so that containers do not share a name). RESR_ERR_USAGE if it does not fit. */
+ * the process id in between (".NAME.PID.HOST.tmp.EXT"; HOST: a hash of the host's name and the
+ * process namespace, so that containers do not share a name). RESR_ERR_USAGE if the name is too
+ * long. */
 RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
 
 /* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and
@@ -26,18 +27,18 @@ RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool
 bool resr_publish_is_same(const char *a, const char *b);
 
 /* Syncs `temporary` and renames it to `path`; without `overwrite` a file that appeared in the
- * meantime is refused (renameat2 RENAME_NOREPLACE, or link(); on a file system that has neither, a
- * look right before the rename). On failure `temporary` is left for the caller to remove.
+ * meantime is refused (renameat2 RENAME_NOREPLACE, or link(); on a file system without either, a
+ * check right before the rename). On failure `temporary` is left for the caller to remove.
  * RESR_ERR_EXISTS, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish(const char *temporary, const char *path, bool overwrite);
 
-/* Tries out, before the work, what resr_publish() will need: an empty file is created beside
+/* Tests, before the work starts, the operations of resr_publish(): an empty file is created beside
  * `temporary` and renamed into the folder of `path`, then removed. RESR_ERR_IO, RESR_ERR_EXISTS,
  * RESR_ERR_PERM. */
 RESR_MUST_CHECK int resr_publish_try(const char *temporary, const char *path);
 
-/* Publishes `bytes` of `data` as `path`, with `overwrite` as resr_publish() has it.
- * RESR_ERR_EXISTS, RESR_ERR_IO. */
+/* Publishes `bytes` of `data` as `path`, with `overwrite` as in resr_publish(). RESR_ERR_EXISTS,
+ * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes,
                                        bool overwrite);
 
@@ -47,8 +48,7 @@ RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t
 /* Waits until the names in the folder that `path` lies in are on disk. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish_sync_folder(const char *path);
 
-/* Removes what processes that were killed left of their attempts at `path`. Call with the job's
- * lock held. */
+/* Removes unfinished files of killed processes for `path`. Call with the job's lock held. */
 void resr_publish_sweep(const char *path);
 
 /* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk

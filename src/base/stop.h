@@ -1,12 +1,12 @@
 #ifndef RESR_BASE_STOP_H
 #define RESR_BASE_STOP_H
 
-/* The request to stop the whole process, which a signal makes. Waits look at it. */
+/* A signal's request to stop the whole process. Waits poll the request. */
 
-/* The signal `number` has arrived. For a signal's handler. */
+/* Records that the signal `number` has arrived. Call from a signal handler. */
 void resr_stop_request(int number);
 
-/* Number of the signal, or 0. From any thread. */
+/* Number of the signal, or 0. Call from any thread. */
 int resr_stop_signal(void);
 
 #endif

@@ -67,7 +67,8 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     if (ret == 0)
         ret = resr_manifest_compare(now, then, c->dir.path);
     if (ret == RESR_ERR_MISMATCH && is_empty(c, then)) {
-        resr_log_info("%s: held another job, of which no frame was finished; removed", c->dir.path);
+        resr_log_info("%s: contained another job without finished frames; the folder was removed",
+                      c->dir.path);
         ret = RESR_ERR_NOINPUT;
     }
     if (ret < 0) {
@@ -279,7 +280,8 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
         int ret = resr_batchfile_read(out, path, c->plan.info.format, (int)(index - file->number));
         if (ret == 0 && (*out)->index != index) {
             ret = resr_fail(RESR_ERR_DATA,
-                            "%s: holds frame %" PRId64 " where %" PRId64 " belongs; remove it",
+                            "%s: contains frame %" PRId64 " instead of frame %" PRId64
+                            "; remove the file",
                             path, (*out)->index, index);
             resr_frame_free(*out);
             *out = NULL;

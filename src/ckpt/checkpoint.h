@@ -15,14 +15,14 @@
  * files and status.json. */
 typedef struct ResrCheckpoint ResrCheckpoint;
 
-/* `frames_folder`: where batch files go in the end, if they are to stay; else empty.
- * Opens and locks the folder for the job of `manifest` (taken over, also on failure) and finds out
- * what is done. *resumed: it was begun before; its numerics class is then that of
+/* `frames_folder`: where batch files go in the end, if they are to stay; else empty. Opens and
+ * locks the folder for the job of `manifest` (taken over, also on failure) and finds out what is
+ * done. *resumed: the job was started before; its numerics class is then that of
  * resr_checkpoint_class(), and `ledger` gets the frames of finished segments. *finished: `output`
  * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
  * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
- * folder holds another job, of which frames are finished; else see resr_jobdir_open(), RESR_ERR_IO.
- */
+ * folder holds finished frames of another job. Other errors: those of resr_jobdir_open(),
+ * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
                                          ResrManifest *manifest, ResrLedger *ledger, bool *resumed,
@@ -34,8 +34,8 @@ const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 typedef struct ResrCheckpointPlan {
     const ResrPlan *plan; /* numerics class included; must outlive the checkpoint */
     ResrBatchInfo info;
-    bool bridges;              /* damage in the input is bridged: decode all of it, always */
-    bool always;               /* write batch files from the start */
+    bool bridges; /* damage in the input is bridged: every start decodes all of the input */
+    bool always;  /* write batch files from the start */
     const char *frames_folder; /* where they end; empty: they go when they are not needed */
 } ResrCheckpointPlan;
 

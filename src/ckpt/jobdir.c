@@ -75,7 +75,8 @@ static int make_folder(const char *path)
         return resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_EXISTS,
                          "%s: the job's folder cannot be created: %s", path, strerror(errno));
     if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
-        return resr_fail(RESR_ERR_EXISTS, "%s: not a folder; name another with --job-dir", path);
+        return resr_fail(RESR_ERR_EXISTS, "%s: not a folder; name another folder with --job-dir",
+                         path);
     if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
         return resr_fail(RESR_ERR_PERM,
                          "%s: the job's folder belongs to somebody else or others may write into "
@@ -114,8 +115,8 @@ int resr_jobdir_open(ResrJobDir *dir, const char *path)
                              "there); wait for it or stop it",
                              path);
         if (resr_stop_signal())
-            return resr_fail(RESR_ERR_STOPPED, "%s: stopped while another process had this job",
-                             path);
+            return resr_fail(RESR_ERR_STOPPED,
+                             "%s: stopped while another process works on this job", path);
         if (!told)
             resr_log_info("%s: another process holds this job; waiting for it", path);
         told = true;

@@ -16,10 +16,10 @@ typedef struct ResrJobDir {
     ResrLock *lock;
 } ResrJobDir;
 
-/* Creates the folder (mode 0700) or takes the one that is there, waits up to 30 s for a process
- * that still holds it (40 s where a lease stands for a lock, base/lock.h), and removes unfinished
- * files. RESR_ERR_PERM: it is somebody else's, or others may write into it; RESR_ERR_STOPPED:
- * another process keeps it; RESR_ERR_EXISTS: also where the folder holds files that are no job's;
+/* Creates the folder (mode 0700) or opens the existing folder, waits up to 30 s for a process that
+ * holds its lock (40 s for a lease, base/lock.h), and removes unfinished files. RESR_ERR_PERM: the
+ * folder belongs to another user or others can write into it; RESR_ERR_STOPPED: another process
+ * holds the lock; RESR_ERR_EXISTS: also if the folder contains files that belong to no job;
  * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_jobdir_open(ResrJobDir *dir, const char *path);
 

@@ -18,7 +18,7 @@ typedef enum ResrRecordType {
     RESR_RECORD_OUTPUT,    /* a: inode, b: bytes of the file that is about to become the output */
     RESR_RECORD_SOURCE,    /* number: index of a segment's last frame; a: pts; hash: of the decoded
                               frame: where decoding can go on, and how that is known to be right */
-    RESR_RECORD_BRIDGED,   /* from here on damage in the input may have been bridged */
+    RESR_RECORD_BRIDGED,   /* damage in the input may be bridged after this record */
 } ResrRecordType;
 
 /* In memory as on disk; the byte order is the machine's, and another one fails the check. */
@@ -33,9 +33,9 @@ typedef struct ResrRecord {
 
 typedef struct ResrJournal ResrJournal;
 
-/* Opens the journal of run `run`, or begins it, and hands out the good records (the caller frees
- * them) up to the first that is damaged, cut, of another run or has a number out of range (see
- * is_in_range() in journal.c): from there on the file is cut off. RESR_ERR_IO. */
+/* Opens or creates the journal of run `run` and returns the valid records, which the caller frees.
+ * The first record that is damaged, cut, of another run or with a number out of range
+ * (is_in_range() in journal.c) and all records after it are cut off. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count,
                                       const char *path, uint64_t run);
 

@@ -17,16 +17,16 @@ typedef struct ResrReplay {
                           type 0: not known */
     int64_t segment_frames; /* 0: one segment holds the video */
     int64_t total;          /* frames of the input, -1: not known */
-    bool bridged;           /* damage in the input may be in finished frames: `source` and `total`
-                               are not given, so that all of the input is decoded again */
-    bool published;         /* the output is the file that the last record of one tells of */
+    bool bridged;   /* finished frames may bridge damage in the input: `source` and `total` stay
+                       unset, so that all of the input is decoded again */
+    bool published; /* the output is the file of the last record of a published output */
 } ResrReplay;
 
-/* Believes a record only if its file exists and hashes to it and, of a segment, if it holds the
- * frames that its number says (`segment_frames` a segment; 0: one holds all). Files that no record
- * vouches for are removed, as are batch files of finished segments, unless they are to stay: then
- * `frames_folder` is where they go in the end (else empty). Entries of finished
- * segments go into `ledger`. RESR_ERR_INTERNAL (memory). */
+/* A record counts only if its file exists and matches the record's hash; a segment must also
+ * contain the frames of its number (`segment_frames` a segment; 0: one segment holds all). Files
+ * without a record are removed, as are batch files of finished segments, unless they are kept:
+ * `frames_folder` is then their final folder (else empty). Entries of finished segments go into
+ * `ledger`. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
                                 const ResrRecord *records, size_t count, int64_t segment_frames,
                                 const char *frames_folder, ResrLedger *ledger);

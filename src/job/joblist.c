@@ -142,8 +142,8 @@ static int open_journal(ResrJobList *list)
     list->journal_fd = resr_lock_fd(list->journal_lock);
     if (fstat(list->journal_fd, &status) != 0 || status.st_nlink > 1)
         return resr_fail(RESR_ERR_PERM,
-                         "%s: has a second name (a hard link), whose file would be changed as "
-                         "well; remove it, or copy it to a file of its own",
+                         "%s: has a second name (a hard link), so writing it would also change the "
+                         "file of that name; remove this file, or replace it by a copy",
                          list->journal_path);
     int copy = dup(list->journal_fd);
     FILE *file = copy < 0 ? NULL : fdopen(copy, "r");

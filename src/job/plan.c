@@ -28,8 +28,8 @@ int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *opti
     double own = (double)info->format.width_px * info->format.height_px * spec->scale * spec->scale;
     if (own > RESR_MAX_NETWORK_PX)
         return resr_fail(RESR_ERR_USAGE,
-                         "%s: %d x %d becomes %d x %d inside the network, before --outscale, more "
-                         "than %lld Mpx; choose a network that enlarges less than %d times",
+                         "%s: %d x %d becomes %d x %d inside the network, before --outscale, which "
+                         "is more than %lld Mpx; choose a network that enlarges less than %d times",
                          options->input, info->format.width_px, info->format.height_px,
                          info->format.width_px * spec->scale, info->format.height_px * spec->scale,
                          RESR_MAX_NETWORK_PX >> 20, spec->scale);

@@ -11,7 +11,7 @@
  * memory. Plain data: sent to all ranks as it is. */
 typedef struct ResrPlan {
     ResrFormat input, output;
-    ResrFormat stored; /* what the output is to keep of the input, see ResrVideoInfo */
+    ResrFormat stored; /* the input's format that the output should keep, see ResrVideoInfo */
     char hwaccel[32];  /* the kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */
@@ -36,7 +36,7 @@ typedef struct ResrRankInfo {
     char host[64];
     char cpu[64];
     char backend[32];
-    int32_t rank, pid, threads, cpus; /* cpus: that the rank may use */
+    int32_t rank, pid, threads, cpus; /* cpus: CPUs that the rank may use */
     int64_t workspace_bytes;
     int64_t frames, parts; /* done so far; filled in by rank 0 */
     double compute_seconds;

@@ -11,8 +11,8 @@ typedef struct ResrUnits {
 } ResrUnits;
 
 /* What is sent to a rank: frames first .. first + count - 1, all of one batch. `attempt` (from 1)
- * tells late answers from others; `failures` counts the attempts that a rank reported as failed:
- * with RESR_MAX_FAILURES there is no further one. */
+ * distinguishes late answers from current ones; `failures` counts the attempts that ranks reported
+ * as failed: after RESR_MAX_FAILURES the part is not sent again. */
 typedef struct ResrPart {
     int64_t batch;
     int64_t first;

@@ -173,7 +173,8 @@ static int start_reader(Reader **out, const char *path, const atomic_bool *stop)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!started) {
         free_reader(reader);
-        return resr_fail(RESR_ERR_INTERNAL, "%s: no thread can be started to read it", path);
+        return resr_fail(RESR_ERR_INTERNAL, "%s: the thread that reads the file cannot be started",
+                         path);
     }
     pthread_detach(thread);
     *out = reader;
@@ -192,9 +193,9 @@ int resr_avio_stopped(const char *path)
 {
     int number = resr_stop_signal();
     if (!number)
-        return resr_fail(RESR_ERR_STOPPED, "%s: stopped while it was read", path);
+        return resr_fail(RESR_ERR_STOPPED, "%s: reading was stopped", path);
     return resr_fail(RESR_ERR_STOPPED,
-                     "%s: stopped by signal %d while it was read; run the same command again", path,
+                     "%s: reading was stopped by signal %d; run the same command again", path,
                      number);
 }
 
@@ -206,7 +207,7 @@ int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop)
     int ret = start_reader(&reader, path, stop);
     if (ret < 0)
         return ret;
-    ret = ask(reader, 0) < 0 ? resr_fail(RESR_ERR_STOPPED, "%s: stopped while it was opened", path)
+    ret = ask(reader, 0) < 0 ? resr_fail(RESR_ERR_STOPPED, "%s: opening was stopped", path)
                              : resr_file_check_input(path, reader->error, reader->status.st_mode);
     if (ret == 0 && (!(buffer = av_malloc(BUFFER_BYTES)) ||
                      !(*out = avio_alloc_context(buffer, BUFFER_BYTES, 0, reader, read_some, NULL,

@@ -150,8 +150,8 @@ static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
     if (index >= copy->count) {
         if (!copy->said_late)
             resr_log_warn("%s: stream #%u of the input starts after the others and is not copied; "
-                          "ffmpeg -analyzeduration 1G -probesize 1G -map 0 -c copy joins it into a "
-                          "file that lists it from the start",
+                          "to keep the stream, remux the input first: ffmpeg -analyzeduration 1G "
+                          "-probesize 1G -i INPUT -map 0 -c copy WHOLE.mkv",
                           copy->output, index);
         copy->said_late = true;
         return NULL;
@@ -159,9 +159,9 @@ static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
     Copied *stream = &copy->streams[index];
     enum AVCodecID codec = copy->source->streams[index]->codecpar->codec_id;
     if (stream->taken && !stream->dropped && codec != stream->codec) {
-        resr_log_warn("%s: stream #%u of the input changes from %s to %s and is copied up to there",
-                      copy->output, index, avcodec_get_name(stream->codec),
-                      avcodec_get_name(codec));
+        resr_log_warn(
+            "%s: stream #%u of the input changes from %s to %s and is copied up to that change",
+            copy->output, index, avcodec_get_name(stream->codec), avcodec_get_name(codec));
         stream->dropped = true;
     }
     return stream->taken && !stream->dropped ? stream : NULL;
@@ -332,7 +332,8 @@ static int find_head(ResrCopy *copy, AVPacket **packet, Copied **stream)
     while (ret == 0) {
         if (av_fifo_can_read(copy->queue) > 0) {
             if (av_fifo_peek(copy->queue, packet, 1, 0) < 0)
-                return resr_fail(RESR_ERR_INTERNAL, "packets of %s are lost", copy->output);
+                return resr_fail(RESR_ERR_INTERNAL,
+                                 "%s: the queue of copied packets cannot be read", copy->output);
             *stream = &copy->streams[(*packet)->stream_index];
             bool far = copy->queue_bytes > AHEAD_BYTES ||
                        av_fifo_can_read(copy->queue) > AHEAD_PACKETS ||
@@ -388,10 +389,10 @@ void resr_copy_tell(const ResrCopy *copy)
     for (unsigned i = 0; i < copy->count; i++) {
         const AVCodecParameters *par = copy->source->streams[i]->codecpar;
         if (copy->streams[i].mended > 0)
-            resr_log_warn("%s: %" PRId64 " packets of stream #%u (%s, %s) had no time or one that "
-                          "ran backward; mended",
-                          copy->output, copy->streams[i].mended, i, kind_of(par),
-                          avcodec_get_name(par->codec_id));
+            resr_log_warn("%s: stream #%u (%s, %s): packets without a timestamp or with one that "
+                          "ran backward: %" PRId64 "; each got the next possible timestamp",
+                          copy->output, i, kind_of(par), avcodec_get_name(par->codec_id),
+                          copy->streams[i].mended);
     }
 }
 

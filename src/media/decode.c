@@ -61,8 +61,8 @@ static int open_file(ResrDecoder *d, const char *path)
     if (ret == 0 && moving && is_image(d)) {
         resr_reader_close(&d->reader);
         ret = resr_fail(RESR_ERR_DATA,
-                        "%s: holds more than one picture, all but the first would be lost; make it "
-                        "an input of its own, named .apng or .mjpeg",
+                        "%s: contains more than one picture, and all but the first would be lost; "
+                        "upscale the file as a separate input, renamed to .apng or .mjpeg",
                         path);
     }
     return ret;
@@ -97,8 +97,8 @@ static int refuse_more(ResrDecoder *d)
     d->reader.frame = picture;
     return ret < 0 || end ? ret
                           : resr_fail(RESR_ERR_DATA,
-                                      "%s: holds more than one picture, all but the first would be "
-                                      "lost; make it an input of its own",
+                                      "%s: contains more than one picture, and all but the first "
+                                      "would be lost; upscale the file as a separate input",
                                       d->reader.path);
 }
 
@@ -118,7 +118,8 @@ static int no_picture(const ResrDecoder *d)
     const AVCodecParameters *par = d->reader.input->streams[d->reader.stream]->codecpar;
     int ret = resr_av_size_failure(d->reader.path, par->width, par->height);
     return ret < 0 ? ret
-                   : resr_fail(RESR_ERR_DATA, "%s: holds no picture that can be decoded",
+                   : resr_fail(RESR_ERR_DATA,
+                               "%s: contains no decodable picture; use an undamaged copy",
                                d->reader.path);
 }
 
@@ -199,8 +200,9 @@ static void warn_of_unread(const ResrDecoder *d, const char *path)
     char name[256];
     int unread = d->images.is_list ? resr_images_unread(path, name, sizeof name) : 0;
     if (unread > 0)
-        resr_log_warn("%s: pictures that are not read: %d, such as %s; convert them to .png first",
-                      path, unread, name);
+        resr_log_warn(
+            "%s: pictures that are not read: %d, such as %s; convert such pictures to .png first",
+            path, unread, name);
 }
 
 static int prepare(ResrDecoder *d, const char *path)
@@ -234,8 +236,7 @@ static int prepare(ResrDecoder *d, const char *path)
     fill_stored_format(d);
     warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
-        resr_log_warn("%s: %" PRId64 " frames before the first picture that can be decoded are "
-                      "left out",
+        resr_log_warn("%s: frames left out before the first picture that can be decoded: %" PRId64,
                       d->reader.path, d->reader.count.skipped);
     if (d->info.interlaced)
         resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
@@ -325,8 +326,8 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
     if (!resr_format_takes(&d->decoded, &format))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: frame %" PRId64 " is %d x %d %s%s, the ones before are %d x %d %s%s; "
-                         "upscale them as separate inputs",
+                         "%s: frame %" PRId64 " is %d x %d %s%s, the frames before it are %d x %d "
+                         "%s%s; upscale both parts as separate inputs",
                          d->reader.path, d->reader.next_index, format.width_px, format.height_px,
                          format.pix_fmt, format.full_range ? " (full range)" : "",
                          d->decoded.width_px, d->decoded.height_px, d->decoded.pix_fmt,
@@ -376,9 +377,10 @@ int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
         return 0;
     int orientation = resr_turn_of_matrix(matrix);
     if (orientation == 0)
-        resr_log_warn("%s: the picture is shown rotated by %.0f degrees; the output cannot hold "
-                      "that and shows it as stored: use an output that ends in .mp4 or .mov",
-                      d->reader.path, -av_display_rotation_get(matrix));
+        resr_log_warn(
+            "%s: players show the video rotated by %.0f degrees, which the output cannot store, so "
+            "that they show it without rotation; use an output that ends in .mp4 or .mov",
+            d->reader.path, -av_display_rotation_get(matrix));
     if (orientation <= 1)
         return 0;
     int ret = resr_turn_format(&info->format, &d->decoded, orientation);
@@ -409,7 +411,7 @@ static int next_image(ResrDecoder *d, bool *end)
         ret = no_picture(d);
     if (ret != RESR_ERR_DATA || !d->reader.options.bridge)
         return ret;
-    resr_log_warn("%s; the picture before takes its place", resr_error_text());
+    resr_log_warn("%s; the previous picture replaces it", resr_error_text());
     d->reader.count.places++;
     d->reader.count.damaged++;
     *end = false;
@@ -482,11 +484,10 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
         return ret;
     if (!frame)
         return d->info.is_image ? 0 : resr_reader_check_end(&d->reader);
-    ret = pts == INT64_MAX ? resr_fail(RESR_ERR_DATA,
-                                       "%s: frame %" PRId64 ": its time is out of "
-                                       "range",
-                                       d->reader.path, d->reader.next_index)
-                           : make_frame(d, out, frame);
+    ret = pts == INT64_MAX
+              ? resr_fail(RESR_ERR_DATA, "%s: frame %" PRId64 ": the timestamp is out of range",
+                          d->reader.path, d->reader.next_index)
+              : make_frame(d, out, frame);
     if (ret < 0)
         return ret;
     (*out)->index = d->reader.next_index;

@@ -12,10 +12,10 @@
 
 /* How a job's frames are encoded, the same for all of its segments. */
 typedef struct ResrEncoding {
-    const AVCodec *codec;       /* NULL for a picture of our own */
+    const AVCodec *codec;       /* NULL for formats of media/picture.h */
     ResrPictureKind picture;    /* RESR_PICTURE_NONE: FFmpeg encodes */
-    ResrPictureTags *tags;      /* of the next picture, made to fit; NULL: none */
-    enum AVPixelFormat pix_fmt; /* what the encoder takes; the frames' own format is its holder */
+    ResrPictureTags *tags;      /* of the next picture, adapted to the output frame; NULL: none */
+    enum AVPixelFormat pix_fmt; /* the encoder's; frames have its holder (media/repack.h) */
     ResrFormat format;          /* of the frames */
     ResrEncodeOptions options;
     AVRational frame_rate, sar;
@@ -29,13 +29,13 @@ RESR_MUST_CHECK int resr_encoding_plan(ResrEncoding *out, const char *output, bo
                                        const ResrFormat *input, int width_px, int height_px,
                                        const ResrEncodeOptions *options);
 
-/* "libx264", "png"; and its library with the version. */
+/* Name of the encoder ("libx264", "png"), and its library with the version. */
 const char *resr_encoding_name(const ResrEncoding *encoding);
 void resr_encoding_library(const ResrEncoding *encoding, char *out, size_t out_bytes);
 
 void resr_encoding_tag(ResrEncoding *encoding, const ResrEncodingTags *tags);
 
-/* What resr_encoding_tag() is given elsewhere to encode in the same way. */
+/* Tags for resr_encoding_tag() on another rank, to encode in the same way. */
 ResrEncodingTags resr_encoding_tags(const ResrEncoding *encoding);
 
 /* One segment's encoder. Frames are numbered from 0 within the segment; packets come back with that

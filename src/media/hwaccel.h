@@ -18,10 +18,11 @@ typedef struct ResrHwaccel {
     bool used, said;            /* frames came from it; that they do not was said */
 } ResrHwaccel;
 
-/* Before `codec`, whose opaque is a ResrAvOwner, is opened with `decoder`: gives it the device that
- * `wanted` says. Once a device is settled, codecs of later files get the same. `images`: they are
- * decoded in software. With "auto" a missing device is said in one line, and the software decodes.
- * RESR_ERR_DEVICE with what FFmpeg offers, where a name was wanted. `path` is for messages. */
+/* Gives `codec`, whose opaque is a ResrAvOwner, the device of `wanted`. Call before `codec` is
+ * opened with `decoder`. Codecs of later files get the same device. `images`: images are decoded in
+ * software. With "auto" one line reports a missing device, and software decodes. RESR_ERR_DEVICE:
+ * the named device is not available; the message lists FFmpeg's devices. `path` is used in
+ * messages. */
 RESR_MUST_CHECK int resr_hwaccel_attach(ResrHwaccel *hw, AVCodecContext *codec,
                                         const AVCodec *decoder, bool images, const char *path);
 

@@ -235,7 +235,8 @@ static int find_numbered(ResrImages *images, const char *pattern)
     size_t count = 0;
     int ret = find_numbers(&numbers, &count, pattern);
     if (ret == 0 && count == 0)
-        ret = resr_fail(RESR_ERR_NOINPUT, "%s: no file of this pattern exists", pattern);
+        ret = resr_fail(RESR_ERR_NOINPUT, "%s: no file of this pattern exists; check the pattern",
+                        pattern);
     for (size_t i = 0; i < count && ret == 0; i++) {
         ret = resr_images_number(path, sizeof path, pattern, numbers[i]);
         if (ret == 0 && i > 0 && numbers[i] != numbers[i - 1] + 1)

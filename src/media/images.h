@@ -17,28 +17,29 @@ typedef struct ResrImages {
 } ResrImages;
 
 /* Finds the files of an input. A folder: its images in the order of resr_images_compare(); a
- * pattern that is no existing file: its files by number, from the lowest; else the path itself.
- * RESR_ERR_NOINPUT when none exists, or a number is missing among the pattern's files;
- * RESR_ERR_PERM; RESR_ERR_DATA when one is not a regular file. The caller frees with
- * resr_images_free(). */
+ * pattern that is not the name of a file: its files by number, from the lowest; else the path
+ * itself. RESR_ERR_NOINPUT if no file exists or a number is missing among the pattern's files;
+ * RESR_ERR_PERM; RESR_ERR_DATA if a file is not regular. The caller frees with resr_images_free().
+ */
 RESR_MUST_CHECK int resr_images_find(ResrImages *out, const char *path);
 void resr_images_free(ResrImages *images);
 
 /* True if the name ends as an image that the program reads and writes (.png, .jpg, ...). */
 bool resr_images_is_image_name(const char *path);
 
-/* Number of pictures in a folder that resr_images_find() does not read, told by their endings (.gif,
- * .tga, ...); the name of one of them in `name`. 0 if `path` is not a folder. */
+/* Number of pictures in a folder that resr_images_find() does not read, by their endings (.gif,
+ * .tga, ...); `name` gets the name of one such picture. 0 if `path` is not a folder. */
 int resr_images_unread(const char *path, char *name, size_t name_bytes);
 
-/* Order of file names: as strcmp(), but a run of digits counts by its value (2.png before 10.png).
+/* Order of file names: as strcmp(), but runs of digits are compared by value (2.png before 10.png).
  */
 int resr_images_compare(const char *a, const char *b);
 
-/* True if the file's name in `path` holds exactly one %d conversion, with digits at most. */
+/* True if the file name in `path` contains exactly one %d conversion, which may have a width in
+ * digits. */
 bool resr_images_is_pattern(const char *path);
 
-/* True if `name`, without a folder, is what the pattern gives for a number. */
+/* True if `name`, without a folder, is the pattern's name for a number. */
 bool resr_images_match(const char *pattern, const char *name, int64_t *number);
 
 /* Puts `number` into a pattern. RESR_ERR_USAGE if it does not fit. */

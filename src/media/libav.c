@@ -77,10 +77,10 @@ int resr_av_size_failure(const char *path, int width_px, int height_px)
     if (width <= RESR_MAX_SIDE_PX && height <= RESR_MAX_SIDE_PX &&
         (uint64_t)width * height <= RESR_MAX_FRAME_PX)
         return 0;
-    return resr_fail(
-        RESR_ERR_DATA,
-        "%s: its picture is %u x %u; at most %d pixels a side and %d in all are handled", path,
-        width, height, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
+    return resr_fail(RESR_ERR_DATA,
+                     "%s: the picture has %u x %u pixels; the limits are %d pixels a side and %d "
+                     "pixels in all; scale the picture down or cut it into parts",
+                     path, width, height, RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
 }
 
 static void log_libav(void *context, int level, const char *format, va_list args)
@@ -174,12 +174,13 @@ static int read_failure(const Input *input, int averror, const char *path, const
     if (input->reached)
         return resr_fail(RESR_ERR_DATA,
                          "%s: a file of format %s names other files, which are not opened; make "
-                         "one file of them first: ffmpeg -i INPUT -c copy WHOLE.mkv",
+                         "one file of these files first: ffmpeg -i INPUT -c copy WHOLE.mkv",
                          path, input->format->name);
     if (averror == AVERROR(ENOMEM))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: holds more than %d streams, or needs more memory than there is", path,
-                         RESR_MAX_STREAMS);
+                         "%s: contains more than %d streams, or needs more memory than is "
+                         "available; copy fewer streams into a file first",
+                         path, RESR_MAX_STREAMS);
     int ret = resr_av_size_failure(path, 0, 0);
     return ret < 0 ? ret : resr_av_fail(RESR_ERR_DATA, averror, path, what);
 }
@@ -274,11 +275,10 @@ int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_boo
     unsigned streams = (*out)->nb_streams;
     if (streams > RESR_MAX_STREAMS) {
         resr_av_close_input(out);
-        return resr_fail(
-            RESR_ERR_DATA,
-            "%s: holds %u streams, more than %d; leave some out first: ffmpeg -i INPUT "
-            "-map 0:v -map 0:a -c copy FEWER.mkv",
-            path, streams, RESR_MAX_STREAMS);
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: contains %u streams, more than %d; leave some streams out first: "
+                         "ffmpeg -i INPUT -map 0:v -map 0:a -c copy FEWER.mkv",
+                         path, streams, RESR_MAX_STREAMS);
     }
     int averror = avformat_find_stream_info(*out, NULL);
     const Input *input = (*out)->opaque;

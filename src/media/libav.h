@@ -14,26 +14,28 @@
  */
 int resr_av_fail(int code, int averror, const char *path, const char *what);
 
-/* Opens a regular file for reading and finds its streams. Its content alone says what it is, with
- * the ending of its name; formats that open further files (playlists, image patterns, scripts) are
- * refused. A wait ends soon after *stop (may be NULL) or the process's stop signal is set, here and
- * in all later calls on the context, with AVERROR_EXIT. RESR_ERR_NOINPUT, RESR_ERR_PERM,
- * RESR_ERR_DATA, RESR_ERR_IO, RESR_ERR_STOPPED. The caller closes with resr_av_close_input(). */
+/* Opens a regular file for reading and finds its streams. The file's content and the ending of its
+ * name determine the format; formats that open other files (playlists, image patterns, scripts) are
+ * refused. After *stop (may be NULL) is set or the process's stop signal arrives, a wait in this
+ * call and in all later calls on the context ends soon with AVERROR_EXIT. RESR_ERR_NOINPUT,
+ * RESR_ERR_PERM, RESR_ERR_DATA, RESR_ERR_IO, RESR_ERR_STOPPED. The caller closes with
+ * resr_av_close_input(). */
 RESR_MUST_CHECK int resr_av_open_input(AVFormatContext **out, const char *path,
                                        const atomic_bool *stop);
 
-/* The same for a file that the program made: `format` is the demuxer, streams are those of the
- * header. */
+/* The same for a file that the program wrote: `format` is the demuxer; only streams of the header
+ * are found. */
 RESR_MUST_CHECK int resr_av_open_own(AVFormatContext **out, const char *path, const char *format);
 
 void resr_av_close_input(AVFormatContext **context); /* *context may be NULL */
 
-/* True if what was read of the input may end too soon: a stop, or a failure of the file system,
- * after which demuxers report anything, the regular end included. */
+/* True after a stop or a failure of the file system: demuxers then report arbitrary results, also a
+ * regular end. */
 bool resr_av_was_cut_short(AVFormatContext *context);
 
-/* Records why reading `path` failed with `averror`, "PATH: WHAT: ...", and returns the code:
- * RESR_ERR_STOPPED after a stop, RESR_ERR_IO where the file system failed, else RESR_ERR_DATA. */
+/* Records that reading `path` failed with `averror`, as "PATH: WHAT: ...", and returns the error:
+ * RESR_ERR_STOPPED after a stop, RESR_ERR_IO after a failure of the file system, else
+ * RESR_ERR_DATA. */
 int resr_av_read_failure(AVFormatContext *context, int averror, const char *path, const char *what);
 
 /* Creates `path` (resr_file_create()) as the file of a muxer, see resr_avio_attach(); end with
@@ -44,24 +46,24 @@ RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
  * there is none. */
 int resr_av_video_stream(const AVFormatContext *context);
 
-/* The stream's display matrix of 9 numbers, NULL if it has none. */
+/* The stream's display matrix of 9 numbers, or NULL if the stream has none. */
 const int32_t *resr_av_display_matrix(const AVStream *stream);
 
 /* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
 void resr_av_quiet(void);
 
-/* Errors that the demuxer of an open input has logged. */
+/* Number of errors that the demuxer of an open input has logged. */
 int64_t resr_av_demuxer_errors(const AVFormatContext *context);
 
-/* AVCodecContext.opaque of a decoder: what it logs, of all its threads, is counted. */
+/* AVCodecContext.opaque of a decoder: counts the messages of all its threads. */
 typedef struct ResrAvOwner {
     atomic_llong errors, concealed; /* errors; pictures whose damage was concealed */
     void *user;
 } ResrAvOwner;
 
-/* RESR_ERR_DATA with the size in the message if the picture of `path` is larger than what is
- * handled: the last one that libav itself refused, forgotten by this, else of the size given. Else
- * 0. */
+/* RESR_ERR_DATA, with the size in the message, if the picture of `path` is larger than the limits,
+ * else 0. The size is that of the last picture that libav refused, which this call clears, or else
+ * the given size. */
 int resr_av_size_failure(const char *path, int width_px, int height_px);
 
 /* From now on this thread's errors of libav are dropped, too; or not any more. */

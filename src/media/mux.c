@@ -190,8 +190,8 @@ int resr_muxer_finish(ResrMuxer *m, int64_t until)
                          "an output that ends in .mkv",
                          m->output, m->frames - m->video->nb_frames, m->frames);
     if (m->refused > 0)
-        resr_log_warn("%s: the container refused %" PRId64 " packets of the copied streams, which "
-                      "are left out",
+        resr_log_warn("%s: packets of the copied streams that the container refused: %" PRId64
+                      "; they are left out",
                       m->output, m->refused);
     if (m->copy)
         resr_copy_tell(m->copy);

@@ -9,14 +9,14 @@
 typedef struct ResrMuxer ResrMuxer;
 
 /* Opens `temporary` as a container of the kind that `output` ends in. `copy`: take the other
- * streams, chapters and metadata from `input` (a video). With `temporary` NULL nothing is written:
- * the muxer is good for resr_muxer_try() only. The strings must outlive the muxer. Reading `input`
- * ends with RESR_ERR_STOPPED after *stop (may be NULL) is set. RESR_ERR_USAGE,
- * and the errors of opening `input` and creating `temporary`. */
+ * streams, chapters and metadata from `input` (a video). With `temporary` NULL no file is written:
+ * only resr_muxer_try() may be called. The strings must outlive the muxer. Reading `input` ends
+ * with RESR_ERR_STOPPED after *stop (may be NULL) is set. RESR_ERR_USAGE, and the errors of opening
+ * `input` and creating `temporary`. */
 RESR_MUST_CHECK int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output,
                                     const char *input, bool copy, const atomic_bool *stop);
 
-/* Damage in the streams that are copied is RESR_ERR_DATA, not their end. */
+/* Makes damage in the copied streams RESR_ERR_DATA instead of their end. */
 void resr_muxer_be_strict(ResrMuxer *muxer);
 
 /* Sets the file's tag "comment", before resr_muxer_start(). */
@@ -24,8 +24,8 @@ void resr_muxer_comment(ResrMuxer *muxer, const char *text);
 
 bool resr_muxer_wants_global_header(const ResrMuxer *muxer);
 
-/* Tries out, without writing a file, what resr_muxer_start() and the first packets of the copied
- * streams will do. RESR_ERR_USAGE names the stream that the container cannot hold and what helps.
+/* Tests resr_muxer_start() and the first packets of the copied streams without writing a file.
+ * RESR_ERR_USAGE: the container cannot store a stream; the message names the stream and the remedy.
  */
 RESR_MUST_CHECK int resr_muxer_try(ResrMuxer *muxer, const ResrContainerVideo *video);
 

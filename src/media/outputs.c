@@ -197,7 +197,7 @@ static int check_all(const Check *check, const char *output, const char *input,
     ResrOutputKind kind = resr_outputs_kind(output, input);
     for (int i = 0; i < check->others_count; i++)
         if (stat(check->others[i], &status) == 0 && is_input(check, &status))
-            return resr_fail(RESR_ERR_USAGE, "%s: is a file of the input; name another",
+            return resr_fail(RESR_ERR_USAGE, "%s: is a file of the input; name another file",
                              check->others[i]);
     if (kind == RESR_OUTPUT_VIDEO || kind == RESR_OUTPUT_IMAGE)
         return 0;

@@ -1,7 +1,7 @@
 #ifndef RESR_MEDIA_OUTPUTS_H
 #define RESR_MEDIA_OUTPUTS_H
 
-/* The files that an output path stands for. */
+/* The files that an output path describes. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,19 +18,20 @@ typedef enum ResrOutputKind {
 
 ResrOutputKind resr_outputs_kind(const char *output, const char *input);
 
-/* True where the output is a video whose container says how its pictures are to be turned. */
+/* True if the output is a video whose container stores rotation. */
 bool resr_outputs_hold_rotation(const char *output, const char *input);
 
-/* Path of the image file for frame `index`; not of a video. RESR_ERR_USAGE: it does not fit. */
+/* Path of the image file for frame `index`; not for a video. RESR_ERR_USAGE: the path is too long.
+ */
 RESR_MUST_CHECK int resr_outputs_image(char *out, size_t out_bytes, ResrOutputKind kind,
                                        const char *output, const ResrDecoder *decoder,
                                        int64_t index);
 
-/* Refuses images that cannot be written, before any work: two frames of one name, and names that
- * differ in case only (RESR_ERR_USAGE); an image that is one of the input's files, or that has the
- * name of one of `others` (`count` paths, empty ones allowed) (RESR_ERR_USAGE); an image that
- * exists, without `overwrite` (RESR_ERR_EXISTS). Of the frames the first `max_frames` count; 0:
- * all. One of `others` that is a file of the input is refused for every kind of output. */
+/* Refuses, before the work starts, images that cannot be written: two frames with one name or with
+ * names that differ only in case (RESR_ERR_USAGE); an image that is a file of the input or has the
+ * name of one of `others` (`count` paths, empty paths allowed) (RESR_ERR_USAGE); an existing image
+ * without `overwrite` (RESR_ERR_EXISTS). Only the first `max_frames` frames are checked; 0: all.
+ * For every kind of output, a path of `others` that is a file of the input is refused. */
 RESR_MUST_CHECK int resr_outputs_check(const char *output, const char *input,
                                        const ResrDecoder *decoder, bool overwrite,
                                        int64_t max_frames, const char *const *others, int count);

@@ -118,8 +118,8 @@ int resr_picture_create(ResrPictureSource *source, uint64_t width_px, uint64_t h
     if (width_px < 1 || height_px < 1 || width_px > RESR_MAX_SIDE_PX ||
         height_px > RESR_MAX_SIDE_PX || width_px * height_px > RESR_MAX_FRAME_PX)
         return resr_fail(RESR_ERR_DATA,
-                         "%s: the picture is %llu x %llu pixels; a side has 1 to %d, all of it at "
-                         "most %d; cut it into parts",
+                         "%s: the picture has %llu x %llu pixels; a side may have 1 to %d pixels "
+                         "and the picture at most %d; cut the picture into parts",
                          source->path, (unsigned long long)width_px, (unsigned long long)height_px,
                          RESR_MAX_SIDE_PX, RESR_MAX_FRAME_PX);
     if (!source->out)
@@ -251,7 +251,7 @@ int resr_picture_read(AVFrame *out, ResrPictureTags *tags, const char *path,
         AVFrame *stored = av_frame_clone(out);
         av_frame_unref(out);
         ret = stored ? resr_picture_turn(out, stored, tags->orientation)
-                     : resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: turning it", path);
+                     : resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: turning the picture", path);
         av_frame_free(&stored);
     }
     if (ret == 0 && tags->ratio && tags->density_x > 0 && tags->density_y > 0)
@@ -324,8 +324,8 @@ int resr_picture_check_size(ResrPictureKind kind, const char *path, int width_px
     if (width_px <= limit && height_px <= limit)
         return 0;
     return resr_fail(RESR_ERR_USAGE,
-                     "%s: the output is %d x %d pixels, a side of a %s picture has at most %d; "
-                     "use a .png or .tif output, or a smaller --outscale",
+                     "%s: the output has %d x %d pixels, but a side of a %s picture has at most "
+                     "%d; use a .png or .tif output, or a smaller --outscale",
                      path, width_px, height_px, formats[kind].name, limit);
 }
 
@@ -334,7 +334,7 @@ int resr_picture_check_quality(ResrPictureKind kind, double quality)
     double most = formats[kind].max_quality;
     if (quality >= 0 && most == 0)
         return resr_fail(RESR_ERR_USAGE,
-                         "--crf: %s pictures are lossless and have no quality to set",
+                         "--crf: %s pictures are lossless and have no quality; remove --crf",
                          formats[kind].name);
     if (quality > most)
         return resr_fail(RESR_ERR_USAGE, "--crf: %g is out of range; %s pictures take 0 to %g",
@@ -357,7 +357,8 @@ int resr_picture_write(ResrPictureBlob *out, ResrPictureKind kind, const AVFrame
     all->orientation = 0;
     int ret = formats[kind].write(&target);
     if (ret == 0 && target.file.bytes > INT32_MAX)
-        ret = resr_fail(RESR_ERR_USAGE, "a %s picture of more than 2 GiB; use a smaller --outscale",
+        ret = resr_fail(RESR_ERR_USAGE,
+                        "the %s picture is larger than 2 GiB; use a smaller --outscale",
                         formats[kind].name);
     if (ret < 0)
         free(target.file.data);

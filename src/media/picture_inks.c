@@ -46,7 +46,7 @@ int resr_inks_open(ResrInks **out, ResrInkKind kind, const ResrPictureBlob *icc,
     free(*out);
     *out = NULL;
     return resr_fail(RESR_ERR_DATA,
-                     "%s: its CMYK colour profile cannot be used; convert the picture to RGB first",
+                     "%s: the CMYK colour profile cannot be used; convert the picture to RGB first",
                      path);
 }
 

@@ -211,11 +211,10 @@ static int choose_colours(JpegReader *r)
         r->source->tags->is_cmyk = true;
         return 0;
     default:
-        return resr_fail(
-            RESR_ERR_DATA,
-            "%s: a JPEG picture with %d components of an unknown colour space; convert "
-            "it to RGB first",
-            r->source->path, r->c.num_components);
+        return resr_fail(RESR_ERR_DATA,
+                         "%s: the JPEG picture has %d components of an unknown colour space; "
+                         "convert the picture to RGB first",
+                         r->source->path, r->c.num_components);
     }
 }
 

@@ -52,7 +52,7 @@ static void on_read_warning(png_structp png, png_const_charp text)
     if (strstr(text, "CRC") && !is_beside_pixels(text))
         png_error(png, text);
     if (damaged && !r->only_tags)
-        resr_log_warn("%s: a part beside the pixels is damaged and left out: %s", r->source->path,
+        resr_log_warn("%s: a chunk without pixels is damaged and left out: %s", r->source->path,
                       text);
 }
 
@@ -144,7 +144,7 @@ static int read_pixels(PngReader *r)
         return r->ret;
     png_read_update_info(r->png, r->info);
     if (png_get_rowbytes(r->png, r->info) > (size_t)out->linesize[0])
-        png_error(r->png, "rows of another length than its header says");
+        png_error(r->png, "its rows and its header differ in length");
     r->ret = resr_alloc(&r->rows, height, sizeof *r->rows);
     if (r->ret < 0)
         return r->ret;

@@ -70,8 +70,8 @@ static int damaged(TiffReader *r, const char *what)
 static int refuse(const TiffReader *r, const char *what, int number)
 {
     return resr_fail(RESR_ERR_DATA,
-                     "%s: a TIFF picture with %s %d, which is not read; convert it to 8 or 16 bit "
-                     "RGB first",
+                     "%s: a TIFF picture with %s %d is not supported; convert the picture to RGB "
+                     "of 8 or 16 bits first",
                      r->source->path, what, number);
 }
 
@@ -80,11 +80,11 @@ static int check_lab(const TiffReader *r)
 {
     const float *white = NULL;
     if (r->bits != 8 && r->bits != 16)
-        return refuse(r, "Lab and bits a sample of", r->bits);
+        return refuse(r, "Lab and BitsPerSample", r->bits);
     if (!TIFFGetField(r->tiff, TIFFTAG_WHITEPOINT, &white) ||
         (white[0] > 0.34F && white[0] < 0.35F && white[1] > 0.355F && white[1] < 0.365F))
         return 0;
-    return refuse(r, "Lab and a white (x of 1000)", (int)(white[0] * 1000));
+    return refuse(r, "Lab and a white point of 1000 x =", (int)(white[0] * 1000));
 }
 
 static int choose_colours(TiffReader *r)
@@ -108,7 +108,7 @@ static int choose_colours(TiffReader *r)
         return 0;
     case PHOTOMETRIC_YCBCR:
         r->colours = 3;
-        return r->bits == 8 ? 0 : refuse(r, "YCbCr and bits a sample of", r->bits);
+        return r->bits == 8 ? 0 : refuse(r, "YCbCr and BitsPerSample", r->bits);
     case PHOTOMETRIC_CIELAB:
         r->colours = 3;
         return check_lab(r);
@@ -116,10 +116,10 @@ static int choose_colours(TiffReader *r)
         uint16_t inks = INKSET_CMYK;
         TIFFGetFieldDefaulted(r->tiff, TIFFTAG_INKSET, &inks);
         r->colours = 4;
-        return inks == INKSET_CMYK && r->samples >= 4 ? 0 : refuse(r, "a set of inks", inks);
+        return inks == INKSET_CMYK && r->samples >= 4 ? 0 : refuse(r, "InkSet", inks);
     }
     default:
-        return refuse(r, "a colour model (PhotometricInterpretation) of", r->photometric);
+        return refuse(r, "PhotometricInterpretation (colour model)", r->photometric);
     }
 }
 
@@ -140,10 +140,9 @@ static int check_compression(const TiffReader *r)
     case COMPRESSION_ZSTD:
         break;
     default:
-        return refuse(r, "a compression of", r->compression);
+        return refuse(r, "Compression", r->compression);
     }
-    return TIFFIsCODECConfigured(r->compression) ? 0
-                                                 : refuse(r, "a compression of", r->compression);
+    return TIFFIsCODECConfigured(r->compression) ? 0 : refuse(r, "Compression", r->compression);
 }
 
 static void choose_alpha(TiffReader *r)
@@ -174,19 +173,19 @@ static int describe(TiffReader *r)
     TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &sample_format);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_SUBFILETYPE, &kind);
     if (!TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &r->photometric))
-        return damaged(r, "it does not say its colour model");
+        return damaged(r, "its colour model is missing");
     if (kind & FILETYPE_REDUCEDIMAGE && !TIFFLastDirectory(tiff))
         return resr_fail(RESR_ERR_DATA,
-                         "%s: begins with a preview, as camera raw files do; develop it to a plain "
-                         "TIFF first",
+                         "%s: begins with a preview, like a camera raw file; convert the file to a "
+                         "plain TIFF first",
                          r->source->path);
     r->separate = planar == PLANARCONFIG_SEPARATE && r->samples > 1;
     if (r->bits < 1 || r->bits > 16)
-        return refuse(r, "bits a sample of", r->bits);
+        return refuse(r, "BitsPerSample", r->bits);
     if (r->samples < 1 || r->samples > MAX_SAMPLES)
-        return refuse(r, "samples a pixel of", r->samples);
+        return refuse(r, "SamplesPerPixel", r->samples);
     if (sample_format != SAMPLEFORMAT_UINT && sample_format != SAMPLEFORMAT_VOID)
-        return refuse(r, "signed or floating point samples, SampleFormat", sample_format);
+        return refuse(r, "SampleFormat (signed or floating point)", sample_format);
     int ret = check_compression(r);
     if (ret == 0)
         ret = choose_colours(r);
@@ -300,7 +299,7 @@ static int open_units(TiffReader *r)
         r->row_bytes < ((size_t)r->unit_width * in_unit * r->bits + 7) / 8 ||
         !resr_checked_mul(&bytes, r->row_bytes, r->unit_height) ||
         bytes > (size_t)MAX_ALLOCATION_BYTES)
-        return damaged(r, "its strips or tiles have no sensible size");
+        return damaged(r, "its strips or tiles have an invalid size");
     size_t band_rows = r->unit_height < r->height ? r->unit_height : r->height;
     int ret = resr_alloc(&r->unit, bytes, 1);
     if (ret == 0)
@@ -471,8 +470,8 @@ static void warn_of_pages(TiffReader *r)
         return;
     TIFFGetFieldDefaulted(r->tiff, TIFFTAG_SUBFILETYPE, &kind);
     if (!(kind & FILETYPE_REDUCEDIMAGE))
-        resr_log_warn("%s: has more than one page, of which the first is read; tiffsplit makes a "
-                      "file of each",
+        resr_log_warn("%s: contains more than one page, and only the first page is read; tiffsplit "
+                      "writes each page to a file",
                       r->source->path);
 }
 

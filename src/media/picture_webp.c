@@ -51,7 +51,7 @@ static int read_pixels(ResrPictureSource *source, const WebPData *data, bool alp
     case VP8_STATUS_UNSUPPORTED_FEATURE:
         return resr_picture_damaged(source, "WebP", "it has a feature that libwebp does not know");
     default:
-        return resr_picture_damaged(source, "WebP", "its data are not those of a picture");
+        return resr_picture_damaged(source, "WebP", "its data do not contain a picture");
     }
 }
 
@@ -73,11 +73,11 @@ static int read_file(ResrPictureSource *source, const WebPData *data)
     int ret = 0;
     if (flags & ANIMATION_FLAG)
         ret = resr_fail(RESR_ERR_DATA,
-                        "%s: a WebP animation of %d pictures, which is not read; convert it to a "
-                        "video or to .png first",
+                        "%s: a WebP animation of %d pictures is not supported; convert the file to "
+                        "a video or to .png first",
                         source->path, frames);
     else if (WebPGetFeatures(data->bytes, data->size, &features) != VP8_STATUS_OK)
-        ret = resr_picture_damaged(source, "WebP", "it holds no single picture");
+        ret = resr_picture_damaged(source, "WebP", "it does not contain exactly one picture");
     else
         ret = resr_picture_create(source, (uint64_t)features.width, (uint64_t)features.height,
                                   features.has_alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24);
@@ -96,7 +96,10 @@ int resr_webp_read(ResrPictureSource *source)
 {
     uint8_t *bytes = NULL;
     if (source->bytes < 0 || source->bytes > MAX_FILE_BYTES)
-        return resr_fail(RESR_ERR_DATA, "%s: a WebP picture of more than 1 GiB", source->path);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "%s: the WebP picture is larger than 1 GiB; convert the picture to .png first",
+            source->path);
     int ret = resr_alloc_uninitialised(&bytes, (size_t)source->bytes + 1, 1);
     if (ret < 0)
         return ret;
@@ -145,7 +148,7 @@ static int encode(ResrPictureTarget *target)
         code == VP8_ENC_ERROR_OUT_OF_MEMORY || code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY
             ? "out of memory"
         : code == VP8_ENC_ERROR_PARTITION0_OVERFLOW || code == VP8_ENC_ERROR_PARTITION_OVERFLOW
-            ? "too much detail for the format; use a lower --crf, or none"
+            ? "too much detail for the format; use a lower --crf, or remove --crf"
             : "libwebp failed");
 }
 

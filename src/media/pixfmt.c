@@ -132,12 +132,14 @@ static int check_asked(const char *asked, const AVCodec *codec, const char *outp
                          "up to 16 bits; yuv420p and yuv420p10le are common ones",
                          asked);
     if (!takes(codec, format))
-        return resr_fail(RESR_ERR_USAGE, "--pix-fmt: encoder %s does not take %s", codec->name,
+        return resr_fail(RESR_ERR_USAGE,
+                         "--pix-fmt: encoder %s does not take %s; leave --pix-fmt out", codec->name,
                          asked);
     if (!works(codec, output, format))
         return resr_fail(RESR_ERR_USAGE, "--pix-fmt: %s of encoder %s cannot be stored in %s; %s",
                          asked, codec->name, output,
-                         codec->id == AV_CODEC_ID_MJPEG      ? "use the yuvj format of that name"
+                         codec->id == AV_CODEC_ID_MJPEG
+                             ? "use the yuvj format with the same subsampling"
                          : codec->id == AV_CODEC_ID_RAWVIDEO ? "use a .nut output"
                                                              : "use an .mkv or .webm output");
     return fits(format, width_px, height_px)
@@ -228,7 +230,7 @@ void resr_pixfmt_warn(enum AVPixelFormat format, const AVCodec *codec, const cha
         return;
     const char *keeper = find_keeper(&fits_output, output, input, width_px, height_px);
     if (keeper)
-        snprintf(remedy, sizeof remedy, "; to keep it use --codec %s%s", keeper,
+        snprintf(remedy, sizeof remedy, "; --codec %s%s keeps all of it", keeper,
                  fits_output ? "" : " and an .mkv output");
     resr_log_warn("%s: encoder %s in %s does not keep the input's %s%s", output, codec->name,
                   av_get_pix_fmt_name(format), losses, remedy);

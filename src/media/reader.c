@@ -70,7 +70,7 @@ static int damaged(ResrReader *r, const char *what, int averror)
     if (!r->options.bridge)
         return resr_fail(RESR_ERR_DATA,
                          "%s: input ended at frame %" PRId64 "%s: %s%s%s; --on-error continue "
-                         "bridges what is damaged",
+                         "bridges damaged places",
                          r->path, r->next_index, of, what, colon, text);
     r->count.places++;
     if (r->first_damaged < 0) {
@@ -176,8 +176,8 @@ static int check_splice(ResrReader *r, bool key)
     if (!joined && r->splice == 0)
         return lose(r, AV_NOPTS_VALUE, "packets of the transport stream are missing", 0);
     if (joined && !r->splice_said)
-        resr_log_warn("%s: the transport stream is joined from parts near frame %" PRId64, r->path,
-                      r->next_index);
+        resr_log_warn("%s: the transport stream is joined from parts, first near frame %" PRId64,
+                      r->path, r->next_index);
     r->splice_said = r->splice_said || joined;
     return 0;
 }
@@ -250,8 +250,8 @@ static int feed(ResrReader *r)
     resr_extent_add(&r->extent, r->input->streams[r->packet->stream_index], r->packet, video);
     resr_timeline_follow(&r->line, r->input, r->packet);
     if (r->line.jumped > jumped && !r->jump_said) {
-        resr_log_warn("%s: the times of the file jump near frame %" PRId64
-                      "; what follows is joined on without a gap",
+        resr_log_warn("%s: the timestamps of the file jump near frame %" PRId64
+                      "; the frames from there on are joined on without a gap",
                       r->path, r->next_index);
         r->jump_said = true;
     }
@@ -354,8 +354,7 @@ int resr_reader_check_end(ResrReader *r)
     r->count.missing = missing;
     if (ret == 0 && r->first_damaged >= 0)
         resr_log_warn(
-            "%s: %" PRId64 " frames are concealed or repeat the frame before, and %s%" PRId64
-            " are missing at the end",
+            "%s: frames concealed or repeated: %" PRId64 "; frames missing at the end: %s%" PRId64,
             r->path, r->count.damaged, r->count.cut && missing == 0 ? "more than " : "", missing);
     return ret;
 }

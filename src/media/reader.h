@@ -1,8 +1,7 @@
 #ifndef RESR_MEDIA_READER_H
 #define RESR_MEDIA_READER_H
 
-/* The decoded pictures of one file, and what is damaged in it. Not for other folders. One thread.
- */
+/* The decoded pictures of one file, and the damage in it. Not for other folders. One thread. */
 
 #include <libavcodec/avcodec.h>
 
@@ -22,7 +21,7 @@ typedef struct ResrReader {
     ResrAvOwner owner; /* of the codec */
     int stream;
     AVPacket *packet;
-    AVFrame *frame;                      /* what resr_reader_next() decoded */
+    AVFrame *frame;                      /* the picture of resr_reader_next() */
     int64_t next_index, frames_estimate; /* for messages: set by the caller */
     int64_t first_damaged;               /* index; -1: none */
     ResrDamageCount count;
@@ -31,12 +30,12 @@ typedef struct ResrReader {
     ResrExtent extent;
     ResrTimeline line; /* of the times of the pictures */
     bool draining;
-    bool leading; /* no picture has come out since the file was opened, or a seek */
+    bool leading; /* no picture was returned since the file was opened or a seek */
     bool keyed;   /* a keyframe was sent to the decoder */
-    bool seeking; /* the damage up to there was seen in an earlier attempt */
-    int splice;   /* packets within which a keyframe tells a joint from missing packets */
+    bool seeking; /* damage before the target was reported in an earlier attempt */
+    int splice;   /* packets within which a keyframe marks a joint, not a loss */
     bool splice_said, jump_said;
-    int64_t demuxer_errors, decoder_errors, concealed; /* that were looked at */
+    int64_t demuxer_errors, decoder_errors, concealed; /* already handled */
     int64_t sent_pts;                                  /* of the packet that was sent last */
     int read_errors;
     bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
@@ -45,27 +44,28 @@ typedef struct ResrReader {
 /* RESR_ERR_INTERNAL (memory). End with resr_reader_free(), also after a failure. */
 RESR_MUST_CHECK int resr_reader_create(ResrReader *reader, const ResrDecodeOptions *options);
 
-/* Opens the next file; the one before must be closed. `path` stays valid until then. As
- * resr_decoder_open(). */
+/* Opens the next file; the previous file must be closed. `path` must outlive the open file. Errors
+ * as in resr_decoder_open(). */
 RESR_MUST_CHECK int resr_reader_open(ResrReader *reader, const char *path, bool listed);
 void resr_reader_close(ResrReader *reader);
 
-/* A single image, not a video; `listed`: one of several files. */
+/* True for a single image, not a video; `listed`: one of several files. */
 bool resr_reader_is_image(const ResrReader *reader, bool listed);
 
 /* Seconds between frames, 0 if unknown. */
 double resr_reader_frame_seconds(const ResrReader *reader);
 
-/* The next picture in reader->frame, to be unreferenced by the caller; *end when there is none.
- * Damage is RESR_ERR_DATA, with `bridge` counted. RESR_ERR_IO, RESR_ERR_DEVICE. */
+/* Decodes the next picture into reader->frame, which the caller unreferences; *end at the end of
+ * the file. Damage is RESR_ERR_DATA; with `bridge` damage is only counted. RESR_ERR_IO,
+ * RESR_ERR_DEVICE. */
 RESR_MUST_CHECK int resr_reader_next(ResrReader *reader, bool *end);
 
-/* At the end of the input: RESR_ERR_DATA (or with `bridge` a warning with the counts) if something
- * is missing that the file declares. */
+/* Call at the end of the input: RESR_ERR_DATA (with `bridge` a warning with the counts) if a part
+ * that the file declares is missing. */
 RESR_MUST_CHECK int resr_reader_check_end(ResrReader *reader);
 
-/* Goes to the keyframe before `pts`; false where that cannot be done. Until resr_reader_found() is
- * called damage is not counted. */
+/* Seeks to the keyframe before `pts`; false if the file cannot seek. Damage is not counted until
+ * resr_reader_found() is called. */
 bool resr_reader_seek(ResrReader *reader, int64_t pts);
 void resr_reader_found(ResrReader *reader);
 

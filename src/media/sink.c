@@ -100,9 +100,9 @@ static void warn_of_loss(const ResrEncoding *encoding, const char *output, const
          depth = in->depth_bits > 8 && out->depth_bits == 8;
     bool colour = in->model != RESR_COLOUR_GREY && out->model == RESR_COLOUR_GREY;
     if (alpha || depth || colour)
-        resr_log_warn("%s: %s images hold no %s%s%s, which is dropped; use a .png or .tif output",
+        resr_log_warn("%s: %s images cannot store %s%s%s of the input; use a .png or .tif output",
                       output, resr_encoding_name(encoding), alpha ? "transparency" : "",
-                      alpha && (depth || colour) ? ", no " : "",
+                      alpha && (depth || colour) ? " and " : "",
                       colour  ? "colour"
                       : depth ? "more than 8 bits a sample"
                               : "");
@@ -139,8 +139,8 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
     snprintf(out->encoder, sizeof out->encoder, "%s", resr_encoding_name(&encoding));
     resr_encoding_library(&encoding, out->library, sizeof out->library);
     if (kind == RESR_OUTPUT_VIDEO && resr_decoder_info(decoder)->has_profile)
-        resr_log_warn("%s: a video holds no colour profile, which the input's images have: their "
-                      "colours are taken as they are; convert the images to sRGB first",
+        resr_log_warn("%s: a video cannot store the colour profile of the input's images, and the "
+                      "colour values are not converted; convert the images to sRGB first",
                       output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
@@ -496,7 +496,7 @@ static bool read_tags(const ResrSink *sink, ResrPictureTags *tags)
         return false;
     if (ret == 0 && resr_picture_read_tags(tags, path, &sink->stop) == 0)
         return true;
-    resr_log_warn("%s; its profile, EXIF and texts are not kept", resr_error_text());
+    resr_log_warn("%s; the picture's profile, EXIF and texts are not kept", resr_error_text());
     return false;
 }
 
@@ -514,11 +514,11 @@ static int write_image_frame(ResrSink *sink, const ResrFrame *frame)
         ret = resr_encoder_write(&sink->encoder, &sink->encoding, NULL, write_image, sink);
     resr_encoder_close(&sink->encoder);
     if (ret == 0 && tags.lost[0] && !sink->said_lost)
-        resr_log_warn("%s: %s images cannot hold all that the input has beside its pixels: without "
-                      "%s%s",
-                      sink->output, resr_encoding_name(&sink->encoding), tags.lost,
-                      sink->encoding.picture == RESR_PICTURE_PNG ? ""
-                                                                 : "; a .png output keeps most");
+        resr_log_warn(
+            "%s: %s images cannot hold all data of the input besides the pixels; lost: %s%s",
+            sink->output, resr_encoding_name(&sink->encoding), tags.lost,
+            sink->encoding.picture == RESR_PICTURE_PNG ? ""
+                                                       : "; a .png output keeps most of the data");
     sink->said_lost = sink->said_lost || tags.lost[0];
     resr_picture_tags_free(&tags);
     sink->encoding.tags = NULL;

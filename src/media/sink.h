@@ -25,7 +25,7 @@ typedef struct ResrEncodingTags {
     int32_t color_range;   /* AVCOL_RANGE_* */
     int32_t global_header; /* the container keeps the encoder's headers */
     int32_t chroma_location;
-    char pix_fmt[32]; /* what the encoder takes; empty: still to be chosen */
+    char pix_fmt[32]; /* the encoder's format; empty: not yet chosen */
 } ResrEncodingTags;
 
 /* A finished segment: its frames are first .. first + frames - 1. */

@@ -1,10 +1,10 @@
 #ifndef RESR_MEDIA_TIMELINE_H
 #define RESR_MEDIA_TIMELINE_H
 
-/* One rising time line for containers whose clock may jump: recordings that were joined, MPEG
- * transport and program streams after a restart of their encoder. The packets of the video stream
- * define it, so that the decoder and the copied streams, which read the file independently, find
- * the same corrections. Not for other folders. */
+/* One rising time line for containers whose clock may jump: joined recordings, and MPEG transport
+ * and program streams after a restart of their encoder. The packets of the video stream define it,
+ * so that the decoder and the copied streams, which read the file independently, find the same
+ * corrections. Not for other folders. */
 
 #include <libavformat/avformat.h>
 #include <stdbool.h>
@@ -16,24 +16,25 @@ enum { RESR_JUMP_BACK_US = 100000, RESR_JUMP_AHEAD_US = 10000000 };
 typedef struct ResrTimeline {
     bool jumps;       /* the container's clock may jump; else nothing is corrected */
     int video;        /* the stream that defines the line */
-    int64_t offset;   /* added to the file's times now, in microseconds */
+    int64_t offset;   /* added to the file's current times, in microseconds */
     int64_t next;     /* expected time of the next video packet, on the line */
     int64_t sound;    /* end of the sound that joins on without a jump, on the line */
     int64_t position; /* of the packet where the last jump was found, in bytes; -1: unknown */
     int jumped;       /* number of jumps so far */
 } ResrTimeline;
 
-/* Makes times unknown, and a duration endless, that are too large to compute with. Call for every
- * packet that is read, before the functions below. `base`: of its times. */
+/* Replaces times that are too large to compute with by unknown times, and such a duration by an
+ * endless duration. Call for every packet that is read, before the functions below. `base`: time
+ * base of the packet. */
 void resr_timeline_tame(AVPacket *packet, AVRational base);
 
-/* Starts the line of `input` at its first packet. Where `jumps` is set afterwards, the video stream
- * and all sound must not be discarded. */
+/* Starts the line of `input` at its first packet. If this call sets `jumps`, the caller must not
+ * discard packets of the video stream or of sound. */
 void resr_timeline_start(ResrTimeline *line, const AVFormatContext *input, int video);
 
-/* Follows the line by one packet as the demuxer gave it. Call for every packet, in their order. A
- * jump is a video packet earlier than expected by RESR_JUMP_BACK_US or later by RESR_JUMP_AHEAD_US,
- * unless the sound fills that gap. */
+/* Advances the line by one packet of the demuxer. Call for every packet, in the order of the file.
+ * A jump is a video packet earlier than expected by RESR_JUMP_BACK_US or later by
+ * RESR_JUMP_AHEAD_US, unless the sound fills that gap. */
 void resr_timeline_follow(ResrTimeline *line, const AVFormatContext *input, const AVPacket *packet);
 
 /* Adds `offset` microseconds to a packet's times, which are in `base`; times out of range become

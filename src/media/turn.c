@@ -150,10 +150,11 @@ int resr_turn_format(ResrFormat *out, const ResrFormat *in, int orientation)
     }
     enum AVPixelFormat format = without_subsampling(in);
     if (format == AV_PIX_FMT_NONE)
-        return resr_fail(RESR_ERR_DATA,
-                         "pixel format %s cannot be turned by a quarter; convert the input with "
-                         "ffmpeg -pix_fmt yuv444p or yuv444p10le",
-                         in->pix_fmt);
+        return resr_fail(
+            RESR_ERR_DATA,
+            "pixel format %s cannot be rotated by 90 degrees; convert the input first with "
+            "ffmpeg -pix_fmt yuv444p or yuv444p10le",
+            in->pix_fmt);
     resr_format_set_pixels(out, format);
     return 0;
 }

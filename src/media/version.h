@@ -3,7 +3,7 @@
 
 /* The media libraries as a whole. */
 
-/* Bounds the threads of which decoders choose the number themselves, as on a machine of `cpus`
+/* Limits the number of threads that decoders choose by themselves, as on a machine of `cpus`
  * processors. Call before the first decoder is opened. */
 void resr_media_limit_cpus(int cpus);
 

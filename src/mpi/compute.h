@@ -16,8 +16,8 @@ RESR_MUST_CHECK int resr_compute_start(ResrCompute **out, const ResrOps *ops,
 
 size_t resr_compute_workspace_bytes(const ResrCompute *compute);
 
-/* Hands over a WORK message, also on failure; there is always room for RESR_PARTS_IN_FLIGHT.
- * RESR_ERR_DATA: no room. */
+/* Takes ownership of a WORK message, also on failure. The queue has room for RESR_PARTS_IN_FLIGHT.
+ * RESR_ERR_DATA: the queue is full. */
 RESR_MUST_CHECK int resr_compute_push(ResrCompute *compute, ResrMessage *work);
 
 /* A finished message (the caller's), or NULL at once. */

@@ -233,11 +233,12 @@ static int check_paths(const ResrJob *job)
         for (int j = i + 1; j < PATHS; j++)
             if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
                 return resr_fail(RESR_ERR_USAGE,
-                                 "%s: named by %s and by %s; give each a name of its own",
-                                 paths[i].path, paths[i].name, paths[j].name);
+                                 "%s: named by %s and by %s; give each another name", paths[i].path,
+                                 paths[i].name, paths[j].name);
         if (i < TEXTS && stat(paths[i].path, &status) == 0 && !S_ISREG(status.st_mode))
-            return resr_fail(RESR_ERR_USAGE, "%s: %s replaces regular files only; name another",
-                             paths[i].path, paths[i].name);
+            return resr_fail(RESR_ERR_USAGE,
+                             "%s: %s replaces regular files only; name another file", paths[i].path,
+                             paths[i].name);
         if (i <= TEXTS && is_inside(paths[i].path, folder))
             return resr_fail(RESR_ERR_USAGE,
                              "%s: %s lies in the job folder, which is removed at the end; name "

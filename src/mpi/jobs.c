@@ -148,8 +148,8 @@ static int claim_output(Jobs *jobs, const Item *item)
             resr_publish_is_same(claim->output, options->output) &&
             !resr_publish_is_same(claim->input, options->input))
             return resr_fail(RESR_ERR_USAGE,
-                             "%s: line %" PRId64 " of the list writes it from %s already; name "
-                             "another output",
+                             "%s: line %" PRId64
+                             " of the list already writes this output from %s; name another output",
                              options->output, claim->line, claim->input);
     }
     int ret =

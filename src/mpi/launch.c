@@ -83,11 +83,12 @@ int resr_launch_check(const ResrLauncher *launcher, int provided)
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     if (size > 1 || launcher->processes == 1)
         return 0;
-    return resr_fail(RESR_ERR_USAGE,
-                     "%d processes were started (%s), but MPI connects this one with no other: "
-                     "each would do all of the work; start them with mpirun, or with srun "
-                     "--mpi=pmix; one that has files of its own, with mpirun -n 1",
-                     launcher->processes, launcher->variable);
+    return resr_fail(
+        RESR_ERR_USAGE,
+        "%d processes were started (%s), but MPI does not connect this process with the others, so "
+        "each would do all of the work; start them with mpirun, or with srun --mpi=pmix; start "
+        "independent processes, each with its own files, with mpirun -n 1",
+        launcher->processes, launcher->variable);
 }
 
 void resr_launch_starting(void (*hangs)(int signal))

@@ -6,26 +6,26 @@
 /* What happens before frames move: ranks find out about each other and get what they need. Every
  * function is collective and blocking, unless it says otherwise; main threads only. */
 
-/* What a launcher says of the processes that it started. */
+/* The launcher's number of started processes. */
 typedef struct ResrLauncher {
-    int processes;        /* 1 also if none is known */
-    const char *variable; /* of the environment, that says so; NULL: none */
+    int processes;        /* 1 also if the number is unknown */
+    const char *variable; /* environment variable with the number; NULL: none */
 } ResrLauncher;
 
-/* Sets what libraries take from the environment, and reads what launchers leave there. Before
- * MPI_Init(), which changes it, and before any thread. Not collective. */
+/* Sets environment variables for libraries and reads those of launchers. Call before MPI_Init(),
+ * which changes the environment, and before any thread starts. Not collective. */
 void resr_launch_prepare(ResrLauncher *launcher);
 
-/* Whether the ranks can work: the threads' level that MPI provides, and whether this process is
- * one of several that were started together but do not know of each other, each of which would do
- * all of the work. RESR_ERR_DEVICE, RESR_ERR_USAGE. Not collective. */
+/* Checks that the ranks can work. RESR_ERR_DEVICE: MPI provides too low a level of threads.
+ * RESR_ERR_USAGE: this process is one of several that were started together, but MPI does not
+ * connect them, so each would do all of the work. Not collective. */
 RESR_MUST_CHECK int resr_launch_check(const ResrLauncher *launcher, int provided);
 
 /* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
  * `hangs` is called as a signal's handler. Not collective. */
 void resr_launch_starting(void (*hangs)(int signal));
 
-/* A stop signal has arrived: a start must then be over within RESR_DRAIN_SECONDS. For a signal's
+/* Records a stop signal: a start must then finish within RESR_DRAIN_SECONDS. Call from a signal
  * handler. */
 void resr_launch_stopping(void);
 
@@ -49,9 +49,9 @@ RESR_MUST_CHECK int resr_launch_broadcast_model(ResrModel **model, int transport
 
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
  * may run on the same ones, but no more than its share of its cgroup's quota, which is rounded up
- * to whole CPUs; at least 1. Warns when a rank is held to one CPU of many idle ones, naming the
- * option that mends it. *cpus: CPUs in the mask, at most the quota; the media libraries are told
- * the latter. Also tells net/cuda.h the rank's place on its node. */
+ * to whole CPUs; at least 1. Warns if a rank is bound to one CPU while others are idle, and names
+ * the option that changes this. *cpus: CPUs in the mask, at most the quota, also passed to the
+ * media libraries. Also tells net/cuda.h the rank's place on its node. */
 int resr_launch_threads(int *cpus);
 
 /* Tells base/memory.h how many ranks of this machine compute. */

@@ -58,8 +58,8 @@ static int check_memory(const ResrNet *net)
     double own = px * net->spec.scale * net->spec.scale;
     if (net->ops->frames_begin)
         return 0;
-    snprintf(what, sizeof what, "%d x %d, inside the network %d x %d", net->frame_width_px,
-             net->frame_height_px, net->frame_width_px * net->spec.scale,
+    snprintf(what, sizeof what, "frames of %d x %d, %d x %d inside the network",
+             net->frame_width_px, net->frame_height_px, net->frame_width_px * net->spec.scale,
              net->frame_height_px * net->spec.scale);
     return resr_memory_check(what, (int64_t)((double)net->workspace_bytes + 12 * (px + own)),
                              "choose smaller tiles (-t), a network that enlarges less, a smaller "

@@ -50,8 +50,8 @@ typedef struct ResrFrameSetup {
  *   dense block  fma(0.2f, conv5, x)           last of an RRDB    fma(0.2f, that, RRDB's input)
  *   body_end     conv_body + head              SRVGG's end        conv + input
  *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0
- * A value that is infinite or NaN before the clamp is reported by RESR_NOT_FINITE: the weights, or
- * the class's range, do not suffice, and the picture is worthless. */
+ * RESR_NOT_FINITE reports an infinite value or NaN before the clamp: the weights exceed the class's
+ * range, and the picture is unusable. */
 enum { RESR_NOT_FINITE = 1 };
 
 typedef struct ResrOps {

@@ -15,7 +15,7 @@ def ram(megabytes):
 def case_refused_with_figures():
     for options in (["--outscale", "0.1"], ["-t", "0"]):
         result = play.up("large.png", "out.png", *options, model="four.safetensors", env=ram(400))
-        play.refused(result, 64, "6000 x 6000", "0.4 GiB exist", "-t", "--outscale")
+        play.refused(result, 64, "6000 x 6000", "0.4 GiB are available", "-t", "--outscale")
         play.equal("left over", play.leftovers("out.png"), [])
     result = play.up("large.png", "out.png", "--dry-run", model="four.safetensors", env=ram(400))
     play.refused(result, 64, "6000 x 6000")
