@@ -166,7 +166,7 @@ int resr_joblist_open(ResrJobList **out, const char *path, const volatile int *s
     *list = (ResrJobList){.path = path, .stop = stop, .fd = STDIN_FILENO, .journal_fd = -1};
     pthread_mutex_init(&list->lock, NULL);
     if (strcmp(path, "-") != 0)
-        list->fd = resr_file_open(path, O_RDONLY, 0);
+        list->fd = resr_file_open(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe without a writer */
     if (list->fd < 0 || fstat(list->fd, &status) != 0)
         ret = resr_fail(errno == EACCES ? RESR_ERR_PERM : RESR_ERR_NOINPUT, "--jobs %s: %s", path,
                         strerror(errno));

@@ -350,8 +350,9 @@ static int refuse_video(const AVOutputFormat *format, const char *output,
                         const ResrContainerVideo *video)
 {
     const char *ending = strrchr(output, '.');
-    const AVCodec *own =
-        avcodec_find_encoder(av_guess_codec(format, NULL, output, NULL, AVMEDIA_TYPE_VIDEO));
+    enum AVCodecID id = av_guess_codec(format, NULL, output, NULL, AVMEDIA_TYPE_VIDEO);
+    /* Theora's encoder leaves out frames: see resr_encoding_plan(). */
+    const AVCodec *own = avcodec_find_encoder(id == AV_CODEC_ID_THEORA ? AV_CODEC_ID_VP8 : id);
     const char *other = other_ending(format, video, NULL, NO_STREAM);
     return resr_fail(RESR_ERR_USAGE,
                      "%s: video of encoder %s cannot be stored in %s; use %s%s%san output that "

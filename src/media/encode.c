@@ -149,6 +149,11 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
                          "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
                          "lists those it has",
                          image && !options->codec[0] ? output : name);
+    if (out->codec && out->codec->id == AV_CODEC_ID_THEORA)
+        return resr_fail(RESR_ERR_USAGE,
+                         "--codec: encoder %s leaves out frames that resemble the one before; "
+                         "choose another, such as libvpx",
+                         out->codec->name);
     if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
         return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
     return image && !options->codec[0] ? plan_image(out, output, input)
@@ -361,7 +366,12 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
         averror = avcodec_receive_packet(encoder->context, encoder->packet);
         if (averror == AVERROR(EAGAIN) || averror == AVERROR_EOF)
             return 0;
-        if (averror >= 0)
+        if (averror >= 0 && encoder->packet->size == 0)
+            ret = resr_fail(RESR_ERR_USAGE,
+                            "--codec: encoder %s returned an empty packet for a frame, which "
+                            "containers leave out; choose another encoder",
+                            e->codec->name);
+        else if (averror >= 0)
             ret = handler(user, encoder->packet);
         av_packet_unref(encoder->packet);
     }

@@ -357,6 +357,28 @@ def case_a_signal_ends_waits_for_the_file():
     equal("frames", frames("out.mkv"), 50)
 
 
+def case_a_list_that_is_a_pipe():
+    """A pipe that nothing has opened for writing does not hold the program back from a signal; one with lines is a list."""
+    ffmpeg(f"{CLIP} listed.mp4")
+    remove("pipe", "listed.mkv")
+    os.mkfifo("pipe")
+    command = [RESR, "--jobs", "pipe", "-m", "enlarge.safetensors", "--threads", "1", "--progress", "none"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    fds = f"/proc/{process.pid}/fd"
+    while not any(os.path.realpath(os.path.join(fds, fd)) == os.path.realpath("pipe") for fd in os.listdir(fds)):
+        equal("running", process.poll(), None)
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=30)
+    equal("exit code after SIGTERM", process.returncode, 75)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with open("pipe", "w", encoding="ascii") as pipe:
+        pipe.write("-i listed.mp4 -o listed.mkv\n")
+    process.communicate(timeout=60)
+    equal("exit code", process.returncode, 0)
+    equal("frames", frames("listed.mkv"), 5)
+
+
 def case_interrupted_calls_are_repeated():
     ffmpeg("-f lavfi -i testsrc2=s=128x96:r=25:d=2 -f lavfi -i sine=d=2 -c:v rawvideo -pix_fmt yuv420p -c:a pcm_s16le clip.nut")
     done(up("clip.nut", "out.mkv", env={"LD_PRELOAD": os.environ["SHIM"], "SHIM_EINTR": "clip.nut"}))

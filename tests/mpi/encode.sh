@@ -5,7 +5,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 tiny_model
 clip in.mp4 200
-job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 24 --precision fp32"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 24"
+fp32="--precision fp32" # hashes of different launches are compared
 
 # same NAME RANKS OPTION...: as the reference of the same encoder options.
 same() {
@@ -13,7 +14,7 @@ same() {
     ranks=$2
     shift 2
     # shellcheck disable=SC2086 # words
-    upscale "$ranks" $job -o out.mp4 --framehash out.hash --report report.json "$@" || fail "$name: $(cat run.log)"
+    upscale "$ranks" $job $fp32 -o out.mp4 --framehash out.hash --report report.json "$@" || fail "$name: $(cat run.log)"
     cmp -s "$reference.hash" out.hash || fail "$name: other frames"
     cmp -s "$reference.mp4" out.mp4 || fail "$name: another file"
     [ ! -e out.mp4.resr ] || fail "$name: a job folder is left"
@@ -23,7 +24,7 @@ same() {
 
 reference=x264
 # shellcheck disable=SC2086
-upscale 2 $job -o x264.mp4 --framehash x264.hash --encode root --encoders 1 || fail "the reference"
+upscale 2 $job $fp32 -o x264.mp4 --framehash x264.hash --encode root --encoders 1 || fail "the reference"
 [ "$(count_frames x264.mp4)" = 200 ] || fail "the reference has $(count_frames x264.mp4) frames"
 same "root, 3 encoders" 2 --encode root --encoders 3
 same "ranks, 1 rank" 1 --encode ranks

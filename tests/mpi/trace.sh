@@ -9,16 +9,16 @@ command -v python3 >/dev/null || {
 }
 tiny_model
 clip in.mp4 100
-job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root --precision fp32"
+job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root"
 
 look() {
     python3 "$here/check_trace.py" "$@" >check.log || fail "$*: $(cat check.log)"
 }
 
 # shellcheck disable=SC2086 # words
-upscale 3 $job -o plain.mp4 --framehash plain.hash || fail "without a trace"
+upscale 3 $job --precision fp32 -o plain.mp4 --framehash plain.hash || fail "without a trace"
 # shellcheck disable=SC2086
-upscale 3 $job -o out.mp4 --framehash out.hash --trace trace.json || fail "3 ranks"
+upscale 3 $job --precision fp32 -o out.mp4 --framehash out.hash --trace trace.json || fail "3 ranks"
 cmp -s plain.hash out.hash || fail "other frames with --trace"
 look trace.json 100 3
 tail -1 check.log
