@@ -82,6 +82,7 @@ halt() {
 }
 reference=slow
 job="$job --backend simulate:0.01/8"
+fp32="" # simulated devices have no numerics class
 halt --encode ranks
 same "ranks, then ranks" 2 --encode ranks
 halt --encode root --checkpoint always
