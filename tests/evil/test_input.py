@@ -144,7 +144,7 @@ def case_parts_beside_the_input():
     header = b"v2.0".ljust(8, b"\0") + struct.pack("<QHHIHHIIII", 1, 0, 1, 0, 3, 0, 1, 0, 25000, 1000)
     with open("a.mlv", "wb") as file:
         file.write(block(b"MLVI", header) + block(b"RAWI", struct.pack("<QHH", 0, 64, 48) + bytes(160)) + block(b"VIDF", bytes(40)))
-    refused(up("a.mlv", "out.mkv"), 65, "a.mlv: holds no picture")
+    refused(up("a.mlv", "out.mkv"), 65, "a.mlv: contains no decodable picture")
     shutil.copy("a.mlv", "a.m00")
     refused(up("a.mlv", "out.mkv"), 65, "format mlv", "names other files")
 
