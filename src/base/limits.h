@@ -73,8 +73,8 @@
 
 /* For file systems without locks: interval of a lease's renewal; time without a change after which
  * a waiting process takes over the lease (longer than the longest silence of an NFS client with a
- * slow server; its caches do not matter, because the file is opened anew); longest wait for a
- * lease, somewhat longer than that time. */
+ * slow server; its caches do not matter, because each look opens the file again); longest wait for
+ * a lease, somewhat longer than that time. */
 #define RESR_LEASE_BEAT_SECONDS 5
 #define RESR_LEASE_STALE_SECONDS 30
 #define RESR_LEASE_WAIT_SECONDS 40

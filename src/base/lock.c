@@ -98,7 +98,7 @@ static bool is_current(const ResrLock *lock)
            ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
-/* The lease as it is now, opened anew: network file systems then ask their server. Returns the
+/* Opens the lease again to read it: network file systems then ask their server. Returns the
  * descriptor, or a negative value if the lease cannot be read. */
 static int open_lease(const ResrLock *lock, char out[LEASE_BYTES], int access)
 {

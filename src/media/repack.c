@@ -30,8 +30,8 @@ bool resr_is_yuvj(const AVPixFmtDescriptor *desc)
     return strncmp(desc->name, "yuvj", 4) == 0;
 }
 
-/* True where component `c` fills whole native samples, as it does in a frame's plane; `stride`: of
- * so many samples. */
+/* True where component `c` fills whole native samples, as it does in a frame's plane; `stride`:
+ * the number of samples from one pixel's to the next's. */
 static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
 {
     const AVComponentDescriptor *comp = &desc->comp[c];

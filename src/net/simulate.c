@@ -27,7 +27,7 @@ static struct {
     double px_seconds, jitter, frame_px;
     double frames_to_failure; /* infinite: never */
     int64_t idle_until_ns;    /* it had no work before */
-    const atomic_bool *stop;  /* NULL: nobody stops it */
+    const atomic_bool *stop;  /* NULL: no request ends a wait */
     uint64_t random;
 } device;
 

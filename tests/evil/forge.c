@@ -1,4 +1,4 @@
-/* forge FOLDER RECORD...: appends records to the journal of a job folder, as somebody would who
+/* forge FOLDER RECORD...: appends records to the journal of a job folder, as an attacker would who
  * knows the format. RECORD is TYPE:NUMBER:A:B:DETAIL, or TYPE:NUMBER:A:FILE:DETAIL for the size and
  * the hash of a file. */
 #include <stdio.h>

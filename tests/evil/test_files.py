@@ -1,4 +1,4 @@
-"""Where files are made: names that somebody planted, file systems that lack hard links, atomic renames or locks, names
+"""Where files are made: planted names, file systems that lack hard links, atomic renames or locks, names
 that are taken while the work is done, and job folders that must not be left behind."""
 import errno
 import os
@@ -48,7 +48,7 @@ def host_number():
 
 
 def planted(link, names, command):
-    """Runs a command whose process id is in `names`, already linked to a file of somebody else."""
+    """Runs a command whose process id is in `names`, already linked to another file."""
     play.remove("precious.txt", *[entry for entry in os.listdir(".") if ".tmp" in entry])
     with open("precious.txt", "w", encoding="ascii") as file:
         file.write("precious")

@@ -1,4 +1,4 @@
-"""Job folders that somebody forged: records and manifests with good check values and absurd numbers. The job goes on
+"""Forged job folders: records and manifests with good check values and absurd numbers. The job goes on
 from what is believable, or says what is wrong; it neither crashes nor eats time or memory."""
 import json
 import os
