@@ -76,7 +76,7 @@ $(median "$folder/cpu.off")" | awk -v frames="$frames" -v rounds="$rounds" '{
             100 * ($1 / $2 - 1), $3, $4, 100 * ($3 / $4 - 1) }'
     ;;
 size)
-    "$build/tests/support/make_model" "$folder/repeat.safetensors" srvgg 2 1 8 0 0
+    "$build/tools/make_model" "$folder/repeat.safetensors" srvgg 2 1 8 0 0
     size carphone_pristine.mp4 models/weights/realesr-animevideov3-x4.param 120
     size bikes.mp4 "$folder/repeat.safetensors" 240
     ;;

@@ -17,7 +17,7 @@
 #include "net/net.h"
 #include "peak.h"
 #include "random_model.h"
-#include "row.h"
+#include "result_json.h"
 
 typedef struct Network {
     const char *name;

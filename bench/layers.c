@@ -10,13 +10,13 @@
 #include "base/memory.h"
 #include "cpu/dispatch.h"
 #include "cpu/packed_net.h"
-#include "cpu/wave.h"
+#include "cpu/wavefront.h"
 #include "cpu/winograd.h"
 #include "cpu/workspace.h"
 #include "net/net.h"
 #include "peak.h"
 #include "random_model.h"
-#include "row.h"
+#include "result_json.h"
 
 /* The shortest networks that have all layers. */
 static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 64, 32, 1.0};
@@ -62,10 +62,10 @@ static double layer_limit(const ResrConvKernels *kernels)
 
 /* One layer on maps of its own. */
 typedef struct Bench {
-    ResrMap in, residual, out;
+    ResrFeatureMap in, residual, out;
     float *memory;
     char *scratch;
-    ResrWave *waves; /* MAX_REPEATS times the same */
+    ResrWavefront *waves; /* MAX_REPEATS times the same */
     int threads;
 } Bench;
 
@@ -77,12 +77,12 @@ static void bench_free(Bench *bench)
     *bench = (Bench){0};
 }
 
-static void fill(const ResrMap *map, int channels, uint64_t seed)
+static void fill(const ResrFeatureMap *map, int channels, uint64_t seed)
 {
     size_t row_floats = (size_t)map->width * RESR_BLOCK_LANES;
     for (int y = 0; y < map->height; y++)
         for (int b = 0; b < map->blocks; b++) {
-            float *row = resr_map_row(map, y, b);
+            float *row = resr_feature_map_row(map, y, b);
             resr_random_fill(row, row_floats, seed + (uint64_t)(y * map->blocks + b));
             for (size_t i = 0; i < row_floats; i++)
                 row[i] = b * RESR_BLOCK_LANES + (int)(i % RESR_BLOCK_LANES) < channels
@@ -96,15 +96,16 @@ static int create_maps(Bench *bench, const LayerCase *c, const ResrConv *conv, i
 {
     int in_blocks = resr_blocks(conv->cin), out_blocks = resr_blocks(conv->cout);
     int in_width = c->nearest ? width / 2 : width, in_height = c->nearest ? height / 2 : height;
-    size_t in_floats = resr_map_floats(in_blocks, in_width, in_height);
-    size_t out_floats = resr_map_floats(out_blocks, width, height);
+    size_t in_floats = resr_feature_map_floats(in_blocks, in_width, in_height);
+    size_t out_floats = resr_feature_map_floats(out_blocks, width, height);
     int ret = resr_workspace_alloc(&bench->memory, in_floats + 2 * out_floats);
     if (ret < 0)
         return ret;
-    resr_map_set(&bench->in, bench->memory, in_blocks, in_width, in_height, in_height);
-    resr_map_set(&bench->residual, bench->memory + in_floats, out_blocks, width, height, height);
-    resr_map_set(&bench->out, bench->memory + in_floats + out_floats, out_blocks, width, height,
-                 height);
+    resr_feature_map_set(&bench->in, bench->memory, in_blocks, in_width, in_height, in_height);
+    resr_feature_map_set(&bench->residual, bench->memory + in_floats, out_blocks, width, height,
+                         height);
+    resr_feature_map_set(&bench->out, bench->memory + in_floats + out_floats, out_blocks, width,
+                         height, height);
     fill(&bench->in, conv->cin, 1);
     fill(&bench->residual, conv->cout, 1000);
     fill(&bench->out, 0, 0); /* first touched here */
@@ -140,15 +141,15 @@ static int bench_create(Bench *bench, const LayerCase *c, const ResrPackedConv *
     resr_layer_prepare(&layer);
     int rows = (height + layer.row_px - 1) / layer.row_px * layer.row_px;
     for (int i = 0; i < MAX_REPEATS; i++) {
-        bench->waves[i] = (ResrWave){.count = 1, .rows = rows};
+        bench->waves[i] = (ResrWavefront){.count = 1, .rows = rows};
         bench->waves[i].layers[0] = layer;
     }
     return 0;
 }
 
-static const float *pixel(const ResrMap *map, int channel, int y, int x)
+static const float *pixel(const ResrFeatureMap *map, int channel, int y, int x)
 {
-    return resr_map_row(map, y, channel / RESR_BLOCK_LANES) + x * RESR_BLOCK_LANES +
+    return resr_feature_map_row(map, y, channel / RESR_BLOCK_LANES) + x * RESR_BLOCK_LANES +
            channel % RESR_BLOCK_LANES;
 }
 
@@ -184,7 +185,7 @@ static double layer_error(const LayerCase *c, const ResrPackedConv *packed, cons
         ret = resr_alloc(&values, 2 * floats, sizeof *values);
     if (ret < 0)
         goto cleanup;
-    resr_waves_run(bench.waves, 1, threads);
+    resr_wavefronts_run(bench.waves, 1, threads);
     for (int co = 0; co < conv->cout; co++)
         for (int y = 0; y < VERDICT_HEIGHT_PX; y++)
             for (int x = 0; x < VERDICT_WIDTH_PX; x++, n++) {
@@ -201,10 +202,10 @@ cleanup:
 static double best_seconds(const Bench *bench, int repeats, int runs)
 {
     double best = INFINITY;
-    resr_waves_run(bench->waves, 1, bench->threads);
+    resr_wavefronts_run(bench->waves, 1, bench->threads);
     for (int i = 0; i < runs; i++) {
         int64_t start_ns = resr_clock_ns();
-        resr_waves_run(bench->waves, repeats, bench->threads);
+        resr_wavefronts_run(bench->waves, repeats, bench->threads);
         best = fmin(best, resr_clock_seconds_since(start_ns) / repeats);
     }
     return best;

@@ -1,10 +1,11 @@
 #ifndef RESR_BENCH_LAYERS_H
 #define RESR_BENCH_LAYERS_H
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* Single convolutions of the networks, as a layer of their own from map to map, and RRDB's dense
- * block, on width_px x height_px outputs (even): rows of JSON (row.h) for a backend, with 1, 2, 4
+ * block, on width_px x height_px outputs (even): rows of JSON (result_json.h) for a backend, with
+ * 1, 2, 4
  * .. max_threads threads, the best of `runs` each. `layer`: only that one, NULL: all.
  * RESR_ERR_INTERNAL (memory, or a wrong result, which has its row). */
 typedef struct BenchLayers {

@@ -39,7 +39,7 @@ choice=-n
 if [ "$network" = short ]; then
     choice=-m
     network=$folder/short.safetensors
-    "$build/tests/support/make_model" "$network" srvgg 4 1 64 0 0
+    "$build/tools/make_model" "$network" srvgg 4 1 64 0 0
 fi
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 

@@ -18,7 +18,7 @@
 #include "cpu/dispatch.h"
 #include "model_argument.h"
 #include "net/net.h"
-#include "net/probe.h"
+#include "net/select_backend.h"
 
 typedef struct Options {
     const char *model, *in, *out, *precision, *backend, *cpumask;

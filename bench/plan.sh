@@ -18,7 +18,7 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=no
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ffmpeg -v error -f lavfi -i testsrc2=size=64x36:rate=25,trim=end_frame=160 -pix_fmt yuv420p tiny.mp4
 ffmpeg -v error -i "$root/models/clips/bikes.mp4" -vf scale=320:136 -frames:v 96 -crf 10 small.mp4
-"$build/tests/support/make_model" net.safetensors rrdb 2 1 16 8 7
+"$build/tools/make_model" net.safetensors rrdb 2 1 16 8 7
 
 # play NAME "RANKS" OPTION...: predicts, runs, and adds a row for each number of ranks.
 play() {

@@ -27,7 +27,7 @@ def clip(path, *options):
 
 def make_net(build, path):
     """A small network for simulated devices, which do not run it."""
-    subprocess.run([os.path.join(build, "tests", "support", "make_model"), path, "rrdb", "2", "1", "16", "8", "7"], check=True)
+    subprocess.run([os.path.join(build, "tools", "make_model"), path, "rrdb", "2", "1", "16", "8", "7"], check=True)
 
 
 class Truth:
@@ -149,7 +149,7 @@ def timeline(args, folder, verdict):
     done = harness.ours(args.build, ranks, folder, [
         "-i", WIDE_CLIP, "-o", os.path.join(folder, "out.mp4"), "-m", net, "--root", "dedicated", "--frames", str(frames),
         "--backend", f"simulate:4/8,slow={slow}:4", "--trace", trace])
-    checked = subprocess.run([sys.executable, os.path.join(harness.ROOT, "tests", "mpi", "check_trace.py"), trace, str(frames),
+    checked = subprocess.run([sys.executable, os.path.join(harness.ROOT, "tools", "check_trace.py"), trace, str(frames),
                               str(ranks)], capture_output=True, text=True)
     verdict.check(checked.returncode == 0, checked.stdout)
     for ending in ("svg", "png"):

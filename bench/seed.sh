@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ffmpeg -v error -f lavfi -i testsrc2=size=64x36:rate=25,noise=alls=24:allf=t:all_seed=7,trim=end_frame=300 -pix_fmt yuv420p in.mp4
-"$build/tests/support/make_model" net.safetensors rrdb 2 1 16 8 7
+"$build/tools/make_model" net.safetensors rrdb 2 1 16 8 7
 verdict=VALID
 
 # play WORKERS SPEC TIME OPTION...: the median makespan in the devices' seconds, in $seconds.

@@ -51,7 +51,7 @@ while [ $i -lt "$runs" ]; do
 done
 verdict=VALID
 cmp -s "$work/plain.hash" "$work/traced.hash" || verdict="INVALID: other frames"
-python3 tests/mpi/check_trace.py "$work/trace.json" "$frames" "$ranks" >"$work/check" || verdict="INVALID: $(cat "$work/check")"
+python3 tools/check_trace.py "$work/trace.json" "$frames" "$ranks" >"$work/check" || verdict="INVALID: $(cat "$work/check")"
 echo "$verdict"
 jq -n --slurpfile plain "$work/plain" --slurpfile traced "$work/traced" --slurpfile trace "$work/trace.json" \
     --slurpfile plain_cpu "$work/plain.cpu" --slurpfile traced_cpu "$work/traced.cpu" \

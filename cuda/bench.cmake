@@ -7,11 +7,11 @@ target_compile_options(bench_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${gencode}>
 set_target_properties(bench_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
 
 add_executable(bench_cuda_net ${source}/bench/cuda_net.c ${source}/bench/model_argument.c
-               ${source}/tests/support/random_model.c)
-target_include_directories(bench_cuda_net PRIVATE ${source}/src ${source}/bench ${source}/tests/support)
+               ${source}/tools/random_model.c)
+target_include_directories(bench_cuda_net PRIVATE ${source}/src ${source}/bench ${source}/tools)
 target_compile_definitions(bench_cuda_net PRIVATE _GNU_SOURCE)
 if(alone) # of the program, what needs no other libraries
-  target_sources(bench_cuda_net PRIVATE ${source}/bench/no_readers.c)
+  target_sources(bench_cuda_net PRIVATE ${source}/bench/stub_readers.c)
   find_package(OpenMP REQUIRED COMPONENTS C)
   foreach(file base/cgroup base/error base/file base/log base/memory base/sha256 base/stop base/text model/model
           model/spec net/cuda net/net net/tile)

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
 #define RESR_CUDA_ABI 5

@@ -1,7 +1,7 @@
 #ifndef RESR_CUDA_WALK_H
 #define RESR_CUDA_WALK_H
 
-#include "net/ops.h"
+#include "net/backend.h"
 #include "weights.h"
 
 /* The stages of net/ops.h on a device: of ResrOps, everything from workspace_bytes on. `packed` is

@@ -292,15 +292,15 @@ static int apply_backend(ResrOptions *options, const char *name)
 
 static int apply_plan(ResrOptions *options, const Values *v)
 {
-    ResrPlannerRequest *planner = &options->planner;
+    ResrPlanRequest *planner = &options->planner;
     if (!v->plan && !v->device)
         return 0;
     if (!v->dry_run || !v->plan)
         return resr_fail(RESR_ERR_USAGE, "--%s: goes with --dry-run%s", v->plan ? "plan" : "device",
                          v->plan ? "" : " and --plan ranks=LIST");
-    int ret = resr_planner_parse(planner, v->plan);
+    int ret = resr_plan_request_parse(planner, v->plan);
     if (ret == 0)
-        ret = resr_planner_parse_device(planner, v->device ? v->device : "cpu");
+        ret = resr_plan_request_parse_device(planner, v->device ? v->device : "cpu");
     if (ret == 0 && options->root_dedicated && planner->ranks[0] < 2)
         ret = resr_fail(RESR_ERR_USAGE, "--plan: with --root dedicated no rank of 1 computes; "
                                         "begin the list with 2");

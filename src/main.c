@@ -5,14 +5,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "app/session.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "cli.h"
+#include "comm/collectives.h"
+#include "comm/nccl_link.h"
 #include "job/info.h"
-#include "mpi/launch.h"
-#include "mpi/session.h"
-#include "mpi/transport.h"
 
 /* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
  * and the restart loop pass it on (measured: three signals within 3 ms). */
@@ -30,7 +30,7 @@ static void on_signal(int number)
         stop_signal_ns = resr_clock_ns();
         stop_signal = number;
         resr_stop_request(number);
-        resr_launch_stopping();
+        resr_collectives_stopping();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
         _exit(128 + number); /* the second one ends at once */
     }
@@ -110,8 +110,8 @@ int main(int argc, char **argv)
     session.stop_signal = &stop_signal;
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
-    resr_launch_prepare(&launcher);
-    resr_launch_starting(start_up_hangs);
+    resr_collectives_prepare(&launcher);
+    resr_collectives_starting(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);
@@ -124,10 +124,10 @@ int main(int argc, char **argv)
     if (session.rank == 0)
         ret = resr_cli_parse(&session.options, argc, (const char *const *)argv);
     if (ret == 0 && session.rank == 0 && needs_ranks(session.options.request))
-        ret = resr_launch_check(&launcher, provided);
-    ret = resr_launch_share_status(ret);
+        ret = resr_collectives_check(&launcher, provided);
+    ret = resr_collectives_share_status(ret);
     if (ret == 0) {
-        resr_launch_broadcast(&session.options, sizeof session.options);
+        resr_collectives_broadcast(&session.options, sizeof session.options);
         ret = serve();
     }
     if (ret < 0 && (session.rank == 0 || session.lost))
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
         _exit(resr_error_exit_status(ret)); /* mpirun is ending the job already */
     if (session.lost)
         MPI_Abort(MPI_COMM_WORLD, resr_error_exit_status(ret));
-    resr_transport_close_link();
+    resr_nccl_link_close_link();
     MPI_Finalize();
     return session.rank == 0 ? resr_error_exit_status(ret) : 0;
 }

@@ -1,8 +1,8 @@
 #ifndef RESR_CKPT_BATCHFILE_H
 #define RESR_CKPT_BATCHFILE_H
 
+#include "base/frame.h"
 #include "ckpt/journal.h"
-#include "media/frame.h"
 
 /* Upscaled frames in HDF5 files that describe themselves: one file for each batch, closed, read
  * back, synced and renamed before it counts, since a growing HDF5 file does not survive a kill.

@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
+#include "ckpt/batch_writer.h"
 #include "ckpt/replay.h"
-#include "ckpt/store.h"
 
 struct ResrCheckpoint {
     ResrJobDir dir;
@@ -25,8 +25,8 @@ struct ResrCheckpoint {
     ResrJournal *journal;
     ResrReplay found; /* not changed after the start */
     ResrCheckpointPlan plan;
-    ResrStore *store;     /* frames on their way to batch files */
-    pthread_mutex_t lock; /* of what follows */
+    ResrBatchWriter *store; /* frames on their way to batch files */
+    pthread_mutex_t lock;   /* of what follows */
     ResrStatus status;
     int64_t durable; /* frames in finished segments */
 };
@@ -80,7 +80,7 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     return 0;
 }
 
-static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrLedger *ledger)
+static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameTable *ledger)
 {
     ResrRecord *records = NULL;
     size_t count = 0;
@@ -96,7 +96,7 @@ static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrLedger
 }
 
 int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *output,
-                         const char *frames_folder, ResrManifest *manifest, ResrLedger *ledger,
+                         const char *frames_folder, ResrManifest *manifest, ResrFrameTable *ledger,
                          bool *resumed, bool *finished)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
@@ -219,10 +219,11 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
     c->fresh = false;
     c->status.attempt++;
     resr_checkpoint_tell(c, "running", 0, "");
-    return resr_store_create(&c->store, &c->dir, c->journal, &c->found, &c->plan, tell_progress, c);
+    return resr_batch_writer_create(&c->store, &c->dir, c->journal, &c->found, &c->plan,
+                                    tell_progress, c);
 }
 
-int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrLedger *ledger)
+int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *ledger)
 {
     const ResrSegmentInfo *segments = c->found.segments;
     int ret = 0;
@@ -294,17 +295,18 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
 
 void resr_checkpoint_keep(ResrCheckpoint *c, ResrFrame *frame)
 {
-    resr_store_keep(c->store, frame);
+    resr_batch_writer_keep(c->store, frame);
 }
 
 int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
 {
     ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
-    resr_store_end_of_input(c->store, frames);
+    resr_batch_writer_end_of_input(c->store, frames);
     return c->found.total == frames ? 0 : append(c, &record, 1);
 }
 
-int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const ResrLedger *ledger)
+int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
+                           const ResrFrameTable *ledger)
 {
     ResrRecord *records = NULL;
     size_t n = (size_t)info->frames;
@@ -335,7 +337,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info, const
     free(records);
     if (ret < 0)
         return ret;
-    resr_store_release(c->store, info->first, info->frames);
+    resr_batch_writer_release(c->store, info->first, info->frames);
     pthread_mutex_lock(&c->lock);
     c->durable += info->frames;
     pthread_mutex_unlock(&c->lock);
@@ -350,12 +352,12 @@ void resr_checkpoint_segment_path(const ResrCheckpoint *c, char *out, int64_t nu
 
 void resr_checkpoint_write_batches(ResrCheckpoint *c)
 {
-    resr_store_write_batches(c->store);
+    resr_batch_writer_write_batches(c->store);
 }
 
 bool resr_checkpoint_writes_batches(const ResrCheckpoint *c)
 {
-    return resr_store_writes_batches(c->store);
+    return resr_batch_writer_writes_batches(c->store);
 }
 
 void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
@@ -376,17 +378,17 @@ void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
 
 int resr_checkpoint_drain(ResrCheckpoint *c)
 {
-    return resr_store_drain(c->store);
+    return resr_batch_writer_drain(c->store);
 }
 
 int resr_checkpoint_error(ResrCheckpoint *c)
 {
-    return resr_store_error(c->store);
+    return resr_batch_writer_error(c->store);
 }
 
 double resr_checkpoint_stall(const ResrCheckpoint *c)
 {
-    return c->store ? resr_store_stall(c->store) : 0;
+    return c->store ? resr_batch_writer_stall(c->store) : 0;
 }
 
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
@@ -394,7 +396,7 @@ int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
     pthread_mutex_lock(&c->lock);
     int64_t frames = c->durable;
     pthread_mutex_unlock(&c->lock);
-    return frames + (c->store ? resr_store_frames(c->store) : 0);
+    return frames + (c->store ? resr_batch_writer_frames(c->store) : 0);
 }
 
 int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
@@ -411,10 +413,10 @@ int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
     int ret = resr_lock_check(c->dir.lock);
     if (ret == 0 && c->plan.frames_folder[0])
-        ret = resr_store_export(c->store);
+        ret = resr_batch_writer_export(c->store);
     if (ret < 0)
         return ret;
-    resr_store_free(c->store);
+    resr_batch_writer_free(c->store);
     c->store = NULL;
     if (leave_status)
         resr_checkpoint_tell(c, "done", 0, "");
@@ -424,7 +426,7 @@ int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 
 void resr_checkpoint_abandon(ResrCheckpoint *c)
 {
-    resr_store_free(c->store);
+    resr_batch_writer_free(c->store);
     c->store = NULL;
     if (resr_lock_check(c->dir.lock) == 0)
         resr_jobdir_remove(&c->dir, false);
@@ -485,7 +487,7 @@ void resr_checkpoint_close(ResrCheckpoint *c)
 {
     if (!c)
         return;
-    resr_store_free(c->store);
+    resr_batch_writer_free(c->store);
     resr_journal_close(c->journal);
     if (c->fresh)
         resr_jobdir_remove(&c->dir, false);

@@ -6,7 +6,7 @@
 #include "ckpt/batchfile.h"
 #include "ckpt/manifest.h"
 #include "ckpt/status.h"
-#include "job/ledger.h"
+#include "job/frame_table.h"
 #include "job/report.h"
 #include "media/sink.h"
 
@@ -25,8 +25,8 @@ typedef struct ResrCheckpoint ResrCheckpoint;
  * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
-                                         ResrManifest *manifest, ResrLedger *ledger, bool *resumed,
-                                         bool *finished);
+                                         ResrManifest *manifest, ResrFrameTable *ledger,
+                                         bool *resumed, bool *finished);
 
 const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 
@@ -47,7 +47,7 @@ RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
 /* Gives `sink` the finished segments that were found at the start, with the times that `ledger` has
  * of their frames. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_checkpoint_restore(const ResrCheckpoint *checkpoint, ResrSink *sink,
-                                            const ResrLedger *ledger);
+                                            const ResrFrameTable *ledger);
 
 /* Frames of the input if an earlier attempt came to its end, else -1. */
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);
@@ -74,7 +74,7 @@ RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int
 /* A segment's file is complete under its name and synced: journals it with its frames' entries of
  * `ledger`, lets go of its frames and removes its batch files. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
-                                           const ResrLedger *ledger);
+                                           const ResrFrameTable *ledger);
 
 /* Path of a segment's file, PATH_MAX bytes. */
 void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number);

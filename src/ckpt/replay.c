@@ -48,7 +48,7 @@ static bool has_frames(const ResrReplay *replay, const ResrRecord *segment, size
 }
 
 static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
-                        size_t place, ResrLedger *ledger)
+                        size_t place, ResrFrameTable *ledger)
 {
     char path[PATH_MAX];
     resr_jobdir_segment_path(dir, path, record->number);
@@ -68,7 +68,7 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
     for (int64_t i = 0; i < record->a && ret == 0; i++) {
         ResrFrameRecord entry = {
             .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
-        ret = resr_ledger_set(ledger, frames[i].number, &entry);
+        ret = resr_frame_table_set(ledger, frames[i].number, &entry);
         if (ret == 0)
             ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
     }
@@ -172,7 +172,7 @@ static int by_subject(const void *a, const void *b)
 }
 
 static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
-                      size_t count, const char *frames_folder, ResrLedger *ledger)
+                      size_t count, const char *frames_folder, ResrFrameTable *ledger)
 {
     const ResrRecord **files = NULL;
     size_t n = 0;
@@ -198,7 +198,7 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
 
 int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
                 const ResrRecord *records, size_t count, int64_t segment_frames,
-                const char *frames_folder, ResrLedger *ledger)
+                const char *frames_folder, ResrFrameTable *ledger)
 {
     *out = (ResrReplay){.total = -1, .segment_frames = segment_frames};
     int ret = resr_alloc(&out->segments, count + 1, sizeof *out->segments);

@@ -29,7 +29,7 @@ typedef struct ResrReplay {
  * `ledger`. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
                                 const ResrRecord *records, size_t count, int64_t segment_frames,
-                                const char *frames_folder, ResrLedger *ledger);
+                                const char *frames_folder, ResrFrameTable *ledger);
 void resr_replay_clear(ResrReplay *replay);
 
 #endif

@@ -1,7 +1,7 @@
 #ifndef RESR_CPU_CONV_H
 #define RESR_CPU_CONV_H
 
-#include "cpu/map.h"
+#include "cpu/feature_map.h"
 #include "model/model.h"
 
 /* How an instruction set convolves, in one numerics class: directly or by Winograd's minimal

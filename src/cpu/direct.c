@@ -5,9 +5,9 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
-static const float *row_or_null(const ResrMap *map, int y, int x)
+static const float *row_or_null(const ResrFeatureMap *map, int y, int x)
 {
-    return map ? resr_map_row(map, y, 0) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
+    return map ? resr_feature_map_row(map, y, 0) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
 /* `px` pixels from (x, y) on: all output channels, tile after tile. */
@@ -28,7 +28,7 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
         .residual = row_or_null(layer->residual, y, x),
         .factor = layer->factor,
         .trunk = row_or_null(layer->trunk, y, x),
-        .out = resr_map_row(layer->out, y, layer->out_block) + column,
+        .out = resr_feature_map_row(layer->out, y, layer->out_block) + column,
         .copy = (float *)row_or_null(layer->copy, y, x),
     };
     for (int ky = 0; ky < 3; ky++) {

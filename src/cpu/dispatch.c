@@ -144,7 +144,7 @@ const ResrOps *resr_cpu_ops(int index)
         &resr_ops_avx512,
         &resr_ops_avx2_fp32,
         &resr_ops_avx512_fp32,
-        &resr_ops_avx512_widened,
+        &resr_ops_avx512_bf16emu,
         &resr_ops_avx512_bf16,
         &resr_ops_avx512_bf16_other,
 #if defined(RESR_HAVE_AMX)

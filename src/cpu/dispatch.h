@@ -1,7 +1,7 @@
 #ifndef RESR_CPU_DISPATCH_H
 #define RESR_CPU_DISPATCH_H
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* What this CPU (and the kernel's saved register state) offers, as bits; --cpumask clears some. */
 enum {

@@ -14,11 +14,11 @@ struct ResrWinogradRing;
 typedef struct ResrLayer ResrLayer;
 struct ResrLayer {
     const ResrPackedConv *conv;
-    const ResrMap *in;
+    const ResrFeatureMap *in;
     int nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
-    const ResrMap *out;
-    int32_t out_block;                      /* the first block written */
-    const ResrMap *residual, *trunk, *copy; /* out = fma(factor, out, residual), then
+    const ResrFeatureMap *out;
+    int32_t out_block;                             /* the first block written */
+    const ResrFeatureMap *residual, *trunk, *copy; /* out = fma(factor, out, residual), then
                                                fma(0.2, out, trunk), also to `copy`; NULL: absent */
     float factor;
     ResrRect needed; /* of the output; the rest is not computed. On the kernels' grid, or the map's

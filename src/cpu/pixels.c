@@ -18,17 +18,18 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
-void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y)
+void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int factor, int y)
 {
     for (int block = 0; block < to->blocks; block++)
-        memset(resr_map_row(to, y, block), 0, (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
+        memset(resr_feature_map_row(to, y, block), 0,
+               (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
     for (int c = 0; c < 3; c++)
         for (int dy = 0; dy < factor; dy++) {
             const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
             for (int dx = 0; dx < factor; dx++) {
                 int channel = (c * factor + dy) * factor + dx;
-                float *row =
-                    resr_map_row(to, y, channel / RESR_BLOCK_LANES) + channel % RESR_BLOCK_LANES;
+                float *row = resr_feature_map_row(to, y, channel / RESR_BLOCK_LANES) +
+                             channel % RESR_BLOCK_LANES;
                 for (int x = 0; x < to->width; x++)
                     row[x * RESR_BLOCK_LANES] = from[x * factor + dx];
             }
@@ -45,7 +46,7 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
     int first_x = max_int(x0, out->crop_x_px);
     int last_x = min_int(x1, out->crop_x_px + out->width_px);
     for (int c = 0; c < 3; c++) {
-        const float *from = resr_map_row(layer->out, y, 0) + c;
+        const float *from = resr_feature_map_row(layer->out, y, 0) + c;
         float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
         for (int x = first_x; x < last_x; x++) {
             float value = from[x * RESR_BLOCK_LANES];
@@ -69,8 +70,8 @@ static inline bool store_row(const ResrPixelsSink *sink, const ResrLayer *layer,
     float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride - out->crop_x_px;
     bool finite = true;
     for (int dx = 0; dx < scale; dx++, channel++) {
-        const float *from =
-            resr_map_row(layer->out, y, channel / RESR_BLOCK_LANES) + channel % RESR_BLOCK_LANES;
+        const float *from = resr_feature_map_row(layer->out, y, channel / RESR_BLOCK_LANES) +
+                            channel % RESR_BLOCK_LANES;
         int start = (first_x - dx + scale - 1) / scale, end = (last_x - dx + scale - 1) / scale;
         for (int x = start; x < end; x++) {
             float value = from[x * RESR_BLOCK_LANES] + in[x];

@@ -4,13 +4,13 @@
 #include <stdatomic.h>
 
 #include "cpu/layer.h"
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* Both ends of a network: planar RGB to the head's map, and the last map to planar RGB. */
 
 /* Row y of the head's map, with pixel unshuffle by `factor`: channel (c * factor + dy) * factor +
  * dx is input pixel (y * factor + dy, x * factor + dx) of plane c; the other lanes become zero. */
-void resr_pixels_load_row(const ResrMap *to, const ResrTileIn *in, int factor, int y);
+void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int factor, int y);
 
 /* What the last layer's `finish` needs. */
 typedef struct ResrPixelsSink {

@@ -109,8 +109,9 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
             for (int i = 0; i < kernels->outputs + 2; i++) {
                 int in_y = layer->nearest ? (y + i - 1) >> 1 : y + i - 1;
                 int present = block < layer->in->blocks; /* otherwise: the row of zeros */
-                args.row[b][i] = resr_map_row(layer->in, present ? in_y : -1, present ? block : 0) +
-                                 (ptrdiff_t)in_x * RESR_BLOCK_LANES;
+                args.row[b][i] =
+                    resr_feature_map_row(layer->in, present ? in_y : -1, present ? block : 0) +
+                    (ptrdiff_t)in_x * RESR_BLOCK_LANES;
             }
         }
         kernels->input[layer->nearest](&args);
@@ -152,9 +153,9 @@ static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stri
     }
 }
 
-static float *pixel_or_null(const ResrMap *map, int y, int block, int x)
+static float *pixel_or_null(const ResrFeatureMap *map, int y, int block, int x)
 {
-    return map ? resr_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
+    return map ? resr_feature_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
 static void transform_output(const ResrLayer *layer, const Scratch *scratch, int first_block,

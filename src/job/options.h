@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "job/planner.h"
+#include "job/plan_request.h"
 #include "media/sink.h"
 #include "net/simulate.h"
 
@@ -90,7 +90,7 @@ typedef struct ResrOptions {
     ResrEncodeOptions encode;
     int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
-    ResrPlannerRequest planner; /* of a dry run */
+    ResrPlanRequest planner; /* of a dry run */
 } ResrOptions;
 
 #endif

@@ -89,7 +89,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     plan->tags = output->tags;
     plan->encode = options->encode;
     plan->spec = model->spec;
-    plan->units = (ResrUnits){options->segment_frames, options->batch_frames};
+    plan->units = (ResrBatching){options->segment_frames, options->batch_frames};
     plan->tile_px = options->tile_px;
     plan->tile_pad_px = options->tile_pad_px;
     plan->ranks = ranks;
@@ -282,7 +282,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     if (plan->frames_estimate > 0)
         printf("%-18s %" PRId64 ", in %" PRId64 " batches of %" PRId64 "\n", "frames",
                plan->frames_estimate,
-               resr_units_batch_of(&plan->units, plan->frames_estimate - 1) + 1,
+               resr_batching_batch_of(&plan->units, plan->frames_estimate - 1) + 1,
                plan->units.batch_frames);
     else
         printf("%-18s unknown: the container does not say\n", "frames");

@@ -1,11 +1,11 @@
 #ifndef RESR_JOB_PLAN_H
 #define RESR_JOB_PLAN_H
 
+#include "job/batching.h"
 #include "job/options.h"
-#include "job/units.h"
 #include "model/model.h"
-#include "net/ops.h"
-#include "net/probe.h"
+#include "net/backend.h"
+#include "net/select_backend.h"
 
 /* A job settled: everything a rank has to know to compute frames, and what rank 0 needs to bound
  * memory. Plain data: sent to all ranks as it is. */
@@ -17,7 +17,7 @@ typedef struct ResrPlan {
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
     ResrNetSpec spec;
-    ResrUnits units;
+    ResrBatching units;
     int32_t tile_px, tile_pad_px;
     int32_t ranks, computing_ranks;
     int32_t threads;                 /* asked for; 0: each rank finds its share */

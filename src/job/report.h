@@ -2,7 +2,7 @@
 #define RESR_JOB_REPORT_H
 
 #include "job/plan.h"
-#include "net/probe.h"
+#include "net/select_backend.h"
 
 /* The GPU that the rank computes on, with its UUID; NULL if it is none. */
 const char *resr_report_device(const ResrRankInfo *rank);

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 
 /* A whole frame as planar float RGB, the network's own side of the colour conversion: three planes
  * R, G, B of height_px rows, nominal range [0, 1], gamma-encoded as in the source. */

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 
 /* What is known of the input before its first frame is handed out. */
 typedef struct ResrVideoInfo {

@@ -5,7 +5,7 @@
 
 #include <libavcodec/avcodec.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 
 /* The format named `asked` or, if `asked` is empty, the format that keeps most of `input`: colour,
  * then alpha, depth, chroma resolution, RGB or YUV, range, then the smallest format. RESR_ERR_USAGE

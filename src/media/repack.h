@@ -8,7 +8,7 @@
 #include <libavutil/pixdesc.h>
 #include <stdbool.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 
 /* The holder format of a ResrFrame for frames in `format`: the same components, depth and
  * subsampling in planes of native samples; components of less than 8 bits are stretched to 8.

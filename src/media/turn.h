@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 
 /* Orientation of a display matrix (9 numbers, as in FFmpeg's side data and in MP4), or 0 for a
  * matrix that does more than rotate by multiples of 90 degrees and mirror. */

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* The CUDA backend: cuda/'s shared object, opened at run time. $REALESRGAN_CUDA names it; else it
  * lies beside the program (realesrgan-cuda.so). Main thread only; opened by the first call of

@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* A network ready to run on one backend: packed weights and one run. One thread uses it; inside,
  * the backend's own threads (OpenMP) work. */

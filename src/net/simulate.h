@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "net/ops.h"
+#include "net/backend.h"
 
 /* A device that takes its time and computes nothing, for planning and for tests of everything
  * around the network: `--backend simulate:SPEC`. Its frames are the input's pixels repeated, in a

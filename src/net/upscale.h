@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "media/frame.h"
+#include "base/frame.h"
 #include "net/net.h"
 
 /* The engine: one frame in the decoder's format to one frame in the encoder's, with colour

@@ -71,9 +71,9 @@ static void close_to_the_reference(void **state)
 static void closer_to_bf16_avx512(void **state)
 {
     (void)state;
-    if (!resr_ops_avx512_widened.available(~0u))
+    if (!resr_ops_avx512_bf16emu.available(~0u))
         skip();
-    compare(shallow, N_SHALLOW, &resr_ops_avx512_widened, 1e-3);
+    compare(shallow, N_SHALLOW, &resr_ops_avx512_bf16emu, 1e-3);
 }
 
 static void bits_of_real_tiles(void **state)

@@ -55,7 +55,7 @@ static Case case_at(int width, int height)
 
 /* A map in memory of its own with guard values on both sides. */
 typedef struct GuardedMap {
-    ResrMap map;
+    ResrFeatureMap map;
     float *memory;
     size_t floats;
 } GuardedMap;
@@ -64,16 +64,16 @@ static GuardedMap map_of(int channels, int width, int height, uint64_t seed)
 {
     GuardedMap out;
     int blocks = resr_blocks(channels);
-    out.floats = resr_map_floats(blocks, width, height);
+    out.floats = resr_feature_map_floats(blocks, width, height);
     assert_int_equal(
         posix_memalign((void **)&out.memory, 64, (out.floats + 2 * GUARD_FLOATS) * sizeof(float)),
         0);
     for (size_t i = 0; i < out.floats + 2 * GUARD_FLOATS; i++)
         out.memory[i] = NAN;
-    resr_map_set(&out.map, out.memory + GUARD_FLOATS, blocks, width, height, height);
+    resr_feature_map_set(&out.map, out.memory + GUARD_FLOATS, blocks, width, height, height);
     for (int y = 0; y < height; y++)
         for (int b = 0; b < blocks; b++) {
-            float *row = resr_map_row(&out.map, y, b);
+            float *row = resr_feature_map_row(&out.map, y, b);
             resr_random_fill(row, (size_t)width * RESR_BLOCK_LANES, seed + (uint64_t)(y * 64 + b));
             for (int i = 0; i < width * RESR_BLOCK_LANES; i++) /* lanes without a channel are 0 */
                 row[i] = b * RESR_BLOCK_LANES + i % RESR_BLOCK_LANES < channels ? row[i] - 0.5f : 0;
@@ -81,9 +81,9 @@ static GuardedMap map_of(int channels, int width, int height, uint64_t seed)
     return out;
 }
 
-static float *pixel(const ResrMap *map, int channel, int y, int x)
+static float *pixel(const ResrFeatureMap *map, int channel, int y, int x)
 {
-    return resr_map_row(map, y, channel / RESR_BLOCK_LANES) + x * RESR_BLOCK_LANES +
+    return resr_feature_map_row(map, y, channel / RESR_BLOCK_LANES) + x * RESR_BLOCK_LANES +
            channel % RESR_BLOCK_LANES;
 }
 
@@ -96,8 +96,8 @@ static void check_map(const GuardedMap *map, const char *what)
     for (int y = -1; y <= map->map.height; y++)
         for (int b = 0; b < map->map.blocks; b++) {
             int inside = y >= 0 && y < map->map.height;
-            const float *row = resr_map_row(&map->map, y, b);
-            for (int x = -1; x < map->map.width + RESR_MAP_RIGHT; x++)
+            const float *row = resr_feature_map_row(&map->map, y, b);
+            for (int x = -1; x < map->map.width + RESR_FEATURE_MAP_RIGHT; x++)
                 for (int c = 0; (x < 0 || x >= map->map.width || !inside) && c < RESR_BLOCK_LANES;
                      c++)
                     if (row[x * RESR_BLOCK_LANES + c] != 0)
@@ -108,7 +108,7 @@ static void check_map(const GuardedMap *map, const char *what)
 static void set_values(const GuardedMap *in, const Case *c, int channels)
 {
     static const float one[N_VALUES] = {0, 0, INFINITY, NAN, -0.0f, 3e38f};
-    const ResrMap *map = &in->map;
+    const ResrFeatureMap *map = &in->map;
     for (int ci = 0; ci < channels; ci++)
         for (int y = 0; y < map->height; y++)
             for (int x = 0; x < map->width; x++) {
@@ -285,7 +285,7 @@ static double epsilon_of(const ResrConvKernels *kernels)
 static double footprint(const Bench *bench, int grid, int y, int x)
 {
     const Case *c = &bench->c;
-    const ResrMap *map = &bench->in.map;
+    const ResrFeatureMap *map = &bench->in.map;
     double most = 0;
     int y0 = source(c, y / grid * grid - 1), y1 = source(c, y / grid * grid + grid);
     int x0 = source(c, x / grid * grid - 1), x1 = source(c, x / grid * grid + grid);

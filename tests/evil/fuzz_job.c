@@ -111,7 +111,7 @@ static void play_journal(const uint8_t *data, size_t bytes, unsigned repair)
     ResrJournal *journal;
     ResrRecord *records;
     ResrReplay replay;
-    ResrLedger ledger = {0};
+    ResrFrameTable ledger = {0};
     size_t count;
     memcpy(copy, data, bytes);
     if (repair & 1)
@@ -135,7 +135,7 @@ static void play_journal(const uint8_t *data, size_t bytes, unsigned repair)
                   "a batch is out of range");
         resr_replay_clear(&replay);
     }
-    resr_ledger_clear(&ledger);
+    resr_frame_table_clear(&ledger);
     free(records);
     resr_journal_close(journal);
 }

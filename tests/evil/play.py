@@ -26,7 +26,7 @@ for tool in ("ffmpeg", "ffprobe"):
         sys.exit(SKIPPED)
 
 RESR = os.path.abspath(os.environ.get("RESR", "build/realesrgan-mpi"))
-MAKE_MODEL = os.path.abspath(os.environ.get("MAKE_MODEL", "build/tests/support/make_model"))
+MAKE_MODEL = os.path.abspath(os.environ.get("MAKE_MODEL", "build/tools/make_model"))
 SHIM = os.path.abspath(os.environ.get("SHIM", "build/tests/evil/libevil_shim.so"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORK = tempfile.mkdtemp(prefix="resr-test.")

@@ -21,7 +21,7 @@ for test in "$build"/tests/unit/test_*; do
     $memcheck "$test" >/dev/null
 done
 
-export RESR="$build/realesrgan-mpi" MAKE_MODEL="$build/tests/support/make_model"
+export RESR="$build/realesrgan-mpi" MAKE_MODEL="$build/tools/make_model"
 . "$(dirname "$0")/../mpi/lib.sh"
 tiny_model
 clip in.mkv 10 -f lavfi -i sine=duration=0.4 -map 0:v -map 1:a -c:v libx264 -c:a flac

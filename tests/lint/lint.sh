@@ -7,7 +7,7 @@ complain() {
     echo "$*"
     failed=1
 }
-sources=$(find src bench tests cuda -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | sort)
+sources=$(find src bench tests cuda tools -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | sort)
 
 case $1 in
 format)
@@ -24,18 +24,22 @@ format)
     done
     ;;
 includes)
-    # One way only: main -> mpi -> ckpt -> job -> net -> cpu, media, model -> base.
+    # main -> app -> {run, predict} -> {comm, sched, ckpt} -> job -> net -> {cpu, model, media} -> base
     forbid() {
         grep -nE "#include \"($2)/" "src/$1"/*.[ch] "src/$1"/*/*.[ch] 2>/dev/null && complain "src/$1 may not include $2"
         return 0
     }
-    forbid base "media|model|net|cpu|job|ckpt|mpi"
-    forbid media "model|net|cpu|job|ckpt|mpi"
-    forbid model "media|net|cpu|job|ckpt|mpi"
-    forbid cpu "media|job|ckpt|mpi"
-    forbid net "job|ckpt|mpi"
-    forbid job "ckpt|mpi"
-    forbid ckpt "mpi"
+    forbid base "media|model|net|cpu|job|ckpt|comm|sched|run|predict|app"
+    forbid media "model|net|cpu|job|ckpt|comm|sched|run|predict|app"
+    forbid model "media|net|cpu|job|ckpt|comm|sched|run|predict|app"
+    forbid cpu "media|job|ckpt|comm|sched|run|predict|app"
+    forbid net "job|ckpt|comm|sched|run|predict|app"
+    forbid job "ckpt|comm|sched|run|predict|app"
+    forbid ckpt "comm|sched|run|predict|app"
+    forbid comm "ckpt|sched|run|predict|app"
+    forbid sched "ckpt|comm|run|predict|app"
+    forbid run "predict|app"
+    forbid predict "ckpt|comm|sched|run|app"
     grep -nE '#include "media/(decode|sink|encode|mux)' src/net/*.[ch] src/cpu/*.[ch] && complain "net and cpu know no decoder and no sink"
     only() {
         grep -lE "#include <($1)" $sources | grep -vE "^($2)" && complain "<$1> belongs into $2"
@@ -43,16 +47,16 @@ includes)
     }
     only 'libav|libsw|zimg' 'src/media/|tests/media/'
     only 'png\.h|jpeglib|jerror|tiff|webp/|lcms2' 'src/media/picture_'
-    only 'mpi\.h' 'src/mpi/|src/main\.c|tests/mpi/'
+    only 'mpi\.h' 'src/comm/|src/run/|src/main\.c|tests/mpi/'
     only 'zip\.h' 'src/model/|tests/unit/'
-    only 'jansson' 'src/model/|src/job/|src/ckpt/|tests/|bench/'
+    only 'jansson' 'src/model/|src/job/|src/predict/|src/ckpt/|tests/|bench/'
     only 'hdf5' 'src/ckpt/'
     only 'popt' 'src/cli\.c'
     only 'cuda|cublas' 'cuda/|tests/cuda/|bench/cuda_'
     for header in $(git ls-files 'src/*.h' | grep -v '^src/media/'); do
         grep -nE '#include <(libav|zimg|mpi|zip|jansson|popt|xxhash|hdf5)' "$header" && complain "$header includes a library's header"
     done
-    grep -nE '\b(_?exit|abort|MPI_Abort)\(' src/*/*.c | grep -v '^src/mpi/watchdog.c:' &&
+    grep -nE '\b(_?exit|abort|MPI_Abort)\(' src/*/*.c | grep -v '^src/run/watchdog.c:' &&
         complain "only main.c and the watchdog end the program"
     ;;
 sizes)

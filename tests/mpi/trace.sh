@@ -12,7 +12,7 @@ clip in.mp4 100
 job="-i in.mp4 -m tiny.safetensors --threads 1 --encode root"
 
 look() {
-    python3 "$here/check_trace.py" "$@" >check.log || fail "$*: $(cat check.log)"
+    python3 "$here/../../tools/check_trace.py" "$@" >check.log || fail "$*: $(cat check.log)"
 }
 
 # shellcheck disable=SC2086 # words
@@ -40,7 +40,7 @@ echo "ok four shapes of jobs"
 # The check finds what is wrong, each by its own words.
 spoil() {
     jq -c "$2" trace.json >bad.json
-    if python3 "$here/check_trace.py" bad.json 100 3 >check.log; then
+    if python3 "$here/../../tools/check_trace.py" bad.json 100 3 >check.log; then
         fail "$1: not noticed"
     fi
     grep -q "$1" check.log || fail "$1: $(cat check.log)"

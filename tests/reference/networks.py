@@ -21,7 +21,7 @@ def conv_shapes(spec):
 
 
 class SplitMix:
-    """The generator of tests/support/random_model.h, bit for bit."""
+    """The generator of tools/random_model.h, bit for bit."""
 
     def __init__(self, seed):
         self.state = np.uint64(seed)

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "mpi/schedule.h"
+#include "sched/schedule.h"
 
 enum { MAX_RANKS = 64, MAX_FRAMES = 3000, MAX_EVENTS = 8, NEVER = 1000000 };
 

@@ -235,7 +235,7 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     ResrJournal *journal;
     ResrRecord *records;
     ResrReplay replay;
-    ResrLedger ledger = {0};
+    ResrFrameTable ledger = {0};
     size_t count;
     char path[PATH_MAX];
     resr_jobdir_path(dir, path, "journal");
@@ -250,7 +250,7 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     }
     if (replay.batch_count)
         assert_int_equal(replay.stages[SEGMENT_FRAMES + 2], RESR_FRAME_UPSCALED);
-    resr_ledger_clear(&ledger);
+    resr_frame_table_clear(&ledger);
     resr_replay_clear(&replay);
     free(records);
     resr_journal_close(journal);

@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "mpi/compute.h"
 #include "net/simulate.h"
+#include "run/compute.h"
 
 enum { FRAMES = 8, ROUNDS = 200 };
 

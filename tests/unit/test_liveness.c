@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "mpi/liveness.h"
+#include "sched/liveness.h"
 
 #define SECONDS(s) ((int64_t)((s)*1e9))
 

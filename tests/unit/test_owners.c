@@ -10,14 +10,14 @@
 
 #include <cmocka.h>
 
-#include "mpi/owners.h"
+#include "run/owners.h"
 
 /* The first segment is done and gone, and the last one is in its place of the pool. */
 enum { FRAMES = 64, POOL = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
 
 typedef struct Job {
     ResrPlan plan;
-    ResrWindow window;
+    ResrReorderBuffer window;
     ResrScheduler *scheduler;
     ResrOwners *owners;
     int made_by[FRAMES], times[FRAMES];
@@ -25,7 +25,7 @@ typedef struct Job {
 
 static bool is_needed(void *user, int64_t index)
 {
-    return resr_window_needs(&((Job *)user)->window, index);
+    return resr_reorder_buffer_needs(&((Job *)user)->window, index);
 }
 
 static void take(Job *job, int first, int end)
@@ -35,7 +35,7 @@ static void take(Job *job, int first, int end)
         assert_int_equal(resr_frame_create_mark(&frame), 0);
         frame->index = i;
         frame->stage = RESR_FRAME_DECODED;
-        resr_window_take(&job->window, frame);
+        resr_reorder_buffer_take(&job->window, frame);
     }
 }
 
@@ -45,7 +45,7 @@ static void start(Job *job)
     *job = (Job){
         .plan = {
             .units = {SEGMENT, BATCH}, .part_frames = BATCH, .pool_frames = POOL, .ranks = RANKS}};
-    assert_int_equal(resr_window_create(&job->window, POOL), 0);
+    assert_int_equal(resr_reorder_buffer_create(&job->window, POOL), 0);
     assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
                                            computing, 3, is_needed, job),
                      0);
@@ -59,7 +59,7 @@ static void end(Job *job)
 {
     resr_owners_free(job->owners);
     resr_scheduler_free(job->scheduler);
-    resr_window_clear(&job->window);
+    resr_reorder_buffer_clear(&job->window);
 }
 
 /* All that was handed out is computed at once; each rank has sent its frames to their owners. */
@@ -96,8 +96,8 @@ static void end_first_segment(Job *job)
 {
     ResrFrame *frame;
     for (int i = 0; i < SEGMENT; i++) {
-        resr_window_set_durable(&job->window, i);
-        frame = resr_window_deliver(&job->window);
+        resr_reorder_buffer_set_durable(&job->window, i);
+        frame = resr_reorder_buffer_deliver(&job->window);
         assert_non_null(frame);
         resr_frame_free(frame);
     }

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "job/planner.h"
-#include "job/predict.h"
+#include "job/plan_request.h"
+#include "predict/model.h"
 
 /* 300 frames of 64 x 36, 2x, at `seconds` for 8 of them, and nothing else that takes time. */
 static ResrPredictInput seed(double seconds)
@@ -222,8 +222,8 @@ static void test_odd_inputs(void **state)
 
 static void check_list(const char *text, int count, const int32_t *ranks)
 {
-    ResrPlannerRequest request;
-    if (resr_planner_parse(&request, text) < 0)
+    ResrPlanRequest request;
+    if (resr_plan_request_parse(&request, text) < 0)
         fail_msg("%s: %s", text, resr_error_text());
     assert_int_equal(request.count, count);
     assert_memory_equal(request.ranks, ranks, (size_t)count * sizeof *ranks);
@@ -232,7 +232,7 @@ static void check_list(const char *text, int count, const int32_t *ranks)
 static void test_list(void **state)
 {
     (void)state;
-    ResrPlannerRequest request;
+    ResrPlanRequest request;
     check_list("ranks=7", 1, (int32_t[]){7});
     check_list("ranks=1,2,4,...,64", 7, (int32_t[]){1, 2, 4, 8, 16, 32, 64});
     check_list("ranks=1,2,4,...,20", 6, (int32_t[]){1, 2, 4, 8, 16, 20});
@@ -240,17 +240,17 @@ static void test_list(void **state)
     check_list("ranks=3,...,12,100", 4, (int32_t[]){3, 6, 12, 100});
     check_list("ranks=1,2,4,...,1024", 11,
                (int32_t[]){1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024});
-    assert_int_equal(resr_planner_parse(&request, "ranks=1,8,host=8,network=25"), 0);
+    assert_int_equal(resr_plan_request_parse(&request, "ranks=1,8,host=8,network=25"), 0);
     assert_int_equal(request.host_ranks, 8);
     assert_true(request.network_gbit == 25);
-    assert_int_equal(resr_planner_parse(&request, "ranks=1"), 0);
+    assert_int_equal(resr_plan_request_parse(&request, "ranks=1"), 0);
     assert_int_equal(request.host_ranks, 0);
 }
 
 static void test_refusals(void **state)
 {
     (void)state;
-    ResrPlannerRequest request;
+    ResrPlanRequest request;
     static const char *const lists[] = {"",
                                         "1,2",
                                         "ranks=",
@@ -275,22 +275,22 @@ static void test_refusals(void **state)
                                         "ranks=99999999999999999999",
                                         "ranks=1,...,...,8"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        if (resr_planner_parse(&request, lists[i]) != RESR_ERR_USAGE)
+        if (resr_plan_request_parse(&request, lists[i]) != RESR_ERR_USAGE)
             fail_msg("'%s' was accepted", lists[i]);
         assert_non_null(strstr(resr_error_text(), "ranks=1,2,4,...,1024"));
     }
     static const char *const names[] = {"", "h10", "H100", "0", "-1", "nan", "inf", "1e9", "5TF"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (resr_planner_parse_device(&request, names[i]) != RESR_ERR_USAGE)
+        if (resr_plan_request_parse_device(&request, names[i]) != RESR_ERR_USAGE)
             fail_msg("'%s' was accepted", names[i]);
         assert_non_null(strstr(resr_error_text(), "rtx4090"));
     }
-    assert_int_equal(resr_planner_parse_device(&request, "h200"), 0);
-    assert_non_null(resr_planner_device("h200"));
+    assert_int_equal(resr_plan_request_parse_device(&request, "h200"), 0);
+    assert_non_null(resr_plan_request_device("h200"));
     assert_true(request.tflops == 0);
-    assert_int_equal(resr_planner_parse_device(&request, "12.5"), 0);
+    assert_int_equal(resr_plan_request_parse_device(&request, "12.5"), 0);
     assert_true(request.tflops == 12.5);
-    assert_int_equal(resr_planner_parse_device(&request, "cpu"), 0);
+    assert_int_equal(resr_plan_request_parse_device(&request, "cpu"), 0);
 }
 
 int main(void)

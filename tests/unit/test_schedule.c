@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "mpi/schedule.h"
+#include "sched/schedule.h"
 
 enum { FRAMES = 300, MANY_FRAMES = 3000, RANKS = 12 };
 
@@ -28,18 +28,18 @@ static ResrPlan make_plan(int64_t segment, int64_t batch)
 static void test_units(void **state)
 {
     (void)state;
-    ResrUnits units = {48, 8};
-    assert_int_equal(resr_units_batch_of(&units, 0), 0);
-    assert_int_equal(resr_units_batch_of(&units, 47), 5);
-    assert_int_equal(resr_units_batch_of(&units, 48), 6);
+    ResrBatching units = {48, 8};
+    assert_int_equal(resr_batching_batch_of(&units, 0), 0);
+    assert_int_equal(resr_batching_batch_of(&units, 47), 5);
+    assert_int_equal(resr_batching_batch_of(&units, 48), 6);
     units.batch_frames = 5; /* nine batches of 5 and one of 3 a segment */
-    assert_int_equal(resr_units_batch_of(&units, 47), 9);
-    assert_int_equal(resr_units_batch_end(&units, 46), 48);
-    assert_int_equal(resr_units_batch_of(&units, 48), 10);
-    assert_int_equal(resr_units_batch_end(&units, 48), 53);
-    units = (ResrUnits){0, 8};
-    assert_int_equal(resr_units_batch_of(&units, 299), 37);
-    assert_int_equal(resr_units_batch_end(&units, 299), 304);
+    assert_int_equal(resr_batching_batch_of(&units, 47), 9);
+    assert_int_equal(resr_batching_batch_end(&units, 46), 48);
+    assert_int_equal(resr_batching_batch_of(&units, 48), 10);
+    assert_int_equal(resr_batching_batch_end(&units, 48), 53);
+    units = (ResrBatching){0, 8};
+    assert_int_equal(resr_batching_batch_of(&units, 299), 37);
+    assert_int_equal(resr_batching_batch_end(&units, 299), 304);
 }
 
 typedef struct Worker {
@@ -102,8 +102,9 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
             running[n++].rank = rank;
             assert_true(++workers[rank].parts <= RESR_PARTS_IN_FLIGHT);
             assert_true(part.first + part.count <= p->frames && part.count >= 1);
-            assert_true(resr_units_batch_end(&plan->units, part.first) >= part.first + part.count);
-            assert_int_equal(part.batch, resr_units_batch_of(&plan->units, part.first));
+            assert_true(resr_batching_batch_end(&plan->units, part.first) >=
+                        part.first + part.count);
+            assert_int_equal(part.batch, resr_batching_batch_of(&plan->units, part.first));
             if (schedule == RESR_SCHEDULE_STATIC)
                 assert_int_equal(rank, part.batch % p->ranks);
             for (int i = 0; i < part.count; i++)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "mpi/wire.h"
+#include "comm/wire.h"
 
 static const ResrFormat format = {.width_px = 37,
                                   .height_px = 21,

@@ -9,7 +9,7 @@
 
 #if defined(RESR_AMX_EMULATED) || defined(RESR_HAVE_AMX)
 #include "cpu/dispatch.h"
-#include "cpu/stages.h"
+#include "cpu/forward.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/amx_tile.h"
 #ifdef RESR_AMX_EMULATED
@@ -122,7 +122,7 @@ static int available(unsigned cpumask)
 }
 
 const ResrOps resr_ops_amx_emulated =
-    RESR_STAGES_OPS("amx_emulated", "bf16-amx", available, prepare);
+    RESR_FORWARD_OPS("amx_emulated", "bf16-amx", available, prepare);
 
 #else
 
@@ -131,7 +131,7 @@ static int available(unsigned cpumask)
     return (resr_cpu_flags() & cpumask & RESR_CPU_AMX_BF16) != 0;
 }
 
-const ResrOps resr_ops_amx_bf16 = RESR_STAGES_OPS("amx_bf16", "bf16-amx", available, prepare);
+const ResrOps resr_ops_amx_bf16 = RESR_FORWARD_OPS("amx_bf16", "bf16-amx", available, prepare);
 
 #endif
 #endif

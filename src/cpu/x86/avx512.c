@@ -8,11 +8,11 @@
 #if defined(__x86_64__)
 #include "cpu/direct.h"
 #include "cpu/dispatch.h"
-#include "cpu/stages.h"
+#include "cpu/forward.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/vec_avx512.h"
 
-#include "cpu/x86/direct_kernel.h"
+#include "cpu/x86/direct_tmpl.h"
 #include "cpu/x86/winograd_f4.h"
 
 CONV_KERNELS(1)
@@ -98,7 +98,7 @@ static int prepare_fp32(void **packed, const ResrModel *model)
                                   &resr_kernels_avx512_fp32);
 }
 
-const ResrOps resr_ops_avx512 = RESR_STAGES_OPS("avx512", "exact", available, prepare_exact);
-const ResrOps resr_ops_avx512_fp32 = RESR_STAGES_OPS("avx512", "fp32", available, prepare_fp32);
+const ResrOps resr_ops_avx512 = RESR_FORWARD_OPS("avx512", "exact", available, prepare_exact);
+const ResrOps resr_ops_avx512_fp32 = RESR_FORWARD_OPS("avx512", "fp32", available, prepare_fp32);
 
 #endif

@@ -7,10 +7,10 @@
 
 #if defined(__x86_64__)
 #include "cpu/dispatch.h"
-#include "cpu/stages.h"
+#include "cpu/forward.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/vec_avx512_bf16.h"
-#include "cpu/x86/vec_avx512_widened.h"
+#include "cpu/x86/vec_avx512_bf16emu.h"
 
 #include "cpu/x86/winograd_f2.h"
 
@@ -35,7 +35,7 @@ static void random_pairs(uint32_t pairs[LANES], uint32_t *state, int exponent)
     }
 }
 
-/* A function of its own, from memory to memory: see without_denormals() of product_widened.h. */
+/* A function of its own, from memory to memory: see without_denormals() of product_bf16emu.h. */
 static __attribute__((noinline)) void add_products(uint32_t sums[LANES], const uint32_t a[LANES],
                                                    const uint32_t b[LANES])
 {
@@ -51,7 +51,7 @@ static __attribute__((noinline)) void add_products(uint32_t sums[LANES], const u
 }
 
 /* Whether VDPBF16PS makes of random operands the bits of two fused multiply-adds without denormals,
- * the odd elements' first, and the conversion to bf16 those of vec_store_widened(), as Intel
+ * the odd elements' first, and the conversion to bf16 those of vec_store_bf16emu(), as Intel
  * describes both. Exponents: usual ones; then results, products and operands that vanish. */
 static int is_as_described(void)
 {
@@ -71,7 +71,7 @@ static int is_as_described(void)
             _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(a), (__m512bh)_mm512_loadu_si512(b));
         _mm512_storeu_si512(dots, _mm512_castps_si512(dot));
         vec_store_bf16((char *)narrow, sum, sum);
-        vec_store_widened((char *)wide, sum);
+        vec_store_bf16emu((char *)wide, sum);
         unsigned control = _mm_getcsr();
         _mm_setcsr(control | RESR_NO_DENORMALS);
         add_products(sums, a, b);
@@ -117,8 +117,8 @@ static int prepare(void **packed, const ResrModel *model)
 }
 
 const ResrOps resr_ops_avx512_bf16 =
-    RESR_STAGES_OPS("avx512_bf16", "bf16-avx512", available, prepare);
+    RESR_FORWARD_OPS("avx512_bf16", "bf16-avx512", available, prepare);
 const ResrOps resr_ops_avx512_bf16_other =
-    RESR_STAGES_OPS("avx512_bf16", "bf16-other", available_other, prepare);
+    RESR_FORWARD_OPS("avx512_bf16", "bf16-other", available_other, prepare);
 
 #endif

@@ -16,7 +16,7 @@ static inline void store_cell(char *v, const vec *part)
     vec_store_bf16(v, part[0], part[1]);
 }
 
-#include "cpu/x86/winograd_kernel.h"
+#include "cpu/x86/winograd_tmpl.h"
 
 #include "cpu/x86/product_bf16.h"
 

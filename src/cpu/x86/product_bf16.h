@@ -13,7 +13,7 @@ static inline vec product_step(const char *x, __m512bh w, vec acc)
     return _mm512_dpbf16_ps(acc, w, (__m512bh)_mm512_set1_epi32(*(const int *)(const void *)x));
 }
 
-#include "cpu/x86/product_kernel.h"
+#include "cpu/x86/product_tmpl.h"
 
 PRODUCTS_1_TO_6(1)
 PRODUCTS_1_TO_6(2)

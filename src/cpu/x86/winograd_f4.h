@@ -1,5 +1,5 @@
 /* Class `fp32`, F(4x4, 3x3), for all vector widths: included after the definitions that
- * winograd_kernel.h asks for. */
+ * winograd_tmpl.h asks for. */
 #define WINOGRAD_OUTPUTS 4
 #define WINOGRAD_PARTS 1
 
@@ -8,7 +8,7 @@ static inline void store_cell(char *v, const vec *part)
     vec_store((float *)(void *)v, part[0]);
 }
 
-#include "cpu/x86/winograd_kernel.h"
+#include "cpu/x86/winograd_tmpl.h"
 
 typedef vec product_weight;
 
@@ -22,4 +22,4 @@ static inline vec product_step(const char *x, vec w, vec acc)
     return vec_fma(vec_set1(*(const float *)(const void *)x), w, acc);
 }
 
-#include "cpu/x86/product_kernel.h"
+#include "cpu/x86/product_tmpl.h"

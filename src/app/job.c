@@ -1,0 +1,495 @@
+#include "app/job.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/publish.h"
+#include "ckpt/jobdir.h"
+#include "comm/collectives.h"
+#include "media/outputs.h"
+#include "run/worker.h"
+
+/* What rank 0 tells the others to do; sent as it is. */
+typedef struct Order {
+    int32_t over; /* no more jobs; else a job, of which: */
+    int32_t last, new_model, traced;
+    ResrPlan plan;
+} Order;
+
+static const ResrModel *model_of(const ResrJob *job)
+{
+    return job->own_model ? job->own_model : job->crew->model;
+}
+
+/* Rank 0: frames that are held go to disk, unless it is the disk that failed. */
+static int drain_checkpoint(ResrJob *job, int ret)
+{
+    char error[RESR_ERROR_TEXT_BYTES];
+    if (!job->begun || job->finished || ret == 0 || ret == RESR_ERR_IO)
+        return ret;
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    if (resr_checkpoint_drain(job->checkpoint) < 0 && ret == RESR_ERR_STOPPED)
+        return resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
+    return resr_fail(ret, "%s", error);
+}
+
+/* What is on disk is settled, and status.json says how. */
+static int settle_checkpoint(ResrJob *job, int ret)
+{
+    ResrCheckpoint *checkpoint = job->checkpoint;
+    if (!job->begun)
+        return ret;
+    if (ret == 0)
+        ret = resr_checkpoint_finish(checkpoint, job->session->lost && !job->options.jobs[0]);
+    else if ((job->withdrawn || ret != RESR_ERR_STOPPED) &&
+             resr_checkpoint_frames_safe(checkpoint) == 0)
+        resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
+    else
+        resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
+                             resr_error_text());
+    return ret;
+}
+
+/* The unfinished output goes first: after a signal there may be little time. Workers that answer
+ * are told to stop before frames are saved, which may take longer than they wait for rank 0. A
+ * compute thread that hangs is left to the abort. */
+int resr_job_end(ResrJob *job, int ret)
+{
+    char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
+    bool hung = job->coordinator && resr_coordinator_gave_up_root(job->coordinator);
+    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
+    job->turn_ns = 0;
+    resr_io_threads_stop(job->pipeline);
+    resr_sink_close(job->sink);
+    if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
+        job->session->lost = true;
+    if (error[0])
+        resr_fail(0, "%s", error);
+    ret = drain_checkpoint(job, ret);
+    resr_watchdog_stop(job->watchdog);
+    ret = settle_checkpoint(job, ret);
+    ret = resr_trace_collect_finish(job->trace, job->options.trace, job->crew->ranks,
+                                    job->plan.numerics_class, job->crew->compute, ret);
+    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
+    resr_checkpoint_close(job->checkpoint);
+    if (hung)
+        resr_rank_context_forsake(job->crew);
+    if (!job->withdrawn)
+        resr_rank_context_rest(job->crew); /* its parts hold frames of the pipeline */
+    if (!hung)
+        resr_io_threads_free(job->pipeline);
+    if (job->options.trace[0] && !job->withdrawn && !hung)
+        resr_events_clear();
+    resr_trace_free(job->trace);
+    resr_decoder_close(job->decoder);
+    resr_model_free(job->own_model);
+    resr_report_free(job->report);
+    resr_frame_table_clear(&job->ledger);
+    if (error[0])
+        resr_fail(0, "%s", error);
+    return ret;
+}
+
+/* OUTPUT.resr, unless --job-dir says else. */
+static int name_folder(char out[PATH_MAX], const ResrOptions *options, const char *ending)
+{
+    bool given = options->job_dir[0];
+    int used = snprintf(out, PATH_MAX, "%s%s", given ? options->job_dir : options->output,
+                        given && strcmp(ending, ".resr") == 0 ? "" : ending);
+    return used < PATH_MAX
+               ? 0
+               : resr_fail(RESR_ERR_USAGE, "%.64s...: the path is too long", options->output);
+}
+
+/* A class that an earlier attempt ran in holds; an explicit --precision must agree with it. */
+static int adopt_class(ResrJob *job)
+{
+    const char *class = resr_checkpoint_class(job->checkpoint);
+    const char *precision = job->plan.precision;
+    size_t length = strlen(precision);
+    if (strcmp(precision, "auto") != 0 &&
+        !(strncmp(class, precision, length) == 0 && (!class[length] || class[length] == '-')))
+        return resr_fail(RESR_ERR_MISMATCH,
+                         "%s: the job was begun in numerics class %s; --precision %s would give "
+                         "other pixels. Leave the option out to go on, or remove %s to start over",
+                         job->options.output, class, precision, job->folder);
+    snprintf(job->plan.numerics_class, sizeof job->plan.numerics_class, "%s", class);
+    return 0;
+}
+
+static bool has_manifest(const ResrOptions *options)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    if (name_folder(folder, options, ".resr") < 0)
+        return false;
+    snprintf(path, sizeof path, "%s/manifest.json", folder);
+    return access(path, F_OK) == 0;
+}
+
+/* Then an output that exists may be the job's own. */
+bool resr_job_was_begun(const ResrOptions *options)
+{
+    return options->checkpoint != RESR_CHECKPOINT_OFF && has_manifest(options);
+}
+
+/* Rank 0: opens the job folder and finds out what is done. */
+static int open_checkpoint(ResrJob *job)
+{
+    const ResrOptions *options = &job->options;
+    ResrManifest *manifest = NULL;
+    bool resumed;
+    if (options->checkpoint == RESR_CHECKPOINT_OFF && has_manifest(options))
+        resr_log_warn("%s: a job was begun; with --checkpoint off all is done anew beside it",
+                      options->output);
+    if (options->checkpoint == RESR_CHECKPOINT_OFF)
+        return 0;
+    if (!job->output.segmented &&
+        (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
+        return resr_fail(RESR_ERR_USAGE,
+                         "%s: --checkpoint always and --keep-frames work for videos, with encoders "
+                         "that give their headers at once (not %s)",
+                         options->output, job->output.encoder);
+    if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
+        resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
+                      "starts over after a kill",
+                      options->output, job->output.encoder);
+    if (!job->output.segmented)
+        return 0;
+    int ret = name_folder(job->folder, options, ".resr");
+    if (ret == 0 && options->keep_frames)
+        ret = name_folder(job->frames_folder, options, ".frames");
+    if (ret == 0)
+        ret = resr_manifest_create(&manifest, options, &job->plan, model_of(job),
+                                   job->output.encoder, job->output.library);
+    if (ret == 0)
+        ret =
+            resr_checkpoint_open(&job->checkpoint, job->folder, options->output, job->frames_folder,
+                                 manifest, &job->ledger, &resumed, &job->finished);
+    if (ret < 0)
+        return ret;
+    resr_publish_sweep(options->output);
+    if (options->framehash[0])
+        resr_publish_sweep(options->framehash);
+    if (options->report[0])
+        resr_publish_sweep(options->report);
+    if (options->trace[0])
+        resr_publish_sweep(options->trace);
+    return resumed ? adopt_class(job) : 0;
+}
+
+/* The output is there and its folder has no manifest: the job was done, and a kill cut the removal
+ * of the folder short. A folder that the user named is left to him. */
+void resr_job_discard_rest(const ResrOptions *options)
+{
+    char folder[PATH_MAX], error[RESR_ERROR_TEXT_BYTES];
+    snprintf(error, sizeof error, "%s", resr_error_text());
+    if (options->checkpoint != RESR_CHECKPOINT_OFF && !options->job_dir[0] &&
+        name_folder(folder, options, ".resr") == 0)
+        resr_jobdir_discard(folder);
+    resr_fail(0, "%s", error);
+}
+
+/* A path of the command line and its name in messages. */
+typedef struct NamedPath {
+    const char *name, *path;
+} NamedPath;
+
+static bool is_inside(const char *path, const char *folder)
+{
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    return path[0] && resr_publish_is_same(dirname(copy), folder);
+}
+
+/* What is written has a name of its own each, and none of what is read. */
+static int check_paths(const ResrJob *job)
+{
+    const ResrOptions *o = &job->options;
+    char folder[PATH_MAX], frames[PATH_MAX], journal[RESR_PATH_BYTES + 16] = "";
+    struct stat status;
+    int ret = name_folder(folder, o, ".resr");
+    if (ret == 0)
+        ret = name_folder(frames, o, ".frames");
+    if (ret < 0)
+        return ret;
+    if (o->jobs[0])
+        snprintf(journal, sizeof journal, "%s.journal", o->jobs);
+    const NamedPath paths[] = {
+        {"--report", o->report},    {"--framehash", o->framehash},
+        {"--trace", o->trace},      {"-o", o->output},
+        {"the job folder", folder}, {"the folder of --keep-frames", o->keep_frames ? frames : ""},
+        {"-i", o->input},           {"-m", o->model_path},
+        {"--jobs", o->jobs},        {"the journal of --jobs", journal}};
+    enum { TEXTS = 3, WRITTEN = 6, PATHS = sizeof paths / sizeof *paths };
+    for (int i = 0; i < WRITTEN; i++) {
+        for (int j = i + 1; j < PATHS; j++)
+            if ((i < TEXTS || j < WRITTEN) && resr_publish_is_same(paths[i].path, paths[j].path))
+                return resr_fail(RESR_ERR_USAGE,
+                                 "%s: named by %s and by %s; give each another name", paths[i].path,
+                                 paths[i].name, paths[j].name);
+        if (i < TEXTS && stat(paths[i].path, &status) == 0 && !S_ISREG(status.st_mode))
+            return resr_fail(RESR_ERR_USAGE,
+                             "%s: %s replaces regular files only; name another file", paths[i].path,
+                             paths[i].name);
+        if (i <= TEXTS && is_inside(paths[i].path, folder))
+            return resr_fail(RESR_ERR_USAGE,
+                             "%s: %s lies in the job folder, which is removed at the end; name "
+                             "another folder",
+                             paths[i].path, paths[i].name);
+    }
+    const char *const others[] = {o->report, o->framehash, o->trace};
+    return resr_outputs_check(o->output, o->input, job->decoder,
+                              o->overwrite || o->request == RESR_REQUEST_DRY_RUN, o->max_frames,
+                              others, TEXTS);
+}
+
+static int check_outputs(const ResrOptions *options)
+{
+    char frames[PATH_MAX];
+    int ret = resr_publish_check(options->output, options->input, options->overwrite);
+    if (ret == RESR_ERR_EXISTS && resr_job_was_begun(options))
+        ret = 0;
+    else if (ret == RESR_ERR_EXISTS)
+        resr_job_discard_rest(options);
+    if (ret == 0 && options->framehash[0])
+        ret = resr_publish_check(options->framehash, options->input, true);
+    if (ret == 0 && options->report[0])
+        ret = resr_publish_check(options->report, options->input, true);
+    if (ret == 0 && options->trace[0])
+        ret = resr_publish_check(options->trace, options->input, true);
+    if (ret == 0 && options->keep_frames && !resr_job_was_begun(options)) {
+        ret = name_folder(frames, options, ".frames");
+        if (ret == 0)
+            ret = resr_publish_check(frames, NULL, options->overwrite);
+    }
+    return ret;
+}
+
+int resr_job_plan(ResrJob *job)
+{
+    ResrOptions *options = &job->options;
+    bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
+    int width_px, height_px, cpus = job->crew->cpus;
+    if (options->encode.encoders == 0)
+        options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
+    ResrDecodeOptions decode = {.hwaccel = options->hwaccel,
+                                .bridge = options->on_error == RESR_ON_ERROR_CONTINUE};
+    int ret = resr_decoder_open(&job->decoder, options->input, &decode);
+    if (ret == 0)
+        ret = resr_decoder_turn(job->decoder,
+                                resr_outputs_hold_rotation(options->output, options->input));
+    if (ret == 0)
+        ret = check_paths(job);
+    if (ret == 0 && !dry_run)
+        ret = check_outputs(options);
+    if (ret == 0)
+        ret = resr_rank_context_find_model(job->crew, &job->model_key, &job->own_model, options);
+    if (ret < 0)
+        return ret;
+    /* -s is the delivered scale: the output of a network of another scale is resized to it. */
+    const ResrNetSpec *spec = &model_of(job)->spec;
+    if (options->outscale == 0 && options->scale > 0 &&
+        options->scale != spec->scale * spec->resize)
+        options->outscale = options->scale;
+    const ResrVideoInfo *info = resr_decoder_info(job->decoder);
+    ret = resr_plan_output_size(&width_px, &height_px, options, info, spec);
+    if (ret == 0)
+        ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
+                             height_px, &options->encode);
+    if (ret == 0 && job->output.video) /* the ranks that encode do not know the output's name */
+        snprintf(options->encode.codec, sizeof options->encode.codec, "%s", job->output.encoder);
+    if (ret == 0)
+        ret = resr_plan_make(&job->plan, options, info, &job->output, model_of(job),
+                             job->session->ranks);
+    if (ret == 0)
+        ret = resr_plan_choose_encode(&job->plan, options, &job->output, NULL, cpus);
+    if (ret == 0 && !dry_run)
+        ret = open_checkpoint(job);
+    if (ret == 0 && !dry_run && !job->finished)
+        ret = resr_publish_check(options->output, options->input, options->overwrite);
+    return ret;
+}
+
+static void segment_path(void *user, char *out, int64_t number)
+{
+    resr_checkpoint_segment_path(((ResrJob *)user)->checkpoint, out, number);
+}
+
+static int commit_segment(void *user, const ResrSegmentInfo *info)
+{
+    ResrJob *job = user;
+    return resr_checkpoint_commit(job->checkpoint, info, &job->ledger);
+}
+
+static int publishing(void *user, const char *temporary)
+{
+    return resr_checkpoint_publishing(((ResrJob *)user)->checkpoint, temporary);
+}
+
+/* Rank 0: the checkpoint begins, or the output's finished segments are taken over. */
+static int begin_checkpoint(ResrJob *job)
+{
+    const ResrOptions *options = &job->options;
+    const ResrVideoInfo *info = resr_decoder_info(job->decoder);
+    ResrCheckpointPlan plan = {
+        .plan = &job->plan,
+        .info = {&job->plan.output, info->time_base_num, info->time_base_den, model_of(job)->name,
+                 model_of(job)->sha256, job->plan.numerics_class},
+        .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames,
+        .bridges = options->on_error == RESR_ON_ERROR_CONTINUE,
+        .frames_folder = job->frames_folder};
+    int ret = resr_checkpoint_begin(job->checkpoint, &plan);
+    job->begun = ret == 0;
+    if (job->finished)
+        resr_log_info("%s: was finished already", options->output);
+    return ret;
+}
+
+int resr_job_open(ResrJob *job)
+{
+    const ResrOptions *options = &job->options;
+    ResrSegmentStore store = {job, job->folder, segment_path, commit_segment, publishing};
+    int ret = job->checkpoint ? begin_checkpoint(job) : 0;
+    if (ret == 0)
+        ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
+                             &job->plan.output, &options->encode, options->overwrite,
+                             job->checkpoint ? &store : NULL);
+    if (ret == 0 && job->checkpoint)
+        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->ledger);
+    if (ret == 0)
+        ret = resr_report_create(&job->report);
+    if (ret == 0 && options->trace[0])
+        ret = resr_trace_create(&job->trace, job->plan.ranks, job->start_ns);
+    ResrIoThreadsParts parts = {.decoder = job->decoder,
+                                .sink = job->sink,
+                                .checkpoint = job->checkpoint,
+                                .ledger = &job->ledger,
+                                .plan = &job->plan,
+                                .max_frames = options->max_frames,
+                                .framehash = options->framehash};
+    job->open = true;
+    return ret < 0 ? ret : resr_io_threads_start(&job->pipeline, &parts);
+}
+
+/* Rank 0: the job itself, then its report. */
+static int coordinate(ResrJob *job)
+{
+    const ResrSession *session = job->session;
+    const ResrOptions *options = &job->options;
+    int64_t frames_in, frames_out;
+    ResrTimes times = {.start_up = resr_clock_seconds_since(job->start_ns)};
+    ResrCoordinatorParts parts = {
+        job->crew->compute, &job->plan,    options,    job->crew->ranks, job->report, job->pipeline,
+        job->checkpoint,    &job->turn_ns, job->trace, job->decoded,     job->user};
+    job->turn_ns = resr_clock_ns();
+    if (job->checkpoint)
+        resr_checkpoint_write_pids(job->checkpoint, job->crew->ranks, job->plan.ranks);
+    int ret = resr_coordinator_create(&job->coordinator, &parts);
+    if (ret == 0)
+        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
+                                  job->plan.deadline_seconds);
+    if (ret == 0)
+        ret = resr_coordinator_run(job->coordinator, session->stop_signal);
+    if (job->coordinator)
+        resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
+    if (job->coordinator)
+        job->frames = frames_out;
+    if (ret < 0)
+        return ret;
+    times.wall = resr_clock_seconds_since(job->start_ns);
+    resr_io_threads_seconds(job->pipeline, &times);
+    for (int i = 0; i < job->plan.ranks; i++) {
+        times.compute += job->crew->ranks[i].compute_seconds;
+        times.encode += job->crew->ranks[i].encode_seconds;
+    }
+    if (options->progress != RESR_PROGRESS_NONE && options->progress != RESR_PROGRESS_JSON)
+        resr_log_info("%s: %" PRId64 " frames in %.1f s, %.2f frames/s", options->output,
+                      frames_out, times.wall, (double)frames_out / times.wall);
+    if (!options->report[0])
+        return 0;
+    return resr_report_write(job->report, options->report, options, &job->plan, job->decoder,
+                             model_of(job), resr_sink_encoder(job->sink), job->crew->ranks,
+                             frames_in, frames_out, &times);
+}
+
+int resr_job_run(ResrJob *job, bool last)
+{
+    ResrRankContext *crew = job->crew;
+    Order order = {.last = last,
+                   .new_model = job->own_model != NULL,
+                   .traced = job->options.trace[0] != 0,
+                   .plan = job->plan};
+    int ret = 0;
+    if (job->finished) {
+        resr_collectives_started();
+        return begin_checkpoint(job);
+    }
+    resr_collectives_announce(&order, sizeof order);
+    if (order.traced)
+        resr_events_start();
+    if (order.new_model)
+        ret = resr_rank_context_adopt(crew, job->own_model, &job->model_key);
+    job->own_model = NULL;
+    if (ret == 0)
+        ret = resr_rank_context_start(crew, &job->plan, &job->options, &job->output);
+    if (ret == 0)
+        ret = resr_collectives_share_status(job->open ? 0 : resr_job_open(job));
+    if (ret < 0)
+        return ret;
+    resr_trace_collect_align(job->trace);
+    resr_collectives_started();
+    return coordinate(job);
+}
+
+void resr_job_dismiss(void)
+{
+    Order order = {.over = true};
+    resr_collectives_announce(&order, sizeof order);
+}
+
+/* Another rank's part in one job. */
+static int work(ResrSession *session, ResrRankContext *crew, Order *order)
+{
+    int ret = 0;
+    if (order->traced)
+        resr_events_start();
+    if (order->new_model)
+        ret = resr_rank_context_adopt(crew, NULL, NULL);
+    if (ret == 0)
+        ret = resr_rank_context_start(crew, &order->plan, NULL, NULL);
+    if (ret == 0)
+        ret = resr_collectives_share_status(0);
+    if (ret == 0) {
+        resr_trace_collect_align(NULL);
+        resr_collectives_started();
+        ret = resr_worker_run(crew->compute, &order->plan, session->stop_signal);
+        session->lost = ret < 0;
+    }
+    resr_rank_context_rest(crew);
+    if (order->traced)
+        resr_events_clear();
+    return ret;
+}
+
+int resr_job_attend(ResrSession *session, ResrRankContext *crew)
+{
+    Order order;
+    int ret;
+    do {
+        resr_collectives_announce(&order, sizeof order);
+        if (order.over)
+            return 0;
+        resr_collectives_starting(session->start_up_hangs);
+        ret = work(session, crew, &order);
+        resr_collectives_started();
+    } while (!order.last && !session->lost);
+    return ret;
+}

@@ -1,0 +1,385 @@
+#include "comm/endpoint.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/events.h"
+#include "base/memory.h"
+#include "net/cuda.h"
+
+/* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
+ * own would be one more at which a hung rank could hold all. */
+enum { TAG_HEADER = 1, TAG_PIECE = 2 };
+
+/* One message on its way, in or out, and the number of its requests that MPI has not completed. */
+typedef struct Transfer {
+    ResrMessage *message;
+    int rank;
+    int pending;
+    bool outgoing;
+    bool has_header;  /* incoming: the header has arrived, the frames are on their way */
+    int64_t start_ns; /* of the frames, for --trace */
+    struct Transfer *next;
+} Transfer;
+
+struct ResrEndpoint {
+    ResrFormat work, result; /* of frames that arrive */
+    bool is_root;
+    int sending;
+    int *under_way; /* by rank: parts */
+    int parts;      /* under way, of all */
+    int64_t bytes_out, bytes_in;
+    bool moved;
+    int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
+    MPI_Request *requests;
+    Transfer **owners;
+    int *completed;
+    Transfer *first, *last; /* arrived, not yet handed out */
+};
+
+static int reserve(ResrEndpoint *mail, int more)
+{
+    int capacity = mail->capacity ? mail->capacity : 64;
+    while (capacity < mail->length + more)
+        capacity *= 2;
+    if (capacity == mail->capacity)
+        return 0;
+    void *requests = realloc(mail->requests, (size_t)capacity * sizeof *mail->requests);
+    if (requests)
+        mail->requests = requests;
+    void *owners = realloc(mail->owners, (size_t)capacity * sizeof *mail->owners);
+    if (owners)
+        mail->owners = owners;
+    void *completed = realloc(mail->completed, (size_t)capacity * sizeof *mail->completed);
+    if (completed)
+        mail->completed = completed;
+    if (!requests || !owners || !completed)
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %d requests", capacity);
+    mail->capacity = capacity;
+    return 0;
+}
+
+/* A new request slot of `transfer`; room was reserved. */
+static MPI_Request *add_request(ResrEndpoint *mail, Transfer *transfer)
+{
+    mail->owners[mail->length] = transfer;
+    transfer->pending++;
+    return &mail->requests[mail->length++];
+}
+
+/* The frames of a part begin their way (change 1), or are through (-1). */
+static void count_part(ResrEndpoint *mail, Transfer *transfer, int change)
+{
+    const ResrWireHeader *header = &transfer->message->header;
+    if (!resr_wire_has_payload(header->kind))
+        return;
+    mail->under_way[transfer->rank] += change;
+    mail->parts += change;
+    if (change < 0)
+        *(transfer->outgoing ? &mail->bytes_out : &mail->bytes_in) +=
+            (int64_t)header->frame_bytes * header->part.count;
+    if (change > 0)
+        transfer->start_ns = resr_events_now();
+    else
+        resr_events_add(
+            &(ResrEvent){.start_ns = transfer->start_ns,
+                         .end_ns = resr_events_now(),
+                         .first = header->part.first,
+                         .frames = header->kind == RESR_WIRE_SEGMENT ? (int)header->progress
+                                                                     : header->part.count,
+                         .bytes = (int64_t)header->frame_bytes * header->part.count,
+                         .peer = transfer->rank,
+                         .attempt = header->part.attempt,
+                         .stage = transfer->outgoing ? RESR_STAGE_SEND : RESR_STAGE_RECEIVE});
+}
+
+static size_t piece_count(const ResrWireHeader *header)
+{
+    if (!resr_wire_has_payload(header->kind))
+        return 0;
+    return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
+}
+
+/* Frames between rank 0 and another one go by the devices' link, where there is one. */
+static bool goes_by_link(const ResrEndpoint *mail, const Transfer *transfer)
+{
+    int kind = transfer->message->header.kind;
+    return resr_cuda_backend_has_link() && (kind == RESR_WIRE_WORK || kind == RESR_WIRE_RESULT) &&
+           (mail->is_root || transfer->rank == 0);
+}
+
+static int start_on_link(ResrEndpoint *mail, Transfer *transfer)
+{
+    const ResrWireHeader *header = &transfer->message->header;
+    int ret = 0;
+    count_part(mail, transfer, 1);
+    for (int i = 0; ret == 0 && i < header->part.count; i++) {
+        transfer->pending++;
+        ret = resr_cuda_backend_link_push(transfer->outgoing, transfer->rank,
+                                          transfer->message->frames[i]->data, header->frame_bytes,
+                                          transfer);
+    }
+    return ret;
+}
+
+/* Starts the transfer of all frames' pieces, in or out. */
+static int start_pieces(ResrEndpoint *mail, Transfer *transfer)
+{
+    const ResrWireHeader *header = &transfer->message->header;
+    size_t pieces = piece_count(header);
+    int count = pieces ? header->part.count : 0;
+    if (goes_by_link(mail, transfer))
+        return start_on_link(mail, transfer);
+    int ret = reserve(mail, count * (int)pieces);
+    if (ret < 0)
+        return ret;
+    count_part(mail, transfer, 1);
+    for (int i = 0; i < count; i++) {
+        uint8_t *data = transfer->message->frames[i]->data;
+        size_t left = header->frame_bytes;
+        while (left > 0) {
+            int bytes = (int)(left < RESR_MESSAGE_PIECE_BYTES ? left : RESR_MESSAGE_PIECE_BYTES);
+            MPI_Request *request = add_request(mail, transfer);
+            if (transfer->outgoing)
+                MPI_Isend(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, MPI_COMM_WORLD,
+                          request);
+            else
+                MPI_Irecv(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, MPI_COMM_WORLD,
+                          request);
+            data += bytes;
+            left -= (size_t)bytes;
+        }
+    }
+    return 0;
+}
+
+/* Waits (without blocking) for the next header from `rank`. */
+static int post_header(ResrEndpoint *mail, int rank)
+{
+    Transfer *transfer = NULL;
+    int ret = resr_alloc(&transfer, 1, sizeof *transfer);
+    if (ret == 0)
+        ret = resr_message_create(&transfer->message, RESR_WIRE_BYE);
+    if (ret == 0)
+        ret = reserve(mail, 1);
+    if (ret < 0) {
+        if (transfer)
+            resr_message_free(transfer->message);
+        free(transfer);
+        return ret;
+    }
+    transfer->rank = rank;
+    MPI_Irecv(&transfer->message->header, sizeof(ResrWireHeader), MPI_BYTE, rank, TAG_HEADER,
+              MPI_COMM_WORLD, add_request(mail, transfer));
+    return 0;
+}
+
+int resr_endpoint_create(ResrEndpoint **out, int first_peer, int last_peer, const ResrPlan *plan)
+{
+    int self;
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    (*out)->work = plan->input;
+    (*out)->result = plan->output;
+    MPI_Comm_rank(MPI_COMM_WORLD, &self);
+    (*out)->is_root = self == 0;
+    ret = resr_alloc(&(*out)->under_way, (size_t)last_peer + 1, sizeof *(*out)->under_way);
+    for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
+        if (rank != self)
+            ret = post_header(*out, rank);
+    return ret;
+}
+
+int resr_endpoint_send(ResrEndpoint *mail, int rank, ResrMessage *message)
+{
+    Transfer *transfer = NULL;
+    resr_message_seal(message);
+    int ret = resr_alloc(&transfer, 1, sizeof *transfer);
+    if (ret == 0)
+        ret = reserve(mail, 1);
+    if (ret < 0) {
+        free(transfer);
+        resr_message_free(message);
+        return ret;
+    }
+    *transfer = (Transfer){.message = message, .rank = rank, .outgoing = true};
+    mail->sending++;
+    MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, MPI_COMM_WORLD,
+              add_request(mail, transfer));
+    return start_pieces(mail, transfer);
+}
+
+/* The header of an incoming message is here: make room for its frames and receive them. */
+static int receive_frames(ResrEndpoint *mail, Transfer *transfer)
+{
+    ResrMessage *message = transfer->message;
+    const ResrFormat *format = message->header.kind == RESR_WIRE_WORK ? &mail->work : &mail->result;
+    int ret = resr_message_check(message, format);
+    if (ret < 0)
+        return resr_fail_prefix(ret, "from rank %d: ", transfer->rank);
+    transfer->has_header = true;
+    if (!resr_wire_has_payload(message->header.kind))
+        return 0;
+    for (int i = 0; i < message->header.part.count; i++) {
+        const ResrWireFrame *wire = &message->header.frames[i];
+        ret = message->header.kind == RESR_WIRE_SEGMENT
+                  ? resr_frame_create_raw(&message->frames[i], message->header.frame_bytes)
+                  : resr_frame_create(&message->frames[i], format);
+        if (ret < 0)
+            return ret;
+        message->frames[i]->index = wire->index;
+        message->frames[i]->pts = wire->pts;
+        message->frames[i]->duration = wire->duration;
+        memcpy(message->frames[i]->hash, wire->hash, sizeof wire->hash);
+    }
+    return start_pieces(mail, transfer);
+}
+
+/* All requests of a transfer are complete. */
+static int complete(ResrEndpoint *mail, Transfer *transfer)
+{
+    if (transfer->outgoing) {
+        mail->sending--;
+        count_part(mail, transfer, -1);
+        resr_message_free(transfer->message);
+        free(transfer);
+        return 0;
+    }
+    if (!transfer->has_header) {
+        int ret = receive_frames(mail, transfer);
+        if (ret < 0 || transfer->pending > 0)
+            return ret;
+    }
+    count_part(mail, transfer, -1);
+    transfer->next = NULL;
+    if (mail->last)
+        mail->last->next = transfer;
+    else
+        mail->first = transfer;
+    mail->last = transfer;
+    int kind = transfer->message->header.kind;
+    return kind == RESR_WIRE_STOP || kind == RESR_WIRE_BYE ? 0 : post_header(mail, transfer->rank);
+}
+
+static int by_descending(const void *a, const void *b)
+{
+    return *(const int *)b - *(const int *)a;
+}
+
+/* What the devices' link has brought or taken. */
+static int poll_link(ResrEndpoint *mail, Transfer **finished)
+{
+    void *user;
+    int ret;
+    while ((ret = resr_cuda_backend_link_poll(&user)) > 0) {
+        Transfer *owner = user;
+        mail->moved = true;
+        if (!owner)
+            return 0;
+        if (--owner->pending == 0) {
+            owner->next = *finished;
+            *finished = owner;
+        }
+    }
+    return ret;
+}
+
+int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
+{
+    int n = 0, ret = 0;
+    *out = NULL;
+    if (mail->length > 0)
+        MPI_Testsome(mail->length, mail->requests, &n, mail->completed, MPI_STATUSES_IGNORE);
+    if (n == MPI_UNDEFINED)
+        n = 0;
+    mail->moved = n > 0;
+    /* From the back, so that filling a hole with the last request never moves a completed one. New
+     * requests are added only after the holes are closed. */
+    qsort(mail->completed, (size_t)n, sizeof *mail->completed, by_descending);
+    Transfer *finished = NULL;
+    for (int i = 0; i < n; i++) {
+        int slot = mail->completed[i];
+        Transfer *owner = mail->owners[slot];
+        mail->length--;
+        mail->requests[slot] = mail->requests[mail->length];
+        mail->owners[slot] = mail->owners[mail->length];
+        if (--owner->pending == 0) {
+            owner->next = finished;
+            finished = owner;
+        }
+    }
+    ret = poll_link(mail, &finished);
+    while (finished) {
+        Transfer *next = finished->next;
+        int status = complete(mail, finished);
+        if (ret == 0)
+            ret = status;
+        finished = next;
+    }
+    if (ret == 0 && mail->first) {
+        Transfer *transfer = mail->first;
+        mail->first = transfer->next;
+        if (!mail->first)
+            mail->last = NULL;
+        *out = transfer->message;
+        *rank = transfer->rank;
+        free(transfer);
+    }
+    return ret;
+}
+
+int resr_endpoint_under_way(const ResrEndpoint *mail, int rank)
+{
+    return mail->under_way[rank];
+}
+
+bool resr_endpoint_queues(const ResrEndpoint *mail, int rank)
+{
+    return resr_cuda_backend_has_link() && mail->under_way[rank] > 0;
+}
+
+void resr_endpoint_bytes(const ResrEndpoint *mail, int64_t *out, int64_t *in)
+{
+    *out = mail ? mail->bytes_out : 0;
+    *in = mail ? mail->bytes_in : 0;
+}
+
+bool resr_endpoint_moving(const ResrEndpoint *mail)
+{
+    return mail && (mail->sending > 0 || mail->parts > 0);
+}
+
+bool resr_endpoint_active(const ResrEndpoint *mail)
+{
+    return mail->moved || mail->first;
+}
+
+int resr_endpoint_sending(const ResrEndpoint *mail)
+{
+    return mail->sending;
+}
+
+void resr_endpoint_free(ResrEndpoint *mail)
+{
+    if (!mail)
+        return;
+    while (mail->first) {
+        Transfer *next = mail->first->next;
+        resr_message_free(mail->first->message);
+        free(mail->first);
+        mail->first = next;
+    }
+    for (int i = 0; i < mail->length; i++) { /* of peers that have nothing more to say */
+        MPI_Cancel(&mail->requests[i]);
+        MPI_Wait(&mail->requests[i], MPI_STATUS_IGNORE);
+        resr_message_free(mail->owners[i]->message);
+        free(mail->owners[i]);
+    }
+    free(mail->under_way);
+    free(mail->requests);
+    free(mail->owners);
+    free(mail->completed);
+    free(mail);
+}

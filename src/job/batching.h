@@ -1,0 +1,57 @@
+#ifndef RESR_JOB_BATCHING_H
+#define RESR_JOB_BATCHING_H
+
+#include <stdint.h>
+
+/* The unit ladder between frames and the video: a segment is `segment_frames` frames (0: the whole
+ * video), a batch is `batch_frames` frames and never crosses a segment. */
+typedef struct ResrBatching {
+    int64_t segment_frames;
+    int64_t batch_frames;
+} ResrBatching;
+
+/* What is sent to a rank: frames first .. first + count - 1, all of one batch. `attempt` (from 1)
+ * distinguishes late answers from current ones; `failures` counts the attempts that ranks reported
+ * as failed: after RESR_MAX_FAILURES the part is not sent again. */
+typedef struct ResrPart {
+    int64_t batch;
+    int64_t first;
+    int32_t count;
+    int16_t attempt;
+    int16_t failures;
+} ResrPart;
+
+static inline int64_t resr_batching_batches_per_segment(const ResrBatching *units)
+{
+    return (units->segment_frames + units->batch_frames - 1) / units->batch_frames;
+}
+
+/* Number of the batch that frame `frame` belongs to, counted over the whole video. */
+static inline int64_t resr_batching_batch_of(const ResrBatching *units, int64_t frame)
+{
+    if (units->segment_frames == 0)
+        return frame / units->batch_frames;
+    return frame / units->segment_frames * resr_batching_batches_per_segment(units) +
+           frame % units->segment_frames / units->batch_frames;
+}
+
+/* First frame of the batch of `frame`. */
+static inline int64_t resr_batching_batch_first(const ResrBatching *units, int64_t frame)
+{
+    int64_t segment =
+        units->segment_frames ? frame / units->segment_frames * units->segment_frames : 0;
+    return segment + (frame - segment) / units->batch_frames * units->batch_frames;
+}
+
+/* First frame after the batch of `frame`, if the video does not end before. */
+static inline int64_t resr_batching_batch_end(const ResrBatching *units, int64_t frame)
+{
+    if (units->segment_frames == 0)
+        return (frame / units->batch_frames + 1) * units->batch_frames;
+    int64_t segment = frame / units->segment_frames * units->segment_frames;
+    int64_t end = segment + ((frame - segment) / units->batch_frames + 1) * units->batch_frames;
+    int64_t segment_end = segment + units->segment_frames;
+    return end < segment_end ? end : segment_end;
+}
+
+#endif

@@ -1,0 +1,23 @@
+#ifndef RESR_JOB_FRAME_TABLE_H
+#define RESR_JOB_FRAME_TABLE_H
+
+#include "base/frame.h"
+
+/* What is known of every output frame, by index. It outlives the frames; --framehash is written
+ * from it. One thread uses it at a time. */
+typedef struct ResrFrameTable {
+    int64_t length; /* entries 0 .. length - 1 exist; those not set are zero */
+    size_t capacity;
+    ResrFrameRecord *entries;
+} ResrFrameTable;
+
+/* Sets frame `index`. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_frame_table_set(ResrFrameTable *ledger, int64_t index,
+                                         const ResrFrameRecord *entry);
+
+/* Publishes a line per frame, index, pts and hash. RESR_ERR_EXISTS, RESR_ERR_IO. */
+RESR_MUST_CHECK int resr_frame_table_write(const ResrFrameTable *ledger, const char *path);
+
+void resr_frame_table_clear(ResrFrameTable *ledger);
+
+#endif

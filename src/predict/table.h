@@ -1,0 +1,58 @@
+#ifndef RESR_PREDICT_TABLE_H
+#define RESR_PREDICT_TABLE_H
+
+#include "job/plan.h"
+#include "media/sink.h"
+#include "predict/model.h"
+
+/* The predictions of --plan, with every constant that they come from. */
+
+/* Where a constant comes from. */
+typedef enum ResrMark {
+    RESR_MARK_MEASURED,  /* on this machine by this dry run, or where the source says */
+    RESR_MARK_MODEL,     /* predicted by another model */
+    RESR_MARK_DATASHEET, /* what the maker says */
+    RESR_MARK_GIVEN,     /* by an option, or by the job */
+    RESR_MARK_ASSUMED,
+} ResrMark;
+
+typedef struct ResrConstant {
+    const char *name, *unit;
+    double value;
+    ResrMark mark;
+    char source[160];
+} ResrConstant;
+
+#define RESR_MAX_CONSTANTS 24
+
+typedef struct ResrPredictionTable {
+    char device[64]; /* for people */
+    int count;
+    ResrConstant constants[RESR_MAX_CONSTANTS];
+    int rows;
+    ResrPrediction predictions[RESR_PLAN_REQUEST_RANKS];
+    bool ranks_encode[RESR_PLAN_REQUEST_RANKS];
+} ResrPredictionTable;
+
+/* One constant more; `source` is a printf format. */
+void resr_prediction_table_constant(ResrPredictionTable *forecast, const char *name, double value,
+                                    const char *unit, ResrMark mark, const char *source, ...)
+    __attribute__((format(printf, 6, 7)));
+
+/* Predicts each number of ranks that `options` ask for. `input`: the job, but for what follows from
+ * the number of ranks; `plan` with its frames, `output` as planned. RESR_ERR_USAGE where --encode
+ * ranks cannot be. */
+RESR_MUST_CHECK int resr_prediction_table_predict(ResrPredictionTable *forecast,
+                                                  const ResrPredictInput *input,
+                                                  const ResrPlan *plan, const ResrSinkPlan *output,
+                                                  const ResrOptions *options);
+
+/* The table and the constants, on stdout. */
+void resr_prediction_table_print(const ResrPredictionTable *forecast);
+
+/* The same as one JSON object. RESR_ERR_EXISTS, RESR_ERR_IO, RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_prediction_table_write(const ResrPredictionTable *forecast,
+                                                const ResrPlan *plan, const ResrOptions *options,
+                                                const ResrModel *model);
+
+#endif

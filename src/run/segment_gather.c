@@ -1,0 +1,182 @@
+#include "run/segment_gather.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/queue.h"
+#include "media/segment_encoders.h"
+
+struct ResrSegmentGather {
+    int rank;
+    const ResrPlan *plan;
+    ResrSegmentEncoders *encoders;
+    ResrQueue *messages; /* from the encoders' threads to the main thread */
+};
+
+/* What rank 0 needs of a segment: its file, then a record of each frame. */
+static int pack(ResrMessage *message, const ResrSegment *segment)
+{
+    const ResrSegmentInfo *info = &segment->info;
+    size_t records = (size_t)info->frames * sizeof *segment->frames;
+    int ret = resr_frame_create_raw(&message->frames[0], (size_t)info->bytes + records);
+    if (ret < 0)
+        return ret;
+    memcpy(message->frames[0]->data, segment->data, (size_t)info->bytes);
+    memcpy(message->frames[0]->data + info->bytes, segment->frames, records);
+    resr_hash_to_hex(message->frames[0]->hash, &info->hash);
+    message->frames[0]->index = info->first;
+    message->header.part = (ResrPart){.batch = info->number, .first = info->first, .count = 1};
+    message->header.progress = info->frames;
+    message->header.code = info->reorder;
+    return 0;
+}
+
+int resr_segment_gather_unpack(ResrSegment **out, ResrMessage *message)
+{
+    const ResrWireHeader *header = &message->header;
+    size_t n = (size_t)header->progress, records = n * sizeof *(*out)->frames;
+    ResrFrame *payload = message->frames[0];
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret == 0)
+        ret = resr_alloc(&(*out)->frames, n, sizeof *(*out)->frames);
+    if (ret < 0) {
+        resr_segment_free(*out);
+        return ret;
+    }
+    (*out)->info = (ResrSegmentInfo){.number = header->part.batch,
+                                     .first = header->part.first,
+                                     .frames = header->progress,
+                                     .bytes = (int64_t)(payload->bytes - records),
+                                     .reorder = header->code};
+    resr_hash_from_hex(&(*out)->info.hash, payload->hash);
+    memcpy((*out)->frames, payload->data + (*out)->info.bytes, records);
+    (*out)->data = payload->data;
+    payload->data = NULL;
+    return 0;
+}
+
+/* A failure of no part is the encoder's. */
+static void encoding_failed(void *user, int status)
+{
+    ResrSegmentGather *gather = user;
+    ResrMessage *message;
+    if (resr_message_create(&message, RESR_WIRE_FAILURE) < 0)
+        return;
+    message->header.code = status;
+    snprintf(message->header.text, sizeof message->header.text, "%s", resr_error_text());
+    if (!resr_queue_push(gather->messages, message))
+        resr_message_free(message);
+}
+
+static int finished(void *user, ResrSegment *segment)
+{
+    ResrSegmentGather *gather = user;
+    ResrMessage *message;
+    int ret = resr_message_create(&message, RESR_WIRE_SEGMENT);
+    if (ret == 0)
+        ret = pack(message, segment);
+    if (ret == 0)
+        message->header.seconds = resr_segment_encoders_seconds(gather->encoders);
+    resr_segment_free(segment);
+    if (ret < 0 || !resr_queue_push(gather->messages, message))
+        resr_message_free(message);
+    return ret;
+}
+
+int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrSegmentGather *gather = *out;
+    gather->plan = plan;
+    MPI_Comm_rank(MPI_COMM_WORLD, &gather->rank);
+    ResrSegmentEncodersParts parts = {.input = plan->stored,
+                                      .format = plan->output,
+                                      .options = &plan->encode,
+                                      .tags = plan->tags,
+                                      .threads = plan->encode.encoders,
+                                      .user = gather,
+                                      .finished = finished,
+                                      .failed = encoding_failed};
+    ret = resr_queue_create(&gather->messages, (size_t)plan->pool_frames + 1);
+    if (ret == 0)
+        ret = resr_segment_encoders_start(&gather->encoders, &parts);
+    if (ret < 0) {
+        resr_segment_gather_free(gather);
+        *out = NULL;
+    }
+    return ret;
+}
+
+static void free_message(void *item)
+{
+    resr_message_free(item);
+}
+
+void resr_segment_gather_free(ResrSegmentGather *gather)
+{
+    if (!gather)
+        return;
+    if (gather->messages)
+        resr_queue_close(gather->messages);
+    resr_segment_encoders_free(gather->encoders);
+    resr_queue_destroy(gather->messages, free_message);
+    free(gather);
+}
+
+int resr_segment_gather_tell_done(ResrEndpoint *mail, const ResrMessage *result)
+{
+    ResrMessage *done;
+    int ret = resr_message_create(&done, RESR_WIRE_DONE);
+    if (ret < 0)
+        return ret;
+    done->header.part = result->header.part;
+    done->header.owner = result->header.owner;
+    done->header.seconds = result->header.seconds;
+    return resr_endpoint_send(mail, 0, done);
+}
+
+void resr_segment_gather_take(ResrSegmentGather *gather, ResrMessage *result)
+{
+    for (int i = 0; i < result->header.part.count; i++) {
+        resr_segment_encoders_give(gather->encoders, result->frames[i]);
+        result->frames[i] = NULL;
+    }
+    resr_message_free(result);
+}
+
+int resr_segment_gather_route(ResrSegmentGather *gather, ResrEndpoint *mail, ResrMessage *result)
+{
+    int ret = resr_segment_gather_tell_done(mail, result);
+    if (ret < 0) {
+        resr_message_free(result);
+        return ret;
+    }
+    if (result->header.owner != gather->rank)
+        return resr_endpoint_send(mail, result->header.owner, result);
+    resr_segment_gather_take(gather, result);
+    return 0;
+}
+
+void resr_segment_gather_end(ResrSegmentGather *gather, int64_t frames)
+{
+    resr_segment_encoders_end(gather->encoders, frames);
+}
+
+int resr_segment_gather_send(ResrSegmentGather *gather, ResrEndpoint *mail)
+{
+    ResrMessage *message;
+    int ret = 0;
+    while (ret == 0 && (message = resr_queue_try_pop(gather->messages)))
+        ret = resr_endpoint_send(mail, 0, message);
+    return ret;
+}
+
+int64_t resr_segment_gather_progress(const ResrSegmentGather *gather)
+{
+    return resr_segment_encoders_packets(gather->encoders);
+}

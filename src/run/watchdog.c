@@ -1,0 +1,120 @@
+#include "run/watchdog.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+/* The finished file is synced as a whole, which takes as long as the disk needs for it. */
+#define RESR_FINISH_DEADLINES 10
+
+struct ResrWatchdog {
+    const atomic_llong *turn_ns;
+    ResrIoThreads *pipeline;
+    ResrCheckpoint *checkpoint;
+    double deadline_seconds;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of ended */
+    pthread_cond_t changed;
+    bool ended;
+};
+
+/* Nothing that could wait for the same file system is touched after this: the message goes out
+ * first, and status.json, which may never be written, last. */
+static void give_up(const ResrWatchdog *watchdog, const char *what, double seconds)
+{
+    char text[RESR_ERROR_TEXT_BYTES];
+    snprintf(text, sizeof text,
+             "rank 0: %s for %.0f s; the job ends here, run the same command again to go on", what,
+             seconds);
+    resr_log_error("%s", text);
+    alarm(5); /* its default action ends the process if the next line does not return */
+    if (watchdog->checkpoint)
+        resr_checkpoint_tell(watchdog->checkpoint, "resumable", -RESR_ERR_STOPPED, text);
+    _exit(-RESR_ERR_STOPPED);
+}
+
+static void look(const ResrWatchdog *watchdog)
+{
+    double busy, longest;
+    int64_t turn_ns = *watchdog->turn_ns;
+    double turn = turn_ns ? resr_clock_seconds_since(turn_ns) : 0;
+    if (turn > 2 * watchdog->deadline_seconds)
+        give_up(watchdog, "the main thread has not moved", turn);
+    resr_io_threads_stall(watchdog->pipeline, &busy, &longest);
+    double limit = RESR_DEADLINE_FRAMES * longest;
+    if (limit < 4 * watchdog->deadline_seconds)
+        limit = 4 * watchdog->deadline_seconds;
+    if (busy > limit)
+        give_up(watchdog, "decoding or encoding has stood still", busy);
+    double finishing = resr_io_threads_finish_stall(watchdog->pipeline);
+    if (finishing > RESR_FINISH_DEADLINES * limit)
+        give_up(watchdog, "finishing the output has stood still", finishing);
+    double writing = watchdog->checkpoint ? resr_checkpoint_stall(watchdog->checkpoint) : 0;
+    if (writing > limit)
+        give_up(watchdog, "writing the checkpoint has stood still", writing);
+}
+
+static void *watch_main(void *argument)
+{
+    ResrWatchdog *watchdog = argument;
+    pthread_mutex_lock(&watchdog->lock);
+    while (!watchdog->ended) {
+        struct timespec until;
+        int64_t asleep_ns = resr_clock_ns();
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += watchdog->deadline_seconds > 8 ? 2 : 0;
+        until.tv_nsec += watchdog->deadline_seconds > 8 ? 0 : 200000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &until);
+        /* After the whole process was stopped its other threads get their time first. */
+        bool was_stopped = resr_clock_seconds_since(asleep_ns) > 2 + watchdog->deadline_seconds / 2;
+        if (!watchdog->ended && !was_stopped)
+            look(watchdog);
+    }
+    pthread_mutex_unlock(&watchdog->lock);
+    return NULL;
+}
+
+int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoThreads *pipeline,
+                        ResrCheckpoint *checkpoint, double deadline_seconds)
+{
+    int ret = resr_alloc(out, 1, sizeof **out);
+    if (ret < 0)
+        return ret;
+    ResrWatchdog *watchdog = *out;
+    watchdog->turn_ns = turn_ns;
+    watchdog->pipeline = pipeline;
+    watchdog->checkpoint = checkpoint;
+    watchdog->deadline_seconds = deadline_seconds;
+    pthread_mutex_init(&watchdog->lock, NULL);
+    pthread_cond_init(&watchdog->changed, NULL);
+    if (pthread_create(&watchdog->thread, NULL, watch_main, watchdog) == 0)
+        return 0;
+    free(watchdog);
+    *out = NULL;
+    return resr_fail(RESR_ERR_INTERNAL, "the watchdog's thread cannot be started");
+}
+
+void resr_watchdog_stop(ResrWatchdog *watchdog)
+{
+    if (!watchdog)
+        return;
+    pthread_mutex_lock(&watchdog->lock);
+    watchdog->ended = true;
+    pthread_cond_signal(&watchdog->changed);
+    pthread_mutex_unlock(&watchdog->lock);
+    pthread_join(watchdog->thread, NULL);
+    pthread_cond_destroy(&watchdog->changed);
+    pthread_mutex_destroy(&watchdog->lock);
+    free(watchdog);
+}

@@ -1,0 +1,34 @@
+#ifndef RESR_SCHED_RETRY_SET_H
+#define RESR_SCHED_RETRY_SET_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "job/batching.h"
+
+/* The frames that must be sent again, each at its index modulo `size`: those that are still needed
+ * lie within that of each other. A frame that was added twice is there once. */
+typedef struct ResrRetrySet {
+    int64_t size, low, count; /* none is before `low` */
+    struct ResrRetrySetFrame *frames;
+} ResrRetrySet;
+
+/* Is frame `index` still to be computed? */
+typedef bool (*ResrFrameNeeded)(void *user, int64_t index);
+
+RESR_MUST_CHECK int resr_retry_set_create(ResrRetrySet *again, int64_t size);
+void resr_retry_set_free(ResrRetrySet *again);
+
+/* Adds the frames of a part, for another attempt. */
+void resr_retry_set_add(ResrRetrySet *again, const ResrPart *part);
+
+/* Sets part->first to the first frame that is still needed; false if there is none. Drops those
+ * before it. */
+bool resr_retry_set_find(ResrRetrySet *again, ResrPart *part, ResrFrameNeeded needed, void *user);
+
+/* Takes out the frames from part->first on, up to `end` or to a gap: count, attempt and failures of
+ * the part are set. */
+void resr_retry_set_take(ResrRetrySet *again, ResrPart *part, int64_t end, ResrFrameNeeded needed,
+                         void *user);
+
+#endif
