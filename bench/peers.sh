@@ -13,7 +13,7 @@ run() {
     name=peers-$1-$2$3-$day
     shift 3
     $venv/bin/python bench/peers/peers.py --build "$build" "$@" --json "bench/results/$name.json" \
-        --chart "bench/results/$name.svg"
+        --chart "bench/results/$name.png"
 }
 run x4plus 256 "" --network x4plus --width 256 --height 256
 run x4plus 128 "" --network x4plus --width 128 --height 128

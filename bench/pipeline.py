@@ -98,8 +98,7 @@ def main():
         print(f"| {row['program']} | {row['seconds']['median']:.1f} | {row['frames_per_second']:.2f} | {row['ratio'] or 0:.2f} | "
               f"{row['psnr_db']:.1f} |")
     harness.save(report, args.json)
-    for ending in ("svg", "png"):
-        plots.draw_pipeline(report, f"{args.plot}.{ending}")
+    plots.draw_pipeline(report, f"{args.plot}.png")
     sys.exit(0 if verdict.valid() else 1)
 
 

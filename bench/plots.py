@@ -1,4 +1,4 @@
-"""plots.py scaling SIMULATED.json [REAL.json] PREFIX: the curves of scaling.sh's reports, as PREFIX.svg and PREFIX.png;
+"""plots.py scaling SIMULATED.json [REAL.json] PREFIX: the curves of scaling.sh's reports, as PREFIX.png;
 plots.py seed SEED.json PREFIX: seed.sh's rows."""
 
 import json
@@ -14,11 +14,11 @@ from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#3399CC", "#888888"
 
 plt.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False,
-                     "svg.hashsalt": "resr", "axes.titlesize": 12, "axes.titlelocation": "left"})
+                     "axes.titlesize": 12, "axes.titlelocation": "left"})
 
 
 def save(figure, path):
-    figure.savefig(path, dpi=110, metadata={"Date": None} if path.endswith(".svg") else None)
+    figure.savefig(path, dpi=80)
     plt.close(figure)
 
 
@@ -99,8 +99,7 @@ def draw_scaling(simulated, *rest):
     draw_time(left, real, simulated["simulated"])
     draw_efficiency(right, real, simulated["simulated"])
     figure.tight_layout(w_pad=3)
-    for ending in ("svg", "png"):
-        save(figure, f"{prefix}.{ending}")
+    save(figure, f"{prefix}.png")
 
 
 def draw_pipeline(report, path):
@@ -137,8 +136,7 @@ def draw_seed(report, prefix):
     figure.text(0.33, 0.95, "batches in turn", color=GREY, fontsize=12)
     figure.text(0.48, 0.95, "this program's schedule", color=BLUE, fontsize=12)
     figure.tight_layout(rect=(0, 0, 1, 0.93))
-    for ending in ("svg", "png"):
-        save(figure, f"{prefix}.{ending}")
+    save(figure, f"{prefix}.png")
 
 
 if __name__ == "__main__":

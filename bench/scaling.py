@@ -152,9 +152,8 @@ def timeline(args, folder, verdict):
     checked = subprocess.run([sys.executable, os.path.join(harness.ROOT, "tools", "check_trace.py"), trace, str(frames),
                               str(ranks)], capture_output=True, text=True)
     verdict.check(checked.returncode == 0, checked.stdout)
-    for ending in ("svg", "png"):
-        draw_timeline(json.load(open(trace)), f"{args.plot}.{ending}", f"{ranks - 1} simulated devices, one of them 4 times "
-                      f"slower, and rank 0: {frames} frames of 640 x 272 at 2x")
+    draw_timeline(json.load(open(trace)), f"{args.plot}.png", f"{ranks - 1} simulated devices, one of them 4 times "
+                  f"slower, and rank 0: {frames} frames of 640 x 272 at 2x")
     return dict(device=f"4/8,slow={slow}:4", rows=[summary(ranks - 1, frames, [done], kind="timeline")])
 
 

@@ -1,4 +1,4 @@
-"""timeline.py TRACE OUT.svg|OUT.png [--title TEXT] [--from S] [--to S]: what every rank did when, from a file of --trace.
+"""timeline.py TRACE OUT.png [--title TEXT] [--from S] [--to S]: what every rank did when, from a file of --trace.
 
 Rank 0's codecs and transfers are drawn as the share of the time that they were at work; a rank's computing part by part, with the
 frames that came in above it and the results that went out below."""

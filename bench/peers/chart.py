@@ -1,4 +1,4 @@
-"""Bar chart of a report of peers.py: `chart.py REPORT.json OUT.svg`."""
+"""Bar chart of a report of peers.py: `chart.py REPORT.json OUT.png`."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ def draw(report, path):
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
+    figure.savefig(path, dpi=80)
 
 
 if __name__ == "__main__":

@@ -93,17 +93,17 @@ int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan, int
     ResrSegmentGather *gather = *out;
     gather->plan = plan;
     gather->rank = rank;
-    ResrSegmentEncodersParts parts = {.input = plan->stored,
-                                      .format = plan->output,
-                                      .options = &plan->encode,
-                                      .tags = plan->tags,
-                                      .threads = plan->encode.encoders,
-                                      .user = gather,
-                                      .finished = finished,
-                                      .failed = encoding_failed};
+    ResrSegmentEncodersConfig config = {.input = plan->stored,
+                                        .format = plan->output,
+                                        .options = &plan->encode,
+                                        .tags = plan->tags,
+                                        .threads = plan->encode.encoders,
+                                        .user = gather,
+                                        .finished = finished,
+                                        .failed = encoding_failed};
     ret = resr_queue_create(&gather->messages, (size_t)plan->pool_frames + 1);
     if (ret == 0)
-        ret = resr_segment_encoders_start(&gather->encoders, &parts);
+        ret = resr_segment_encoders_start(&gather->encoders, &config);
     if (ret < 0) {
         resr_segment_gather_free(gather);
         *out = NULL;
@@ -142,7 +142,7 @@ int resr_segment_gather_tell_done(ResrEndpoint *mail, const ResrMessage *result)
 void resr_segment_gather_take(ResrSegmentGather *gather, ResrMessage *result)
 {
     for (int i = 0; i < result->header.part.count; i++) {
-        resr_segment_encoders_give(gather->encoders, result->frames[i]);
+        resr_segment_encoders_add_frame(gather->encoders, result->frames[i]);
         result->frames[i] = NULL;
     }
     resr_message_free(result);
