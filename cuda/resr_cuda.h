@@ -11,7 +11,7 @@
 #include "net/backend.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 5
+#define RESR_CUDA_ABI 6
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {
