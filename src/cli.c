@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu_features.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "cpu/dispatch.h"
 
 /* Values as popt leaves them: text, since a number's error message should show what was typed. */
 typedef struct Values {
