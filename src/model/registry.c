@@ -9,10 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "model/model.h"
-
-/* The official strength of realesr-general-x4v3 when none is given. */
-#define DEFAULT_DENOISE 0.5
 
 #define GENERAL "realesr-general-x4v3"
 #define GENERAL_WDN "realesr-general-wdn-x4v3"
@@ -201,7 +199,7 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
         return ret;
     bool is_general = strcmp((*out)->name, GENERAL) == 0;
     if (is_general)
-        ret = blend(*out, denoise < 0 ? DEFAULT_DENOISE : denoise, where);
+        ret = blend(*out, denoise < 0 ? RESR_DENOISE : denoise, where);
     else if (denoise >= 0)
         ret = resr_fail(RESR_ERR_USAGE,
                         "--denoise: %s has no second network to blend with; only " GENERAL " has",
