@@ -323,12 +323,6 @@ static void segment_path(void *user, char *out, int64_t number)
     resr_checkpoint_segment_path(((ResrJob *)user)->checkpoint, out, number);
 }
 
-static int commit_segment(void *user, const ResrSegmentInfo *info)
-{
-    ResrJob *job = user;
-    return resr_checkpoint_commit(job->checkpoint, info, &job->ledger);
-}
-
 static int publishing(void *user, const char *temporary)
 {
     return resr_checkpoint_publishing(((ResrJob *)user)->checkpoint, temporary);
@@ -356,7 +350,7 @@ static int begin_checkpoint(ResrJob *job)
 int resr_job_open(ResrJob *job)
 {
     const ResrOptions *options = &job->options;
-    ResrSegmentStore store = {job, job->folder, segment_path, commit_segment, publishing};
+    ResrSegmentStore store = {job, job->folder, segment_path, publishing};
     int ret = job->checkpoint ? begin_checkpoint(job) : 0;
     if (ret == 0)
         ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
@@ -470,7 +464,7 @@ static int work(ResrSession *session, ResrRankContext *crew, Order *order)
     if (ret == 0) {
         resr_trace_collect_align(NULL);
         resr_collectives_started();
-        ret = resr_worker_run(crew->compute, &order->plan, session->stop_signal);
+        ret = resr_worker_run(crew->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;
     }
     resr_rank_context_rest(crew);

@@ -32,7 +32,7 @@ typedef struct Segment {
 } Segment;
 
 struct ResrSegmentEncoders {
-    ResrSegmentEncodersParts parts;
+    ResrSegmentEncodersConfig parts;
     ResrEncoding encoding;
     pthread_mutex_t lock; /* of what follows, up to the counters */
     pthread_cond_t changed;
@@ -317,7 +317,7 @@ static void *encoders_main(void *argument)
     return NULL;
 }
 
-int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEncodersParts *parts)
+int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEncodersConfig *parts)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -405,7 +405,7 @@ static int add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
     return 0;
 }
 
-void resr_segment_encoders_give(ResrSegmentEncoders *e, ResrFrame *frame)
+void resr_segment_encoders_add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
 {
     pthread_mutex_lock(&e->lock);
     int ret = e->stop ? RESR_ERR_STOPPED : add_frame(e, frame);
@@ -419,7 +419,7 @@ void resr_segment_encoders_give(ResrSegmentEncoders *e, ResrFrame *frame)
     pthread_mutex_unlock(&e->lock);
 }
 
-void resr_segment_encoders_adopt(ResrSegmentEncoders *e, ResrSegment *segment)
+void resr_segment_encoders_import_segment(ResrSegmentEncoders *e, ResrSegment *segment)
 {
     pthread_mutex_lock(&e->lock);
     segment->after = e->adopted;

@@ -7,7 +7,7 @@
  * take whichever segment's next frame is there. A segment's bytes depend on its frames only. */
 typedef struct ResrSegmentEncoders ResrSegmentEncoders;
 
-typedef struct ResrSegmentEncodersParts {
+typedef struct ResrSegmentEncodersConfig {
     ResrFormat input, format;         /* of the video's source, and of the frames that are given */
     const ResrEncodeOptions *options; /* the same for all ranks; must outlive the encoders */
     ResrEncodingTags tags;
@@ -19,18 +19,18 @@ typedef struct ResrSegmentEncodersParts {
     int (*finished)(void *user, ResrSegment *segment);
     /* Something failed, `finished` included, with the thread's error text; nothing more comes. */
     void (*failed)(void *user, int status);
-} ResrSegmentEncodersParts;
+} ResrSegmentEncodersConfig;
 
 /* RESR_ERR_INTERNAL; RESR_ERR_USAGE where the encoder cannot be had. */
 RESR_MUST_CHECK int resr_segment_encoders_start(ResrSegmentEncoders **out,
-                                                const ResrSegmentEncodersParts *parts);
+                                                const ResrSegmentEncodersConfig *parts);
 
 /* Takes over a frame of any segment, with its hash, which is compared before it is encoded; never
  * waits. Frames of a segment may come in any order; one that was there before is dropped. */
-void resr_segment_encoders_give(ResrSegmentEncoders *encoders, ResrFrame *frame);
+void resr_segment_encoders_add_frame(ResrSegmentEncoders *encoders, ResrFrame *frame);
 
 /* Takes over a segment that was encoded elsewhere: a thread calls `finished` for it. */
-void resr_segment_encoders_adopt(ResrSegmentEncoders *encoders, ResrSegment *segment);
+void resr_segment_encoders_import_segment(ResrSegmentEncoders *encoders, ResrSegment *segment);
 
 /* The video has `frames` frames: the last segment may be shorter. */
 void resr_segment_encoders_end(ResrSegmentEncoders *encoders, int64_t frames);

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/events.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/publish.h"
@@ -27,7 +26,7 @@ struct ResrSink {
     const char *output, *input;
     const ResrDecoder *decoder;
     bool overwrite;
-    atomic_bool stop, committing;
+    atomic_bool stop;
     ResrEncoding encoding;
     ResrEncoder encoder;
     bool encoder_open;
@@ -343,18 +342,6 @@ static int add_segment(ResrSink *sink, const ResrSegmentInfo *info)
     return 0;
 }
 
-static void record_commit(const ResrSegmentInfo *info, int64_t start_ns, int status)
-{
-    resr_events_add(&(ResrEvent){.start_ns = start_ns,
-                                 .end_ns = resr_events_now(),
-                                 .first = info->first,
-                                 .frames = (int32_t)info->frames,
-                                 .bytes = info->bytes,
-                                 .peer = -1,
-                                 .stage = RESR_STAGE_COMMIT,
-                                 .failed = status < 0});
-}
-
 bool resr_sink_stored(const ResrSink *sink)
 {
     return sink->stored;
@@ -373,25 +360,19 @@ int resr_sink_add(ResrSink *sink, ResrSegment *segment)
 {
     const ResrSegmentInfo *info = &segment->info;
     char path[PATH_MAX];
-    int64_t start_ns = resr_events_now();
     int ret = 0;
     for (int64_t i = 0; i < info->frames && ret == 0; i++)
         ret = remember_time(sink, info->first + i, segment->frames[i].pts,
                             segment->frames[i].duration);
     if (info->reorder > sink->reorder)
         sink->reorder = info->reorder;
-    sink->committing = true;
     sink->store.path(sink->store.user, path, info->number);
     if (ret == 0 && segment->path[0])
         ret = resr_publish(segment->path, path, true);
     else if (ret == 0)
         ret = resr_publish_bytes(path, segment->data, (size_t)info->bytes, true);
-    if (ret == 0) {
+    if (ret == 0)
         segment->path[0] = 0;
-        ret = sink->store.commit(sink->store.user, info);
-    }
-    sink->committing = false;
-    record_commit(info, start_ns, ret);
     return ret < 0 ? ret : add_segment(sink, info);
 }
 
@@ -562,11 +543,6 @@ int resr_sink_finish(ResrSink *sink, bool whole)
 int64_t resr_sink_packets(const ResrSink *sink)
 {
     return sink->packets;
-}
-
-bool resr_sink_committing(const ResrSink *sink)
-{
-    return sink->committing;
 }
 
 void resr_sink_stop(ResrSink *sink)

@@ -52,8 +52,6 @@ typedef struct ResrSegmentStore {
     void *user;
     const char *folder;
     void (*path)(void *user, char *out, int64_t number); /* into PATH_MAX bytes */
-    /* The segment's file is complete under its name and on disk. */
-    int (*commit)(void *user, const ResrSegmentInfo *info);
     /* The file `temporary` is complete and gets the output's name next. */
     int (*publishing)(void *user, const char *temporary);
 } ResrSegmentStore;
@@ -102,8 +100,9 @@ bool resr_sink_stored(const ResrSink *sink);
 /* Is the segment in the store? */
 bool resr_sink_has(const ResrSink *sink, int64_t number);
 
-/* Adds a finished segment to the store, in any order: it is synced, named and committed. The
- * segment stays the caller's. RESR_ERR_IO, RESR_ERR_INTERNAL. */
+/* Adds a finished segment to the store, in any order: its file is on disk under its name when the
+ * function returns, and segment->path is empty. The caller records the segment and keeps owning it.
+ * RESR_ERR_IO, RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_sink_add(ResrSink *sink, ResrSegment *segment);
 
 /* Encodes the next frame; frames come in order of index without gaps. The frame stays the caller's.
@@ -118,9 +117,6 @@ RESR_MUST_CHECK int resr_sink_finish(ResrSink *sink, bool whole);
 
 /* Packets written to the output so far. From any thread. */
 int64_t resr_sink_packets(const ResrSink *sink);
-
-/* True while a segment is made durable. From any thread. */
-bool resr_sink_committing(const ResrSink *sink);
 
 /* What is under way ends soon, with RESR_ERR_STOPPED. From any thread. */
 void resr_sink_stop(ResrSink *sink);

@@ -27,7 +27,7 @@ struct ResrIoThreads {
     bool whole; /* the decoder came to the input's end */
     atomic_bool decode_ended, stop, stop_decoding, finished;
     atomic_llong encoded;
-    atomic_bool finishing;
+    atomic_bool finishing, committing;
     int64_t finish_packets, finish_ns; /* of resr_io_threads_finish_stall() */
     ResrBusyTimer decoding, encoding;
     atomic_llong hashing_ns;     /* of decoded frames */
@@ -190,6 +190,27 @@ static void *decode_main(void *argument)
     return NULL;
 }
 
+/* Names a finished segment's file and then records the segment in the journal. */
+static int make_durable(ResrIoThreads *pipeline, ResrSegment *segment)
+{
+    const ResrSegmentInfo *info = &segment->info;
+    int64_t start_ns = resr_events_now();
+    pipeline->committing = true;
+    int ret = resr_sink_add(pipeline->parts.sink, segment);
+    if (ret == 0)
+        ret = resr_checkpoint_commit(pipeline->parts.checkpoint, info, pipeline->parts.ledger);
+    pipeline->committing = false;
+    resr_events_add(&(ResrEvent){.start_ns = start_ns,
+                                 .end_ns = resr_events_now(),
+                                 .first = info->first,
+                                 .frames = (int32_t)info->frames,
+                                 .bytes = info->bytes,
+                                 .peer = -1,
+                                 .stage = RESR_STAGE_COMMIT,
+                                 .failed = ret < 0});
+    return ret;
+}
+
 /* A finished segment comes from one of the encoders. */
 static int commit_segment(void *user, ResrSegment *segment)
 {
@@ -205,7 +226,7 @@ static int commit_segment(void *user, ResrSegment *segment)
     for (int64_t i = 0; i < info->frames && ret == 0; i++)
         ret = resr_frame_table_set(pipeline->parts.ledger, info->first + i, &segment->frames[i]);
     if (ret == 0)
-        ret = resr_sink_add(pipeline->parts.sink, segment);
+        ret = make_durable(pipeline, segment);
     if (ret == 0)
         pipeline->committed_frames += info->frames;
     pthread_cond_signal(&pipeline->committed);
@@ -233,16 +254,16 @@ static void encoding_failed(void *user, int status)
 static int start_encoders(ResrIoThreads *pipeline)
 {
     const ResrPlan *plan = pipeline->parts.plan;
-    ResrSegmentEncodersParts parts = {.input = plan->stored,
-                                      .format = plan->output,
-                                      .options = &plan->encode,
-                                      .tags = plan->tags,
-                                      .threads = plan->encode.encoders,
-                                      .user = pipeline,
-                                      .path = segment_path,
-                                      .finished = commit_segment,
-                                      .failed = encoding_failed};
-    return resr_segment_encoders_start(&pipeline->encoders, &parts);
+    ResrSegmentEncodersConfig config = {.input = plan->stored,
+                                        .format = plan->output,
+                                        .options = &plan->encode,
+                                        .tags = plan->tags,
+                                        .threads = plan->encode.encoders,
+                                        .user = pipeline,
+                                        .path = segment_path,
+                                        .finished = commit_segment,
+                                        .failed = encoding_failed};
+    return resr_segment_encoders_start(&pipeline->encoders, &config);
 }
 
 /* Hands a frame on, or encodes it here; frees it. */
@@ -251,7 +272,7 @@ static int encode_frame(ResrIoThreads *pipeline, ResrFrame *frame)
     ResrFrameRecord record;
     int ret = 0;
     if (frame->stage != RESR_FRAME_DURABLE && pipeline->encoders) {
-        resr_segment_encoders_give(pipeline->encoders, frame);
+        resr_segment_encoders_add_frame(pipeline->encoders, frame);
         return 0;
     }
     if (frame->stage != RESR_FRAME_DURABLE) {
@@ -392,12 +413,12 @@ void resr_io_threads_give(ResrIoThreads *pipeline, ResrFrame *frame)
 
 void resr_io_threads_gather(ResrIoThreads *pipeline, ResrFrame *frame)
 {
-    resr_segment_encoders_give(pipeline->encoders, frame);
+    resr_segment_encoders_add_frame(pipeline->encoders, frame);
 }
 
 void resr_io_threads_adopt(ResrIoThreads *pipeline, ResrSegment *segment)
 {
-    resr_segment_encoders_adopt(pipeline->encoders, segment);
+    resr_segment_encoders_import_segment(pipeline->encoders, segment);
 }
 
 void resr_io_threads_end(ResrIoThreads *pipeline, int64_t frames)
@@ -446,15 +467,12 @@ ResrIoThreadsState resr_io_threads_state(ResrIoThreads *pipeline)
 {
     int credits = 0;
     sem_getvalue(&pipeline->credits, &credits);
-    pthread_mutex_lock(&pipeline->lock);
-    bool committing = pipeline->parts.sink && resr_sink_committing(pipeline->parts.sink);
-    pthread_mutex_unlock(&pipeline->lock);
     int64_t backlog = pipeline->encoders ? resr_segment_encoders_backlog(pipeline->encoders)
                                          : (int64_t)resr_queue_length(pipeline->encode);
     return (ResrIoThreadsState){.decoder_rests = pipeline->decode_ended ||
                                                  (pipeline->decoding.since_ns == 0 && credits <= 0),
                                 .backlog = pipeline->finishing || backlog > 0,
-                                .committing = committing};
+                                .committing = pipeline->committing};
 }
 
 void resr_io_threads_seconds(const ResrIoThreads *pipeline, ResrTimes *times)

@@ -1,6 +1,5 @@
 #include "run/segment_gather.h"
 
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,25 +85,25 @@ static int finished(void *user, ResrSegment *segment)
     return ret;
 }
 
-int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan)
+int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan, int rank)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrSegmentGather *gather = *out;
     gather->plan = plan;
-    MPI_Comm_rank(MPI_COMM_WORLD, &gather->rank);
-    ResrSegmentEncodersParts parts = {.input = plan->stored,
-                                      .format = plan->output,
-                                      .options = &plan->encode,
-                                      .tags = plan->tags,
-                                      .threads = plan->encode.encoders,
-                                      .user = gather,
-                                      .finished = finished,
-                                      .failed = encoding_failed};
+    gather->rank = rank;
+    ResrSegmentEncodersConfig config = {.input = plan->stored,
+                                        .format = plan->output,
+                                        .options = &plan->encode,
+                                        .tags = plan->tags,
+                                        .threads = plan->encode.encoders,
+                                        .user = gather,
+                                        .finished = finished,
+                                        .failed = encoding_failed};
     ret = resr_queue_create(&gather->messages, (size_t)plan->pool_frames + 1);
     if (ret == 0)
-        ret = resr_segment_encoders_start(&gather->encoders, &parts);
+        ret = resr_segment_encoders_start(&gather->encoders, &config);
     if (ret < 0) {
         resr_segment_gather_free(gather);
         *out = NULL;
@@ -143,7 +142,7 @@ int resr_segment_gather_tell_done(ResrEndpoint *mail, const ResrMessage *result)
 void resr_segment_gather_take(ResrSegmentGather *gather, ResrMessage *result)
 {
     for (int i = 0; i < result->header.part.count; i++) {
-        resr_segment_encoders_give(gather->encoders, result->frames[i]);
+        resr_segment_encoders_add_frame(gather->encoders, result->frames[i]);
         result->frames[i] = NULL;
     }
     resr_message_free(result);

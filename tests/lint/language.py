@@ -21,7 +21,7 @@ MARKERS = {
     "person": r"\b(?:whoever|nobody|somebody|anybody|himself|everybody)\b",
     "begun": r"\bbegun\b",
     "go on": r"\b(?:go|goes|going|gone|went) on\b",
-    "anew": r"\b(?:anew|(?:made|done|tried|computed|sent|written|read|begins?|started) again)\b",
+    "anew": r"\b(?:anew|(?:made|done) again)\b",
 }
 PATTERNS = {name: re.compile(text, re.IGNORECASE) for name, text in MARKERS.items()}
 C_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'|/\*.*?\*/|//[^\n]*', re.DOTALL)

@@ -72,26 +72,26 @@ static void encode(Outcome *outcome, int threads, int64_t step)
                          .pix_fmt = "yuv420p"};
     ResrEncodeOptions options = {
         .codec = "ffv1", .crf = -1, .segment_frames = SEGMENT, .encoders = threads};
-    ResrSegmentEncodersParts parts = {.input = format,
-                                      .format = format,
-                                      .options = &options,
-                                      .tags = {.frame_rate_num = 25, .frame_rate_den = 1},
-                                      .threads = threads,
-                                      .user = outcome,
-                                      .finished = finished,
-                                      .failed = failed};
+    ResrSegmentEncodersConfig config = {.input = format,
+                                        .format = format,
+                                        .options = &options,
+                                        .tags = {.frame_rate_num = 25, .frame_rate_den = 1},
+                                        .threads = threads,
+                                        .user = outcome,
+                                        .finished = finished,
+                                        .failed = failed};
     ResrSegmentEncoders *encoders;
     *outcome = (Outcome){.finished = 0};
-    assert_int_equal(resr_segment_encoders_start(&encoders, &parts), 0);
+    assert_int_equal(resr_segment_encoders_start(&encoders, &config), 0);
     for (int64_t i = 0; i < FRAMES; i++) {
-        resr_segment_encoders_give(encoders, make_frame(&format, i * step % FRAMES));
-        resr_segment_encoders_give(encoders, make_frame(&format, i * step % FRAMES));
+        resr_segment_encoders_add_frame(encoders, make_frame(&format, i * step % FRAMES));
+        resr_segment_encoders_add_frame(encoders, make_frame(&format, i * step % FRAMES));
     }
     resr_segment_encoders_end(encoders, FRAMES);
     wait_for(encoders, outcome);
     assert_int_equal(outcome->finished, SEGMENTS);
     for (int64_t i = 0; i < FRAMES; i++)
-        resr_segment_encoders_give(encoders, make_frame(&format, i));
+        resr_segment_encoders_add_frame(encoders, make_frame(&format, i));
     assert_int_equal(resr_segment_encoders_backlog(encoders), 0); /* dropped, not kept */
     assert_int_equal(resr_segment_encoders_frames(encoders), FRAMES);
     resr_segment_encoders_free(encoders);
