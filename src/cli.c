@@ -71,8 +71,7 @@ static void fill_table(struct poptOption table[N_OPTIONS], Values *v)
             "[auto]",
             "NAME"),
         STR("conv", 0, conv, "the GPU's convolutions: auto, mma, wgmma, cublas [auto]", "NAME"),
-        STR("transport", 0, transport, "of weights and frames to GPUs: auto, mpi, nccl [auto]",
-            "NAME"),
+        STR("transport", 0, transport, "of weights to GPUs: auto, mpi, nccl [auto]", "NAME"),
         STR("precision", 0, precision,
             "bf16, fp32, exact (direct fp32, same bits on every CPU), fp16 (GPUs), auto: the "
             "faster of bf16 and fp32, on GPUs fp16 [auto]",
