@@ -12,8 +12,9 @@
 #include "base/memory.h"
 #include "cpu/backends.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-/* fmaf() is a library call without FMA hardware and one instruction with it; the bits are equal. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_THREAD__)
+/* fmaf() is a library call without FMA hardware and one instruction with it; the bits are equal.
+ * The clones are resolved before ThreadSanitizer is initialised, hence not with it. */
 #define WITH_FMA __attribute__((target_clones("fma", "default")))
 #else
 #define WITH_FMA
