@@ -1,11 +1,11 @@
 #!/bin/sh
-# bench/checkpoint.sh time|size [BUILD [FRAMES [ROUNDS]]]: what checkpoints cost.
+# bench/checkpoint.sh time|size [BUILD [FRAMES [ROUNDS]]]: cost of checkpoints.
 # time: upscales a real clip by x4plus with --checkpoint always and off in turns, and prints the medians
-# of wall time and of processor time as a line of JSON; the class is fixed, since auto may choose anew.
+# of wall time and of processor time as a line of JSON; the class is fixed, since auto may choose another one.
 # size: bytes of the video stream and PSNR against the frames before encoding, with segments of 48
 # frames and with one encoder over the whole video (--segment 0), libx264: a real clip upscaled by
-# animevideov3, and one enlarged 2x by a network that only repeats pixels. What segments cost at equal
-# PSNR follows from one encoder at crf 17, the default, and 18.
+# animevideov3, and one enlarged 2x by a network that only repeats pixels. One encoder at crf 17,
+# the default, and 18 gives the cost of segments at equal PSNR.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-time}

@@ -1,4 +1,4 @@
-"""What the measurements of whole programs share: runs with what they cost and what else the machine did, verdicts, medians,
+"""Shared by the measurements of whole programs: runs with their cost and the machine's other load, verdicts, medians,
 the report as JSON."""
 
 import datetime
@@ -22,7 +22,7 @@ if os.getuid() == 0:
 
 
 def machine_seconds():
-    """Seconds that the cores were busy, and that a hypervisor kept them, since the machine started."""
+    """Seconds since the machine's start in which the cores were busy, and in which a hypervisor withheld them."""
     fields = [int(f) / os.sysconf("SC_CLK_TCK") for f in open("/proc/stat").readline().split()[1:]]
     user, nice, system, _, _, irq, softirq, steal = fields[:8]
     return user + nice + system + irq + softirq, steal
@@ -34,7 +34,7 @@ def own_seconds():
 
 
 def run(*commands, attempts=ATTEMPTS):
-    """As run_once(), again while other programs disturb it. `repeated`: how often."""
+    """Repeats run_once() while other programs disturb it; `repeated` counts the repetitions."""
     for attempt in range(attempts):
         done = run_once(*commands)
         if done["others_percent"] <= OTHERS_PERCENT:
@@ -107,7 +107,7 @@ class Verdict:
 
 
 def report(bench, verdict, rounds, **fields):
-    """Prints the verdict; the report as it is saved."""
+    """Prints the verdict; the report as saved."""
     print(verdict, flush=True)
     return dict(bench=bench, verdict=str(verdict), date=datetime.date.today().isoformat(), cpu=cpu_brand(),
                 cores=os.cpu_count(), load_average=os.getloadavg()[0], rounds=rounds, **fields)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench/peers.sh [BUILD]: ours beside other programs, as bench/README.md quotes them. Installs the peers
+# bench/peers.sh [BUILD]: this program against others, for docs/speed.md. Installs the peers
 # into .venv-peers, and writes reports and charts into bench/results. Needs the weights and clips of
 # models/fetch.sh and jobs/fetch-clips.sh and a quiet machine. About 15 minutes on two cores.
 set -eu

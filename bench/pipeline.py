@@ -1,4 +1,4 @@
-"""pipeline.py --json FILE --plot PREFIX [--programs A,B]: whole programs beside ours; see pipeline.sh."""
+"""pipeline.py --json FILE --plot PREFIX [--programs A,B]: this program against other whole programs; see pipeline.sh."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ MIN_PSNR_DB = 30  # between two programs' videos: below, they did not do the sam
 
 
 def save_checkpoint(path):
-    """x4plus as the official .pth has it, from the weights at hand."""
+    """x4plus in the official .pth's layout, from the fetched weights."""
     spec, weights = models.load("x4plus")
     names = ["conv_first"]
     names += [f"body.{b}.rdb{d}.conv{c}" for b in range(spec["blocks"]) for d in (1, 2, 3) for c in range(1, 6)]

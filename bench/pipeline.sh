@@ -1,9 +1,9 @@
 #!/bin/sh
 # bench/pipeline.sh [BUILD [ROUNDS [PROGRAM,...]]]: whole programs on the same real clip of 176 x 144 by x4plus, in
 # turns: framelift-video with its OpenVINO and PyTorch backends, and realesrgan-mpi in bf16 and fp32. Frames
-# per second of the whole run, start-up included, medians of ROUNDS. Prints VALID or INVALID first: all
-# frames there, ours the same in every run, everybody's at least 30 dB from ours in fp32, not more than 5 %
-# of the machine taken by other programs. JSON and a chart go into bench/results.
+# per second of the whole run, start-up included, medians of ROUNDS. Prints VALID or INVALID first: VALID if
+# all frames exist, this program's are the same in every run, every program's video has at least 30 dB against
+# this program's in fp32, and other programs took at most 5 % of the machine. JSON and a chart go into bench/results.
 # Installs the peers into .venv-peers, needs the weights and clips; 10 minutes on two cores.
 set -eu
 cd "$(dirname "$0")/.."

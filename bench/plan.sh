@@ -1,9 +1,9 @@
 #!/bin/sh
-# bench/plan.sh [BUILD [ROUNDS [waiting]]]: what --plan predicts beside what the program then takes: simulated devices whose
-# time is waiting, simulated devices that the encoder cannot follow, and real CPU ranks, alone and two of them.
+# bench/plan.sh [BUILD [ROUNDS [waiting]]]: predictions of --plan against measured times: simulated devices whose
+# time is waiting, simulated devices that are faster than the encoder, and one and two real CPU ranks.
 # Medians of ROUNDS. Prints VALID only if every wall time is within 10 % of its prediction; JSON into
 # bench/results. About two minutes a round; nothing else should run. "waiting": only the first of
-# these, half a minute a round, which needs little of the processors.
+# these, half a minute a round, with little load of the processors.
 set -eu
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")

@@ -2,9 +2,9 @@
 # bench/program.sh [BUILD [PRECISION [FRAMES [ROUNDS]]]]: the whole program against its own kernels. Upscales
 # a real clip of 176 x 144 by x4plus in whole frames, as one rank of two threads and as two ranks of one,
 # and in turn evaluates the network alone on tiles of that size with as many processes and threads.
-# Prints a line of JSON per layout: frames/s of both (medians), start-up left out, and their ratio; and
-# what explains it: the share of the time that ranks computed, and how long a frame took them relative to
-# the kernels alone (colour conversion included, and what the codecs' threads took from the cores).
+# Prints a line of JSON per layout: frames/s of both (medians, without start-up), their ratio, and its
+# two factors: the share of the time in which ranks computed, and a frame's time relative to the kernels alone
+# (with colour conversion and the load of the codecs' threads).
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build}

@@ -1,4 +1,4 @@
-"""scaling.py PART --json FILE: one part of scaling.sh, which says what they are."""
+"""scaling.py PART --json FILE: one part of scaling.sh, which describes the parts."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def make_net(build, path):
 
 
 class Truth:
-    """The frames' hashes, from whichever run had most of them."""
+    """The frames' hashes, from the run with the most frames."""
 
     def __init__(self, verdict):
         self.hashes, self.verdict = [], verdict
@@ -55,7 +55,7 @@ def summary(ranks, frames, runs, **fields):
 
 
 def efficiency(rows, field="makespan_seconds"):
-    """Of the work of one rank done by n in 1/n of the time (strong), of n times the work in the same time (weak)."""
+    """Efficiency: 1 if n ranks do one rank's work in 1/n of the time (strong), or n times the work in the same time (weak)."""
     strong = {row["ranks"]: row[field]["median"] for row in rows if row["kind"] == "strong"}
     weak = {row["ranks"]: row[field]["median"] for row in rows if row["kind"] == "weak"}
     for row in rows:
@@ -64,7 +64,7 @@ def efficiency(rows, field="makespan_seconds"):
 
 
 def real(args, folder, verdict):
-    """CPU ranks of one thread, in turns with the kernels alone, which show what the machine itself gives."""
+    """CPU ranks of one thread, in turns with the kernels alone, which show the machine's own limit."""
     source, truth = os.path.join(folder, "real.mp4"), Truth(verdict)
     clip(source, "-i", CLIP, "-vf", f"crop={CROP}", "-frames:v", str(args.frames))
     plans = [("strong", 1, args.frames), ("strong", 2, args.frames), ("weak", 1, args.frames // 2), ("weak", 2, args.frames)]
@@ -103,7 +103,7 @@ def real(args, folder, verdict):
 
 
 def simulated(args, folder, verdict):
-    """Devices that only take their time, on ranks of their own beside rank 0, which decodes and encodes."""
+    """Simulated devices on ranks of their own; rank 0 decodes and encodes."""
     source, net, truth = os.path.join(folder, "simulated.mp4"), os.path.join(folder, "net.safetensors"), Truth(verdict)
     frames = max(STRONG_FRAMES, WEAK_FRAMES * SIMULATED_RANKS[-1])
     clip(source, "-f", "lavfi", "-i", f"testsrc2=size=64x36:rate=25,noise=alls=24:allf=t:all_seed=7,trim=end_frame={frames}",

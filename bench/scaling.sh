@@ -1,11 +1,11 @@
 #!/bin/sh
-# bench/scaling.sh [BUILD [ROUNDS [PART...]]]: how the program scales. Parts:
-# real: CPU ranks of one thread, 1 and 2, x4plus on a real clip, beside the kernels alone on as many cores;
-# simulated: 1 to 64 devices (--backend simulate) in one box, with what rank 0 spends on 64 of them;
+# bench/scaling.sh [BUILD [ROUNDS [PART...]]]: scaling of the program. Parts:
+# real: CPU ranks of one thread, 1 and 2, x4plus on a real clip, and the kernels alone on as many cores;
+# simulated: 1 to 64 devices (--backend simulate) on one machine, with rank 0's cost for 64 of them;
 # timeline: one job on eight devices, one of them slow, drawn from its --trace.
-# Strong scaling: the same frames on more ranks; weak: as many frames for each. Each part prints VALID or
-# INVALID first: the same frames everywhere (--framehash), all of them counted, and (real) not more than 5 % of the
-# machine taken by other programs; runs that were disturbed more are repeated. Medians of ROUNDS. JSON and plots
+# Strong scaling: the same frames on more ranks; weak scaling: as many frames for each rank. Each part prints VALID or
+# INVALID first: the same frames everywhere (--framehash), all of them counted, and (real) other programs took at most 5 % of
+# the machine; runs with more disturbance are repeated. Medians of ROUNDS. JSON and plots
 # go into bench/results.
 # Needs the clips and weights; 5 minutes for each of the first two parts on two cores.
 set -eu

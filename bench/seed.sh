@@ -1,10 +1,10 @@
 #!/bin/sh
-# bench/seed.sh [BUILD [ROUNDS]]: where this program comes from, played with simulated devices in compressed time: a
-# wrapper that sent a clip of 300 frames to workers one frame a request (436 s), then in batches of 8 on 6
-# workers (61 s), and planned 9.6 s for 2x networks on 12. Beside each row what this program does with the
-# same devices, medians of ROUNDS. Prints VALID only if every run gave the same 300 frames; JSON into
-# bench/results. Time is compressed 4 times, in the first row 20 times, which is played once: at 4 times its
-# 436 s would be 109 s for each run. About 5 minutes; two cores are enough.
+# bench/seed.sh [BUILD [ROUNDS]]: the case that this program was written for, on simulated devices in compressed time: a
+# wrapper sent a clip of 300 frames to workers, one frame a request (436 s), then in batches of 8 to 6
+# workers (61 s), and planned 9.6 s for 2x networks on 12 workers. Each row has the original schedule and this
+# program's on the same devices, medians of ROUNDS. Prints VALID only if every run gave the same 300 frames; JSON into
+# bench/results. Time is compressed 4 times, in the first row, which runs once, 20 times:
+# at 4 times, its 436 s would take 109 s a run. About 5 minutes; two cores are enough.
 set -eu
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
@@ -21,8 +21,8 @@ ffmpeg -v error -f lavfi -i testsrc2=size=64x36:rate=25,noise=alls=24:allf=t:all
 "$build/tools/make_model" net.safetensors rrdb 2 1 16 8 7
 verdict=VALID
 
-# play WORKERS SPEC TIME OPTION...: the median makespan in the devices' seconds, in $seconds.
-play() {
+# measure WORKERS SPEC TIME OPTION...: the median makespan in the devices' seconds, in $seconds.
+measure() {
     workers=$1
     spec=$2
     times=$3
@@ -39,11 +39,11 @@ play() {
     seconds=$(sort -n makespans | sed -n "$((rounds / 2 + 1))p")
 }
 
-# row NAME WORKERS SPEC TIME SAID BATCH IDEAL: the original's way is static, in batches of BATCH.
+# row NAME WORKERS SPEC TIME SAID BATCH IDEAL: the original schedule is static, in batches of BATCH.
 row() {
-    play "$2" "$3" "$4" --schedule static --segment 0 --batch "$6"
+    measure "$2" "$3" "$4" --schedule static --segment 0 --batch "$6"
     static=$seconds
-    play "$2" "$3" "$4"
+    measure "$2" "$3" "$4"
     jq -n -c --arg name "$1" --arg spec "$3" --arg said "$5" --argjson workers "$2" --argjson batch "$6" \
         --argjson time "$4" --argjson rounds "$rounds" --argjson static "$static" --argjson ours "$seconds" --argjson ideal "$7" \
         '{name: $name, workers: $workers, device: $spec, original_batch: $batch, time_compressed: $time, rounds: $rounds,

@@ -1,4 +1,4 @@
-"""timeline.py TRACE OUT.png [--title TEXT] [--from S] [--to S]: what every rank did when, from a file of --trace.
+"""timeline.py TRACE OUT.png [--title TEXT] [--from S] [--to S]: activity of every rank over time, from a file of --trace.
 
 Rank 0's codecs and transfers are drawn as the share of the time that they were at work; a rank's computing part by part, with the
 frames that came in above it and the results that went out below."""
@@ -11,7 +11,7 @@ from plots import GREEN, ORANGE, PURPLE, SKY, BLUE, plt, save
 
 IDLE = "#E3E3E3"
 BINS = 600
-# Lanes of rank 0: what the trace calls it, what we do, whose work it is.
+# Lanes of rank 0: name in the trace, label, colour, events.
 LANES = (("decode", "decode", GREEN, ("decode",)), ("send", "send frames", SKY, ("send",)),
          ("receive", "gather results", PURPLE, ("receive",)), ("encode", "encode", ORANGE, ("encode", "finish")))
 

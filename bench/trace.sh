@@ -1,8 +1,8 @@
 #!/bin/sh
-# What --trace costs: the same job without and with it in turns, medians of RUNS. trace.sh [RUNS] [RANKS];
+# Cost of --trace: the same job without and with it in turns, medians of RUNS. trace.sh [RUNS] [RANKS];
 # CLIP, MODEL_NAME, FRAMES from the environment. Prints VALID or INVALID first, then one JSON object.
-# Alternating hides drift of a shared machine; the spread of the plain runs says what the difference can mean.
-# The fastest runs of each kind are those that nothing disturbed.
+# Alternating hides drift of a shared machine; the spread of the plain runs bounds the meaning of the difference.
+# The fastest runs of each kind are those without disturbance.
 set -eu
 cd "$(dirname "$0")/.."
 runs=${1:-5}

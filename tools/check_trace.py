@@ -87,7 +87,7 @@ def main():
             check(compute["ts"] + compute["dur"] <= event["ts"] + ranks[a["peer"]]["clock_accuracy_us"],
                   f"frame {a['first']}: accepted before it was computed")
 
-    # Rank 0's view of a part on its way against the rank's own view of the work.
+    # Compares rank 0's view of a part in flight with the rank's own view of its work.
     sent = {(e["args"]["peer"], e["args"]["first"], e["args"]["attempt"]): e for e in by["send"]
             if e["pid"] == 0 and "attempt" in e["args"]}
     got = {(e["args"]["peer"], e["args"]["first"], e["args"]["attempt"]): e for e in by["receive"]

@@ -1,4 +1,4 @@
-"""Ours beside other programs: the same weights, tile and threads, all engines in turn within one run.
+"""This program against others: the same weights, tile and threads, all engines in turn within one run.
 bench/README.md explains the figures; --help lists the options."""
 
 import argparse
@@ -28,7 +28,7 @@ MIN_PSNR_DB = 40  # a result below is wrong, not imprecise
 
 
 class Engine:
-    """A process that evaluates a tile when told to."""
+    """A process that evaluates a tile on command."""
 
     def __init__(self, name, args, folder):
         self.name, self.out = name, os.path.join(folder, name + ".out")
@@ -118,7 +118,7 @@ def measure(args, names, image, folder):
 
 
 def ratios(rows):
-    """Ours over the fastest peer of the same kind and of any."""
+    """Ratio of this program to the fastest peer of the same kind and of any kind."""
     rate = {row["engine"]: row["gflops"] for row in rows if row["verdict"] == "ok"}
     peers = {e: g for e, g in rate.items() if not e.startswith("ours")}
     fp32 = {e: g for e, g in peers.items() if "fp32" in e}

@@ -464,7 +464,7 @@ static int work(ResrSession *session, ResrRankContext *crew, Order *order)
     if (ret == 0) {
         resr_trace_collect_align(NULL);
         resr_collectives_started();
-        ret = resr_worker_run(crew->compute, &order->plan, session->stop_signal);
+        ret = resr_worker_run(crew->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;
     }
     resr_rank_context_rest(crew);

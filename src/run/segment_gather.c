@@ -1,6 +1,5 @@
 #include "run/segment_gather.h"
 
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,14 +85,14 @@ static int finished(void *user, ResrSegment *segment)
     return ret;
 }
 
-int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan)
+int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan, int rank)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrSegmentGather *gather = *out;
     gather->plan = plan;
-    MPI_Comm_rank(MPI_COMM_WORLD, &gather->rank);
+    gather->rank = rank;
     ResrSegmentEncodersConfig config = {.input = plan->stored,
                                         .format = plan->output,
                                         .options = &plan->encode,

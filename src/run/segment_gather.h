@@ -9,8 +9,9 @@
  * and from others, are encoded, and go to rank 0 as finished files. Main thread only. */
 typedef struct ResrSegmentGather ResrSegmentGather;
 
-/* `plan` must outlive it. Errors of resr_segment_encoders_start(). */
-RESR_MUST_CHECK int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan);
+/* For this rank, `rank`. `plan` must outlive it. Errors of resr_segment_encoders_start(). */
+RESR_MUST_CHECK int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan,
+                                              int rank);
 void resr_segment_gather_free(ResrSegmentGather *gather); /* NULL is allowed */
 
 /* A result that this rank has made: rank 0 hears of it, the frames go to their owner, which may be

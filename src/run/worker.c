@@ -1,6 +1,5 @@
 #include "run/worker.h"
 
-#include <mpi.h>
 #include <signal.h>
 #include <time.h>
 
@@ -148,29 +147,30 @@ static int check_root(Worker *worker)
                      silent);
 }
 
-int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, const volatile int *stop_signal)
+int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, int rank,
+                    const volatile int *stop_signal)
 {
     Worker worker = {.compute = compute,
+                     .rank = rank,
                      .deadline_seconds = plan->deadline_seconds,
                      .heard_ns = resr_clock_ns(),
                      .turn_ns = resr_clock_ns()};
     ResrMessage *message;
     ResrBackoff idle = {0};
-    int rank;
-    MPI_Comm_rank(MPI_COMM_WORLD, &worker.rank);
+    int sender;
     worker.peers = plan->encode_ranks ? plan->ranks - 2 : 0;
     int ret = resr_endpoint_create(&worker.mail, 0, plan->encode_ranks ? plan->ranks - 1 : 0, plan);
     if (ret == 0 && plan->encode_ranks && compute)
-        ret = resr_segment_gather_start(&worker.gather, plan);
+        ret = resr_segment_gather_start(&worker.gather, plan, rank);
     while (ret == 0 && (!worker.stopping || worker.goodbye || worker.said_bye < worker.peers ||
                         resr_endpoint_sending(worker.mail) > 0)) {
         ret = wake_up(&worker, stop_signal);
         if (ret < 0)
             break;
-        ret = resr_endpoint_poll(worker.mail, &message, &rank);
+        ret = resr_endpoint_poll(worker.mail, &message, &sender);
         bool active = resr_endpoint_active(worker.mail) || message;
         if (message)
-            ret = handle(&worker, message, rank);
+            ret = handle(&worker, message, sender);
         if (ret == 0 && !worker.stopping)
             ret = send_results(&worker, &active);
         if (ret == 0 && !worker.stopping &&

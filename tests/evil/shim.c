@@ -1,4 +1,4 @@
-/* Preloaded into the program: a file system that lacks what network file systems lack, another
+/* Preloaded into the program: a file system without the functions that network file systems lack, another
  * process that takes a name at the worst moment, and a clock that runs faster. Environment:
  * SHIM_NO_REPLACE (renameat2 with flags), SHIM_NO_LINK and SHIM_NO_FLOCK: errno of the failure, by
  * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that

@@ -11,7 +11,7 @@ import play
 X264 = "-c:v libx264 -g 12 -bf 2 -pix_fmt yuv420p"
 FRAMES = 50
 SOURCE = os.path.join(play.HERE, "..", "..", "src", "media", "declared.c")
-# What cannot be known of a file, as the table in src/media/declared.c has it. It does not grow.
+# Formats whose end is unknown, as in the table of src/media/declared.c. It does not grow.
 UNKNOWABLE = ["mpegts", "mpeg", "yuv4mpegpipe", "h264", "hevc", "mpegvideo", "m4v", "vc1", "obu", "dv",
               "mp4 (fragments)", "matroska (live)", "flips"]
 

@@ -78,7 +78,7 @@ with open("s.srt", "w") as subtitles:
     subtitles.write("1\n00:00:00,100 --> 00:00:00,200\nhello\n\n2\n00:00:00,250 --> 00:00:00,300\nworld\n")
 pgs("s.sup")
 
-# Source, how it is made, and what becomes of it in each container: "=" works, else the ending that is named.
+# Source, the command that makes it, and its expected form in each container: "=" works, else the ending that is named.
 TABLE = [
     # source          .mkv    .mp4    .mov    .webm   .avi    .ts
     ("aac.mp4", "-i base.mp4 -c copy", "= = = .mkv = ="),

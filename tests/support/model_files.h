@@ -1,8 +1,8 @@
 #ifndef RESR_TESTS_MODEL_FILES_H
 #define RESR_TESTS_MODEL_FILES_H
 
-/* Weight files made in memory, whole ones and, through what the caller changes before or after,
- * broken ones. Everything aborts the test on failure. */
+/* Weight files made in memory. The caller makes broken files by changing the input or the result.
+ * All functions abort the test on failure. */
 
 #include <stdbool.h>
 #include <stddef.h>
