@@ -258,6 +258,13 @@ void resr_avio_close(AVIOContext **io)
     avio_context_free(io);
 }
 
+int resr_avio_end(AVIOContext **io, const char *path, int ret)
+{
+    int reading = resr_avio_check(*io, path);
+    resr_avio_close(io);
+    return reading < 0 ? reading : ret;
+}
+
 /* A file that is written; also read, through a second handle, by a muxer that moves its index. */
 typedef struct File {
     int fd;

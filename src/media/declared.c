@@ -8,7 +8,7 @@
  *
  * resr_declared_read() collects this when the file is opened, resr_extent_add() counts the packets,
  * and resr_declared_missing() compares at the end, with a tolerance of 2.5 frames for times. For
- * formats that declare nothing, `unknown` is set and the job warns that a cut cannot be detected.
+ * formats that declare nothing, `unknown` is set, and the job report says that a cut cannot be detected.
  */
 
 #include "media/declared.h"
@@ -254,9 +254,7 @@ static int find_end(End *end, const char **defect, const AVFormatContext *input,
         return ret;
     *end = by_size[i].find(file, avio_size(file));
     *defect = *end == END_CUT ? by_size[i].defect : NULL;
-    ret = resr_avio_check(file, path);
-    resr_avio_close(&file);
-    return ret;
+    return resr_avio_end(&file, path, 0);
 }
 
 static bool is_unknowable(const char *name)

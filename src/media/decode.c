@@ -5,10 +5,12 @@
  *
  * resr_decoder_read() returns the pictures in presentation order:
  *
- *   next_picture()  chooses the next decoded picture. With `bridge`, damage.c reports gaps; then
- * the decoded picture waits, and the previous one is returned once for each missing frame
+ *   next_picture()  chooses the next decoded picture or, in a gap, the previous picture
  *   next_pts()      makes the timestamps strictly increasing
  *   make_frame()    repacks to the planar holder format (repack.c) and turns upright (turn.c)
+ *
+ * Gaps are bridged with `bridge` only: damage.c finds them, and the decoded picture waits while the
+ * previous one is returned once for each missing frame.
  *
  * resr_decoder_skip() resumes a job: it seeks to the keyframe before the last finished frame,
  * decodes up to it, and compares the hash. If the hash differs, the caller decodes from the start.
