@@ -184,8 +184,7 @@ static int start_reader(Reader **out, const char *path, const atomic_bool *stop)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!started) {
         free_reader(reader);
-        return resr_fail(RESR_ERR_INTERNAL, "%s: the thread that reads the file cannot be started",
-                         path);
+        return resr_fail(RESR_ERR_INTERNAL, "%s: the reading thread cannot be started", path);
     }
     pthread_detach(thread);
     *out = reader;

@@ -8,7 +8,8 @@
  *
  * resr_declared_read() collects this when the file is opened, resr_extent_add() counts the packets,
  * and resr_declared_missing() compares at the end, with a tolerance of 2.5 frames for times. For
- * formats that declare nothing, `unknown` is set, and the job report says that a cut cannot be detected.
+ * formats that declare nothing, `unknown` is set, and the job report says that a cut cannot be
+ * detected.
  */
 
 #include "media/declared.h"

@@ -257,12 +257,13 @@ static int prepare(ResrDecoder *d, const char *path)
     fill_stored_format(d);
     warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
-        resr_log_warn("%s: frames left out before the first picture that can be decoded: %" PRId64,
+        resr_log_warn("%s: frames skipped before the first decodable picture: %" PRId64,
                       d->reader.path, d->reader.count.skipped);
     if (d->info.interlaced)
-        resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
-                      "for a better result",
-                      d->reader.path);
+        resr_log_warn(
+            "%s: the video is interlaced and stays interlaced; deinterlace it first for a "
+            "better result",
+            d->reader.path);
     return 0;
 }
 
