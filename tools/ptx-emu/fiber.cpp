@@ -66,6 +66,14 @@ static void switch_to(unsigned place)
     emu_switch(&from->sp, ctx.thread->sp);
 }
 
+// The place that is `steps` (up to n_threads) after the current one.
+static unsigned place_after(unsigned steps)
+{
+    const Context &ctx = context();
+    unsigned place = ctx.current + steps;
+    return place < ctx.n_threads ? place : place - ctx.n_threads;
+}
+
 static bool is_ready(unsigned place)
 {
     Context &ctx = context();
@@ -85,8 +93,8 @@ void yield_blocked()
     if (ctx.greedy)
         ctx.current = n - 1;
     for (unsigned k = 1; k <= n; k++)
-        if (is_ready((ctx.current + k) % n))
-            return switch_to((ctx.current + k) % n);
+        if (is_ready(place_after(k)))
+            return switch_to(place_after(k));
     ctx.stats.switches++;
     emu_switch(&from->sp, ctx.main_sp);
 }
@@ -95,8 +103,8 @@ void yield_ready()
 {
     Context &ctx = context();
     for (unsigned k = 1; k < ctx.n_threads; k++)
-        if (is_ready((ctx.current + k) % ctx.n_threads))
-            return switch_to((ctx.current + k) % ctx.n_threads);
+        if (is_ready(place_after(k)))
+            return switch_to(place_after(k));
 }
 
 void warp_op(WarpFunction function, void *args, unsigned mask, int site)
