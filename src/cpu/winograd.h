@@ -31,7 +31,7 @@ typedef struct ResrWinogradProduct {
 } ResrWinogradProduct;
 #define RESR_WINOGRAD_SPARE_TILES 15
 
-/* Output transform: A^T M A, then what follows the convolution (cpu/layer.h), and the store. NULL
+/* Output transform: A^T M A, then activation and residuals (cpu/layer.h), then the store. NULL
  * means absent. Block b of a feature map lies b * block_stride floats after the pointer. */
 typedef struct ResrWinogradOutput {
     const float *m;          /* [frequency][tile][lane] */

@@ -1,4 +1,4 @@
-/* Names of networks, where their files are looked for, and the denoise blend. */
+/* Names of networks, the search for their files, and the denoise blend. */
 
 #include <libgen.h>
 #include <limits.h>
@@ -11,7 +11,7 @@
 
 #include "model/model.h"
 
-/* The official strength of realesr-general-x4v3 when none is given. */
+/* The official default strength of realesr-general-x4v3. */
 #define DEFAULT_DENOISE 0.5
 
 #define GENERAL "realesr-general-x4v3"
@@ -77,8 +77,8 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The i-th folder in which weights are looked for: `where` alone, if it is given. False past the
- * last; an empty text for one that does not exist here. */
+/* The i-th folder to search for weights: `where` alone, if given. False past the last one; an empty
+ * string for a folder that does not exist on this machine. */
 static bool search_folder(char out[PATH_MAX], const char *where, int i)
 {
     char program[PATH_MAX];
@@ -139,14 +139,13 @@ static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *
     if (ret < 0)
         return ret;
     snprintf((*out)->name, sizeof(*out)->name, "%s", entry->name);
-    /* animevideov3-x2 and -x3 are the 4x network, resized: ncnn's graphs say so, the .pth cannot.
-     */
+    /* animevideov3-x2 and -x3 are the 4x network with a resize, which the .pth does not contain. */
     if (entry->scale < (*out)->spec.scale)
         (*out)->spec.resize = (double)entry->scale / (*out)->spec.scale;
     return 0;
 }
 
-/* Weights of the user's own in the folder: NAME with one of the known endings. */
+/* Loads the user's own weights from the folder: NAME with one of the known endings. */
 static int load_unknown(ResrModel **out, const char *name, const char *where)
 {
     static const char *const endings[] = {"", ".pth", ".safetensors", ".param"};
@@ -157,7 +156,7 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
             return resr_model_load(out, path);
     return resr_fail(
         RESR_ERR_NOINPUT,
-        "-n: '%s' is no known network (see --list-models) and no weight file of that name "
+        "-n: '%s' is not a known network (see --list-models) and no weight file of that name "
         "is in %s",
         name, describe_search(where));
 }
@@ -189,7 +188,8 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     *out = NULL;
     if (where && !is_folder(where)) {
         ret = name ? resr_fail(RESR_ERR_USAGE,
-                               "-n %s: -m %s names a file already; give one of both", name, where)
+                               "-n %s: -m %s names a file already; give only one of them", name,
+                               where)
                    : resr_model_load(out, where);
     } else {
         if (!name)

@@ -18,7 +18,7 @@ typedef enum ResrNumerics {
     RESR_NUMERICS_COUNT
 } ResrNumerics;
 
-/* What a class runs on. */
+/* Processor that a class runs on. */
 typedef enum ResrProcessor { RESR_ON_NOTHING, RESR_ON_CPU, RESR_ON_GPU } ResrProcessor;
 
 typedef struct ResrNumericsInfo {

@@ -44,7 +44,7 @@ int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px, i
     return 0;
 }
 
-/* One axis of a tile: the part kept and the part read, which is clipped at the frame's border. */
+/* One axis of a tile: the kept part, and the part read, clipped at the frame's border. */
 static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int32_t *start,
                  int32_t *length, int32_t *in_start, int32_t *in_length)
 {
@@ -67,7 +67,7 @@ ResrTile resr_tile_at(const ResrTilePlan *plan, int index)
     return tile;
 }
 
-/* Which tile is widest is not obvious where the context is larger than a tile: all are asked. */
+/* Largest part read on one axis. Any tile can have it if the context is larger than a tile. */
 static int32_t widest(const ResrTilePlan *plan, int32_t count, int32_t frame_px)
 {
     int32_t widest_px = 0;

@@ -1,4 +1,4 @@
-/* Which backend is chosen, and what is refused. */
+/* The choice of a CPU backend by class, name and mask, and refusals. */
 #include "base/cpu_features.h"
 #include "check_net.h"
 #include "cpu/dispatch.h"
@@ -41,7 +41,7 @@ static void choice(void **state)
     assert_true(resr_cpu_brand()[0] != '\0');
 }
 
-/* An instruction set is only reported together with those below it. */
+/* An instruction set is reported only together with all sets below it. */
 static void flags_are_nested(void **state)
 {
     (void)state;
