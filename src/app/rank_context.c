@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "comm/collectives.h"
+#include "comm/weights.h"
 
 void resr_rank_context_describe(ResrRankInfo *info, int rank)
 {
@@ -150,7 +151,7 @@ int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model, const ResrM
     crew->compute = NULL;
     resr_model_free(crew->model);
     crew->model = model;
-    int ret = resr_collectives_broadcast_model(&crew->model, crew->options->transport);
+    int ret = resr_weights_broadcast(&crew->model, crew->options->transport);
     if (ret < 0) {
         resr_model_free(crew->model);
         crew->model = NULL;

@@ -71,7 +71,8 @@ void resr_info_print_version(const char *mpi)
 void resr_info_print_models(const char *where)
 {
     const ResrModelEntry *entry;
-    char path[RESR_PATH_BYTES], shown[RESR_TEXT_SHOWN_PATH_BYTES];
+    char path[RESR_PATH_BYTES], shown[RESR_TEXT_SHOWN_PATH_BYTES], command[RESR_PATH_BYTES];
+    resr_model_fetch_command(command, sizeof command);
     for (int i = 0; (entry = resr_model_entry(i)); i++) {
         int missing =
             resr_model_locate(path, sizeof path, entry, where && where[0] ? where : NULL) < 0;
@@ -79,7 +80,8 @@ void resr_info_print_models(const char *where)
         if (entry->alias)
             printf("%-32s     also %s\n", "", entry->alias);
         if (missing)
-            printf("%-32s     not here: sh models/fetch.sh %s\n", "", entry->name);
+            printf("%-32s     not found; fetch it with: %s %s\n", "",
+                   resr_text_show(shown, sizeof shown, command), entry->name);
         else
             printf("%-32s     %s\n", "", resr_text_show(shown, sizeof shown, path));
     }

@@ -12,8 +12,6 @@
 #include "media/libav.h"
 #include "media/pixfmt.h"
 
-/* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
-#define DEFAULT_X264_CRF 17
 #define DEFAULT_X265_CRF 18
 #define DEFAULT_VP9_CRF 18
 
@@ -213,7 +211,7 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     double crf = e->options.crf;
     char value[32];
     if (crf < 0 && strcmp(e->codec->name, "libx264") == 0)
-        crf = DEFAULT_X264_CRF;
+        crf = RESR_X264_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libx265") == 0)
         crf = DEFAULT_X265_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libvpx-vp9") == 0)

@@ -73,7 +73,9 @@ void resr_model_free(ResrModel *model); /* NULL is allowed */
 RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
 
 /* Finds a model by name or file. `where` is -m: a weight file, a folder, or NULL for
- * $REALESRGAN_MODELS, then models/weights beside the working folder, then beside the program.
+ * $REALESRGAN_MODELS, models/weights in the working folder, ../models/weights and models/weights
+ * beside the program, <prefix>/share/realesrgan-mpi/models of an installed program, and
+ * $XDG_DATA_HOME/realesrgan-mpi/models (by default in ~/.local/share), in this order.
  * `name` is -n ("RealESRGAN_x4plus", "realesrgan-x4plus", ...), or NULL for the default of `scale`
  * (2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus). `denoise` in [0, 1] blends general-x4v3 with its
  * wdn partner, params = denoise * general + (1 - denoise) * wdn in fp32; negative: 0.5 for
@@ -98,5 +100,10 @@ const ResrModelEntry *resr_model_entry(int index);
  * `out`. RESR_ERR_NOINPUT without a message if none exists. */
 RESR_MUST_CHECK int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry,
                                       const char *where);
+
+/* The shell command that fetches weights when the name of a network is added, for messages:
+ * "sh models/fetch.sh" in a source tree, else with the absolute path of the script that belongs to
+ * the program. Returns `out`. */
+const char *resr_model_fetch_command(char *out, size_t out_bytes);
 
 #endif

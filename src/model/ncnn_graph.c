@@ -1,8 +1,8 @@
 /* Checks the whole graph of an ncnn model: every blob gets a value, a hash of the operation that
  * computes it and of its operands' values, so the last value stands for the whole expression. It
  * must equal the value of the network that the convolutions' shapes suggest. A graph that
- * concatenates in a different order or lacks a residual is therefore refused, whatever the names of
- * its layers and blobs. */
+ * concatenates in a different order or lacks a residual is therefore refused; names of layers and
+ * blobs do not matter. */
 
 #include "model/ncnn_graph.h"
 
