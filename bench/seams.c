@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cpu/dispatch.h"
 #include "media/colour.h"
 #include "media/decode.h"
 #include "model_argument.h"
 #include "net/net.h"
+#include "net/select_backend.h"
 #include "net/tile.h"
 
 static void must(int ret)
@@ -51,10 +51,12 @@ static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, i
 {
     ResrNet *net;
     ResrRgb out;
+    ResrProbe probe;
     const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
     must(
         resr_rgb_create(&out, in->width_px * model->spec.scale, in->height_px * model->spec.scale));
-    must(resr_net_create(&net, resr_cpu_select(RESR_NUMERICS_EXACT, NULL, ~0u), model, in->width_px,
+    must(resr_select_backend_probe(&probe, (ResrArch)model->spec.arch, "exact", "auto", ~0u, 2));
+    must(resr_net_create(&net, resr_select_backend_fastest(&probe, "exact"), model, in->width_px,
                          in->height_px, tile_px, pad_px, 2));
     must(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL));
     resr_net_free(net);

@@ -60,9 +60,6 @@ RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec);
 /* Multiply-accumulates of the network per input pixel, all layers. */
 double resr_spec_macs_per_px(const ResrNetSpec *spec);
 
-/* Radius of the receptive field: an output pixel depends on no input pixel farther away. */
-int resr_spec_radius_px(const ResrNetSpec *spec);
-
 /* Creates a model with all arrays zero and the names set. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_model_create(ResrModel **out, const ResrNetSpec *spec);
 void resr_model_free(ResrModel *model); /* NULL is allowed */

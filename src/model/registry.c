@@ -231,7 +231,8 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     *out = NULL;
     if (where && !is_folder(where)) {
         ret = name ? resr_fail(RESR_ERR_USAGE,
-                               "-n %s: -m %s names a file already; give only one of them", name, where)
+                               "-n %s: -m %s names a file already; give only one of them", name,
+                               where)
                    : resr_model_load(out, where);
     } else {
         if (!name)

@@ -96,15 +96,3 @@ double resr_spec_macs_per_px(const ResrNetSpec *spec)
     }
     return macs / (spec->unshuffle * spec->unshuffle);
 }
-
-int resr_spec_radius_px(const ResrNetSpec *spec)
-{
-    if (spec->arch == RESR_ARCH_SRVGG)
-        return resr_spec_convs(spec);
-    /* In pixels of the body: conv_first, the dense blocks, conv_body, and 2 for the upsampling
-     * part. There conv_up2, conv_hr and conv_last reach 3 pixels at 4x, which are 2 at 2x; with
-     * conv_up1 these are 3 at 2x, which are 2 in the body. With pixel_unshuffle a pixel of the body
-     * is a square of input pixels. */
-    int body_px = 1 + RRDB_CONVS * spec->num_blocks + 1 + 2;
-    return body_px * spec->unshuffle + spec->unshuffle - 1;
-}

@@ -16,7 +16,7 @@
     "simulate:3.2/8,slow=11:4"
 
 /* A wait that ends late shortens the next one, up to this much, as long as there is work. A part
- * then takes the time of its frames, whatever else the machine does. */
+ * then takes the time of its frames even if other programs delay the rank. */
 #define MAX_DEBT_NS 100000000
 
 /* Interval at which a wait polls for a request to stop. */

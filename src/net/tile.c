@@ -1,5 +1,7 @@
 #include "net/tile.h"
 
+#include <assert.h>
+
 #include "base/minmax.h"
 
 static int check_multiple(const char *what, int value_px, int multiple)
@@ -60,6 +62,7 @@ static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int3
 ResrTile resr_tile_at(const ResrTilePlan *plan, int index)
 {
     ResrTile tile;
+    assert(index >= 0 && index < plan->columns * plan->rows);
     axis(plan, index % plan->columns, plan->frame_width_px, &tile.x_px, &tile.width_px,
          &tile.in_x_px, &tile.in_width_px);
     axis(plan, index / plan->columns, plan->frame_height_px, &tile.y_px, &tile.height_px,

@@ -1,5 +1,6 @@
 #include "net/upscale.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -174,10 +175,12 @@ int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count
 int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out)
 {
     *out = NULL;
+    assert(upscaler->submitted - upscaler->collected <= RESR_GROUPS_IN_FLIGHT);
     if (upscaler->collected == upscaler->submitted)
         return 0;
     Group *group = &upscaler->in_flight[upscaler->collected % RESR_GROUPS_IN_FLIGHT];
     int ret = 0;
+    assert(group->next < group->count);
     if (upscaler->on_device && group->next == 0)
         ret = name_frames(group, resr_net_collect_frames(upscaler->net, group->frames));
     if (ret == 0) {

@@ -119,6 +119,15 @@ int check_share(void)
     return every;
 }
 
+const ResrOps *check_backend(ResrNumerics numerics)
+{
+    const ResrOps *last = NULL;
+    for (int i = 0; resr_cpu_ops(i); i++)
+        if (resr_cpu_ops(i)->numerics == numerics && resr_cpu_can_run(resr_cpu_ops(i), ~0u))
+            last = resr_cpu_ops(i);
+    return last;
+}
+
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
 {
     return (ResrNetSpec){.arch = RESR_ARCH_RRDB,

@@ -49,6 +49,9 @@ int check_share(void);
  * output channel of infinity or NaN, and none for the largest finite values. */
 void check_overflow(const ResrOps *ops);
 
+/* The CPU's last backend of a class that can run here; NULL if there is none. */
+const ResrOps *check_backend(ResrNumerics numerics);
+
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
 

@@ -79,7 +79,7 @@ static void closer_to_bf16_avx512(void **state)
 static void bits_of_real_tiles(void **state)
 {
     (void)state;
-    const ResrOps *real = resr_cpu_select(RESR_NUMERICS_BF16_AMX, NULL, ~0u);
+    const ResrOps *real = check_backend(RESR_NUMERICS_BF16_AMX);
     if (!real)
         skip();
     compare(deep, N_DEEP, real, 0);
