@@ -85,7 +85,7 @@ static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int ch
 typedef struct ResrWinogradLineBuffer {
     char *data;
     size_t frequency_stride;                      /* bytes */
-    size_t cell_bytes;                            /* of a row of tiles */
+    size_t cell_bytes;                            /* of a cell, for a row of tiles */
     int32_t first_cell[RESR_WINOGRAD_GROUPS + 1]; /* of each group; then the number of cells */
     int32_t tile_rows[RESR_WINOGRAD_GROUPS];      /* rows of tiles kept */
     size_t offset[RESR_WINOGRAD_GROUPS];          /* bytes */

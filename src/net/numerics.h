@@ -22,7 +22,7 @@ typedef enum ResrNumerics {
 typedef enum ResrProcessor { RESR_ON_NONE, RESR_ON_CPU, RESR_ON_GPU } ResrProcessor;
 
 typedef struct ResrNumericsInfo {
-    const char *name;      /* of GPUs' classes: the default of ResrOps.class_name */
+    const char *name;      /* unless ResrOps.class_name is set */
     const char *precision; /* value of --precision that asks for the class */
     ResrProcessor needs;
     /* Largest error against `exact`: root mean square of the difference of a whole network's

@@ -95,7 +95,7 @@ static void check_map(const GuardedMap *map, const char *what)
             fail_msg("%s: a guard value was written", what);
     for (int y = -1; y <= map->map.height; y++)
         for (int b = 0; b < map->map.blocks; b++) {
-            int inside = y >= 0 && y < map->map.height;
+            bool inside = y >= 0 && y < map->map.height;
             const float *row = resr_feature_map_row(&map->map, y, b);
             for (int x = -1; x < map->map.width + RESR_FEATURE_MAP_RIGHT; x++)
                 for (int c = 0; (x < 0 || x >= map->map.width || !inside) && c < RESR_BLOCK_LANES;
@@ -381,7 +381,7 @@ static int list_backends(Backend *backends)
             backend->ops = all[i];
             assert_int_equal(all[i]->prepare(all[i], &backend->packed, models[m]), 0);
             backend->kernels = ((const ResrPackedNet *)backend->packed)->body;
-            int seen = 0;
+            bool seen = false;
             for (int k = 0; k < n; k++)
                 seen |= backends[k].kernels->winograd == backend->kernels->winograd &&
                         backends[k].kernels->direct == backend->kernels->direct;
@@ -410,7 +410,7 @@ static void run_case(Case c, const Backend *backends, int n)
         char what[200];
         const ResrOps *ops = backends[i].ops;
         const ResrConvKernels *kernels = backends[i].kernels;
-        int emulated = ops == &resr_ops_amx_emulated;
+        bool emulated = ops == &resr_ops_amx_emulated;
         if (emulated && (c.width * c.height > 300 || c.values == RANDOM))
             continue; /* slow: a share of the cases */
         snprintf(what, sizeof what,
