@@ -26,7 +26,7 @@ typedef struct Order {
 
 static const ResrModel *model_of(const ResrJob *job)
 {
-    return job->own_model ? job->own_model : job->crew->model;
+    return job->own_model ? job->own_model : job->context->model;
 }
 
 /* Rank 0: frames that are held go to disk, unless it is the disk that failed. */
@@ -53,8 +53,8 @@ static int settle_checkpoint(ResrJob *job, int ret)
              resr_checkpoint_frames_safe(checkpoint) == 0)
         resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
     else
-        resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
-                             resr_error_text());
+        resr_checkpoint_set_status(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed",
+                                   -ret, resr_error_text());
     return ret;
 }
 
@@ -67,7 +67,7 @@ int resr_job_end(ResrJob *job, int ret)
     bool hung = job->coordinator && resr_coordinator_gave_up_root(job->coordinator);
     snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
     job->turn_ns = 0;
-    resr_io_threads_stop(job->pipeline);
+    resr_io_threads_stop(job->io_threads);
     resr_sink_close(job->sink);
     if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
         job->session->lost = true;
@@ -76,23 +76,23 @@ int resr_job_end(ResrJob *job, int ret)
     ret = drain_checkpoint(job, ret);
     resr_watchdog_stop(job->watchdog);
     ret = settle_checkpoint(job, ret);
-    ret = resr_trace_collect_finish(job->trace, job->options.trace, job->crew->ranks,
-                                    job->plan.numerics_class, job->crew->compute, ret);
+    ret = resr_trace_collect_finish(job->trace, job->options.trace, job->context->ranks,
+                                    job->plan.numerics_class, job->context->compute, ret);
     snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
     resr_checkpoint_close(job->checkpoint);
     if (hung)
-        resr_rank_context_forsake(job->crew);
+        resr_rank_context_detach_compute(job->context);
     if (!job->withdrawn)
-        resr_rank_context_rest(job->crew); /* its parts hold frames of the pipeline */
+        resr_rank_context_end_job(job->context); /* its parts hold frames of the io_threads */
     if (!hung)
-        resr_io_threads_free(job->pipeline);
+        resr_io_threads_free(job->io_threads);
     if (job->options.trace[0] && !job->withdrawn && !hung)
         resr_events_clear();
     resr_trace_free(job->trace);
     resr_decoder_close(job->decoder);
     resr_model_free(job->own_model);
     resr_report_free(job->report);
-    resr_frame_table_clear(&job->ledger);
+    resr_frame_table_clear(&job->frame_table);
     if (error[0])
         resr_fail(0, "%s", error);
     return ret;
@@ -135,7 +135,7 @@ static bool has_manifest(const ResrOptions *options)
 }
 
 /* Then an output that exists may be the job's own. */
-bool resr_job_was_begun(const ResrOptions *options)
+bool resr_job_was_started(const ResrOptions *options)
 {
     return options->checkpoint != RESR_CHECKPOINT_OFF && has_manifest(options);
 }
@@ -172,28 +172,28 @@ static int open_checkpoint(ResrJob *job)
     if (ret == 0)
         ret =
             resr_checkpoint_open(&job->checkpoint, job->folder, options->output, job->frames_folder,
-                                 manifest, &job->ledger, &resumed, &job->finished);
+                                 manifest, &job->frame_table, &resumed, &job->finished);
     if (ret < 0)
         return ret;
-    resr_publish_sweep(options->output);
+    resr_publish_remove_stale(options->output);
     if (options->framehash[0])
-        resr_publish_sweep(options->framehash);
+        resr_publish_remove_stale(options->framehash);
     if (options->report[0])
-        resr_publish_sweep(options->report);
+        resr_publish_remove_stale(options->report);
     if (options->trace[0])
-        resr_publish_sweep(options->trace);
+        resr_publish_remove_stale(options->trace);
     return resumed ? adopt_class(job) : 0;
 }
 
 /* The output is there and its folder has no manifest: the job was done, and a kill cut the removal
  * of the folder short. A folder that the user named is left to him. */
-void resr_job_discard_rest(const ResrOptions *options)
+void resr_job_remove_remains(const ResrOptions *options)
 {
     char folder[PATH_MAX], error[RESR_ERROR_TEXT_BYTES];
     snprintf(error, sizeof error, "%s", resr_error_text());
     if (options->checkpoint != RESR_CHECKPOINT_OFF && !options->job_dir[0] &&
         name_folder(folder, options, ".resr") == 0)
-        resr_jobdir_discard(folder);
+        resr_jobdir_remove_remains(folder);
     resr_fail(0, "%s", error);
 }
 
@@ -255,17 +255,17 @@ static int check_outputs(const ResrOptions *options)
 {
     char frames[PATH_MAX];
     int ret = resr_publish_check(options->output, options->input, options->overwrite);
-    if (ret == RESR_ERR_EXISTS && resr_job_was_begun(options))
+    if (ret == RESR_ERR_EXISTS && resr_job_was_started(options))
         ret = 0;
     else if (ret == RESR_ERR_EXISTS)
-        resr_job_discard_rest(options);
+        resr_job_remove_remains(options);
     if (ret == 0 && options->framehash[0])
         ret = resr_publish_check(options->framehash, options->input, true);
     if (ret == 0 && options->report[0])
         ret = resr_publish_check(options->report, options->input, true);
     if (ret == 0 && options->trace[0])
         ret = resr_publish_check(options->trace, options->input, true);
-    if (ret == 0 && options->keep_frames && !resr_job_was_begun(options)) {
+    if (ret == 0 && options->keep_frames && !resr_job_was_started(options)) {
         ret = name_folder(frames, options, ".frames");
         if (ret == 0)
             ret = resr_publish_check(frames, NULL, options->overwrite);
@@ -277,7 +277,7 @@ int resr_job_plan(ResrJob *job)
 {
     ResrOptions *options = &job->options;
     bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
-    int width_px, height_px, cpus = job->crew->cpus;
+    int width_px, height_px, cpus = job->context->cpus;
     if (options->encode.encoders == 0)
         options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
     ResrDecodeOptions decode = {.hwaccel = options->hwaccel,
@@ -291,7 +291,7 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
     if (ret == 0)
-        ret = resr_rank_context_find_model(job->crew, &job->model_key, &job->own_model, options);
+        ret = resr_rank_context_find_model(job->context, &job->model_key, &job->own_model, options);
     if (ret < 0)
         return ret;
     /* -s is the delivered scale: the output of a network of another scale is resized to it. */
@@ -357,7 +357,7 @@ int resr_job_open(ResrJob *job)
                              &job->plan.output, &options->encode, options->overwrite,
                              job->checkpoint ? &store : NULL);
     if (ret == 0 && job->checkpoint)
-        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->ledger);
+        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->frame_table);
     if (ret == 0)
         ret = resr_report_create(&job->report);
     if (ret == 0 && options->trace[0])
@@ -365,12 +365,12 @@ int resr_job_open(ResrJob *job)
     ResrIoThreadsParts parts = {.decoder = job->decoder,
                                 .sink = job->sink,
                                 .checkpoint = job->checkpoint,
-                                .ledger = &job->ledger,
+                                .ledger = &job->frame_table,
                                 .plan = &job->plan,
                                 .max_frames = options->max_frames,
                                 .framehash = options->framehash};
     job->open = true;
-    return ret < 0 ? ret : resr_io_threads_start(&job->pipeline, &parts);
+    return ret < 0 ? ret : resr_io_threads_start(&job->io_threads, &parts);
 }
 
 /* Rank 0: the job itself, then its report. */
@@ -380,15 +380,16 @@ static int coordinate(ResrJob *job)
     const ResrOptions *options = &job->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(job->start_ns)};
-    ResrCoordinatorParts parts = {
-        job->crew->compute, &job->plan,    options,    job->crew->ranks, job->report, job->pipeline,
-        job->checkpoint,    &job->turn_ns, job->trace, job->decoded,     job->user};
+    ResrCoordinatorParts parts = {job->context->compute, &job->plan,    options,
+                                  job->context->ranks,   job->report,   job->io_threads,
+                                  job->checkpoint,       &job->turn_ns, job->trace,
+                                  job->decoded,          job->user};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
-        resr_checkpoint_write_pids(job->checkpoint, job->crew->ranks, job->plan.ranks);
+        resr_checkpoint_write_pids(job->checkpoint, job->context->ranks, job->plan.ranks);
     int ret = resr_coordinator_create(&job->coordinator, &parts);
     if (ret == 0)
-        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
+        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->io_threads, job->checkpoint,
                                   job->plan.deadline_seconds);
     if (ret == 0)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
@@ -399,10 +400,10 @@ static int coordinate(ResrJob *job)
     if (ret < 0)
         return ret;
     times.wall = resr_clock_seconds_since(job->start_ns);
-    resr_io_threads_seconds(job->pipeline, &times);
+    resr_io_threads_seconds(job->io_threads, &times);
     for (int i = 0; i < job->plan.ranks; i++) {
-        times.compute += job->crew->ranks[i].compute_seconds;
-        times.encode += job->crew->ranks[i].encode_seconds;
+        times.compute += job->context->ranks[i].compute_seconds;
+        times.encode += job->context->ranks[i].encode_seconds;
     }
     if (options->progress != RESR_PROGRESS_NONE && options->progress != RESR_PROGRESS_JSON)
         resr_log_info("%s: %" PRId64 " frames in %.1f s, %.2f frames/s", options->output,
@@ -410,36 +411,36 @@ static int coordinate(ResrJob *job)
     if (!options->report[0])
         return 0;
     return resr_report_write(job->report, options->report, options, &job->plan, job->decoder,
-                             model_of(job), resr_sink_encoder(job->sink), job->crew->ranks,
+                             model_of(job), resr_sink_encoder(job->sink), job->context->ranks,
                              frames_in, frames_out, &times);
 }
 
 int resr_job_run(ResrJob *job, bool last)
 {
-    ResrRankContext *crew = job->crew;
+    ResrRankContext *context = job->context;
     Order order = {.last = last,
                    .new_model = job->own_model != NULL,
                    .traced = job->options.trace[0] != 0,
                    .plan = job->plan};
     int ret = 0;
     if (job->finished) {
-        resr_collectives_started();
+        resr_collectives_disarm_start_timeout();
         return begin_checkpoint(job);
     }
     resr_collectives_announce(&order, sizeof order);
     if (order.traced)
         resr_events_start();
     if (order.new_model)
-        ret = resr_rank_context_adopt(crew, job->own_model, &job->model_key);
+        ret = resr_rank_context_set_model(context, job->own_model, &job->model_key);
     job->own_model = NULL;
     if (ret == 0)
-        ret = resr_rank_context_start(crew, &job->plan, &job->options, &job->output);
+        ret = resr_rank_context_start(context, &job->plan, &job->options, &job->output);
     if (ret == 0)
         ret = resr_collectives_share_status(job->open ? 0 : resr_job_open(job));
     if (ret < 0)
         return ret;
     resr_trace_collect_align(job->trace);
-    resr_collectives_started();
+    resr_collectives_disarm_start_timeout();
     return coordinate(job);
 }
 
@@ -450,30 +451,30 @@ void resr_job_dismiss(void)
 }
 
 /* Another rank's part in one job. */
-static int work(ResrSession *session, ResrRankContext *crew, Order *order)
+static int work(ResrSession *session, ResrRankContext *context, Order *order)
 {
     int ret = 0;
     if (order->traced)
         resr_events_start();
     if (order->new_model)
-        ret = resr_rank_context_adopt(crew, NULL, NULL);
+        ret = resr_rank_context_set_model(context, NULL, NULL);
     if (ret == 0)
-        ret = resr_rank_context_start(crew, &order->plan, NULL, NULL);
+        ret = resr_rank_context_start(context, &order->plan, NULL, NULL);
     if (ret == 0)
         ret = resr_collectives_share_status(0);
     if (ret == 0) {
         resr_trace_collect_align(NULL);
-        resr_collectives_started();
-        ret = resr_worker_run(crew->compute, &order->plan, session->rank, session->stop_signal);
+        resr_collectives_disarm_start_timeout();
+        ret = resr_worker_run(context->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;
     }
-    resr_rank_context_rest(crew);
+    resr_rank_context_end_job(context);
     if (order->traced)
         resr_events_clear();
     return ret;
 }
 
-int resr_job_attend(ResrSession *session, ResrRankContext *crew)
+int resr_job_run_worker(ResrSession *session, ResrRankContext *context)
 {
     Order order;
     int ret;
@@ -481,9 +482,9 @@ int resr_job_attend(ResrSession *session, ResrRankContext *crew)
         resr_collectives_announce(&order, sizeof order);
         if (order.over)
             return 0;
-        resr_collectives_starting(session->start_up_hangs);
-        ret = work(session, crew, &order);
-        resr_collectives_started();
+        resr_collectives_arm_start_timeout(session->start_up_hangs);
+        ret = work(session, context, &order);
+        resr_collectives_disarm_start_timeout();
     } while (!order.last && !session->lost);
     return ret;
 }

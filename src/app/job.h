@@ -13,11 +13,11 @@
  * meanwhile. Everything it needs is in one place so that one function ends it. */
 typedef struct ResrJob {
     ResrSession *session;
-    ResrRankContext *crew;
+    ResrRankContext *context;
     ResrOptions options; /* its own */
     int64_t start_ns;    /* its turn began */
     ResrPlan plan;
-    ResrModel *own_model; /* its network, if it is not the crew's yet */
+    ResrModel *own_model; /* its network, if it is not the context's yet */
     ResrModelKey model_key;
     ResrDecoder *decoder;
     ResrSinkPlan output;
@@ -29,8 +29,8 @@ typedef struct ResrJob {
     bool begun;                   /* the checkpoint is this attempt's */
     bool open;                    /* resr_job_open() was done */
     bool withdrawn;               /* it ends before its turn came */
-    ResrFrameTable ledger;
-    ResrIoThreads *pipeline;
+    ResrFrameTable frame_table;
+    ResrIoThreads *io_threads;
     ResrCoordinator *coordinator;
     ResrWatchdog *watchdog;
     atomic_llong turn_ns;
@@ -43,16 +43,17 @@ typedef struct ResrJob {
 } ResrJob;
 
 /* Rank 0, any thread. Opens input, network and job folder, settles the plan, and finds what an
- * earlier attempt has done. Needs session, crew and options. The crew's network is used where it
- * is the one that the options name. Errors: those of what it opens. */
+ * earlier attempt has done. Needs session, context and options. The context's network is used where
+ * it is the one that the options name. Errors: those of what it opens. */
 RESR_MUST_CHECK int resr_job_plan(ResrJob *job);
 
 /* Rank 0, any thread. Once the numerics class is settled: the checkpoint begins, the output is
  * opened, decoding begins. */
 RESR_MUST_CHECK int resr_job_open(ResrJob *job);
 
-/* Rank 0, main thread: the turn of a planned job. Wakes the other ranks from resr_job_attend() and
- * runs the job with them; `last`: they leave afterwards. One that was finished needs none of them.
+/* Rank 0, main thread: the turn of a planned job. Wakes the other ranks from resr_job_run_worker()
+ * and runs the job with them; `last`: they leave afterwards. One that was finished needs none of
+ * them.
  */
 RESR_MUST_CHECK int resr_job_run(ResrJob *job, bool last);
 
@@ -64,13 +65,13 @@ int resr_job_end(ResrJob *job, int ret);
 void resr_job_dismiss(void);
 
 /* Every other rank: takes part in jobs until rank 0 has no more. */
-RESR_MUST_CHECK int resr_job_attend(ResrSession *session, ResrRankContext *crew);
+RESR_MUST_CHECK int resr_job_run_worker(ResrSession *session, ResrRankContext *context);
 
 /* The job folder of `options` holds a job that was begun: an output that is there may be its own.
  */
-bool resr_job_was_begun(const ResrOptions *options);
+bool resr_job_was_started(const ResrOptions *options);
 
 /* What is left of the job folder, beside its output, goes: a kill cut its removal short. */
-void resr_job_discard_rest(const ResrOptions *options);
+void resr_job_remove_remains(const ResrOptions *options);
 
 #endif

@@ -18,18 +18,19 @@ void resr_rank_context_describe(ResrRankInfo *info, int rank)
     snprintf(info->cpu, sizeof info->cpu, "%s", resr_cpu_brand());
 }
 
-void resr_rank_context_create(ResrRankContext *crew, int rank, int size, const ResrOptions *options)
+void resr_rank_context_create(ResrRankContext *context, int rank, int size,
+                              const ResrOptions *options)
 {
-    *crew = (ResrRankContext){.rank = rank, .size = size, .options = options};
-    crew->threads = resr_collectives_threads(&crew->cpus);
+    *context = (ResrRankContext){.rank = rank, .size = size, .options = options};
+    context->threads = resr_collectives_threads(&context->cpus);
     if (options->threads > 0)
-        crew->threads = options->threads;
+        context->threads = options->threads;
     resr_collectives_share_memory(rank > 0 || !options->root_dedicated);
 }
 
-static const ResrRankContextProbe *probe_of(const ResrRankContext *crew, const ResrPlan *plan)
+static const ResrRankContextProbe *probe_of(const ResrRankContext *context, const ResrPlan *plan)
 {
-    return &crew->probes[plan->spec.arch == RESR_ARCH_SRVGG];
+    return &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
 }
 
 /* Rank 0's place for what the ranks say. */
@@ -38,10 +39,10 @@ typedef struct Answers {
     char *texts;
 } Answers;
 
-static int alloc_answers(ResrRankContext *crew, Answers *answers)
+static int alloc_answers(ResrRankContext *context, Answers *answers)
 {
-    size_t ranks = (size_t)crew->size;
-    int ret = crew->ranks ? 0 : resr_alloc(&crew->ranks, ranks, sizeof *crew->ranks);
+    size_t ranks = (size_t)context->size;
+    int ret = context->ranks ? 0 : resr_alloc(&context->ranks, ranks, sizeof *context->ranks);
     if (ret == 0)
         ret = resr_alloc(&answers->statuses, ranks, sizeof *answers->statuses);
     if (ret == 0)
@@ -50,14 +51,14 @@ static int alloc_answers(ResrRankContext *crew, Answers *answers)
 }
 
 /* Rank 0 judges what the ranks said: those that failed are left out with a warning. */
-static int judge_ranks(const ResrRankContext *crew, const Answers *answers)
+static int judge_ranks(const ResrRankContext *context, const Answers *answers)
 {
     int computing = 0, first = 0;
     const char *text = "";
-    for (int i = 0; i < crew->size; i++) {
-        computing += crew->ranks[i].threads > 0;
-        if (answers->statuses[i] < 0 && crew->size > 1)
-            resr_log_warn("rank %d on %s is left out: %s", i, crew->ranks[i].host,
+    for (int i = 0; i < context->size; i++) {
+        computing += context->ranks[i].threads > 0;
+        if (answers->statuses[i] < 0 && context->size > 1)
+            resr_log_warn("rank %d on %s is left out: %s", i, context->ranks[i].host,
                           answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
         if (first == 0 && answers->statuses[i] < 0) {
             first = answers->statuses[i];
@@ -83,17 +84,18 @@ static int choose_class(char class[16], const ResrRankInfo *all, int n)
     return ret;
 }
 
-int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
-                             const ResrOptions *options, const ResrSinkPlan *output, bool *known)
+int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *plan,
+                                   const ResrOptions *options, const ResrSinkPlan *output,
+                                   bool *known)
 {
-    const ResrRankInfo *all = probe_of(crew, plan)->all;
+    const ResrRankInfo *all = probe_of(context, plan)->all;
     char *class = plan->numerics_class;
     bool can_run = false;
     int ret = 0;
     *known = all != NULL;
     if (!all)
         return 0;
-    for (int i = 0; i < crew->size && class[0] && !can_run; i++)
+    for (int i = 0; i < context->size && class[0] && !can_run; i++)
         can_run = resr_probe_fastest(&all[i].probe, class) != NULL;
     if (class[0] && !can_run)
         return resr_fail(RESR_ERR_DEVICE,
@@ -101,8 +103,8 @@ int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
                          "go on where it was begun, or remove the job's folder to start over",
                          options->output, class);
     if (!class[0])
-        ret = choose_class(class, all, crew->size);
-    return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, crew->cpus);
+        ret = choose_class(class, all, context->size);
+    return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, context->cpus);
 }
 
 static void look_at_file(ResrModelKey *key, const char *path)
@@ -122,7 +124,7 @@ static bool is_same(const ResrModelKey *a, const ResrModelKey *b)
            a->changed_ns == b->changed_ns;
 }
 
-int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
+int resr_rank_context_find_model(const ResrRankContext *context, ResrModelKey *key,
                                  ResrModel **own_model, const ResrOptions *options)
 {
     const char *path = options->model_path[0] ? options->model_path : NULL;
@@ -132,9 +134,9 @@ int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
     *key = (ResrModelKey){.scale = name ? 0 : scale, .denoise = options->denoise};
     memcpy(key->path, options->model_path, sizeof key->path);
     memcpy(key->name, options->model_name, sizeof key->name);
-    if (crew->model)
-        look_at_file(key, crew->model->path);
-    if (crew->model && is_same(key, &crew->key))
+    if (context->model)
+        look_at_file(key, context->model->path);
+    if (context->model && is_same(key, &context->key))
         return 0;
     int ret = resr_model_find(own_model, path, name, scale, options->denoise);
     if (ret == 0)
@@ -142,153 +144,156 @@ int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
     return ret;
 }
 
-int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model, const ResrModelKey *key)
+int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model, const ResrModelKey *key)
 {
     if (key)
-        crew->key = *key;
-    resr_compute_stop(crew->compute);
-    crew->compute = NULL;
-    resr_model_free(crew->model);
-    crew->model = model;
-    int ret = resr_collectives_broadcast_model(&crew->model, crew->options->transport);
+        context->key = *key;
+    resr_compute_stop(context->compute);
+    context->compute = NULL;
+    resr_model_free(context->model);
+    context->model = model;
+    int ret = resr_collectives_broadcast_model(&context->model, context->options->transport);
     if (ret < 0) {
-        resr_model_free(crew->model);
-        crew->model = NULL;
+        resr_model_free(context->model);
+        context->model = NULL;
     }
     return ret;
 }
 
 /* Rank 0: keeps what was gathered. */
-static int keep_probes(const ResrRankContext *crew, ResrRankContextProbe *probe)
+static int keep_probes(const ResrRankContext *context, ResrRankContextProbe *probe)
 {
-    int ret = resr_alloc(&probe->all, (size_t)crew->size, sizeof *probe->all);
+    int ret = resr_alloc(&probe->all, (size_t)context->size, sizeof *probe->all);
     if (ret == 0)
-        memcpy(probe->all, crew->ranks, (size_t)crew->size * sizeof *probe->all);
+        memcpy(probe->all, context->ranks, (size_t)context->size * sizeof *probe->all);
     return ret;
 }
 
 /* All ranks: what can they compute this kind of network with? */
-static int measure(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *own, Answers *answers)
+static int measure(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own,
+                   Answers *answers)
 {
-    bool root = crew->rank == 0, computes = !root || !crew->options->root_dedicated;
-    ResrRankContextProbe *probe = &crew->probes[plan->spec.arch == RESR_ARCH_SRVGG];
+    bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
+    ResrRankContextProbe *probe = &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
     if (probe->measured)
         return 0;
     probe->status =
         computes ? resr_probe_backends(&probe->own, (ResrArch)plan->spec.arch, plan->precision,
-                                       plan->backend, plan->cpumask, crew->threads)
+                                       plan->backend, plan->cpumask, context->threads)
                  : 0;
     if (probe->status < 0)
         snprintf(probe->error, sizeof probe->error, "%s", resr_error_text());
     own->probe = probe->own;
-    resr_collectives_gather(crew->ranks, own);
+    resr_collectives_gather(context->ranks, own);
     resr_collectives_gather_status(answers->statuses, answers->texts, probe->status);
-    int ret = resr_collectives_share_status(root ? keep_probes(crew, probe) : 0);
+    int ret = resr_collectives_share_status(root ? keep_probes(context, probe) : 0);
     probe->measured = ret == 0;
     return ret;
 }
 
 /* Rank 0: the class and who encodes, or why there is none. */
-static int choose(const ResrRankContext *crew, ResrPlan *plan, const ResrOptions *options,
+static int choose(const ResrRankContext *context, ResrPlan *plan, const ResrOptions *options,
                   const ResrSinkPlan *output, const Answers *answers)
 {
     bool known;
-    int ret = resr_rank_context_choose(crew, plan, options, output, &known);
-    return ret < 0 && !plan->numerics_class[0] ? judge_ranks(crew, answers) : ret;
+    int ret = resr_rank_context_choose_class(context, plan, options, output, &known);
+    return ret < 0 && !plan->numerics_class[0] ? judge_ranks(context, answers) : ret;
 }
 
 /* Can the compute thread go on as it is? */
-static bool fits(const ResrRankContext *crew, const ResrOps *ops, const ResrPlan *plan)
+static bool fits(const ResrRankContext *context, const ResrOps *ops, const ResrPlan *plan)
 {
-    const ResrPlan *then = &crew->plan;
-    return crew->compute && crew->ops == ops && then->tile_px == plan->tile_px &&
+    const ResrPlan *then = &context->plan;
+    return context->compute && context->ops == ops && then->tile_px == plan->tile_px &&
            then->tile_pad_px == plan->tile_pad_px &&
            memcmp(&then->input, &plan->input, sizeof plan->input) == 0 &&
            memcmp(&then->output, &plan->output, sizeof plan->output) == 0;
 }
 
 /* The compute thread of this rank, with its fastest backend of the class. */
-static int start_compute(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *own)
+static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own)
 {
     const ResrOps *ops = resr_probe_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
-    if (crew->rank == 0)
+    if (context->rank == 0)
         resr_memory_expect(resr_plan_pool_bytes(plan));
     if (!ops)
         return resr_fail(RESR_ERR_DEVICE,
                          "this CPU (%s) cannot run numerics class %s, in which "
                          "the other ranks are fastest; --precision chooses another",
                          own->cpu, plan->numerics_class);
-    if (!fits(crew, ops, plan)) {
-        resr_compute_stop(crew->compute);
-        crew->compute = NULL;
-        crew->plan = *plan;
-        crew->ops = ops;
-        resr_plan_simulate(plan, crew->options, crew->rank);
-        ret = resr_compute_start(&crew->compute, ops, crew->model, &crew->plan, crew->threads);
+    if (!fits(context, ops, plan)) {
+        resr_compute_stop(context->compute);
+        context->compute = NULL;
+        context->plan = *plan;
+        context->ops = ops;
+        resr_plan_simulate(plan, context->options, context->rank);
+        ret = resr_compute_start(&context->compute, ops, context->model, &context->plan,
+                                 context->threads);
     }
     if (ret < 0)
         return ret;
     snprintf(own->backend, sizeof own->backend, "%s", ops->name);
-    own->threads = crew->threads;
-    own->workspace_bytes = (int64_t)resr_compute_workspace_bytes(crew->compute);
+    own->threads = context->threads;
+    own->workspace_bytes = (int64_t)resr_compute_workspace_bytes(context->compute);
     return 0;
 }
 
-int resr_rank_context_start(ResrRankContext *crew, ResrPlan *plan, const ResrOptions *options,
+int resr_rank_context_start(ResrRankContext *context, ResrPlan *plan, const ResrOptions *options,
                             const ResrSinkPlan *output)
 {
-    bool root = crew->rank == 0, computes = !root || !crew->options->root_dedicated;
-    const ResrRankContextProbe *probe = probe_of(crew, plan);
+    bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
+    const ResrRankContextProbe *probe = probe_of(context, plan);
     Answers answers = {0};
     ResrRankInfo own;
-    resr_rank_context_describe(&own, crew->rank);
-    own.cpus = crew->cpus;
-    int ret = resr_collectives_share_status(root ? alloc_answers(crew, &answers) : 0);
+    resr_rank_context_describe(&own, context->rank);
+    own.cpus = context->cpus;
+    int ret = resr_collectives_share_status(root ? alloc_answers(context, &answers) : 0);
     if (ret == 0)
-        ret = measure(crew, plan, &own, &answers);
+        ret = measure(context, plan, &own, &answers);
     if (ret == 0)
-        ret =
-            resr_collectives_share_status(root ? choose(crew, plan, options, output, &answers) : 0);
+        ret = resr_collectives_share_status(root ? choose(context, plan, options, output, &answers)
+                                                 : 0);
     if (ret < 0)
         goto cleanup;
     resr_collectives_broadcast(plan, sizeof *plan);
     own.probe = probe->own;
     int status = probe->status < 0 ? resr_fail(probe->status, "%s", probe->error) : 0;
     if (computes && status == 0)
-        status = start_compute(crew, plan, &own);
-    resr_collectives_gather(crew->ranks, &own);
+        status = start_compute(context, plan, &own);
+    resr_collectives_gather(context->ranks, &own);
     resr_collectives_gather_status(answers.statuses, answers.texts, status);
-    ret = resr_collectives_share_status(root ? judge_ranks(crew, &answers) : 0);
+    ret = resr_collectives_share_status(root ? judge_ranks(context, &answers) : 0);
     for (int i = 0; root && ret == 0 && i < plan->ranks; i++)
-        if (resr_report_device(&crew->ranks[i]))
-            resr_log_info("rank %d on %s: %s", i, crew->ranks[i].host, crew->ranks[i].probe.device);
+        if (resr_report_device(&context->ranks[i]))
+            resr_log_info("rank %d on %s: %s", i, context->ranks[i].host,
+                          context->ranks[i].probe.device);
 cleanup:
     free(answers.statuses);
     free(answers.texts);
     return ret;
 }
 
-void resr_rank_context_rest(ResrRankContext *crew)
+void resr_rank_context_end_job(ResrRankContext *context)
 {
-    if (!crew->compute || !resr_compute_busy(crew->compute))
+    if (!context->compute || !resr_compute_busy(context->compute))
         return;
-    resr_compute_stop(crew->compute);
-    crew->compute = NULL;
+    resr_compute_stop(context->compute);
+    context->compute = NULL;
 }
 
-void resr_rank_context_forsake(ResrRankContext *crew)
+void resr_rank_context_detach_compute(ResrRankContext *context)
 {
-    crew->compute = NULL;
-    crew->forsaken = true;
+    context->compute = NULL;
+    context->detached = true;
 }
 
-void resr_rank_context_end(ResrRankContext *crew)
+void resr_rank_context_end(ResrRankContext *context)
 {
-    resr_compute_stop(crew->compute);
-    if (!crew->forsaken)
-        resr_model_free(crew->model);
+    resr_compute_stop(context->compute);
+    if (!context->detached)
+        resr_model_free(context->model);
     for (int i = 0; i < 2; i++)
-        free(crew->probes[i].all);
-    free(crew->ranks);
+        free(context->probes[i].all);
+    free(context->ranks);
 }

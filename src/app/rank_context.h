@@ -36,48 +36,48 @@ typedef struct ResrRankContext {
     ResrPlan plan;
     ResrRankContextProbe probes[2]; /* by kind of network */
     ResrRankInfo *ranks;            /* rank 0: as of the video at work */
-    bool forsaken;                  /* a compute thread that hangs still uses the network */
+    bool detached;                  /* a compute thread that hangs still uses the network */
 } ResrRankContext;
 
 /* What a rank is; threads and probe are left zero. */
 void resr_rank_context_describe(ResrRankInfo *info, int rank);
 
 /* Collective. Nothing is known but this rank's processors. */
-void resr_rank_context_create(ResrRankContext *crew, int rank, int size,
+void resr_rank_context_create(ResrRankContext *context, int rank, int size,
                               const ResrOptions *options);
 
 /* Rank 0, any thread: the numerics class of `plan`, unless it has one (then some rank must be able
  * to run it), and who encodes, if the ranks were probed for its kind of network: *known.
  * RESR_ERR_DEVICE, and those of resr_plan_choose_encode(). */
-RESR_MUST_CHECK int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
-                                             const ResrOptions *options, const ResrSinkPlan *output,
-                                             bool *known);
+RESR_MUST_CHECK int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *plan,
+                                                   const ResrOptions *options,
+                                                   const ResrSinkPlan *output, bool *known);
 
 /* Rank 0, any thread: the network that `options` ask for, read into *own_model (the caller's), or
- * the crew's, which is still so: *own_model is then NULL. The errors of resr_model_find(). */
-RESR_MUST_CHECK int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
+ * the context's, which is still so: *own_model is then NULL. The errors of resr_model_find(). */
+RESR_MUST_CHECK int resr_rank_context_find_model(const ResrRankContext *context, ResrModelKey *key,
                                                  ResrModel **own_model, const ResrOptions *options);
 
 /* Collective. Another network than before: rank 0's `model` (taken over, also on failure) goes to
  * all. `key`: rank 0 only. The errors of resr_collectives_broadcast_model(). */
-RESR_MUST_CHECK int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model,
-                                            const ResrModelKey *key);
+RESR_MUST_CHECK int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model,
+                                                const ResrModelKey *key);
 
 /* Collective. Makes the ranks ready for `plan`, which is the same on all and gets its numerics
  * class and who encodes: they are probed if they were not, agree on the class, and start their
  * compute threads anew where the ones they have do not fit. Ranks that fail are left out with a
- * warning. `options`, `output`: the video's, rank 0 only. The errors of resr_rank_context_choose()
- * (the message is rank 0's), RESR_ERR_INTERNAL. */
-RESR_MUST_CHECK int resr_rank_context_start(ResrRankContext *crew, ResrPlan *plan,
+ * warning. `options`, `output`: the video's, rank 0 only. The errors of
+ * resr_rank_context_choose_class() (the message is rank 0's), RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_rank_context_start(ResrRankContext *context, ResrPlan *plan,
                                             const ResrOptions *options, const ResrSinkPlan *output);
 
 /* A video has ended: a compute thread that still has work of it is ended. */
-void resr_rank_context_rest(ResrRankContext *crew);
+void resr_rank_context_end_job(ResrRankContext *context);
 
 /* The compute thread hangs: it is left alone with what it uses, until the process ends. */
-void resr_rank_context_forsake(ResrRankContext *crew);
+void resr_rank_context_detach_compute(ResrRankContext *context);
 
 /* Frees everything. */
-void resr_rank_context_end(ResrRankContext *crew);
+void resr_rank_context_end(ResrRankContext *context);
 
 #endif

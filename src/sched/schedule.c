@@ -30,12 +30,12 @@
 typedef struct Flight {
     ResrPart part;
     enum { FLYING, RECALLED, TRIMMED } state; /* recalled: no answer yet; trimmed: all is begun */
-    bool doubled;                             /* handed out a second time */
+    bool duplicated;                          /* handed out a second time */
 } Flight;
 
 typedef struct RankState {
     int rank;
-    bool lost;
+    bool excluded;
     double frames, seconds; /* computed so far, and the time that took: its speed */
     double since;           /* it works on the first of its parts since then */
     int in_flight;
@@ -47,15 +47,15 @@ typedef struct RankState {
 struct ResrScheduler {
     ResrBatching units;
     int64_t part_frames, pool_frames;
-    bool fixed;            /* --schedule static */
-    bool doubles;          /* a second result of a frame does no harm */
+    bool is_static;        /* --schedule static */
+    bool may_duplicate;    /* a second result of a frame does no harm */
     int64_t expected;      /* frames of the video, 0: unknown */
     double now;            /* seconds */
     int64_t decoded, next; /* pull: first frame not handed out */
     bool at_end;
     ResrFrameNeeded needed;
     void *user;
-    ResrRetrySet again;
+    ResrRetrySet retries;
     int n, turn;
     RankState ranks[];
 };
@@ -78,23 +78,24 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     scheduler->units = plan->units;
     scheduler->part_frames = plan->part_frames;
     scheduler->pool_frames = plan->pool_frames;
-    scheduler->doubles = !plan->encode_ranks; /* it would come to a segment that is finished */
+    scheduler->may_duplicate =
+        !plan->encode_ranks; /* it would come to a segment that is finished */
     scheduler->expected = plan->frames_estimate;
-    scheduler->fixed = schedule == RESR_SCHEDULE_STATIC;
+    scheduler->is_static = schedule == RESR_SCHEDULE_STATIC;
     scheduler->needed = needed;
     scheduler->user = user;
     scheduler->n = n;
     for (int i = 0; i < n; i++)
         scheduler->ranks[i] =
             (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
-    return resr_retry_set_create(&scheduler->again, plan->pool_frames);
+    return resr_retry_set_create(&scheduler->retries, plan->pool_frames);
 }
 
 void resr_scheduler_free(ResrScheduler *scheduler)
 {
     if (!scheduler)
         return;
-    resr_retry_set_free(&scheduler->again);
+    resr_retry_set_free(&scheduler->retries);
     free(scheduler);
 }
 
@@ -115,11 +116,11 @@ static RankState *find_rank(const ResrScheduler *scheduler, int rank)
 
 static bool has_room(const RankState *state)
 {
-    return !state->lost && state->in_flight < RESR_PARTS_IN_FLIGHT;
+    return !state->excluded && state->in_flight < RESR_PARTS_IN_FLIGHT;
 }
 
 /* The live rank with the fewest parts in flight that has room for one more. */
-static RankState *idlest(ResrScheduler *scheduler)
+static RankState *least_busy(ResrScheduler *scheduler)
 {
     RankState *best = NULL;
     for (int i = 0; i < scheduler->n; i++) {
@@ -130,7 +131,8 @@ static RankState *idlest(ResrScheduler *scheduler)
     return best;
 }
 
-static bool give(const ResrScheduler *scheduler, RankState *state, const ResrPart *part, int *rank)
+static bool assign(const ResrScheduler *scheduler, RankState *state, const ResrPart *part,
+                   int *rank)
 {
     if (state->in_flight == 0)
         state->since = scheduler->now;
@@ -171,7 +173,7 @@ static double fastest_pace(const ResrScheduler *scheduler)
 {
     double fastest = INFINITY;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost && scheduler->ranks[i].seconds > 0)
+        if (!scheduler->ranks[i].excluded && scheduler->ranks[i].seconds > 0)
             fastest = fmin(fastest, shown_pace(&scheduler->ranks[i], 0));
     return fastest;
 }
@@ -196,7 +198,7 @@ static double frames_left(const ResrScheduler *scheduler)
         left = scheduler->expected - scheduler->next;
     else if (!scheduler->at_end && left < plenty)
         left = plenty;
-    return (double)(left + scheduler->again.count);
+    return (double)(left + scheduler->retries.count);
 }
 
 /* When all ranks would end, in seconds from now, if frames could be shared out exactly: the time
@@ -211,7 +213,7 @@ static double common_end(const ResrScheduler *scheduler, double common)
             const RankState *state = &scheduler->ranks[i];
             double pace = pace_of(scheduler, state, common);
             double busy = busy_for(scheduler, state, state->in_flight, pace);
-            if (state->lost || busy >= before)
+            if (state->excluded || busy >= before)
                 continue;
             frames += busy / pace;
             speed += 1 / pace;
@@ -243,7 +245,7 @@ static double longest_frame(const ResrScheduler *scheduler, double common)
 {
     double speed = 0;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost)
+        if (!scheduler->ranks[i].excluded)
             speed += 1 / shown_pace(&scheduler->ranks[i], common);
     return fmax(MOST_OF_POOL * (double)(scheduler->pool_frames - scheduler->units.segment_frames) /
                     speed,
@@ -264,7 +266,7 @@ static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
         RankState *state = &scheduler->ranks[i];
         double pace = pace_of(scheduler, state, common);
         double at = busy_for(scheduler, state, state->in_flight, pace) + pace;
-        if (!state->lost && at < first_at) {
+        if (!state->excluded && at < first_at) {
             first = state;
             first_at = at;
         }
@@ -329,70 +331,71 @@ static bool next_static(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[(scheduler->turn + i) % scheduler->n];
-        RankState *taker = state->lost ? idlest(scheduler) : state;
+        RankState *taker = state->excluded ? least_busy(scheduler) : state;
         advance_static(scheduler, state);
         if (!taker || taker->in_flight >= RESR_PARTS_IN_FLIGHT ||
             !cut_part(scheduler, part, state->frame, scheduler->part_frames))
             continue;
         state->frame = part->first + part->count;
         scheduler->turn = (scheduler->turn + i + 1) % scheduler->n;
-        return give(scheduler, taker, part, rank);
+        return assign(scheduler, taker, part, rank);
     }
     return false;
 }
 
-static bool next_again(ResrScheduler *scheduler, ResrPart *part, int *rank)
+static bool next_retry(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     int64_t frames = scheduler->part_frames;
-    if (!resr_retry_set_find(&scheduler->again, part, scheduler->needed, scheduler->user))
+    if (!resr_retry_set_find(&scheduler->retries, part, scheduler->needed, scheduler->user))
         return false;
-    RankState *taker = scheduler->fixed ? idlest(scheduler) : choose_rank(scheduler, &frames);
+    RankState *taker =
+        scheduler->is_static ? least_busy(scheduler) : choose_rank(scheduler, &frames);
     if (!taker)
         return false;
     int64_t end = resr_batching_batch_end(&scheduler->units, part->first);
     if (end > part->first + frames)
         end = part->first + frames;
     part->batch = resr_batching_batch_of(&scheduler->units, part->first);
-    resr_retry_set_take(&scheduler->again, part, end, scheduler->needed, scheduler->user);
-    return give(scheduler, taker, part, rank);
+    resr_retry_set_take(&scheduler->retries, part, end, scheduler->needed, scheduler->user);
+    return assign(scheduler, taker, part, rank);
 }
 
 static bool next_new(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     int64_t frames;
     scheduler->next = skip_made(scheduler, scheduler->next, scheduler->decoded);
-    if (!idlest(scheduler) || scheduler->next >= scheduler->decoded)
+    if (!least_busy(scheduler) || scheduler->next >= scheduler->decoded)
         return false;
     RankState *taker = choose_rank(scheduler, &frames);
     if (!taker || !cut_part(scheduler, part, scheduler->next, frames))
         return false;
     scheduler->next += part->count;
-    return give(scheduler, taker, part, rank);
+    return assign(scheduler, taker, part, rank);
 }
 
 /* What all wait for, while at least one rank has nothing to do. */
-typedef struct Holdup {
+typedef struct Straggler {
     RankState *owner;
     Flight *flight;
     double seconds;   /* until it is there */
     double idle_pace; /* of the fastest that has nothing to do */
     double expected;  /* seconds until it should be there */
-} Holdup;
+} Straggler;
 
 /* At the end of the video that is the part that will be there last, before it the one with the
  * oldest frame, if others are done and wait for it, or if it would take too long. */
-static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
+static bool find_straggler(ResrScheduler *scheduler, Straggler *out)
 {
     double common = common_pace(scheduler), frames = 0, speed = 0, flying = 0, idle = 0;
     int64_t oldest = INT64_MAX;
     bool at_end = scheduler->at_end && scheduler->next >= scheduler->decoded;
-    *out = (Holdup){.idle_pace = fastest_pace(scheduler)};
-    if (scheduler->fixed || scheduler->again.count > 0)
+    *out = (Straggler){.idle_pace = fastest_pace(scheduler)};
+    if (scheduler->is_static || scheduler->retries.count > 0)
         return false;
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[i];
         double pace = pace_of(scheduler, state, common);
-        if (state->lost)
+        if (state->excluded)
             continue;
         frames += busy_for(scheduler, state, state->in_flight, pace) / pace;
         speed += 1 / pace;
@@ -404,11 +407,11 @@ static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
             flying += flight->part.count;
             if (oldest > flight->part.first)
                 oldest = flight->part.first;
-            if (flight->doubled || flight->state == RECALLED ||
+            if (flight->duplicated || flight->state == RECALLED ||
                 (out->flight &&
                  (at_end ? seconds <= out->seconds : flight->part.first > out->flight->part.first)))
                 continue;
-            *out = (Holdup){state, flight, seconds, out->idle_pace, pace};
+            *out = (Straggler){state, flight, seconds, out->idle_pace, pace};
         }
     }
     if (!out->flight)
@@ -425,53 +428,54 @@ static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
 }
 
 /* Would ranks that have nothing to do have the whole part done before its owner? */
-static bool is_overtaken(const Holdup *holdup)
+static bool is_overtaken(const Straggler *straggler)
 {
-    return holdup->seconds > (holdup->flight->part.count + 1) * holdup->idle_pace;
+    return straggler->seconds > (straggler->flight->part.count + 1) * straggler->idle_pace;
 }
 
-static bool has_begun_all(const Holdup *holdup)
+static bool has_begun_all(const Straggler *straggler)
 {
-    return holdup->flight->state == TRIMMED ||
-           (holdup->flight->part.count == 1 && holdup->flight == holdup->owner->flights);
+    return straggler->flight->state == TRIMMED ||
+           (straggler->flight->part.count == 1 && straggler->flight == straggler->owner->flights);
 }
 
 /* All of a part is begun: it is done a second time, and what comes first counts. */
-static bool double_holdup(ResrScheduler *scheduler)
+static bool duplicate_straggler(ResrScheduler *scheduler)
 {
-    Holdup holdup;
-    if (!scheduler->doubles || !find_holdup(scheduler, &holdup) || !has_begun_all(&holdup) ||
-        !is_overtaken(&holdup))
+    Straggler straggler;
+    if (!scheduler->may_duplicate || !find_straggler(scheduler, &straggler) ||
+        !has_begun_all(&straggler) || !is_overtaken(&straggler))
         return false;
-    holdup.flight->doubled = true;
-    resr_scheduler_requeue(scheduler, &holdup.flight->part);
+    straggler.flight->duplicated = true;
+    resr_scheduler_requeue(scheduler, &straggler.flight->part);
     return true;
 }
 
 bool resr_scheduler_recall(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
-    Holdup holdup;
-    if (!find_holdup(scheduler, &holdup) || has_begun_all(&holdup) ||
-        (holdup.seconds - holdup.expected <= holdup.idle_pace && !is_overtaken(&holdup)))
+    Straggler straggler;
+    if (!find_straggler(scheduler, &straggler) || has_begun_all(&straggler) ||
+        (straggler.seconds - straggler.expected <= straggler.idle_pace &&
+         !is_overtaken(&straggler)))
         return false;
-    holdup.flight->state = RECALLED;
-    *part = holdup.flight->part;
-    *rank = holdup.owner->rank;
+    straggler.flight->state = RECALLED;
+    *part = straggler.flight->part;
+    *rank = straggler.owner->rank;
     return true;
 }
 
 bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
-    if (next_again(scheduler, part, rank))
+    if (next_retry(scheduler, part, rank))
         return true;
-    if (scheduler->fixed)
+    if (scheduler->is_static)
         return next_static(scheduler, part, rank);
     return next_new(scheduler, part, rank) ||
-           (double_holdup(scheduler) && next_again(scheduler, part, rank));
+           (duplicate_straggler(scheduler) && next_retry(scheduler, part, rank));
 }
 
 /* It is no longer in flight. */
-static void land(const ResrScheduler *scheduler, RankState *state, int i)
+static void remove_flight(const ResrScheduler *scheduler, RankState *state, int i)
 {
     memmove(&state->flights[i], &state->flights[i + 1],
             (size_t)(--state->in_flight - i) * sizeof state->flights[0]);
@@ -486,7 +490,7 @@ bool resr_scheduler_done(ResrScheduler *scheduler, int rank, const ResrPart *par
         const ResrPart *flying = &state->flights[i].part;
         if (flying->first != part->first || flying->attempt != part->attempt)
             continue;
-        land(scheduler, state, i);
+        remove_flight(scheduler, state, i);
         return true;
     }
     return false;
@@ -503,10 +507,10 @@ void resr_scheduler_return(ResrScheduler *scheduler, int rank, const ResrPart *r
             continue;
         part->count -= rest->count;
         flight->state = TRIMMED;
-        if (!flight->doubled)
+        if (!flight->duplicated)
             resr_scheduler_requeue(scheduler, rest);
         if (part->count == 0)
-            land(scheduler, state, i);
+            remove_flight(scheduler, state, i);
         return;
     }
 }
@@ -524,33 +528,33 @@ void resr_scheduler_measure(ResrScheduler *scheduler, int rank, int frames, doub
 
 void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part)
 {
-    resr_retry_set_add(&scheduler->again, part);
+    resr_retry_set_add(&scheduler->retries, part);
 }
 
-void resr_scheduler_lose(ResrScheduler *scheduler, int rank)
+void resr_scheduler_exclude(ResrScheduler *scheduler, int rank)
 {
     RankState *state = find_rank(scheduler, rank);
-    if (!state || state->lost)
+    if (!state || state->excluded)
         return;
-    state->lost = true;
+    state->excluded = true;
     for (int i = 0; i < state->in_flight; i++)
-        if (!state->flights[i].doubled)
+        if (!state->flights[i].duplicated)
             resr_scheduler_requeue(scheduler, &state->flights[i].part);
     state->in_flight = 0;
 }
 
-void resr_scheduler_revive(ResrScheduler *scheduler, int rank)
+void resr_scheduler_readmit(ResrScheduler *scheduler, int rank)
 {
     RankState *state = find_rank(scheduler, rank);
     if (state)
-        state->lost = false;
+        state->excluded = false;
 }
 
 int resr_scheduler_in_flight(const ResrScheduler *scheduler, int rank)
 {
     int parts = 0;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost && (rank < 0 || scheduler->ranks[i].rank == rank))
+        if (!scheduler->ranks[i].excluded && (rank < 0 || scheduler->ranks[i].rank == rank))
             parts += scheduler->ranks[i].in_flight;
     return parts;
 }
@@ -559,6 +563,6 @@ int resr_scheduler_live(const ResrScheduler *scheduler)
 {
     int live = 0;
     for (int i = 0; i < scheduler->n; i++)
-        live += !scheduler->ranks[i].lost;
+        live += !scheduler->ranks[i].excluded;
     return live;
 }

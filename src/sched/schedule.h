@@ -53,10 +53,10 @@ void resr_scheduler_return(ResrScheduler *scheduler, int rank, const ResrPart *r
 void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part);
 
 /* `rank` gets nothing more; what it has goes to others. */
-void resr_scheduler_lose(ResrScheduler *scheduler, int rank);
+void resr_scheduler_exclude(ResrScheduler *scheduler, int rank);
 
 /* It can be used again. */
-void resr_scheduler_revive(ResrScheduler *scheduler, int rank);
+void resr_scheduler_readmit(ResrScheduler *scheduler, int rank);
 
 /* Parts in flight on `rank`, or on all live ranks (rank < 0). */
 int resr_scheduler_in_flight(const ResrScheduler *scheduler, int rank);
