@@ -6,10 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpu_features.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "comm/collectives.h"
-#include "cpu/dispatch.h"
+#include "comm/weights.h"
 
 void resr_rank_context_describe(ResrRankInfo *info, int rank)
 {
@@ -79,7 +80,7 @@ static int choose_class(char class[16], const ResrRankInfo *all, int n)
     for (int i = 0; ret == 0 && i < n; i++)
         probes[i] = all[i].probe;
     if (ret == 0)
-        ret = resr_probe_choose(class, probes, n);
+        ret = resr_select_backend_class(class, probes, n);
     free(probes);
     return ret;
 }
@@ -96,7 +97,7 @@ int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *pla
     if (!all)
         return 0;
     for (int i = 0; i < context->size && class[0] && !can_run; i++)
-        can_run = resr_probe_fastest(&all[i].probe, class) != NULL;
+        can_run = resr_select_backend_fastest(&all[i].probe, class) != NULL;
     if (class[0] && !can_run)
         return resr_fail(RESR_ERR_DEVICE,
                          "%s: the job was begun in numerics class %s, which no rank here can run; "
@@ -152,7 +153,7 @@ int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model, cons
     context->compute = NULL;
     resr_model_free(context->model);
     context->model = model;
-    int ret = resr_collectives_broadcast_model(&context->model, context->options->transport);
+    int ret = resr_weights_broadcast(&context->model, context->options->transport);
     if (ret < 0) {
         resr_model_free(context->model);
         context->model = NULL;
@@ -177,10 +178,10 @@ static int measure(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo 
     ResrRankContextProbe *probe = &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
     if (probe->measured)
         return 0;
-    probe->status =
-        computes ? resr_probe_backends(&probe->own, (ResrArch)plan->spec.arch, plan->precision,
-                                       plan->backend, plan->cpumask, context->threads)
-                 : 0;
+    probe->status = computes ? resr_select_backend_probe(&probe->own, (ResrArch)plan->spec.arch,
+                                                         plan->precision, plan->backend,
+                                                         plan->cpumask, context->threads)
+                             : 0;
     if (probe->status < 0)
         snprintf(probe->error, sizeof probe->error, "%s", resr_error_text());
     own->probe = probe->own;
@@ -213,7 +214,7 @@ static bool fits(const ResrRankContext *context, const ResrOps *ops, const ResrP
 /* The compute thread of this rank, with its fastest backend of the class. */
 static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own)
 {
-    const ResrOps *ops = resr_probe_fastest(&own->probe, plan->numerics_class);
+    const ResrOps *ops = resr_select_backend_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
     if (context->rank == 0)
         resr_memory_expect(resr_plan_pool_bytes(plan));

@@ -26,12 +26,19 @@
  * remaining seams with RRDBNet are measured in bench/README.md. */
 #define RESR_TILE_PAD_PX 36
 
+/* Default strength of realesr-general-x4v3, as its authors set it. */
+#define RESR_DENOISE 0.5
+
 /* Rank 0 encodes one segment at a time per this many CPUs: x264's threads and its lookahead. */
 #define RESR_CPUS_PER_ENCODER 8
 
 /* Default number of encoder threads: the same on every machine, because the number changes the
  * output of some encoders. */
 #define RESR_ENCODER_THREADS 4
+
+/* Default quality of libx264, visually lossless: the encoder should not remove the detail that the
+ * network adds. */
+#define RESR_X264_CRF 17
 
 /* Pixels that a core encodes in a second with an encoder's default preset, for --encode auto:
  * measured, bench/README.md. Other encoders are assumed to be as fast as x264. */

@@ -9,15 +9,15 @@
 #include <unistd.h>
 
 #include "../cuda/resr_cuda.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "version.h"
 
 static struct {
     bool tried;
     int node_rank, node_ranks;
     const ResrCuda *cuda;
     const ResrCudaNccl *nccl;
-    ResrCudaLink *link;
-    bool link_failed;
     char missing[RESR_ERROR_TEXT_BYTES], device[512];
 } backend = {.node_ranks = 1};
 
@@ -37,24 +37,25 @@ static const char *best_kernels(const ResrCuda *cuda)
     return strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
 }
 
-/* The shared object's path; false if it is nowhere. */
+/* The shared object's path: $REALESRGAN_CUDA, or the file beside the program, or the installed one.
+ * False if it does not exist. */
 static bool find_object(char path[PATH_MAX])
 {
-    static const char name[] = "realesrgan-cuda.so";
+    static const char *const names[] = {"realesrgan-cuda.so",
+                                        RESR_OBJECT_FOLDER "/realesrgan-cuda.so"};
     const char *asked = getenv("REALESRGAN_CUDA");
     if (asked && asked[0]) {
         snprintf(path, PATH_MAX, "%s", asked);
-    } else {
-        ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
-        if (length < 0)
-            length = 0;
-        path[length] = '\0';
-        char *slash = strrchr(path, '/');
-        strcpy(slash ? slash + 1 : path, name);
+        if (access(path, R_OK) == 0)
+            return true;
+        snprintf(backend.missing, sizeof backend.missing, "there is no %.900s", path);
+        return false;
     }
-    if (access(path, R_OK) == 0)
-        return true;
-    snprintf(backend.missing, sizeof backend.missing, "there is no %.900s", path);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (resr_file_beside_program(path, PATH_MAX, names[i]) == 0 && access(path, R_OK) == 0)
+            return true;
+    snprintf(backend.missing, sizeof backend.missing,
+             "there is no %s and no %s, relative to the program's folder", names[0], names[1]);
     return false;
 }
 
@@ -161,47 +162,4 @@ int resr_cuda_backend_nccl_broadcast(void *data, size_t bytes,
                                      int rank)
 {
     return backend.nccl->broadcast(data, bytes, id, ranks, rank, timeout_seconds());
-}
-
-int resr_cuda_backend_link_open(const unsigned char ids[2][RESR_CUDA_BACKEND_ID_BYTES], int ranks,
-                                int rank)
-{
-    return backend.nccl->link_open(&backend.link, ids, ranks, rank, timeout_seconds());
-}
-
-/* What was under way is lost: MPI could not take over. */
-static int link_failed(void)
-{
-    return resr_fail(RESR_ERR_STOPPED, "NCCL: the link between the devices has failed");
-}
-
-int resr_cuda_backend_link_push(bool outgoing, int peer, void *data, size_t bytes, void *user)
-{
-    return backend.link ? backend.nccl->link_push(backend.link, outgoing, peer, data, bytes, user)
-                        : link_failed();
-}
-
-int resr_cuda_backend_link_poll(void **user)
-{
-    *user = NULL;
-    if (!backend.link)
-        return backend.link_failed ? link_failed() : 0;
-    int ret = backend.nccl->link_poll(backend.link, user);
-    if (ret < 0) {
-        resr_cuda_backend_link_close();
-        backend.link_failed = true;
-    }
-    return ret;
-}
-
-bool resr_cuda_backend_has_link(void)
-{
-    return backend.link || backend.link_failed;
-}
-
-void resr_cuda_backend_link_close(void)
-{
-    if (backend.link)
-        backend.nccl->link_close(backend.link);
-    backend.link = NULL;
 }
