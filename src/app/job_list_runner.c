@@ -1,3 +1,21 @@
+/* Runs the jobs of a list, of which two may overlap:
+ *
+ *   job n      decode ------------|
+ *              compute, encode ---------------|end
+ *   job n + 1                     |prepare|...|run: decode, compute, encode
+ *
+ * When the input of a job has been decoded, its coordinator calls start_preparing(): a thread reads
+ * the next line, plans its job and, if no other rank has to be asked, opens its output and starts
+ * decoding. So compute threads rarely wait between two videos. A preparation fails without harm:
+ * the job is prepared again when the running one has ended, with its own error if there is one. A
+ * job that reads or writes the output of the running one waits in this way.
+ *
+ * The list's journal (job_list.h) has a record when a job starts and one when it ends. A line that
+ * is done, or whose complete output exists, is skipped.
+ *
+ * Other ranks wait for the next order without a time limit; rank 0 arms the start's time limit as
+ * soon as a line has been read. */
+
 #include "app/job_list_runner.h"
 
 #include <inttypes.h>
@@ -18,19 +36,19 @@
 #include "job/job_list.h"
 #include "media/outputs.h"
 
-/* A line of the list and its job, as far as it has come. */
+/* A line of the list and its job. */
 typedef struct Item {
     ResrJobLine line;
-    ResrJobLineState state; /* what the journal says of it */
-    ResrJobResult known;    /* of one that is done */
-    bool done;              /* by an earlier launch: there is nothing to do */
-    bool early;             /* prepared while another one ran */
+    ResrJobLineState state; /* of the line in the list's journal */
+    ResrJobResult known;    /* of a line whose job is done */
+    bool done;              /* by an earlier launch: the job does not run */
+    bool early;             /* prepared while another job ran */
     ResrJob *job;           /* NULL: out of memory */
-    int status;             /* of the preparation, and its message */
+    int status;             /* of the preparation, with its message in `error` */
     char error[RESR_ERROR_TEXT_BYTES];
 } Item;
 
-/* The output that a line writes. */
+/* The output of a line, and its input. */
 typedef struct LineOutput {
     int64_t line;
     char *output, *input;
@@ -40,27 +58,31 @@ typedef struct Runner {
     ResrSession *session;
     ResrRankContext *context;
     ResrJobList *list;
-    const ResrOptions *running; /* NULL: no job is */
-    /* The next one, of the preparing thread while `preparing`. */
-    Item *next; /* NULL: the list is at its end, or cannot be read: */
+    const ResrOptions *running; /* of the running job; NULL: none */
+    /* Written by prepare_main(), read after `ready`. */
+    Item *next; /* NULL: end of the list, or list_status < 0 */
     int list_status;
     char list_error[RESR_ERROR_TEXT_BYTES];
-    bool overlapping, traced; /* as it was when the thread began: a job runs, with --trace */
-    char output[RESR_PATH_BYTES], input[RESR_PATH_BYTES]; /* of it */
-    LineOutput *outputs;                                  /* of the lines so far */
+    /* Of the job that runs beside the preparation, copied when the preparation starts. */
+    bool overlapping, traced;
+    char output[RESR_PATH_BYTES], input[RESR_PATH_BYTES];
+    LineOutput *outputs; /* of the lines so far */
     size_t output_count, output_capacity;
-    bool asked, preparing;       /* for the next one; by the thread */
-    atomic_bool has_line, ready; /* a line was read; the thread has come to its end */
+    bool asked;                  /* a preparation was started and not yet waited for */
+    bool preparing;              /* by `thread`; else start_preparing() has done it */
+    atomic_bool has_line, ready; /* a line was read; the preparation is complete */
     pthread_t thread;
     int64_t done, failed;
     int first_status;
     char first_error[RESR_ERROR_TEXT_BYTES];
 } Runner;
 
-static void save_error(int *status, char *error, int ret)
+static void save_error(int *status, char error[RESR_ERROR_TEXT_BYTES], int ret)
 {
     *status = ret;
-    snprintf(error, RESR_ERROR_TEXT_BYTES, "%s", ret < 0 ? resr_error_text() : "");
+    error[0] = 0;
+    if (ret < 0)
+        resr_error_save(error);
 }
 
 static void free_item(Item *item)
@@ -72,9 +94,9 @@ static void free_item(Item *item)
     free(item);
 }
 
-/* The output of a line that was begun when the launch before was killed is its own, if it is there
- * and the job's folder is not: it is published when it is complete, and one that had been there
- * before would have been refused. Not of a folder of images: it is there from the first one on. */
+/* Was the output published by a launch that was killed before the journal said so? Yes if it exists
+ * and the job folder does not: only a complete output gets its name, and an older file would have
+ * been refused. A folder of images exists from its first image on and proves nothing. */
 static bool was_published(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
@@ -84,7 +106,7 @@ static bool was_published(const Item *item)
            S_ISREG(status.st_mode);
 }
 
-/* Done before, and what it made is still there. The name of an image sequence is no file's. */
+/* Is the line done, with its output still in place? The name of an image sequence names no file. */
 static bool is_done(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
@@ -94,8 +116,8 @@ static bool is_done(const Item *item)
            was_published(item);
 }
 
-/* The output may be opened and decoding may begin, unless other ranks have to be asked first, or
- * somebody records, for whom two videos at a time are one too many. */
+/* Opens the output and starts decoding, unless the ranks must agree first or a trace is recorded,
+ * which supports one job at a time. */
 static int open_early(const Runner *runner, ResrJob *job)
 {
     bool known;
@@ -106,22 +128,22 @@ static int open_early(const Runner *runner, ResrJob *job)
     return ret == 0 && known ? resr_job_open(job) : ret;
 }
 
-/* Images appear one by one, and many names lead to them. */
+/* Does the output consist of images, which appear one by one under many names? */
 static bool makes_images(const char *output, const char *input)
 {
     ResrOutputKind kind = resr_outputs_kind(output, input);
     return kind == RESR_OUTPUT_PATTERN || kind == RESR_OUTPUT_FOLDER;
 }
 
-/* It needs what the running job makes, or makes it too, and under the same temporary name. */
-static bool must_wait(const Runner *runner, const ResrOptions *options)
+bool resr_job_list_runner_must_wait(const ResrOptions *options, const char *running_output,
+                                    const char *running_input)
 {
-    return runner->overlapping && (makes_images(runner->output, runner->input) ||
-                                   resr_publish_is_same(options->input, runner->output) ||
-                                   resr_publish_is_same(options->output, runner->output));
+    return makes_images(running_output, running_input) ||
+           resr_publish_is_same(options->input, running_output) ||
+           resr_publish_is_same(options->output, running_output);
 }
 
-/* The last parts of two paths, without slashes at the end: cheap, before folders are compared. */
+/* Compares the last components of two paths, a cheap test before folders are compared. */
 static bool same_name(const char *a, const char *b)
 {
     const char *paths[] = {a, b}, *names[2];
@@ -137,14 +159,14 @@ static bool same_name(const char *a, const char *b)
     return lengths[0] == lengths[1] && memcmp(names[0], names[1], lengths[0]) == 0;
 }
 
-/* Two inputs have two outputs; the same input may be done again, with --overwrite. */
+/* Two inputs need two outputs; one input may be computed twice, with --overwrite. */
 static int reserve_output(Runner *runner, const Item *item)
 {
     const ResrOptions *options = &item->job->options;
     for (size_t i = 0; i < runner->output_count; i++) {
         const LineOutput *earlier = &runner->outputs[i];
         if (earlier->line == item->line.number)
-            return 0; /* prepared before */
+            return 0; /* reserved by the first preparation */
         if (!item->done && same_name(earlier->output, options->output) &&
             resr_publish_is_same(earlier->output, options->output) &&
             !resr_publish_is_same(earlier->input, options->input))
@@ -157,9 +179,9 @@ static int reserve_output(Runner *runner, const Item *item)
                         sizeof *runner->outputs);
     if (ret < 0)
         return ret;
-    LineOutput earlier = {item->line.number, strdup(options->output), strdup(options->input)};
-    runner->outputs[runner->output_count++] = earlier;
-    return earlier.output && earlier.input
+    LineOutput own = {item->line.number, strdup(options->output), strdup(options->input)};
+    runner->outputs[runner->output_count++] = own;
+    return own.output && own.input
                ? 0
                : resr_fail(RESR_ERR_INTERNAL, "out of memory: the outputs of a list");
 }
@@ -194,13 +216,14 @@ static int prepare_job(Runner *runner, Item *item)
         resr_job_remove_remains(&job->options);
     if (item->done)
         return 0;
-    if (must_wait(runner, &job->options))
-        return resr_fail(RESR_ERR_EXISTS, "%s: another job is at work on it", runner->output);
+    if (runner->overlapping &&
+        resr_job_list_runner_must_wait(&job->options, runner->output, runner->input))
+        return resr_fail(RESR_ERR_EXISTS, "%s: another job writes this output", runner->output);
     ret = resr_job_plan(job);
-    return ret < 0 || job->finished ? ret : open_early(runner, job);
+    return ret < 0 || job->state == RESR_JOB_PUBLISHED ? ret : open_early(runner, job);
 }
 
-/* The next line of the list, prepared as far as it can be. */
+/* Reads the next line of the list and prepares its job. */
 static void *prepare_main(void *argument)
 {
     Runner *runner = argument;
@@ -231,7 +254,7 @@ static void note_running(Runner *runner)
              runner->overlapping ? runner->running->input : "");
 }
 
-/* Also called while a job runs, when its input has come to its end. */
+/* Called between jobs, and by the running job when its input has been decoded. */
 static void start_preparing(void *user)
 {
     Runner *runner = user;
@@ -243,8 +266,8 @@ static void start_preparing(void *user)
         prepare_main(runner);
 }
 
-/* Waits for the next item; NULL: there is none. A line may be long in coming, but once it is there
- * its preparation must end. */
+/* Waits for the next item; NULL: end of the list. A line may arrive late, but from its arrival on
+ * the preparation has the time limit of a start. */
 static Item *wait_for_next(Runner *runner)
 {
     ResrBackoff backoff = {0};
@@ -266,34 +289,29 @@ static Item *wait_for_next(Runner *runner)
     return item;
 }
 
-/* An item whose turn does not come. */
+/* Ends an item that will not run. */
 static void withdraw(Item *item)
 {
     if (!item)
         return;
     resr_collectives_disarm_start_timeout();
     if (item->job) {
-        item->job->withdrawn = true;
-        resr_fail(0, "it was not begun");
-        resr_job_end(item->job, RESR_ERR_STOPPED);
+        resr_job_withdraw(item->job, resr_fail(RESR_ERR_STOPPED, "not started"));
     }
     free_item(item);
 }
 
-/* What could not be prepared overlapping the job before may be possible now that it has ended. */
+/* Prepares an item again that could not be prepared while the previous job ran. */
 static void prepare_again(Runner *runner, Item *item)
 {
-    ResrJob *job = item->job;
-    job->withdrawn = true;
-    resr_fail(0, "%s", item->error);
-    resr_job_end(job, item->status);
-    free(job);
+    resr_job_withdraw(item->job, resr_error_restore(item->status, item->error));
+    free(item->job);
     item->job = NULL;
     note_running(runner);
     save_error(&item->status, item->error, prepare_job(runner, item));
 }
 
-/* The turn of a planned job. */
+/* Journals the start of a planned job and runs it. */
 static int run_job(Runner *runner, Item *item)
 {
     ResrJob *job = item->job;
@@ -304,7 +322,7 @@ static int run_job(Runner *runner, Item *item)
     return ret < 0 ? ret : resr_job_run(job, false);
 }
 
-/* What there is to say of a job that has ended. */
+/* Reports the result of a job that has ended. */
 static int report_result(Runner *runner, const Item *item, double seconds)
 {
     const ResrOptions *options = item->job ? &item->job->options : NULL;
@@ -339,7 +357,7 @@ static int run_item(Runner *runner, Item *item)
     int64_t start_ns = runner->done + runner->failed == 0 ? session->start_ns : resr_clock_ns();
     if (item->status < 0 && item->early && item->job)
         prepare_again(runner, item);
-    int ret = item->status < 0 ? resr_fail(item->status, "%s", item->error) : 0;
+    int ret = item->status < 0 ? resr_error_restore(item->status, item->error) : 0;
     ResrJob *job = item->job;
     if (job) {
         job->start_ns = start_ns;
@@ -354,7 +372,7 @@ static int run_item(Runner *runner, Item *item)
     return report_result(runner, item, resr_clock_seconds_since(start_ns));
 }
 
-/* The list ends here, whatever may still come. *more: something would. */
+/* Ends the list, also one with more lines. *more: lines are left. */
 static void end_list(Runner *runner, bool at_once, bool *more)
 {
     *more = at_once;
@@ -382,15 +400,16 @@ static int run_list(Runner *runner)
     save_error(&ret, error, ret);
     end_list(runner, ret < 0 || resr_job_list_is_open_ended(runner->list), &more);
     if (ret < 0)
-        return resr_fail(ret, "%s", error);
+        return resr_error_restore(ret, error);
     if (*session->stop_signal)
         return resr_fail(RESR_ERR_STOPPED,
-                         "stopped by signal %d; run the same command again to go on",
+                         "stopped by signal %d; run the same command again to resume",
                          *session->stop_signal);
     if (session->lost && more)
-        return resr_fail(RESR_ERR_STOPPED, "a rank was lost; run the same command again to go on "
-                                           "with the list");
-    return runner->list_status < 0 ? resr_fail(runner->list_status, "%s", runner->list_error) : 0;
+        return resr_fail(RESR_ERR_STOPPED, "a rank was lost; run the same command again to resume "
+                                           "the list");
+    return runner->list_status < 0 ? resr_error_restore(runner->list_status, runner->list_error)
+                                   : 0;
 }
 
 int resr_job_list_runner_run(ResrSession *session, ResrRankContext *context)
@@ -409,5 +428,5 @@ int resr_job_list_runner_run(ResrSession *session, ResrRankContext *context)
     free_outputs(&runner);
     return ret < 0              ? ret
            : runner.failed == 0 ? 0
-                                : resr_fail(runner.first_status, "%s", runner.first_error);
+                                : resr_error_restore(runner.first_status, runner.first_error);
 }

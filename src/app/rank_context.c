@@ -1,3 +1,16 @@
+/* What a rank keeps from one job to the next, and the collective calls that get all ranks ready.
+ *
+ *   find_model  rank 0 identifies the network of a job by path, name, scale, strength, inode, size
+ *               and time of change; an equal key means that the loaded network is still valid
+ *   set_model   a new network is broadcast (comm/weights.h); compute threads stop before
+ *   start       1. measure: each rank probes its backends, once per kind of network
+ *               2. rank 0 chooses the numerics class and who encodes, and broadcasts the plan
+ *               3. each rank starts a compute thread, unless its thread fits the plan
+ *               4. rank 0 excludes ranks whose probe or start failed, with a warning
+ *   end_job     stops a compute thread that still has work of the ended job
+ *
+ * Each step ends with resr_collectives_share_status(), so that all ranks take the same branch. */
+
 #include "app/rank_context.h"
 
 #include <stdio.h>
@@ -34,36 +47,36 @@ static const ResrRankContextProbe *probe_of(const ResrRankContext *context, cons
     return &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
 }
 
-/* Rank 0's place for what the ranks say. */
-typedef struct Answers {
-    int *statuses;
+/* Rank 0: status and error text of every rank. */
+typedef struct RankStatuses {
+    int *codes;
     char *texts;
-} Answers;
+} RankStatuses;
 
-static int alloc_answers(ResrRankContext *context, Answers *answers)
+static int alloc_statuses(ResrRankContext *context, RankStatuses *statuses)
 {
     size_t ranks = (size_t)context->size;
     int ret = context->ranks ? 0 : resr_alloc(&context->ranks, ranks, sizeof *context->ranks);
     if (ret == 0)
-        ret = resr_alloc(&answers->statuses, ranks, sizeof *answers->statuses);
+        ret = resr_alloc(&statuses->codes, ranks, sizeof *statuses->codes);
     if (ret == 0)
-        ret = resr_alloc(&answers->texts, ranks, RESR_ERROR_TEXT_BYTES);
+        ret = resr_alloc(&statuses->texts, ranks, RESR_ERROR_TEXT_BYTES);
     return ret;
 }
 
-/* Rank 0 judges what the ranks said: those that failed are left out with a warning. */
-static int judge_ranks(const ResrRankContext *context, const Answers *answers)
+/* Rank 0: warns of each rank that failed; an error if no rank computes. */
+static int check_ranks(const ResrRankContext *context, const RankStatuses *statuses)
 {
     int computing = 0, first = 0;
     const char *text = "";
     for (int i = 0; i < context->size; i++) {
         computing += context->ranks[i].threads > 0;
-        if (answers->statuses[i] < 0 && context->size > 1)
+        if (statuses->codes[i] < 0 && context->size > 1)
             resr_log_warn("rank %d on %s is left out: %s", i, context->ranks[i].host,
-                          answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
-        if (first == 0 && answers->statuses[i] < 0) {
-            first = answers->statuses[i];
-            text = answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES;
+                          statuses->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
+        if (first == 0 && statuses->codes[i] < 0) {
+            first = statuses->codes[i];
+            text = statuses->texts + (size_t)i * RESR_ERROR_TEXT_BYTES;
         }
     }
     if (computing > 0)
@@ -72,7 +85,7 @@ static int judge_ranks(const ResrRankContext *context, const Answers *answers)
                      : resr_fail(RESR_ERR_DEVICE, "no rank can run the job");
 }
 
-/* The class that the ranks run fastest in. */
+/* The numerics class with the highest total speed of all ranks. */
 static int choose_class(char class[16], const ResrRankInfo *all, int n)
 {
     ResrProbe *probes = NULL;
@@ -99,16 +112,18 @@ int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *pla
     for (int i = 0; i < context->size && class[0] && !can_run; i++)
         can_run = resr_select_backend_fastest(&all[i].probe, class) != NULL;
     if (class[0] && !can_run)
-        return resr_fail(RESR_ERR_DEVICE,
-                         "%s: the job was begun in numerics class %s, which no rank here can run; "
-                         "go on where it was begun, or remove the job's folder to start over",
-                         options->output, class);
+        return resr_fail(
+            RESR_ERR_DEVICE,
+            "%s: the job was started in numerics class %s, which no rank here can run; "
+            "resume it on the machines where it was started, or remove the job's "
+            "folder to start over",
+            options->output, class);
     if (!class[0])
         ret = choose_class(class, all, context->size);
     return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, context->cpus);
 }
 
-static void look_at_file(ResrModelKey *key, const char *path)
+static void stat_model_file(ResrModelKey *key, const char *path)
 {
     struct stat file = {0};
     if (stat(path, &file) != 0)
@@ -136,12 +151,12 @@ int resr_rank_context_find_model(const ResrRankContext *context, ResrModelKey *k
     memcpy(key->path, options->model_path, sizeof key->path);
     memcpy(key->name, options->model_name, sizeof key->name);
     if (context->model)
-        look_at_file(key, context->model->path);
+        stat_model_file(key, context->model->path);
     if (context->model && is_same(key, &context->key))
         return 0;
     int ret = resr_model_find(own_model, path, name, scale, options->denoise);
     if (ret == 0)
-        look_at_file(key, (*own_model)->path);
+        stat_model_file(key, (*own_model)->path);
     return ret;
 }
 
@@ -161,8 +176,8 @@ int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model, cons
     return ret;
 }
 
-/* Rank 0: keeps what was gathered. */
-static int keep_probes(const ResrRankContext *context, ResrRankContextProbe *probe)
+/* Rank 0: copies the gathered probes. */
+static int store_probes(const ResrRankContext *context, ResrRankContextProbe *probe)
 {
     int ret = resr_alloc(&probe->all, (size_t)context->size, sizeof *probe->all);
     if (ret == 0)
@@ -170,9 +185,10 @@ static int keep_probes(const ResrRankContext *context, ResrRankContextProbe *pro
     return ret;
 }
 
-/* All ranks: what can they compute this kind of network with? */
+/* Collective. Probes the backends for the plan's kind of network, unless they were probed before.
+ */
 static int measure(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own,
-                   Answers *answers)
+                   RankStatuses *statuses)
 {
     bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
     ResrRankContextProbe *probe = &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
@@ -183,35 +199,35 @@ static int measure(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo 
                                                          plan->cpumask, context->threads)
                              : 0;
     if (probe->status < 0)
-        snprintf(probe->error, sizeof probe->error, "%s", resr_error_text());
+        resr_error_save(probe->error);
     own->probe = probe->own;
     resr_collectives_gather(context->ranks, own);
-    resr_collectives_gather_status(answers->statuses, answers->texts, probe->status);
-    int ret = resr_collectives_share_status(root ? keep_probes(context, probe) : 0);
+    resr_collectives_gather_status(statuses->codes, statuses->texts, probe->status);
+    int ret = resr_collectives_share_status(root ? store_probes(context, probe) : 0);
     probe->measured = ret == 0;
     return ret;
 }
 
-/* Rank 0: the class and who encodes, or why there is none. */
+/* Rank 0: sets the class and who encodes, or explains why no class is possible. */
 static int choose(const ResrRankContext *context, ResrPlan *plan, const ResrOptions *options,
-                  const ResrSinkPlan *output, const Answers *answers)
+                  const ResrSinkPlan *output, const RankStatuses *statuses)
 {
     bool known;
     int ret = resr_rank_context_choose_class(context, plan, options, output, &known);
-    return ret < 0 && !plan->numerics_class[0] ? judge_ranks(context, answers) : ret;
+    return ret < 0 && !plan->numerics_class[0] ? check_ranks(context, statuses) : ret;
 }
 
-/* Can the compute thread go on as it is? */
-static bool fits(const ResrRankContext *context, const ResrOps *ops, const ResrPlan *plan)
+/* Can the existing compute thread run the plan? */
+static bool compute_fits(const ResrRankContext *context, const ResrOps *ops, const ResrPlan *plan)
 {
-    const ResrPlan *then = &context->plan;
-    return context->compute && context->ops == ops && then->tile_px == plan->tile_px &&
-           then->tile_pad_px == plan->tile_pad_px &&
-           memcmp(&then->input, &plan->input, sizeof plan->input) == 0 &&
-           memcmp(&then->output, &plan->output, sizeof plan->output) == 0;
+    const ResrPlan *last = &context->plan;
+    return context->compute && context->ops == ops && last->tile_px == plan->tile_px &&
+           last->tile_pad_px == plan->tile_pad_px &&
+           memcmp(&last->input, &plan->input, sizeof plan->input) == 0 &&
+           memcmp(&last->output, &plan->output, sizeof plan->output) == 0;
 }
 
-/* The compute thread of this rank, with its fastest backend of the class. */
+/* Starts this rank's compute thread with its fastest backend of the class, unless it fits. */
 static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own)
 {
     const ResrOps *ops = resr_select_backend_fastest(&own->probe, plan->numerics_class);
@@ -223,7 +239,7 @@ static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRan
                          "this CPU (%s) cannot run numerics class %s, in which "
                          "the other ranks are fastest; --precision chooses another",
                          own->cpu, plan->numerics_class);
-    if (!fits(context, ops, plan)) {
+    if (!compute_fits(context, ops, plan)) {
         resr_compute_stop(context->compute);
         context->compute = NULL;
         context->plan = *plan;
@@ -245,33 +261,33 @@ int resr_rank_context_start(ResrRankContext *context, ResrPlan *plan, const Resr
 {
     bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
     const ResrRankContextProbe *probe = probe_of(context, plan);
-    Answers answers = {0};
+    RankStatuses statuses = {0};
     ResrRankInfo own;
     resr_rank_context_describe(&own, context->rank);
     own.cpus = context->cpus;
-    int ret = resr_collectives_share_status(root ? alloc_answers(context, &answers) : 0);
+    int ret = resr_collectives_share_status(root ? alloc_statuses(context, &statuses) : 0);
     if (ret == 0)
-        ret = measure(context, plan, &own, &answers);
+        ret = measure(context, plan, &own, &statuses);
     if (ret == 0)
-        ret = resr_collectives_share_status(root ? choose(context, plan, options, output, &answers)
+        ret = resr_collectives_share_status(root ? choose(context, plan, options, output, &statuses)
                                                  : 0);
     if (ret < 0)
         goto cleanup;
     resr_collectives_broadcast(plan, sizeof *plan);
     own.probe = probe->own;
-    int status = probe->status < 0 ? resr_fail(probe->status, "%s", probe->error) : 0;
+    int status = probe->status < 0 ? resr_error_restore(probe->status, probe->error) : 0;
     if (computes && status == 0)
         status = start_compute(context, plan, &own);
     resr_collectives_gather(context->ranks, &own);
-    resr_collectives_gather_status(answers.statuses, answers.texts, status);
-    ret = resr_collectives_share_status(root ? judge_ranks(context, &answers) : 0);
+    resr_collectives_gather_status(statuses.codes, statuses.texts, status);
+    ret = resr_collectives_share_status(root ? check_ranks(context, &statuses) : 0);
     for (int i = 0; root && ret == 0 && i < plan->ranks; i++)
         if (resr_report_device(&context->ranks[i]))
             resr_log_info("rank %d on %s: %s", i, context->ranks[i].host,
                           context->ranks[i].probe.device);
 cleanup:
-    free(answers.statuses);
-    free(answers.texts);
+    free(statuses.codes);
+    free(statuses.texts);
     return ret;
 }
 

@@ -23,12 +23,12 @@ static int run_one(ResrSession *session, ResrRankContext *context)
         job->start_ns = session->start_ns;
         ret = resr_job_plan(job);
     }
-    bool begun = ret == 0 && !job->finished;
+    bool ranks_needed = ret == 0 && job->state != RESR_JOB_PUBLISHED;
     if (ret == 0)
         ret = resr_job_run(job, true);
     if (job)
         ret = resr_job_end(job, ret);
-    if (!begun)
+    if (!ranks_needed)
         resr_job_dismiss();
     free(job);
     return ret;
@@ -36,11 +36,11 @@ static int run_one(ResrSession *session, ResrRankContext *context)
 
 int resr_session_run(ResrSession *session)
 {
-    static ResrRankContext context; /* a compute thread that hangs uses it to the end */
+    static ResrRankContext context; /* a compute thread that hangs uses it until the process ends */
     int ret;
     resr_rank_context_create(&context, session->rank, session->ranks, &session->options);
     if (session->options.jobs[0])
-        resr_collectives_disarm_start_timeout(); /* a list may come later */
+        resr_collectives_disarm_start_timeout(); /* a list may arrive later */
     if (session->rank > 0)
         ret = resr_job_run_worker(session, &context);
     else if (session->options.jobs[0])
@@ -65,8 +65,14 @@ int resr_session_dry_run(ResrSession *session)
     job->context = &context;
     job->options = session->options;
     ret = resr_job_plan(job);
-    ResrDryRun run = {&job->options,  &job->plan,      &job->output, job->decoder,
-                      job->own_model, context.threads, context.cpus, session->start_ns};
+    ResrDryRun run = {.options = &job->options,
+                      .plan = &job->plan,
+                      .output = &job->output,
+                      .decoder = job->decoder,
+                      .model = job->own_model,
+                      .threads = context.threads,
+                      .cpus = context.cpus,
+                      .start_ns = session->start_ns};
     if (ret == 0)
         ret = resr_dry_run(&run);
     ret = resr_job_end(job, ret);

@@ -5,10 +5,12 @@
  * If a lease exists beside the file, the lease counts, too.
  *
  * Lease: PATH.lease contains one line, "HOST BOOT/NAMESPACE PID SECONDS.NANOSECONDS COUNT".
- *   take     creates the file with O_EXCL, syncs it, reads it again; the reader that finds its own
- *            line holds the lease. Two processes may both remove one stale lease: the last one
- * wins. renew    a thread increments COUNT in place every RESR_LEASE_BEAT_SECONDS, unless the line
- * names another owner. stale    a waiting process removes a lease whose line has not changed for
+ *   take     creates the file with O_EXCL, syncs it and reads it again; the process that finds its
+ *            own line holds the lease. Two processes may both remove one stale lease: the last one
+ *            to create it wins.
+ *   renew    a thread increments COUNT in place every RESR_LEASE_BEAT_SECONDS, unless the line
+ *            names another owner.
+ *   stale    a waiting process removes a lease whose line has not changed for
  *            RESR_LEASE_STALE_SECONDS of its own clock, or whose process on this host has ended.
  *   check    resr_lock_check() before each write: a holder that lost its lease writes nothing more.
  *   release  removes the file if the line is the holder's. */

@@ -1,5 +1,6 @@
 #include "sched/reorder_buffer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,9 +33,10 @@ static ResrFrame **slot_of(ResrFrame **frames, const ResrReorderBuffer *buffer, 
 
 void resr_reorder_buffer_take(ResrReorderBuffer *buffer, ResrFrame *frame)
 {
-    bool made = frame->stage != RESR_FRAME_DECODED;
+    bool computed = frame->stage != RESR_FRAME_DECODED;
+    assert(frame->index == buffer->decoded && frame->index < buffer->delivered + buffer->size);
     buffer->decoded = frame->index + 1;
-    *slot_of(made ? buffer->done : buffer->input, buffer, frame->index) = frame;
+    *slot_of(computed ? buffer->done : buffer->input, buffer, frame->index) = frame;
 }
 
 ResrFrame *resr_reorder_buffer_input(const ResrReorderBuffer *buffer, int64_t index)
@@ -52,6 +54,7 @@ bool resr_reorder_buffer_needs(const ResrReorderBuffer *buffer, int64_t index)
 void resr_reorder_buffer_accept(ResrReorderBuffer *buffer, ResrFrame *frame)
 {
     ResrFrame **input = slot_of(buffer->input, buffer, frame->index);
+    assert(*input && (*input)->index == frame->index);
     memcpy(frame->source, (*input)->hash, sizeof(*input)->hash);
     frame->credit = (*input)->credit;
     (*input)->credit = NULL;
@@ -65,6 +68,7 @@ ResrFrame *resr_reorder_buffer_deliver(ResrReorderBuffer *buffer)
     ResrFrame **slot = slot_of(buffer->done, buffer, buffer->delivered), *frame = *slot;
     *slot = NULL;
     buffer->delivered += frame != NULL;
+    assert(buffer->delivered <= buffer->decoded);
     return frame;
 }
 

@@ -41,8 +41,8 @@ void resr_retry_set_add(ResrRetrySet *set, const ResrPart *part)
     for (int64_t i = part->first; i < part->first + part->count; i++) {
         ResrRetrySetFrame *frame = slot_of(set, i);
         if (frame->index > i)
-            continue;                   /* a pool further: this one came after all */
-        set->count += frame->index < 0; /* an earlier one: it came after all */
+            continue; /* slot reused by a later frame: frame i has already arrived */
+        set->count += frame->index < 0; /* overwrites an older entry whose frame has arrived */
         *frame = (ResrRetrySetFrame){i, (int16_t)(part->attempt + 1), part->failures};
     }
 }
