@@ -28,7 +28,7 @@ LIBRARIES = [
     (r"jansson", r"src/model/|src/job/|src/predict/|src/ckpt/|tests/|bench/"),
     (r"hdf5", r"src/ckpt/"),
     (r"popt", r"src/cli\.c"),
-    (r"cuda|cublas", r"cuda/|tests/cuda/|bench/cuda_|tools/"),
+    (r"cuda|cublas", r"cuda/|tests/cuda/|bench/cuda_|tools/ptx-emu/"),
 ]
 IN_NO_HEADER = r"libav|zimg|mpi\.|zip|jansson|popt|xxhash|hdf5"
 # All that the pure decisions of sched/ may include from base/ and from the C library.
