@@ -46,7 +46,7 @@ def read(path):
 def files_below(*folders):
     for folder in folders:
         for where, _, names in sorted(os.walk(folder)):
-            yield from (os.path.join(where, name) for name in sorted(names) if name.endswith((".c", ".h", ".cu", ".cuh")))
+            yield from (os.path.join(where, name) for name in sorted(names) if name.endswith((".c", ".h", ".cpp", ".cu", ".cuh")))
 
 
 def read_rule():
@@ -139,6 +139,8 @@ def main():
                     found.append(f"{path}: <{name}> belongs to {folders}")
             if path in ours and path.endswith(".h") and not path.startswith("src/media/") and re.match(IN_NO_HEADER, name):
                 found.append(f"{path}: a header includes <{name}>")
+            if re.match(r"src/(net|cpu)/", path) and re.match(r"media/(decode|sink|encode|mux)", name):
+                found.append(f"{path}: net and cpu know no decoder and no sink; they may not include {name}")
             if path.startswith("src/sched/") and not re.fullmatch(SCHED, name):
                 found.append(f"{path}: sched has no clock and no I/O; it may not include {name}")
     for path in ours:
