@@ -11,7 +11,7 @@
 #include "net/backend.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 5
+#define RESR_CUDA_ABI 6
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {
@@ -27,9 +27,6 @@ typedef struct ResrCudaDevice {
 
 #define RESR_CUDA_NCCL_ID_BYTES 128
 
-/* Frames' way between the devices: nccl.c. */
-typedef struct ResrCudaLink ResrCudaLink;
-
 /* NCCL between the ranks' selected devices. Errors of other ranks, of links and time running out
  * are RESR_ERR_STOPPED: starting again may help. */
 typedef struct ResrCudaNccl {
@@ -40,22 +37,6 @@ typedef struct ResrCudaNccl {
      * ranks with the same id, which serves once. */
     int (*broadcast)(void *data, size_t bytes, const unsigned char id[RESR_CUDA_NCCL_ID_BYTES],
                      int ranks, int rank, double timeout_s);
-
-    /* A way down, from rank 0 to the others, and one up, each with an id of its own. Collective. */
-    int (*link_open)(ResrCudaLink **out, const unsigned char ids[2][RESR_CUDA_NCCL_ID_BYTES],
-                     int ranks, int rank, double timeout_s);
-
-    /* Between rank 0 and `peer`, whichever this one is: host memory, which must stay until
-     * link_poll() has given `user` (not NULL). What is sent to a rank is received in that order. */
-    int (*link_push)(ResrCudaLink *link, int outgoing, int peer, void *data, size_t bytes,
-                     void *user);
-
-    /* Moves things on, never waits: 1 if something moved. *user: what is through, or NULL.
-     * RESR_ERR_STOPPED for any error, and where a piece takes longer, waiting for its turn
-     * included, than the time given to link_open(): the link is of no use any more. */
-    int (*link_poll)(ResrCudaLink *link, void **user);
-
-    void (*link_close)(ResrCudaLink *link); /* at once; NULL is allowed */
 } ResrCudaNccl;
 
 typedef struct ResrCuda {

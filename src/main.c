@@ -11,7 +11,6 @@
 #include "base/stop.h"
 #include "cli.h"
 #include "comm/collectives.h"
-#include "comm/nccl_link.h"
 #include "job/info.h"
 
 /* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
@@ -136,7 +135,6 @@ int main(int argc, char **argv)
         _exit(resr_error_exit_status(ret)); /* mpirun is ending the job already */
     if (session.lost)
         MPI_Abort(MPI_COMM_WORLD, resr_error_exit_status(ret));
-    resr_nccl_link_close_link();
     MPI_Finalize();
     return session.rank == 0 ? resr_error_exit_status(ret) : 0;
 }

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu_features.h"
 #include "base/limits.h"
-#include "cpu/dispatch.h"
 #include "model/model.h"
 
 enum { LABEL_BYTES = 32 };
@@ -350,7 +350,7 @@ const ResrOption resr_option_table[] = {
     {"conv", 0, MACHINE, CUSTOM(convert_conv), NAMES("auto", "mma", "wgmma", "cublas"),
      .standard = "auto", .argument = "NAME", .help = "convolution kernels of the GPU: %s"},
     {"transport", 0, MACHINE, CHOICE(transport, "auto", "mpi", "nccl"),
-     .standard = "auto", .argument = "NAME", .help = "transport of weights and frames to GPUs: %s"},
+     .standard = "auto", .argument = "NAME", .help = "transport of weights to GPUs: %s"},
     {"cpumask", 0, MACHINE, CUSTOM(convert_cpumask),
      NAMES("c", "avx2", "avx512", "avx512_bf16", "amx_bf16"), .argument = "SET",
      .unset = "the CPU's",

@@ -59,7 +59,7 @@ RESR_MUST_CHECK int resr_rank_context_find_model(const ResrRankContext *crew, Re
                                                  ResrModel **own_model, const ResrOptions *options);
 
 /* Collective. Another network than before: rank 0's `model` (taken over, also on failure) goes to
- * all. `key`: rank 0 only. The errors of resr_collectives_broadcast_model(). */
+ * all. `key`: rank 0 only. The errors of resr_weights_broadcast(). */
 RESR_MUST_CHECK int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model,
                                             const ResrModelKey *key);
 

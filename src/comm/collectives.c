@@ -16,7 +16,6 @@
 #include "base/memory.h"
 #include "base/stop.h"
 #include "comm/backoff.h"
-#include "comm/nccl_link.h"
 #include "media/version.h"
 #include "net/cuda.h"
 
@@ -135,29 +134,6 @@ int resr_collectives_share_status(int status)
 {
     resr_collectives_broadcast(&status, sizeof status);
     return status;
-}
-
-int resr_collectives_broadcast_model(ResrModel **model, int transport)
-{
-    int rank, lowest;
-    ResrNetSpec spec = {0};
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rank == 0)
-        spec = (*model)->spec;
-    resr_collectives_broadcast(&spec, sizeof spec);
-    int status = rank == 0 ? 0 : resr_model_create(model, &spec);
-    MPI_Allreduce(&status, &lowest, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-    if (lowest < 0)
-        return status < 0 ? status
-                          : resr_fail(lowest, "a rank has no memory for the network's weights");
-    resr_collectives_broadcast((*model)->name, sizeof(*model)->name);
-    size_t bytes = (*model)->arena_floats * sizeof *(*model)->arena;
-    if (transport == RESR_TRANSPORT_NCCL) {
-        int ret = resr_nccl_link_weights((*model)->arena, bytes);
-        return ret < 0 ? ret : resr_nccl_link_open_link();
-    }
-    resr_collectives_broadcast((*model)->arena, bytes);
-    return 0;
 }
 
 /* The processors that a rank may use: its affinity mask, and its cgroup's share of their time. */

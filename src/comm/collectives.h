@@ -41,12 +41,6 @@ void resr_collectives_broadcast(void *data, size_t bytes);
 /* Rank 0's status to everyone; the text of the error stays on rank 0. */
 int resr_collectives_share_status(int status);
 
-/* The model of rank 0 to everyone: on other ranks *model is created (the caller's). One read of the
- * file serves all nodes. `transport`: how the weights travel, ResrTransport; with NCCL
- * the frames' link is opened, too. Every rank returns an error if one does: RESR_ERR_INTERNAL
- * (memory), and those of nccl_link.h. */
-RESR_MUST_CHECK int resr_collectives_broadcast_model(ResrModel **model, int transport);
-
 /* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
  * may run on the same ones, but no more than its share of its cgroup's quota, which is rounded up
  * to whole CPUs; at least 1. Warns if a rank is bound to one CPU while others are idle, and names

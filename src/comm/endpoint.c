@@ -6,7 +6,6 @@
 
 #include "base/events.h"
 #include "base/memory.h"
-#include "net/cuda.h"
 
 /* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
  * own would be one more at which a hung rank could hold all. */
@@ -25,7 +24,6 @@ typedef struct Transfer {
 
 struct ResrEndpoint {
     ResrFormat work, result; /* of frames that arrive */
-    bool is_root;
     int sending;
     int *under_way; /* by rank: parts */
     int parts;      /* under way, of all */
@@ -101,36 +99,12 @@ static size_t piece_count(const ResrWireHeader *header)
     return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
 }
 
-/* Frames between rank 0 and another one go by the devices' link, where there is one. */
-static bool goes_by_link(const ResrEndpoint *mail, const Transfer *transfer)
-{
-    int kind = transfer->message->header.kind;
-    return resr_cuda_backend_has_link() && (kind == RESR_WIRE_WORK || kind == RESR_WIRE_RESULT) &&
-           (mail->is_root || transfer->rank == 0);
-}
-
-static int start_on_link(ResrEndpoint *mail, Transfer *transfer)
-{
-    const ResrWireHeader *header = &transfer->message->header;
-    int ret = 0;
-    count_part(mail, transfer, 1);
-    for (int i = 0; ret == 0 && i < header->part.count; i++) {
-        transfer->pending++;
-        ret = resr_cuda_backend_link_push(transfer->outgoing, transfer->rank,
-                                          transfer->message->frames[i]->data, header->frame_bytes,
-                                          transfer);
-    }
-    return ret;
-}
-
 /* Starts the transfer of all frames' pieces, in or out. */
 static int start_pieces(ResrEndpoint *mail, Transfer *transfer)
 {
     const ResrWireHeader *header = &transfer->message->header;
     size_t pieces = piece_count(header);
     int count = pieces ? header->part.count : 0;
-    if (goes_by_link(mail, transfer))
-        return start_on_link(mail, transfer);
     int ret = reserve(mail, count * (int)pieces);
     if (ret < 0)
         return ret;
@@ -184,7 +158,6 @@ int resr_endpoint_create(ResrEndpoint **out, int first_peer, int last_peer, cons
     (*out)->work = plan->input;
     (*out)->result = plan->output;
     MPI_Comm_rank(MPI_COMM_WORLD, &self);
-    (*out)->is_root = self == 0;
     ret = resr_alloc(&(*out)->under_way, (size_t)last_peer + 1, sizeof *(*out)->under_way);
     for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
         if (rank != self)
@@ -268,24 +241,6 @@ static int by_descending(const void *a, const void *b)
     return *(const int *)b - *(const int *)a;
 }
 
-/* What the devices' link has brought or taken. */
-static int poll_link(ResrEndpoint *mail, Transfer **finished)
-{
-    void *user;
-    int ret;
-    while ((ret = resr_cuda_backend_link_poll(&user)) > 0) {
-        Transfer *owner = user;
-        mail->moved = true;
-        if (!owner)
-            return 0;
-        if (--owner->pending == 0) {
-            owner->next = *finished;
-            *finished = owner;
-        }
-    }
-    return ret;
-}
-
 int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
 {
     int n = 0, ret = 0;
@@ -310,7 +265,6 @@ int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
             finished = owner;
         }
     }
-    ret = poll_link(mail, &finished);
     while (finished) {
         Transfer *next = finished->next;
         int status = complete(mail, finished);
@@ -333,11 +287,6 @@ int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
 int resr_endpoint_under_way(const ResrEndpoint *mail, int rank)
 {
     return mail->under_way[rank];
-}
-
-bool resr_endpoint_queues(const ResrEndpoint *mail, int rank)
-{
-    return resr_cuda_backend_has_link() && mail->under_way[rank] > 0;
 }
 
 void resr_endpoint_bytes(const ResrEndpoint *mail, int64_t *out, int64_t *in)

@@ -40,9 +40,6 @@ int resr_endpoint_sending(const ResrEndpoint *mail);
 /* Parts on their way to or from `rank`: MPI has not taken, or brought, all of their frames. */
 int resr_endpoint_under_way(const ResrEndpoint *mail, int rank);
 
-/* Its parts may wait behind other ranks': the devices' link takes one at a time. */
-bool resr_endpoint_queues(const ResrEndpoint *mail, int rank);
-
 /* Frees the exchange. All messages must have been sent, and all peers have said STOP or BYE or send
  * nothing more. NULL is allowed. */
 void resr_endpoint_free(ResrEndpoint *mail);

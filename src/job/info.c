@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "base/cpu_features.h"
 #include "base/text.h"
-#include "cpu/dispatch.h"
 #include "media/version.h"
 #include "version.h"
 
@@ -42,16 +42,16 @@ static void print_probe(const ResrProbe *probe)
         printf("%-12s ", "");
         print_candidate(&probe->candidates[i]);
     }
-    if (resr_probe_choose(class, probe, 1) == 0)
+    if (resr_select_backend_class(class, probe, 1) == 0)
         printf("%-12s chosen for one rank: class %s, backend %s\n", "", class,
-               resr_probe_fastest(probe, class)->name);
+               resr_select_backend_fastest(probe, class)->name);
 }
 
 static void print_backends(void)
 {
     ResrProbe probe;
     printf("%-12s of one thread, x4plus's layers:\n", "backends");
-    if (resr_probe_backends(&probe, RESR_ARCH_RRDB, "all", "auto", ~0u, 1) == 0)
+    if (resr_select_backend_probe(&probe, RESR_ARCH_RRDB, "all", "auto", ~0u, 1) == 0)
         print_probe(&probe);
 }
 

@@ -24,7 +24,7 @@ typedef enum ResrCheckpointMode {
 typedef enum ResrTransport {
     RESR_TRANSPORT_AUTO, /* mpi: the start of NCCL takes longer than NCCL saves */
     RESR_TRANSPORT_MPI,
-    RESR_TRANSPORT_NCCL, /* weights and frames from device to device */
+    RESR_TRANSPORT_NCCL, /* weights from device to device */
 } ResrTransport;
 
 typedef enum ResrProgressMode {

@@ -7,8 +7,10 @@
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/libav.h"
+#include "media/segment_encoder.h"
 
-/* NUT has no negative times: decoding times run ahead of presentation by a few frames. */
+/* NUT cannot store negative times, and decoding times precede presentation by a few frames: all
+ * times are shifted by this many. */
 #define SHIFT_FRAMES 64
 
 bool resr_segment_holds(const AVCodecContext *encoder)
@@ -27,7 +29,7 @@ static int failure(ResrSegmentWriter *writer, int averror)
 {
     if (!writer->path)
         return resr_av_fail(RESR_ERR_INTERNAL, averror, "a segment of 2 GB or more",
-                            "cannot be kept in memory: use a shorter --segment, or --encode root");
+                            "cannot be kept in memory; use a shorter --segment or --encode root");
     if (averror != AVERROR(ENOSPC) && averror != AVERROR(EDQUOT))
         return resr_av_fail(RESR_ERR_IO, averror, writer->path, "cannot be written");
     errno = ENOSPC;
@@ -83,7 +85,7 @@ int resr_segment_end(ResrSegmentWriter *writer)
     return ret;
 }
 
-int resr_segment_take(ResrSegmentWriter *writer, uint8_t **data, int64_t *bytes)
+int resr_segment_end_in_memory(ResrSegmentWriter *writer, uint8_t **data, int64_t *bytes)
 {
     int averror = av_write_trailer(writer->context);
     if (averror >= 0)
@@ -114,18 +116,6 @@ void resr_segment_abandon(ResrSegmentWriter *writer)
     writer->context = NULL;
 }
 
-static int check_headers(const char *path, const AVCodecParameters *found,
-                         const AVCodecContext *expect)
-{
-    int bytes = expect->extradata_size;
-    if (found->codec_id == expect->codec_id && found->extradata_size == bytes &&
-        (bytes == 0 || memcmp(found->extradata, expect->extradata, (size_t)bytes) == 0))
-        return 0;
-    return resr_fail(RESR_ERR_INTERNAL,
-                     "%s: encoder %s gives each segment other headers; use --segment 0 with it",
-                     path, expect->codec->name);
-}
-
 int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacketHandler handler,
                       void *user)
 {
@@ -137,8 +127,8 @@ int resr_segment_read(const char *path, const AVCodecContext *expect, ResrPacket
     if (ret == 0 && context->nb_streams != 1)
         ret =
             resr_fail(RESR_ERR_DATA, "%s: holds %u streams, expected 1", path, context->nb_streams);
-    if (ret == 0)
-        ret = check_headers(path, context->streams[0]->codecpar, expect);
+    if (ret == 0 && resr_segment_encoder_check(expect, context->streams[0]->codecpar) < 0)
+        ret = resr_fail_prefix(RESR_ERR_INTERNAL, "%s: ", path);
     while (ret == 0 && (averror = av_read_frame(context, packet)) >= 0) {
         av_packet_rescale_ts(packet, context->streams[0]->time_base, expect->time_base);
         packet->pts -= SHIFT_FRAMES;

@@ -1,18 +1,17 @@
 #ifndef RESR_MEDIA_SEGMENT_H
 #define RESR_MEDIA_SEGMENT_H
 
-/* A segment's packets in a file of its own, or in memory as they would lie there, in NUT (FFmpeg's
- * container that keeps any time base): complete, it can be played, and it survives whatever happens
- * afterwards. Not for other folders.
- */
+/* A segment's packets as a NUT file (FFmpeg's container that keeps any time base), on disk or in
+ * memory. A complete file can be played. Not for other folders. */
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
 #include "media/encode.h"
 
-/* Can NUT hold what this open encoder makes? Not if it gives its headers with the first packet only
- * though the output's container needs them first (libaom-av1). */
+/* True if NUT can store the packets of this open encoder. False for encoders that return their
+ * headers with the first packet although the output's container needs them before (libaom-av1), and
+ * for alpha that is stored beside the packets. */
 bool resr_segment_holds(const AVCodecContext *encoder);
 
 typedef struct ResrSegmentWriter {
@@ -22,23 +21,28 @@ typedef struct ResrSegmentWriter {
     int64_t bytes;        /* of packets so far */
 } ResrSegmentWriter;
 
-/* Creates `path` for the packets of `encoder`; NULL: they stay in memory. RESR_ERR_IO. */
+/* Creates the file `path`, which must outlive the writer, for the packets of `encoder`; NULL: in
+ * memory. RESR_ERR_IO; resr_segment_abandon() releases the writer after a failure. */
 RESR_MUST_CHECK int resr_segment_create(ResrSegmentWriter *writer, const char *path,
                                         const AVCodecContext *encoder);
 
-/* Adds a packet whose pts is the frame's number in the segment; it stays the caller's. RESR_ERR_IO:
- * on a full disk the message says so. */
+/* Adds a packet, which stays the caller's; its pts is the frame's number in the segment.
+ * RESR_ERR_IO: the message says so if the disk is full. */
 RESR_MUST_CHECK int resr_segment_write(ResrSegmentWriter *writer, const AVPacket *packet);
 
 /* Writes the file's end and closes it: every byte was accepted by the file system. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_segment_end(ResrSegmentWriter *writer);
 
-/* The same where it is in memory: *data, of *bytes, is the caller's. */
-RESR_MUST_CHECK int resr_segment_take(ResrSegmentWriter *writer, uint8_t **data, int64_t *bytes);
-void resr_segment_abandon(ResrSegmentWriter *writer); /* safe on a zeroed one */
+/* The same in memory: *data, of *bytes bytes, is the caller's to free. RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_segment_end_in_memory(ResrSegmentWriter *writer, uint8_t **data,
+                                               int64_t *bytes);
 
-/* Hands out a file's packets in decoding order, pts as given to resr_segment_write(). `expect`: the
- * encoder's own headers must be those in the file (RESR_ERR_INTERNAL). RESR_ERR_DATA. */
+/* Closes an incomplete file, which is not removed. Safe on a closed or zeroed writer. */
+void resr_segment_abandon(ResrSegmentWriter *writer);
+
+/* Calls `handler` for each packet of a file, in decoding order, pts as given to
+ * resr_segment_write(). RESR_ERR_INTERNAL if the file's codec and headers are not those of
+ * `expect`; RESR_ERR_DATA (the file is damaged); or the handler's error. */
 RESR_MUST_CHECK int resr_segment_read(const char *path, const AVCodecContext *expect,
                                       ResrPacketHandler handler, void *user);
 

@@ -1,11 +1,31 @@
+/* How it works. A table of open segments holds, for each, an encoder, a file writer and the frames
+ * that wait for that encoder. Frames arrive in any order and with duplicates:
+ *
+ *   add_frame(): opens the frame's segment if need be, and stores the frame in `waiting`, unless
+ *   the segment is finished or the frame has arrived before.
+ *
+ * N threads run the same loop under one lock: find an import, a segment whose next frame waits, or
+ * a segment whose last frame is encoded; set the segment's `busy`; release the lock; import,
+ * encode or finish; take the lock again. While `busy` is set, the thread that set it owns every
+ * field of the segment except `waiting`, which the lock protects. So a segment's frames are encoded
+ * in order, by one thread at a time, and its bytes depend on these frames only; different segments
+ * are encoded at the same time. A thread without work waits for the condition `changed`, which
+ * every call that adds work signals.
+ *
+ * A segment is finished when its encoder has returned a packet for each of its frames and the file
+ * is complete and hashed. config.finished() then becomes the segment's owner, on the thread that
+ * finished it and without the lock; the segment's number is kept, so that late duplicates of its
+ * frames are dropped. The first error stops all threads and is reported once, by config.failed().
+ */
+
 #include "media/segment_encoders.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/busy_timer.h"
 #include "base/events.h"
@@ -14,36 +34,36 @@
 #include "media/encode.h"
 #include "media/libav.h"
 #include "media/segment.h"
+#include "media/segment_encoder.h"
 
-/* A segment that is not finished. Whoever set `busy` has it to himself but for `waiting`. */
+/* An unfinished segment. */
 typedef struct Segment {
-    int64_t number, first, next; /* next: the frame that the encoder wants */
+    int64_t number, first;
+    int64_t next; /* the frame that the encoder takes next */
     bool busy, open;
-    ResrEncoder encoder;
+    ResrSegmentEncoder encoder;
     ResrSegmentWriter writer;
-    int64_t packets;
     ResrSegmentEncoders *encoders;
-    ResrBusyTimer *work; /* of the thread that is at it */
+    ResrBusyTimer *work; /* of the thread that set `busy` */
     size_t capacity;     /* of out->frames */
     ResrSegment *out;
-    ResrFrame **waiting; /* in no order */
-    int waiting_count, waiting_capacity;
-    struct Segment *after; /* by number */
+    ResrFrame **waiting; /* in any order */
+    size_t waiting_count, waiting_capacity;
+    struct Segment *after; /* in a list that rises by number */
 } Segment;
 
 struct ResrSegmentEncoders {
-    ResrSegmentEncodersConfig parts;
+    ResrSegmentEncodersConfig config;
     ResrEncoding encoding;
-    pthread_mutex_t lock; /* of what follows, up to the counters */
+    pthread_mutex_t lock; /* protects the fields from here to `first_encoder` */
     pthread_cond_t changed;
     Segment *segments;
-    ResrSegment *adopted; /* a list, by `after` */
-    int64_t *finished;    /* numbers of segments; frames of theirs are dropped */
+    ResrSegment *imports; /* a list, by `next` */
+    int64_t *finished;    /* numbers of finished segments */
     size_t finished_count, finished_capacity;
-    int64_t end;        /* of the video; INT64_MAX: not known */
-    uint8_t *extradata; /* of the first encoder: its headers hold for all */
-    int extradata_bytes;
-    bool stop, has_headers;
+    int64_t end; /* frames of the video; INT64_MAX: not known */
+    bool stop;
+    AVCodecParameters *first_encoder; /* its headers hold for all segments */
     atomic_llong frames, waiting, packets, hashing_ns;
     int threads_started;
     struct Thread {
@@ -53,54 +73,40 @@ struct ResrSegmentEncoders {
     } * threads;
 };
 
-void resr_segment_free(ResrSegment *segment)
+static int64_t segment_end_locked(const ResrSegmentEncoders *e, const Segment *s)
 {
-    if (!segment)
-        return;
-    if (segment->path[0])
-        unlink(segment->path);
-    free(segment->frames);
-    free(segment->data);
-    free(segment);
-}
-
-static int64_t segment_end(const ResrSegmentEncoders *e, const Segment *s)
-{
-    int64_t length = e->parts.options->segment_frames;
+    int64_t length = e->config.options->segment_frames;
     int64_t end = length > 0 ? s->first + length : INT64_MAX;
     return end < e->end ? end : e->end;
 }
 
 static void free_segment(ResrSegmentEncoders *e, Segment *s)
 {
-    resr_encoder_close(&s->encoder);
+    resr_segment_encoder_close(&s->encoder);
     resr_segment_abandon(&s->writer);
-    for (int i = 0; i < s->waiting_count; i++)
+    for (size_t i = 0; i < s->waiting_count; i++)
         resr_frame_free(s->waiting[i]);
-    e->waiting -= s->waiting_count;
+    e->waiting -= (long long)s->waiting_count;
     resr_segment_free(s->out);
     free(s->waiting);
     free(s);
 }
 
-/* The first encoder's headers hold for all. */
-static int compare_headers(ResrSegmentEncoders *e, const AVCodecContext *context)
+static int write_packet(void *user, AVPacket *packet)
 {
-    size_t bytes = (size_t)context->extradata_size;
-    int ret = 0;
+    Segment *s = user;
+    s->encoders->packets++;
+    /* Finishing an encoder of many frames is progress with every packet. */
+    resr_busy_timer_end(s->work);
+    resr_busy_timer_begin(s->work);
+    return resr_segment_write(&s->writer, packet);
+}
+
+/* All segments' headers are those of the first encoder that opens. */
+static int match_headers(ResrSegmentEncoders *e, const Segment *s)
+{
     pthread_mutex_lock(&e->lock);
-    if (!e->has_headers) {
-        ret = resr_alloc(&e->extradata, bytes + 1, 1);
-        if (ret == 0 && bytes > 0)
-            memcpy(e->extradata, context->extradata, bytes);
-        e->extradata_bytes = context->extradata_size;
-        e->has_headers = ret == 0;
-    } else if (context->extradata_size != e->extradata_bytes ||
-               (bytes > 0 && memcmp(context->extradata, e->extradata, bytes) != 0)) {
-        ret = resr_fail(RESR_ERR_INTERNAL,
-                        "encoder %s gives each segment other headers; use --segment 0 with it",
-                        e->encoding.codec->name);
-    }
+    int ret = resr_segment_encoder_match(&e->first_encoder, s->encoder.encoder.context);
     pthread_mutex_unlock(&e->lock);
     return ret;
 }
@@ -110,33 +116,20 @@ static int open_segment(ResrSegmentEncoders *e, Segment *s)
     char path[PATH_MAX];
     int ret = resr_alloc(&s->out, 1, sizeof *s->out);
     if (ret == 0)
-        ret = resr_encoder_open(&s->encoder, &e->encoding);
+        ret = resr_segment_encoder_open(&s->encoder, &e->encoding, write_packet, s);
     if (ret == 0)
-        ret = compare_headers(e, s->encoder.context);
+        ret = match_headers(e, s);
     if (ret < 0)
         return ret;
     s->open = true;
-    s->out->info = (ResrSegmentInfo){
-        .number = s->number, .first = s->first, .reorder = s->encoder.context->has_b_frames};
-    if (e->parts.path) {
-        e->parts.path(e->parts.user, path, s->number);
+    s->out->info = (ResrSegmentInfo){.number = s->number, .first = s->first};
+    if (e->config.path) {
+        e->config.path(e->config.user, path, s->number);
         ret = resr_publish_temporary(s->out->path, sizeof s->out->path, path);
     }
     return ret < 0 ? ret
-                   : resr_segment_create(&s->writer, e->parts.path ? s->out->path : NULL,
-                                         s->encoder.context);
-}
-
-static int store_packet(void *user, AVPacket *packet)
-{
-    Segment *s = user;
-    s->encoders->packets++;
-    resr_busy_timer_end(s->work); /* a flush gets on packet by packet */
-    resr_busy_timer_begin(s->work);
-    /* Not every encoder says how far it reorders; the first packet's dts does. */
-    if (s->packets++ == 0 && packet->dts != AV_NOPTS_VALUE && -packet->dts > s->out->info.reorder)
-        s->out->info.reorder = (int)-packet->dts;
-    return resr_segment_write(&s->writer, packet);
+                   : resr_segment_create(&s->writer, e->config.path ? s->out->path : NULL,
+                                         s->encoder.encoder.context);
 }
 
 static int remember_frame(Segment *s, const ResrFrame *frame)
@@ -151,7 +144,7 @@ static int remember_frame(Segment *s, const ResrFrame *frame)
 static int encode_frame(ResrSegmentEncoders *e, Segment *s, const ResrFrame *frame)
 {
     int64_t start_ns = resr_events_now(), hash_ns = resr_clock_ns();
-    int status = resr_frame_verify(frame, &e->parts.format);
+    int status = resr_frame_verify(frame, &e->config.format);
     e->hashing_ns += resr_clock_ns() - hash_ns;
     if (status < 0)
         return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
@@ -159,7 +152,7 @@ static int encode_frame(ResrSegmentEncoders *e, Segment *s, const ResrFrame *fra
     if (ret == 0)
         ret = remember_frame(s, frame);
     if (ret == 0)
-        ret = resr_encoder_write(&s->encoder, &e->encoding, frame, store_packet, s);
+        ret = resr_segment_encoder_write(&s->encoder, frame);
     resr_events_add(&(ResrEvent){.start_ns = start_ns,
                                  .end_ns = resr_events_now(),
                                  .first = frame->index,
@@ -170,21 +163,18 @@ static int encode_frame(ResrSegmentEncoders *e, Segment *s, const ResrFrame *fra
     return ret;
 }
 
-/* What the encoder holds, and the end of the file; the segment goes to whoever wants it. */
+/* Completes the segment's file and passes the segment to its new owner. */
 static int finish_segment(ResrSegmentEncoders *e, Segment *s)
 {
     ResrSegment *out = s->out;
     e->waiting++;
-    int ret = resr_encoder_write(&s->encoder, &e->encoding, NULL, store_packet, s);
+    int ret = resr_segment_encoder_finish(&s->encoder);
     e->waiting--;
-    if (ret == 0 && s->packets != out->info.frames)
-        ret = resr_fail(RESR_ERR_INTERNAL,
-                        "encoder %s was given %" PRId64 " frames and returned %" PRId64 " packets",
-                        e->encoding.codec->name, out->info.frames, s->packets);
+    out->info.reorder = s->encoder.reorder;
     if (ret == 0 && out->path[0])
         ret = resr_segment_end(&s->writer);
     else if (ret == 0)
-        ret = resr_segment_take(&s->writer, &out->data, &out->info.bytes);
+        ret = resr_segment_end_in_memory(&s->writer, &out->data, &out->info.bytes);
     if (ret == 0 && out->path[0])
         ret = resr_hash_file(&out->info.hash, &out->info.bytes, out->path);
     else if (ret == 0)
@@ -192,25 +182,27 @@ static int finish_segment(ResrSegmentEncoders *e, Segment *s)
     if (ret < 0)
         return ret;
     s->out = NULL;
-    return e->parts.finished(e->parts.user, out);
+    return e->config.finished(e->config.user, out);
 }
 
-static int take_adopted(ResrSegmentEncoders *e, ResrSegment *segment)
+static int import_segment(ResrSegmentEncoders *e, ResrSegment *segment)
 {
     ResrHash hash = resr_hash_bytes(segment->data, (size_t)segment->info.bytes);
     if (memcmp(&hash, &segment->info.hash, sizeof hash) == 0)
-        return e->parts.finished(e->parts.user, segment);
+        return e->config.finished(e->config.user, segment);
     int ret = resr_fail(RESR_ERR_STOPPED,
-                        "run the same command again: segment %" PRId64 " was damaged on its way",
+                        "segment %" PRId64
+                        ": was damaged in transit between ranks; run the same command again",
                         segment->info.number);
     resr_segment_free(segment);
     return ret;
 }
 
-/* With the lock: the frame that the segment's encoder wants, if it is there. */
-static ResrFrame *take_next(ResrSegmentEncoders *e, Segment *s)
+/* Removes the frame that the segment's encoder takes next from `waiting`; NULL if that frame has
+ * not arrived. */
+static ResrFrame *pop_next_locked(ResrSegmentEncoders *e, Segment *s)
 {
-    for (int i = 0; i < s->waiting_count; i++) {
+    for (size_t i = 0; i < s->waiting_count; i++) {
         ResrFrame *frame = s->waiting[i];
         if (frame->index != s->next)
             continue;
@@ -221,7 +213,7 @@ static ResrFrame *take_next(ResrSegmentEncoders *e, Segment *s)
     return NULL;
 }
 
-static void remove_segment(ResrSegmentEncoders *e, Segment *s)
+static void remove_segment_locked(ResrSegmentEncoders *e, Segment *s)
 {
     Segment **place = &e->segments;
     while (*place != s)
@@ -230,8 +222,7 @@ static void remove_segment(ResrSegmentEncoders *e, Segment *s)
     free_segment(e, s);
 }
 
-/* With the lock. */
-static int remember_finished(ResrSegmentEncoders *e, int64_t number)
+static int remember_finished_locked(ResrSegmentEncoders *e, int64_t number)
 {
     int ret =
         resr_grow(&e->finished, &e->finished_capacity, e->finished_count, sizeof *e->finished);
@@ -240,7 +231,7 @@ static int remember_finished(ResrSegmentEncoders *e, int64_t number)
     return ret;
 }
 
-static bool is_finished(const ResrSegmentEncoders *e, int64_t number)
+static bool is_finished_locked(const ResrSegmentEncoders *e, int64_t number)
 {
     for (size_t i = e->finished_count; i > 0; i--)
         if (e->finished[i - 1] == number)
@@ -248,11 +239,13 @@ static bool is_finished(const ResrSegmentEncoders *e, int64_t number)
     return false;
 }
 
-/* With the lock, which it lets go of meanwhile: one frame of a segment, or its end. */
-static int advance(ResrSegmentEncoders *e, Segment *s, ResrFrame *frame, ResrBusyTimer *work)
+/* Encodes one frame of a segment, or with NULL finishes the segment. Releases the lock meanwhile.
+ */
+static int advance_locked(ResrSegmentEncoders *e, Segment *s, ResrFrame *frame, ResrBusyTimer *work)
 {
     bool complete = !frame;
     int ret = 0;
+    assert(!s->busy && (!frame || frame->index == s->next));
     s->busy = true;
     s->work = work;
     pthread_mutex_unlock(&e->lock);
@@ -265,28 +258,28 @@ static int advance(ResrSegmentEncoders *e, Segment *s, ResrFrame *frame, ResrBus
     s->busy = false;
     s->next += !complete;
     if (ret == 0 && complete)
-        ret = remember_finished(e, s->number);
+        ret = remember_finished_locked(e, s->number);
     if (complete || ret < 0)
-        remove_segment(e, s);
+        remove_segment_locked(e, s);
     return ret;
 }
 
-/* With the lock: something to do, done. *idle: there was nothing. */
-static int do_something(ResrSegmentEncoders *e, ResrBusyTimer *work, bool *idle)
+/* Does one piece of work, without the lock; *idle: no work exists. */
+static int work_once_locked(ResrSegmentEncoders *e, ResrBusyTimer *work, bool *idle)
 {
-    ResrSegment *adopted = e->adopted;
+    ResrSegment *import = e->imports;
     *idle = false;
-    if (adopted) {
-        e->adopted = adopted->after;
+    if (import) {
+        e->imports = import->next;
         pthread_mutex_unlock(&e->lock);
-        int ret = take_adopted(e, adopted);
+        int ret = import_segment(e, import);
         pthread_mutex_lock(&e->lock);
         return ret;
     }
     for (Segment *s = e->segments; s; s = s->after) {
-        ResrFrame *frame = s->busy ? NULL : take_next(e, s);
-        if (frame || (!s->busy && s->open && s->next >= segment_end(e, s)))
-            return advance(e, s, frame, work);
+        ResrFrame *frame = s->busy ? NULL : pop_next_locked(e, s);
+        if (frame || (!s->busy && s->open && s->next >= segment_end_locked(e, s)))
+            return advance_locked(e, s, frame, work);
     }
     *idle = true;
     return 0;
@@ -300,14 +293,14 @@ static void *encoders_main(void *argument)
     while (!e->stop) {
         bool idle;
         resr_busy_timer_begin(&thread->work);
-        int ret = do_something(e, &thread->work, &idle);
+        int ret = work_once_locked(e, &thread->work, &idle);
         if (idle)
             thread->work.since_ns = 0;
         else
             resr_busy_timer_end(&thread->work);
         if (ret < 0 && !e->stop) {
             e->stop = true;
-            e->parts.failed(e->parts.user, ret);
+            e->config.failed(e->config.user, ret);
             pthread_cond_broadcast(&e->changed);
         } else if (idle && !e->stop) {
             pthread_cond_wait(&e->changed, &e->lock);
@@ -317,30 +310,30 @@ static void *encoders_main(void *argument)
     return NULL;
 }
 
-int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEncodersConfig *parts)
+int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEncodersConfig *config)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrSegmentEncoders *e = *out;
-    e->parts = *parts;
+    e->config = *config;
     e->end = INT64_MAX;
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     resr_av_quiet();
-    /* Rank 0 knew the container when it chose the pixel format. */
-    ResrEncodeOptions options = *parts->options;
-    if (parts->tags.pix_fmt[0])
-        snprintf(options.pix_fmt, sizeof options.pix_fmt, "%s", parts->tags.pix_fmt);
-    ret = resr_encoding_plan(&e->encoding, "", false, &parts->input, parts->format.width_px,
-                             parts->format.height_px, &options);
-    resr_encoding_tag(&e->encoding, &parts->tags);
+    /* Rank 0 chose the pixel format; here the container is not known. */
+    ResrEncodeOptions options = *config->options;
+    if (config->tags.pix_fmt[0])
+        snprintf(options.pix_fmt, sizeof options.pix_fmt, "%s", config->tags.pix_fmt);
+    ret = resr_encoding_plan(&e->encoding, "", false, &config->input, config->format.width_px,
+                             config->format.height_px, &options);
+    resr_encoding_tag(&e->encoding, &config->tags);
     if (ret == 0)
-        ret = resr_alloc(&e->threads, (size_t)parts->threads, sizeof *e->threads);
-    for (int i = 0; ret == 0 && i < parts->threads; i++) {
+        ret = resr_alloc(&e->threads, (size_t)config->threads, sizeof *e->threads);
+    for (int i = 0; ret == 0 && i < config->threads; i++) {
         e->threads[i].encoders = e;
         if (pthread_create(&e->threads[i].id, NULL, encoders_main, &e->threads[i]) != 0)
-            ret = resr_fail(RESR_ERR_INTERNAL, "the encoders' threads cannot be started");
+            ret = resr_fail(RESR_ERR_INTERNAL, "a segment encoder's thread cannot be started");
         else
             e->threads_started++;
     }
@@ -351,15 +344,15 @@ int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEnco
     return ret;
 }
 
-/* With the lock: the segment of a frame, a new one if need be; NULL if it is finished. */
-static int segment_of(Segment **out, ResrSegmentEncoders *e, int64_t index)
+/* *out: the segment of a frame, opened if need be; NULL if that segment is finished. */
+static int segment_of_locked(Segment **out, ResrSegmentEncoders *e, int64_t index)
 {
-    int64_t length = e->parts.options->segment_frames, number = length > 0 ? index / length : 0;
+    int64_t length = e->config.options->segment_frames, number = length > 0 ? index / length : 0;
     Segment **place = &e->segments;
     while (*place && (*place)->number < number)
         place = &(*place)->after;
     *out = *place && (*place)->number == number ? *place : NULL;
-    if (*out || is_finished(e, number))
+    if (*out || is_finished_locked(e, number))
         return 0;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
@@ -373,33 +366,28 @@ static int segment_of(Segment **out, ResrSegmentEncoders *e, int64_t index)
     return 0;
 }
 
-static bool is_there(const Segment *s, int64_t index)
+static bool has_arrived_locked(const Segment *s, int64_t index)
 {
-    for (int i = 0; i < s->waiting_count; i++)
+    for (size_t i = 0; i < s->waiting_count; i++)
         if (s->waiting[i]->index == index)
             return true;
-    /* The frame that is being encoded is s->next still. */
+    /* s->next is still the index of a frame that is being encoded. */
     return index < s->next || (s->busy && index == s->next);
 }
 
-static int add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
+static int add_frame_locked(ResrSegmentEncoders *e, ResrFrame *frame)
 {
     Segment *s;
-    int ret = segment_of(&s, e, frame->index);
+    int ret = segment_of_locked(&s, e, frame->index);
     if (ret < 0)
         return ret;
-    if (!s || is_there(s, frame->index)) {
+    if (!s || has_arrived_locked(s, frame->index)) {
         resr_frame_free(frame);
         return 0;
     }
-    if (s->waiting_count == s->waiting_capacity) {
-        int capacity = s->waiting_capacity ? 2 * s->waiting_capacity : 16;
-        ResrFrame **grown = realloc(s->waiting, (size_t)capacity * sizeof(ResrFrame *));
-        if (!grown)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %d frames", capacity);
-        s->waiting = grown;
-        s->waiting_capacity = capacity;
-    }
+    ret = resr_grow(&s->waiting, &s->waiting_capacity, s->waiting_count, sizeof *s->waiting);
+    if (ret < 0)
+        return ret;
     s->waiting[s->waiting_count++] = frame;
     e->waiting++;
     return 0;
@@ -408,12 +396,12 @@ static int add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
 void resr_segment_encoders_add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
 {
     pthread_mutex_lock(&e->lock);
-    int ret = e->stop ? RESR_ERR_STOPPED : add_frame(e, frame);
+    int ret = e->stop ? RESR_ERR_STOPPED : add_frame_locked(e, frame);
     if (ret < 0)
         resr_frame_free(frame);
     if (ret < 0 && !e->stop) {
         e->stop = true;
-        e->parts.failed(e->parts.user, ret);
+        e->config.failed(e->config.user, ret);
     }
     pthread_cond_broadcast(&e->changed);
     pthread_mutex_unlock(&e->lock);
@@ -422,8 +410,8 @@ void resr_segment_encoders_add_frame(ResrSegmentEncoders *e, ResrFrame *frame)
 void resr_segment_encoders_import_segment(ResrSegmentEncoders *e, ResrSegment *segment)
 {
     pthread_mutex_lock(&e->lock);
-    segment->after = e->adopted;
-    e->adopted = segment;
+    segment->next = e->imports;
+    e->imports = segment;
     pthread_cond_broadcast(&e->changed);
     pthread_mutex_unlock(&e->lock);
 }
@@ -459,14 +447,14 @@ double resr_segment_encoders_hashing(const ResrSegmentEncoders *e)
 double resr_segment_encoders_seconds(const ResrSegmentEncoders *e)
 {
     double seconds = 0;
-    for (int i = 0; i < e->parts.threads; i++)
+    for (int i = 0; i < e->config.threads; i++)
         seconds += (double)e->threads[i].work.total_ns * 1e-9;
     return seconds;
 }
 
 void resr_segment_encoders_stall(const ResrSegmentEncoders *e, double *now, double *longest)
 {
-    for (int i = 0; i < e->parts.threads; i++)
+    for (int i = 0; i < e->config.threads; i++)
         resr_busy_timer_stall(&e->threads[i].work, now, longest);
 }
 
@@ -482,11 +470,11 @@ void resr_segment_encoders_stop(ResrSegmentEncoders *e)
         pthread_join(e->threads[i].id, NULL);
     e->threads_started = 0;
     while (e->segments)
-        remove_segment(e, e->segments);
-    while (e->adopted) {
-        ResrSegment *after = e->adopted->after;
-        resr_segment_free(e->adopted);
-        e->adopted = after;
+        remove_segment_locked(e, e->segments);
+    while (e->imports) {
+        ResrSegment *import = e->imports;
+        e->imports = import->next;
+        resr_segment_free(import);
     }
 }
 
@@ -497,7 +485,7 @@ void resr_segment_encoders_free(ResrSegmentEncoders *e)
     resr_segment_encoders_stop(e);
     pthread_cond_destroy(&e->changed);
     pthread_mutex_destroy(&e->lock);
-    free(e->extradata);
+    avcodec_parameters_free(&e->first_encoder);
     free(e->finished);
     free(e->threads);
     free(e);

@@ -1,6 +1,7 @@
 #ifndef RESR_MODEL_MODEL_H
 #define RESR_MODEL_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ typedef struct ResrNetSpec {
     double resize;      /* factor on the network's output that the weight file asks for: 1, or
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
+
+static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
+{
+    return spec->arch == RESR_ARCH_RRDB;
+}
 
 /* One 3x3 convolution with bias, fp32, weights [cout][cin][3][3] (PyTorch's layout). */
 typedef struct ResrConv {

@@ -18,8 +18,6 @@ static struct {
     int node_rank, node_ranks;
     const ResrCuda *cuda;
     const ResrCudaNccl *nccl;
-    ResrCudaLink *link;
-    bool link_failed;
     char missing[RESR_ERROR_TEXT_BYTES], device[512];
 } backend = {.node_ranks = 1};
 
@@ -164,47 +162,4 @@ int resr_cuda_backend_nccl_broadcast(void *data, size_t bytes,
                                      int rank)
 {
     return backend.nccl->broadcast(data, bytes, id, ranks, rank, timeout_seconds());
-}
-
-int resr_cuda_backend_link_open(const unsigned char ids[2][RESR_CUDA_BACKEND_ID_BYTES], int ranks,
-                                int rank)
-{
-    return backend.nccl->link_open(&backend.link, ids, ranks, rank, timeout_seconds());
-}
-
-/* What was under way is lost: MPI could not take over. */
-static int link_failed(void)
-{
-    return resr_fail(RESR_ERR_STOPPED, "NCCL: the link between the devices has failed");
-}
-
-int resr_cuda_backend_link_push(bool outgoing, int peer, void *data, size_t bytes, void *user)
-{
-    return backend.link ? backend.nccl->link_push(backend.link, outgoing, peer, data, bytes, user)
-                        : link_failed();
-}
-
-int resr_cuda_backend_link_poll(void **user)
-{
-    *user = NULL;
-    if (!backend.link)
-        return backend.link_failed ? link_failed() : 0;
-    int ret = backend.nccl->link_poll(backend.link, user);
-    if (ret < 0) {
-        resr_cuda_backend_link_close();
-        backend.link_failed = true;
-    }
-    return ret;
-}
-
-bool resr_cuda_backend_has_link(void)
-{
-    return backend.link || backend.link_failed;
-}
-
-void resr_cuda_backend_link_close(void)
-{
-    if (backend.link)
-        backend.nccl->link_close(backend.link);
-    backend.link = NULL;
 }

@@ -35,18 +35,6 @@ resr_cuda_backend_nccl_broadcast(void *data, size_t bytes,
                                  const unsigned char id[RESR_CUDA_BACKEND_ID_BYTES], int ranks,
                                  int rank);
 
-/* The way of frames between rank 0's device and the others'; see link_*() in cuda/resr_cuda.h.
- * `ids`: for the ways down and up. One a process. RESR_ERR_STOPPED as above. */
-RESR_MUST_CHECK int
-resr_cuda_backend_link_open(const unsigned char ids[2][RESR_CUDA_BACKEND_ID_BYTES], int ranks,
-                            int rank);
-RESR_MUST_CHECK int resr_cuda_backend_link_push(bool outgoing, int peer, void *data, size_t bytes,
-                                                void *user);
-/* 1 if something moved. *user: NULL where there is no link; an error aborts it for good. */
-RESR_MUST_CHECK int resr_cuda_backend_link_poll(void **user);
-bool resr_cuda_backend_has_link(void); /* also one that has failed */
-void resr_cuda_backend_link_close(void);
-
 /* The device of this rank for people, "0: NVIDIA H100 80GB HBM3 (GPU-...), 132 SMs, ..."; an empty
  * string without one. */
 const char *resr_cuda_backend_device(void);

@@ -333,9 +333,8 @@ static int check_ranks(ResrCoordinator *c, int64_t now_ns)
         bool silent, computes = c->parts.ranks[i].threads > 0;
         if (i > 0)
             resr_liveness_busy(c->liveness, i,
-                               !resr_endpoint_queues(c->mail, i) &&
-                                   (resr_scheduler_in_flight(c->scheduler, i) > 0 ||
-                                    (c->owners && resr_owners_wait_for(c->owners, i))),
+                               resr_scheduler_in_flight(c->scheduler, i) > 0 ||
+                                   (c->owners && resr_owners_wait_for(c->owners, i)),
                                now_ns);
         double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
         if (seconds <= 0 || (turn < ranks && !silent))

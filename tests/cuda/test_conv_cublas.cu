@@ -1,5 +1,5 @@
 // Ladder 0 against sums in double precision, and ladder 1 against ladder 0: the same calls, two
-// independent ways. On emulated devices (EMU_KERNELS is set) the library is cublaslt_double.
+// independent ways. On emulated devices (EMU_KERNELS is set) the library is fake_cublaslt.
 //
 // Bounds, per value. Sums of K = 9 * cin products in fp32, in any order, are off by at most
 // K * 2^-24 * (sum of |x * w|) [Higham, Accuracy and Stability, 3.1]; residuals shrink that by 0.2
@@ -307,12 +307,12 @@ void refuses_a_failing_library()
     const Case c = cases[0];
     const Inputs in = make_inputs(c);
     Outputs got;
-    setenv("RESR_DOUBLE_FAIL", "1", 1);
+    setenv("RESR_FAKE_FAIL", "1", 1);
     if (run_rung(conv_rung_cublas, c, in, got)) {
         fprintf(stderr, "a failing product was not reported\n");
         failures++;
     }
-    unsetenv("RESR_DOUBLE_FAIL");
+    unsetenv("RESR_FAKE_FAIL");
 }
 } // namespace
 
@@ -320,8 +320,8 @@ int main()
 {
     const ConvRung *const rungs[] = {&conv_rung_cublas, &conv_rung_mma};
     const char *why;
-    const char *const stand_in = getenv("RESR_CUBLASLT_DOUBLE");
-    const bool is_double = getenv("EMU_KERNELS") && stand_in; // on_device.sh has made it ours
+    const char *const stand_in = getenv("RESR_FAKE_CUBLASLT");
+    const bool is_fake = getenv("EMU_KERNELS") && stand_in; // on_device.sh has made it ours
     int devices = 0, major = 0, minor = 0;
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
         fprintf(stderr, "no device\n");
@@ -340,7 +340,7 @@ int main()
         check_case(c, rungs, 1);
         resr_cublas_piece_bytes = whole;
     }
-    if (is_double)
+    if (is_fake)
         refuses_a_failing_library();
     printf("%d failures\n", failures);
     return failures != 0;

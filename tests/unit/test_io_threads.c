@@ -68,10 +68,8 @@ static void start(Job *job, bool stored, bool encode_ranks)
     snprintf(job->framehash, sizeof job->framehash, "%s/out.hash", job->folder);
     write_input(job->input);
     assert_int_equal(resr_decoder_open(&job->decoder, job->input, &decode), 0);
-    job->plan.encode = (ResrEncodeOptions){.codec = "ffv1",
-                                           .crf = -1,
-                                           .segment_frames = SEGMENT,
-                                           .encoders = 2};
+    job->plan.encode =
+        (ResrEncodeOptions){.codec = "ffv1", .crf = -1, .segment_frames = SEGMENT, .encoders = 2};
     assert_int_equal(resr_sink_plan(&job->output_plan, job->output, job->input, job->decoder, WIDTH,
                                     HEIGHT, &job->plan.encode),
                      0);
@@ -128,10 +126,11 @@ static ResrFrame *next(Job *job)
     return frame;
 }
 
+/* Waits for the output, or for an error, and returns the status. */
 static int wait_until_finished(Job *job)
 {
     int64_t start_ns = resr_clock_ns();
-    while (!resr_io_threads_finished(job->io)) {
+    while (!resr_io_threads_finished(job->io) && resr_io_threads_status(job->io) == 0) {
         assert_true(resr_clock_seconds_since(start_ns) < WAIT_SECONDS);
         pause_a_moment();
     }

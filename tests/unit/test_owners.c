@@ -7,9 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "fake_endpoint.h"
+#include "fake_io_threads.h"
 #include "run/owners.h"
 
 /* The first segment is done and gone, and the last one is in its place of the pool. */
@@ -20,6 +23,8 @@ typedef struct Job {
     ResrReorderBuffer window;
     ResrScheduler *scheduler;
     ResrOwners *owners;
+    ResrEndpoint *endpoint;
+    ResrIoThreads io;
     int made_by[FRAMES], times[FRAMES];
 } Job;
 
@@ -49,8 +54,13 @@ static void start(Job *job)
     assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
                                            computing, 3, is_needed, job),
                      0);
-    ResrOwnersParts parts = {
-        .plan = &job->plan, .window = &job->window, .scheduler = job->scheduler};
+    fake_endpoint_reset(NULL, NULL);
+    assert_int_equal(resr_endpoint_create(&job->endpoint, 1, RANKS - 1, &job->plan), 0);
+    ResrOwnersParts parts = {.plan = &job->plan,
+                             .window = &job->window,
+                             .pipeline = &job->io,
+                             .scheduler = job->scheduler,
+                             .mail = job->endpoint};
     assert_int_equal(resr_owners_create(&job->owners, &parts, computing, 3), 0);
     take(job, 0, POOL);
 }
@@ -58,6 +68,8 @@ static void start(Job *job)
 static void end(Job *job)
 {
     resr_owners_free(job->owners);
+    resr_endpoint_free(job->endpoint);
+    fake_endpoint_reset(NULL, NULL);
     resr_scheduler_free(job->scheduler);
     resr_reorder_buffer_clear(&job->window);
 }
@@ -106,6 +118,14 @@ static void end_first_segment(Job *job)
 static int owner_of(Job *job, int frame)
 {
     return resr_owners_of(job->owners, &(ResrPart){.first = frame});
+}
+
+/* Some rank has computed a part. */
+static void compute_part(Job *job, int first, int count)
+{
+    ResrPart part = {.batch = first / BATCH, .first = first, .count = count, .attempt = 1};
+    ResrWireHeader header = {.part = part, .owner = resr_owners_of(job->owners, &part)};
+    assert_int_equal(resr_owners_note(job->owners, 1, &header, true), count);
 }
 
 static void lose(int lost, bool silent)
@@ -166,9 +186,83 @@ static void test_other_owner(void **state)
     end(&job);
 }
 
+/* An owner is waited for once all of its segment's frames are computed. The last segment may be
+ * shorter: that is known when the input has ended, and then all ranks are told. */
+static void test_last_segment(void **state)
+{
+    (void)state;
+    Job job;
+    ResrMessage *message;
+    const bool gone[RANKS] = {false, false, true, false};
+    int rank, told = 0;
+    start(&job);
+    job.io.frames = FRAMES;
+    compute_all(&job, -1, 1);
+    end_first_segment(&job);
+    take(&job, POOL, POOL + 5);
+    int owner = owner_of(&job, POOL);
+    compute_part(&job, POOL, 4);
+    for (int i = SEGMENT; i < POOL; i++)
+        resr_reorder_buffer_set_computed(&job.window, i, false);
+    assert_false(resr_owners_wait_for(job.owners, owner));
+    compute_part(&job, POOL + 4, 1);
+    assert_int_equal(resr_owners_tell_end(job.owners, gone), 0);
+    assert_false(resr_owners_wait_for(job.owners, owner)); /* more frames may follow */
+    assert_null(fake_endpoint_take(&rank));
+    job.io.frames = job.io.decoded = POOL + 5;
+    assert_int_equal(resr_owners_tell_end(job.owners, gone), 0);
+    assert_true(resr_owners_wait_for(job.owners, owner));
+    for (; (message = fake_endpoint_take(&rank)); told |= 1 << rank) {
+        assert_int_equal(message->header.kind, RESR_WIRE_END);
+        assert_int_equal(message->header.progress, POOL + 5);
+        resr_message_free(message);
+    }
+    assert_int_equal(told, 1 << 1 | 1 << 3);
+    end(&job);
+}
+
+static ResrMessage *make_segment(int64_t number, int frames)
+{
+    ResrMessage *message;
+    assert_int_equal(resr_message_create(&message, RESR_WIRE_SEGMENT), 0);
+    message->header.part =
+        (ResrPart){.batch = number, .first = number * SEGMENT, .count = 1, .attempt = 1};
+    message->header.progress = frames;
+    size_t bytes = 100 + (size_t)frames * sizeof(ResrFrameRecord);
+    assert_int_equal(resr_frame_create_raw(&message->frames[0], bytes), 0);
+    memset(message->frames[0]->data, 1, bytes);
+    return message;
+}
+
+/* A segment's file is taken once; another one, of a segment that is finished, is dropped. A segment
+ * of other frames is an error. */
+static void test_segment_twice(void **state)
+{
+    (void)state;
+    Job job;
+    start(&job);
+    compute_all(&job, -1, 1);
+    for (int turn = 0; turn < 2; turn++) {
+        ResrMessage *message = make_segment(1, SEGMENT);
+        assert_int_equal(resr_owners_take_segment(job.owners, message), 0);
+        assert_int_equal(job.io.adopted, 1);
+        resr_message_free(message);
+    }
+    ResrMessage *message = make_segment(0, SEGMENT);
+    message->header.part.first = 1;
+    assert_int_equal(resr_owners_take_segment(job.owners, message), RESR_ERR_INTERNAL);
+    message->header.part.first = 0;
+    message->header.progress = SEGMENT + 1;
+    assert_int_equal(resr_owners_take_segment(job.owners, message), RESR_ERR_INTERNAL);
+    assert_int_equal(job.io.adopted, 1);
+    resr_message_free(message);
+    end(&job);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lost),
-                                       cmocka_unit_test(test_other_owner)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lost), cmocka_unit_test(test_other_owner),
+        cmocka_unit_test(test_last_segment), cmocka_unit_test(test_segment_twice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,22 +105,20 @@ static void turn(void *user)
 static void start(Job *job, int wanted, bool encode_ranks, bool computes)
 {
     ResrSimulation simulation = {.frame_seconds = 0.001, .speedup = 1};
-    *job = (Job){.plan = {.input = format,
-                          .stored = format,
-                          .output = format,
-                          .encode = {.codec = "ffv1",
-                                     .crf = -1,
-                                     .segment_frames = SEGMENT,
-                                     .encoders = 1},
-                          .tags = {.frame_rate_num = 25, .frame_rate_den = 1},
-                          .encode_ranks = encode_ranks,
-                          .units = {SEGMENT, FRAMES},
-                          .tile_px = 64,
-                          .tile_pad_px = 4,
-                          .ranks = 3,
-                          .pool_frames = 16,
-                          .deadline_seconds = DEADLINE},
-                 .wanted = wanted};
+    *job = (Job){
+        .plan = {.input = format,
+                 .stored = format,
+                 .output = format,
+                 .encode = {.codec = "ffv1", .crf = -1, .segment_frames = SEGMENT, .encoders = 1},
+                 .tags = {.frame_rate_num = 25, .frame_rate_den = 1},
+                 .encode_ranks = encode_ranks,
+                 .units = {SEGMENT, FRAMES},
+                 .tile_px = 64,
+                 .tile_pad_px = 4,
+                 .ranks = 3,
+                 .pool_frames = 16,
+                 .deadline_seconds = DEADLINE},
+        .wanted = wanted};
     resr_simulation_set(&simulation, SELF, 64 * 36, 1);
     if (computes)
         assert_int_equal(

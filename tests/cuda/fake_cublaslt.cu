@@ -5,7 +5,7 @@
 // library's speed, its choice of kernels, and that fp16 in, fp32 out with an fp32 bias is among
 // them for every shape.
 //
-// RESR_DOUBLE_NO_BIAS=1: no kernel has the bias. RESR_DOUBLE_FAIL=K: the K-th product fails.
+// RESR_FAKE_NO_BIAS=1: no kernel has the bias. RESR_FAKE_FAIL=K: the K-th product fails.
 #include <cublasLt.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
@@ -65,7 +65,7 @@ template <typename T> T *cast(const void *p)
 
 cublasStatus_t complain(cublasStatus_t status, const char *why)
 {
-    fprintf(stderr, "cublaslt_double: %s\n", why);
+    fprintf(stderr, "fake_cublaslt: %s\n", why);
     return status;
 }
 
@@ -259,7 +259,7 @@ API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     cublasStatus_t status = check_shape(dd, la, lb, ld);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
-    const char *no_bias = getenv("RESR_DOUBLE_NO_BIAS");
+    const char *no_bias = getenv("RESR_FAKE_NO_BIAS");
     if ((dd->epilogue != CUBLASLT_EPILOGUE_DEFAULT && dd->epilogue != CUBLASLT_EPILOGUE_BIAS) ||
         (dd->epilogue == CUBLASLT_EPILOGUE_BIAS && no_bias && *no_bias) ||
         p->workspace_bytes < wanted_bytes)
@@ -284,7 +284,7 @@ API cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t 
     const Handle *h = cast<Handle>(handle);
     const Desc *dd = cast<Desc>(desc);
     const Layout *la = cast<Layout>(a), *lb = cast<Layout>(b), *ld = cast<Layout>(d);
-    const char *failing = getenv("RESR_DOUBLE_FAIL");
+    const char *failing = getenv("RESR_FAKE_FAIL");
     int device = -1;
     if (failing && ++calls == atol(failing))
         return CUBLAS_STATUS_EXECUTION_FAILED;
