@@ -36,8 +36,8 @@ grep -q '^share/doc/realesrgan-mpi/docs/' files || fail "no docs"
 if [ -e "$BUILD/realesrgan-cuda.so" ]; then
     object=$(find "moved here" -name realesrgan-cuda.so)
     [ -n "$object" ] || fail "the CUDA object is not installed"
-    REALESRGAN_CUDA='' "$program" --backend cuda --list-devices >run.log 2>&1 && fail "cuda without a GPU"
-    grep -q "realesrgan-cuda.so" run.log && fail "the CUDA object is not found: $(cat run.log)"
+    REALESRGAN_CUDA='' "$program" --backend cuda --list-devices >run.log 2>&1 || # 69 without a GPU
+        ! grep -q "realesrgan-cuda.so" run.log || fail "the CUDA object is not found: $(cat run.log)"
 fi
 grep -rlF "$PWD" "moved here/share" && fail "files name the temporary folder"
 
