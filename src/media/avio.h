@@ -32,7 +32,7 @@ void resr_avio_close(AVIOContext **io); /* *io may be NULL */
  * after a failure. Returns libav's error. End with resr_avio_finish(). */
 RESR_MUST_CHECK int resr_avio_attach(AVFormatContext *context, int fd);
 
-/* Writes what is buffered and closes the file of resr_avio_attach(); does nothing without such a
+/* Flushes and closes the file of resr_avio_attach(); does nothing without such a
  * file. Returns libav's error of the first write that failed. */
 int resr_avio_finish(AVFormatContext *context);
 

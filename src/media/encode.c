@@ -15,13 +15,14 @@
 #define DEFAULT_X265_CRF 18
 #define DEFAULT_VP9_CRF 18
 
-/* Of encoders that know only a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31. */
+/* For encoders with nothing but a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31.
+ */
 #define DEFAULT_QSCALE 2
 
-/* x264's and x265's output depends on the number of threads: the default is fixed, not the
- * machine's. */
+/* The default number of encoder threads is fixed (RESR_ENCODER_THREADS), not the machine's: x264's
+ * and x265's output depends on it. */
 
-/* Images that are no pictures of ours. */
+/* Images in formats outside picture.h. */
 static const AVCodec *find_image_encoder(const char *output)
 {
     const char *ending = strrchr(output, '.');
@@ -30,8 +31,8 @@ static const AVCodec *find_image_encoder(const char *output)
                                                                             : AV_CODEC_ID_PPM);
 }
 
-/* The encoder of a video where --codec names none: libx264, but for containers that hold one kind
- * of video. */
+/* Encoder of a video without --codec: libx264, except for containers that store one kind of video.
+ */
 static const char *video_encoder(const char *output)
 {
     static const struct {
@@ -44,13 +45,13 @@ static const char *video_encoder(const char *output)
     return "libx264";
 }
 
-/* A folder's images are PNG. */
+/* Images in a folder are PNG. */
 static ResrPictureKind picture_of(const char *output)
 {
     return resr_images_is_image_name(output) ? resr_picture_kind_of_name(output) : RESR_PICTURE_PNG;
 }
 
-/* The planar RGB or grey format in which an image of the same content is kept. */
+/* The planar RGB or grey format with the same content as an image. */
 static enum AVPixelFormat image_format(const ResrFormat *input)
 {
     bool deep = input->depth_bits > 8;
@@ -99,7 +100,8 @@ static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *inp
     return ret;
 }
 
-/* What was converted is tagged as what it became. Grey has the luma of the YUV that it was. */
+/* Tags a converted video as the format it was converted to. Grey made from YUV keeps the YUV's
+ * luma. */
 static void tag_converted(ResrEncoding *e, const ResrFormat *input)
 {
     ResrFormat *format = &e->format;
@@ -201,7 +203,7 @@ static bool has_option(const AVCodec *codec, const char *name)
            av_opt_find((void *)&codec->priv_class, name, NULL, 0, AV_OPT_SEARCH_FAKE_OBJ) != NULL;
 }
 
-/* Quality: the encoder's own crf, cq or qp, else a fixed quantiser where it has one. */
+/* Sets the quality through the encoder's own crf, cq or qp, else by a fixed quantiser. */
 static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
 {
     static const char *const names[] = {"crf", "cq", "qp", NULL};
@@ -236,7 +238,8 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     return 0;
 }
 
-/* What makes an encoder's segments independent, joinable and the same on every machine. */
+/* Sets the options that make an encoder's segments independent, joinable and the same on every
+ * machine. */
 static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, int threads)
 {
     char params[160];
@@ -255,7 +258,7 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     context->width = e->format.width_px;
     context->height = e->format.height_px;
     context->pix_fmt = e->pix_fmt;
-    /* Frames are numbered; the container gets the true timestamps. */
+    /* The encoder gets frame numbers; resr_video_file_write() sets the times. */
     context->framerate = e->frame_rate;
     context->time_base = av_inv_q(e->frame_rate);
     context->sample_aspect_ratio = e->sar;
@@ -268,10 +271,10 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     if (e->options.segment_frames > 0)
         context->gop_size = e->options.segment_frames;
     context->flags |= AV_CODEC_FLAG_CLOSED_GOP;
-    if (has_option(e->codec, "sc_threshold")) /* mpeg4 and kin: no scene cuts in a closed GOP */
+    if (has_option(e->codec, "sc_threshold")) /* mpeg4 and others: no scene cuts in a closed GOP */
         av_dict_set(dictionary, "sc_threshold", "1000000000", 0);
     if (av_pix_fmt_desc_get(e->pix_fmt)->flags & AV_PIX_FMT_FLAG_ALPHA &&
-        has_option(e->codec, "auto-alt-ref")) /* libvpx cannot do both */
+        has_option(e->codec, "auto-alt-ref")) /* libvpx supports only one of both */
         av_dict_set(dictionary, "auto-alt-ref", "0", 0);
     if (e->global_header)
         context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -328,7 +331,7 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
     return 0;
 }
 
-/* A picture is a packet of its own. */
+/* Encodes a picture: one packet. */
 static int write_picture(ResrEncoder *encoder, const ResrEncoding *e, ResrPacketHandler handler,
                          void *user)
 {
@@ -377,8 +380,8 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
                    : resr_av_fail(RESR_ERR_INTERNAL, averror, e->codec->name, "encoding failed");
 }
 
-/* libsvtav1 (seen with 1.4) waits for ever when it is closed before it was given a frame and told
- * that there are no more. What it returns is dropped. */
+/* libsvtav1 (seen with 1.4) blocks for ever if it is closed without a frame and an end of stream.
+ * Its packets are discarded. */
 static void end_svtav1(ResrEncoder *encoder)
 {
     AVCodecContext *context = encoder->context;
