@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +25,14 @@
 enum { RECORDS = 20 };
 
 static char folder[64];
+static int writes, lost_write; /* calls of pwrite(); the call that stores nothing, 0: none */
+
+/* HDF5's writes: one of them may report success without storing its bytes, as a full network disk
+ * does. */
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
+{
+    return ++writes == lost_write ? (ssize_t)bytes : syscall(SYS_pwrite64, fd, data, bytes, offset);
+}
 
 static int make_folder(void **state)
 {
@@ -124,7 +133,7 @@ static void test_journal(void **state)
 
 static ResrFormat make_format(const char *pix_fmt, int depth, int alpha)
 {
-    ResrFormat format = {.width_px = 21,
+    ResrFormat format = {.width_px = 70, /* luma and chroma rows have different strides */
                          .height_px = 13,
                          .planes = 3 + alpha,
                          .depth_bits = depth,
@@ -193,6 +202,38 @@ static void test_batchfile(void **state)
     }
 }
 
+/* A write that is lost without an error: the batch file is refused, or holds its frames anyway. */
+static void test_lost_write(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrBatchInfo info = make_info(&format);
+    ResrFrame *frame = make_frame(&format, 48), *back;
+    ResrRecord record;
+    const char *path = in_folder("batch-00000048.h5");
+    int refused = 0;
+    (void)state;
+    writes = lost_write = 0;
+    assert_int_equal(resr_batchfile_write(&record, path, &info, &frame, 1), 0);
+    int all = writes;
+    assert_true(all > 3);
+    for (int i = 1; i <= all; i++) {
+        unlink(path);
+        writes = 0;
+        lost_write = i;
+        if (resr_batchfile_write(&record, path, &info, &frame, 1) < 0) {
+            refused++;
+            continue;
+        }
+        assert_int_equal(resr_batchfile_read(&back, path, &format, 0), 0);
+        assert_string_equal(back->hash, frame->hash);
+        resr_frame_free(back);
+    }
+    lost_write = 0;
+    assert_true(refused >= format.planes);
+    resr_frame_free(frame);
+    unlink(path);
+}
+
 enum { SEGMENT_FRAMES = 8 };
 
 /* A job folder with one finished segment (made up) and one batch file after it. */
@@ -229,8 +270,9 @@ static void make_job(ResrJobDir *dir, const ResrFormat *format)
     resr_journal_close(journal);
 }
 
-/* What is believed of the folder as it is now. */
-static void believe(const ResrJobDir *dir, int *segments, int *batches)
+/* Finished segments and batch files that a resume finds in the job folder, and in the folder of
+ * --keep-frames. */
+static void believe_with(const ResrJobDir *dir, const char *kept, int *segments, int *batches)
 {
     ResrJournal *journal;
     ResrRecord *records;
@@ -241,7 +283,7 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     resr_jobdir_path(dir, path, "journal");
     assert_int_equal(resr_journal_open(&journal, &records, &count, path, 5), 0);
     assert_int_equal(
-        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, "", &ledger), 0);
+        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, kept, &ledger), 0);
     *segments = replay.segment_count;
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {
@@ -254,6 +296,52 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     resr_replay_clear(&replay);
     free(records);
     resr_journal_close(journal);
+}
+
+static void believe(const ResrJobDir *dir, int *segments, int *batches)
+{
+    believe_with(dir, "", segments, batches);
+}
+
+/* Two records of one file: the later one holds, and the file counts once. */
+static void test_written_twice(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrJobDir dir;
+    int segments, batches;
+    (void)state;
+    assert_int_equal(resr_jobdir_open(&dir, in_folder("d.resr")), 0);
+    make_job(&dir, &format);
+    make_job(&dir, &format);
+    believe(&dir, &segments, &batches);
+    assert_int_equal(segments, 1);
+    assert_int_equal(batches, 1);
+    resr_jobdir_remove(&dir, false);
+}
+
+/* A batch file that was moved to the folder of --keep-frames is found there, if it is intact. */
+static void test_moved(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrJobDir dir;
+    int segments, batches;
+    const char *kept = in_folder("kept"), *moved = in_folder("kept/batch-00000008.h5");
+    size_t bytes;
+    (void)state;
+    assert_int_equal(resr_jobdir_open(&dir, in_folder("e.resr")), 0);
+    make_job(&dir, &format);
+    assert_int_equal(mkdir(kept, 0700), 0);
+    assert_int_equal(rename(in_folder("e.resr/batch-00000008.h5"), moved), 0);
+    believe_with(&dir, kept, &segments, &batches);
+    assert_int_equal(batches, 1);
+    uint8_t *whole = read_bytes(moved, &bytes);
+    whole[bytes / 2] ^= 1;
+    write_bytes(moved, whole, bytes);
+    free(whole);
+    believe_with(&dir, kept, &segments, &batches);
+    assert_int_equal(batches, 0);
+    assert_int_equal(segments, 1);
+    resr_jobdir_remove(&dir, false);
 }
 
 /* Flips and cuts of every file: a damaged one is not believed, the others are. */
@@ -383,6 +471,117 @@ static void test_jobdir(void **state)
     resr_jobdir_close(&again);
 }
 
+/* All that determines the output of a job. */
+typedef struct Settings {
+    ResrOptions options;
+    ResrPlan plan;
+    ResrModel model;
+    char encoder[16], library[16];
+} Settings;
+
+#define SETTING(key, field, type, ...)                                                             \
+    {                                                                                              \
+        key, offsetof(Settings, field), sizeof(type), &(const type)                                \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
+/* A changed value of each, with the key that the refusal names. */
+/* clang-format off */
+static const struct {
+    const char *key;
+    size_t offset, bytes;
+    const void *value;
+} settings[] = {
+    SETTING("model_sha256", model.sha256, char[4], "abc"),
+    SETTING("model", model.name, char[4], "abc"),
+    SETTING("outscale", options.outscale, double, 3),
+    SETTING("denoise", options.denoise, double, 0.5),
+    SETTING("tile_px", plan.tile_px, int, 64),
+    SETTING("tile_pad_px", plan.tile_pad_px, int, 8),
+    SETTING("frames", options.max_frames, int64_t, 7),
+    SETTING("segment_frames", plan.units.segment_frames, int64_t, 24),
+    SETTING("encoder", encoder, char[5], "ffv1"),
+    SETTING("encoder_library", library, char[4], "5.1"),
+    SETTING("crf", options.encode.crf, double, 20),
+    SETTING("preset", options.encode.preset, char[5], "fast"),
+    SETTING("encoder_threads", options.encode.threads, int, 4),
+    SETTING("keep_frames", options.keep_frames, bool, true),
+    SETTING("hwaccel", plan.hwaccel, char[6], "vaapi"),
+    SETTING("input_format", plan.input.pix_fmt, char[8], "yuv444p"),
+    SETTING("input_format", plan.input.height_px, int32_t, 38),
+    SETTING("output_format", plan.output.width_px, int32_t, 64),
+    SETTING("output_format", plan.output.matrix, int32_t, 1),
+    SETTING("output_format", plan.output.transfer, int32_t, 16),
+    SETTING("output_format", plan.output.primaries, int32_t, 9),
+    SETTING("output_format", plan.output.full_range, int32_t, 1),
+    SETTING("output_format", plan.output.chroma_location, int32_t, 3),
+};
+/* clang-format on */
+
+static ResrManifest *manifest_of(const Settings *s)
+{
+    ResrManifest *manifest;
+    assert_int_equal(
+        resr_manifest_create(&manifest, &s->options, &s->plan, &s->model, s->encoder, s->library),
+        0);
+    return manifest;
+}
+
+/* A job folder is refused for every setting that changes the output. */
+static void test_settings(void **state)
+{
+    Settings *changed = calloc(1, sizeof *changed);
+    (void)state;
+    assert_non_null(changed);
+    snprintf(changed->options.input, sizeof changed->options.input, "%s", in_folder("input"));
+    write_bytes(in_folder("input"), (const uint8_t *)"some video", 10);
+    ResrManifest *before = manifest_of(changed);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        char *place = (char *)changed + settings[i].offset, kept[64], said[64];
+        memcpy(kept, place, settings[i].bytes);
+        memcpy(place, settings[i].value, settings[i].bytes);
+        ResrManifest *now = manifest_of(changed);
+        assert_int_equal(resr_manifest_compare(now, before, "x.resr"), RESR_ERR_MISMATCH);
+        snprintf(said, sizeof said, ": %s was ", settings[i].key);
+        assert_non_null(strstr(resr_error_text(), said));
+        resr_manifest_free(now);
+        memcpy(place, kept, settings[i].bytes);
+    }
+    resr_manifest_free(before);
+    free(changed);
+}
+
+/* Inputs of equal size that differ in one byte of their ends are different inputs. */
+static void test_identity(void **state)
+{
+    static const off_t places[] = {0, (9 << 20) - 1};
+    Settings *s = calloc(1, sizeof *s);
+    const char *path = in_folder("input");
+    (void)state;
+    assert_non_null(s);
+    snprintf(s->options.input, sizeof s->options.input, "%s", path);
+    write_bytes(path, (const uint8_t *)"", 0);
+    assert_int_equal(truncate(path, 9 << 20), 0);
+    ResrManifest *before = manifest_of(s);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        FILE *file = fopen(path, "r+b");
+        assert_non_null(file);
+        assert_int_equal(fseeko(file, places[i], SEEK_SET), 0);
+        assert_int_equal(fputc(1, file), 1);
+        fclose(file);
+        ResrManifest *now = manifest_of(s);
+        assert_int_equal(resr_manifest_compare(now, before, "x.resr"), RESR_ERR_MISMATCH);
+        assert_non_null(strstr(resr_error_text(), "input_xxh128"));
+        resr_manifest_free(before);
+        before = now;
+    }
+    resr_manifest_free(before);
+    unlink(path);
+    free(s);
+}
+
 static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
 {
     static const ResrModel model = {.name = "model", .sha256 = "0123"};
@@ -433,10 +632,12 @@ static void test_mismatch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),  cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_damage),   cmocka_unit_test(test_manifest),
-        cmocka_unit_test(test_mismatch), cmocka_unit_test(test_rests),
-        cmocka_unit_test(test_jobdir),
+        cmocka_unit_test(test_journal),       cmocka_unit_test(test_batchfile),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_mismatch),      cmocka_unit_test(test_rests),
+        cmocka_unit_test(test_jobdir),        cmocka_unit_test(test_lost_write),
+        cmocka_unit_test(test_written_twice), cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_identity),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
