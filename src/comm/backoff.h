@@ -19,16 +19,16 @@ typedef struct ResrBackoff {
 #define RESR_BACKOFF_MAX_MOVING_NS 1000000
 
 /* Call once a turn; `active`: this turn did something; `moving`: messages are on their way. */
-static inline void resr_backoff_wait(ResrBackoff *idle, bool active, bool moving)
+static inline void resr_backoff_wait(ResrBackoff *backoff, bool active, bool moving)
 {
     int64_t now_ns = resr_clock_ns(), longest_ns = RESR_BACKOFF_MAX_NS;
     if (active) {
-        idle->since_ns = 0;
+        backoff->since_ns = 0;
         return;
     }
-    if (idle->since_ns == 0)
-        idle->since_ns = now_ns;
-    int64_t sleep_ns = (now_ns - idle->since_ns) / RESR_BACKOFF_SHARE;
+    if (backoff->since_ns == 0)
+        backoff->since_ns = now_ns;
+    int64_t sleep_ns = (now_ns - backoff->since_ns) / RESR_BACKOFF_SHARE;
     if (moving)
         longest_ns = RESR_BACKOFF_MAX_MOVING_NS;
     sleep_ns = sleep_ns < RESR_BACKOFF_MIN_NS ? RESR_BACKOFF_MIN_NS : sleep_ns;

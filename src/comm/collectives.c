@@ -90,20 +90,20 @@ int resr_collectives_check(const ResrLauncher *launcher, int provided)
         launcher->processes, launcher->variable);
 }
 
-void resr_collectives_starting(void (*hangs)(int signal))
+void resr_collectives_arm_start_timeout(void (*hangs)(int signal))
 {
     signal(SIGALRM, hangs);
     alarm(resr_stop_signal() ? RESR_DRAIN_SECONDS : RESR_START_UP_SECONDS);
 }
 
-void resr_collectives_stopping(void)
+void resr_collectives_shorten_start_timeout(void)
 {
     unsigned left = alarm(RESR_DRAIN_SECONDS);
     if (left < RESR_DRAIN_SECONDS) /* 0: nothing starts */
         alarm(left);
 }
 
-void resr_collectives_started(void)
+void resr_collectives_disarm_start_timeout(void)
 {
     alarm(0);
     signal(SIGALRM, SIG_DFL);
@@ -112,11 +112,11 @@ void resr_collectives_started(void)
 void resr_collectives_announce(void *data, size_t bytes)
 {
     MPI_Request request;
-    ResrBackoff idle = {0};
+    ResrBackoff backoff = {0};
     int done = 0;
     MPI_Ibcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
     while (MPI_Test(&request, &done, MPI_STATUS_IGNORE), !done)
-        resr_backoff_wait(&idle, false, false);
+        resr_backoff_wait(&backoff, false, false);
 }
 
 void resr_collectives_broadcast(void *data, size_t bytes)

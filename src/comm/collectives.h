@@ -23,14 +23,14 @@ RESR_MUST_CHECK int resr_collectives_check(const ResrLauncher *launcher, int pro
 
 /* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
  * `hangs` is called as a signal's handler. Not collective. */
-void resr_collectives_starting(void (*hangs)(int signal));
+void resr_collectives_arm_start_timeout(void (*hangs)(int signal));
 
 /* Records a stop signal: a start must then finish within RESR_DRAIN_SECONDS. Call from a signal
  * handler. */
-void resr_collectives_stopping(void);
+void resr_collectives_shorten_start_timeout(void);
 
 /* That start is over. Not collective. */
-void resr_collectives_started(void);
+void resr_collectives_disarm_start_timeout(void);
 
 /* Rank 0's `bytes` to everyone, who wait for as long as it takes without using a processor. */
 void resr_collectives_announce(void *data, size_t bytes);

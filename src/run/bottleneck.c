@@ -13,7 +13,7 @@ static void look_at_ranks(ResrLoad *sum, const ResrBottleneckParts *parts)
     for (int i = 0; i < parts->n; i++) {
         if (parts->ranks[i].threads == 0 || parts->gone[i])
             continue;
-        int moving = parts->mail && i > 0 ? resr_endpoint_under_way(parts->mail, i) : 0;
+        int moving = parts->mail && i > 0 ? resr_endpoint_in_flight(parts->mail, i) : 0;
         live++;
         if (resr_scheduler_in_flight(parts->scheduler, i) > moving)
             computing++;

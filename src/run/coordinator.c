@@ -144,7 +144,7 @@ static int64_t accept_frames(ResrCoordinator *c, ResrMessage *message, int rank)
 static int revive(ResrCoordinator *c, int rank)
 {
     c->gone[rank] = false;
-    resr_scheduler_revive(c->scheduler, rank);
+    resr_scheduler_readmit(c->scheduler, rank);
     int ret = c->owners ? resr_owners_revive(c->owners, rank) : 0;
     resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
     return ret < 0 ? ret : recall(c, rank, &all_parts);
@@ -177,12 +177,12 @@ static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
 /* The rank is given up: its parts go to others. */
 static int lose_rank(ResrCoordinator *c, int rank, bool silent)
 {
-    resr_scheduler_lose(c->scheduler, rank);
+    resr_scheduler_exclude(c->scheduler, rank);
     if (c->owners)
         resr_owners_lose(c->owners, rank, silent);
     resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
     if (c->parts.checkpoint)
-        resr_checkpoint_strike(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
+        resr_checkpoint_record_hang(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
     bool complete =
         resr_io_threads_at_end(c->parts.pipeline) && c->window.delivered == c->window.decoded;
     if (resr_scheduler_live(c->scheduler) > 0 || complete)
@@ -360,8 +360,8 @@ static int keep_house(ResrCoordinator *c)
         return ret;
     c->told_ns = now_ns;
     if (c->parts.checkpoint && !c->owners)
-        resr_checkpoint_weigh(c->parts.checkpoint, c->parts.plan, c->parts.ranks,
-                              resr_scheduler_live(c->scheduler));
+        resr_checkpoint_decide_batch_files(c->parts.checkpoint, c->parts.plan, c->parts.ranks,
+                                           resr_scheduler_live(c->scheduler));
     ret = tell_all(c, RESR_WIRE_ALIVE);
     return ret < 0 ? ret : check_ranks(c, now_ns);
 }

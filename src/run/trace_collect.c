@@ -77,11 +77,11 @@ void resr_trace_collect_accept(int64_t index, int rank, const ResrPart *part)
                                  .stage = RESR_STAGE_ACCEPT});
 }
 
-int resr_trace_collect_send(ResrEndpoint *mail, ResrEventCursor *cursor, bool *done)
+int resr_trace_collect_send(ResrEndpoint *endpoint, ResrEventCursor *cursor, bool *done)
 {
     int ret = 0;
     *done = !resr_events_on();
-    while (ret == 0 && !*done && resr_endpoint_sending(mail) < MESSAGES_AT_ONCE) {
+    while (ret == 0 && !*done && resr_endpoint_sending(endpoint) < MESSAGES_AT_ONCE) {
         ResrMessage *message;
         ret = resr_message_create(&message, RESR_WIRE_TRACE);
         if (ret < 0)
@@ -91,7 +91,7 @@ int resr_trace_collect_send(ResrEndpoint *mail, ResrEventCursor *cursor, bool *d
         message->header.part.count = (int32_t)n;
         message->header.code = *done;
         message->header.progress = resr_events_dropped();
-        ret = resr_endpoint_send(mail, 0, message);
+        ret = resr_endpoint_send(endpoint, 0, message);
     }
     return ret;
 }

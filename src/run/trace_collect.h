@@ -18,7 +18,7 @@ void resr_trace_collect_accept(int64_t index, int rank, const ResrPart *part);
 
 /* On a worker that ends: sends some of the events from `cursor` on, so that few messages are under
  * way at a time. *done: all were sent, or nothing was recorded. RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_trace_collect_send(ResrEndpoint *mail, ResrEventCursor *cursor,
+RESR_MUST_CHECK int resr_trace_collect_send(ResrEndpoint *endpoint, ResrEventCursor *cursor,
                                             bool *done);
 
 /* On rank 0: what another rank sent; other kinds of messages, and no trace, are passed over. */
