@@ -69,7 +69,7 @@ int resr_job_end(ResrJob *job, int ret)
     job->turn_ns = 0;
     resr_io_threads_stop(job->pipeline);
     resr_sink_close(job->sink);
-    if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
+    if (resr_coordinator_shutdown(job->coordinator, ret < 0) < 0 || hung)
         job->session->lost = true;
     if (error[0])
         resr_fail(0, "%s", error);
@@ -318,16 +318,6 @@ int resr_job_plan(ResrJob *job)
     return ret;
 }
 
-static void segment_path(void *user, char *out, int64_t number)
-{
-    resr_checkpoint_segment_path(((ResrJob *)user)->checkpoint, out, number);
-}
-
-static int publishing(void *user, const char *temporary)
-{
-    return resr_checkpoint_publishing(((ResrJob *)user)->checkpoint, temporary);
-}
-
 /* Rank 0: the checkpoint begins, or the output's finished segments are taken over. */
 static int begin_checkpoint(ResrJob *job)
 {
@@ -350,8 +340,10 @@ static int begin_checkpoint(ResrJob *job)
 int resr_job_open(ResrJob *job)
 {
     const ResrOptions *options = &job->options;
-    ResrSegmentStore store = {job, job->folder, segment_path, publishing};
     int ret = job->checkpoint ? begin_checkpoint(job) : 0;
+    ResrSegmentStore store = {0};
+    if (job->checkpoint)
+        store = resr_checkpoint_store(job->checkpoint);
     if (ret == 0)
         ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
                              &job->plan.output, &options->encode, options->overwrite,
@@ -362,15 +354,15 @@ int resr_job_open(ResrJob *job)
         ret = resr_report_create(&job->report);
     if (ret == 0 && options->trace[0])
         ret = resr_trace_create(&job->trace, job->plan.ranks, job->start_ns);
-    ResrIoThreadsParts parts = {.decoder = job->decoder,
+    ResrIoThreadsConfig io = {.decoder = job->decoder,
                                 .sink = job->sink,
                                 .checkpoint = job->checkpoint,
-                                .ledger = &job->ledger,
+                                .frame_table = &job->ledger,
                                 .plan = &job->plan,
                                 .max_frames = options->max_frames,
                                 .framehash = options->framehash};
     job->open = true;
-    return ret < 0 ? ret : resr_io_threads_start(&job->pipeline, &parts);
+    return ret < 0 ? ret : resr_io_threads_start(&job->pipeline, &io);
 }
 
 /* Rank 0: the job itself, then its report. */
@@ -380,20 +372,28 @@ static int coordinate(ResrJob *job)
     const ResrOptions *options = &job->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(job->start_ns)};
-    ResrCoordinatorParts parts = {
-        job->crew->compute, &job->plan,    options,    job->crew->ranks, job->report, job->pipeline,
-        job->checkpoint,    &job->turn_ns, job->trace, job->decoded,     job->user};
+    ResrCoordinatorConfig config = {.compute = job->crew->compute,
+                                    .plan = &job->plan,
+                                    .options = options,
+                                    .ranks = job->crew->ranks,
+                                    .report = job->report,
+                                    .io = job->pipeline,
+                                    .checkpoint = job->checkpoint,
+                                    .turn_ns = &job->turn_ns,
+                                    .trace = job->trace,
+                                    .decoded = job->decoded,
+                                    .user = job->user};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
         resr_checkpoint_write_pids(job->checkpoint, job->crew->ranks, job->plan.ranks);
-    int ret = resr_coordinator_create(&job->coordinator, &parts);
+    int ret = resr_coordinator_create(&job->coordinator, &config);
     if (ret == 0)
         ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
                                   job->plan.deadline_seconds);
     if (ret == 0)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (job->coordinator)
-        resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
+        resr_coordinator_counters(job->coordinator, &frames_in, &frames_out, &times);
     if (job->coordinator)
         job->frames = frames_out;
     if (ret < 0)

@@ -46,9 +46,10 @@ typedef struct ResrPlane {
 /* How far a frame has come when the decoder's thread hands it out: a job that goes on finds some
  * of them done. */
 typedef enum ResrFrameStage {
-    RESR_FRAME_DECODED,  /* to be upscaled */
-    RESR_FRAME_UPSCALED, /* in the output format, from a batch file */
-    RESR_FRAME_DURABLE,  /* in a finished segment: a mark of its place, without pixels */
+    RESR_FRAME_DECODED,            /* in the input format: to be upscaled */
+    RESR_FRAME_COMPUTED_ELSEWHERE, /* in the input format: its segment's owner has the result */
+    RESR_FRAME_RESTORED,           /* in the output format, from a batch file */
+    RESR_FRAME_DURABLE,            /* in a finished segment: a placeholder without pixels */
 } ResrFrameStage;
 
 /* A frame: one buffer that holds all planes as resr_format_plane() lays them out. Whoever holds it

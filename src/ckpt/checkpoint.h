@@ -60,7 +60,7 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *checkpoint, int64_t *pts,
 /* How far frame `index` was when the job was opened. From any thread. */
 ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
 
-/* Frame `index` out of its batch file (RESR_FRAME_UPSCALED), the caller's. A file that has become
+/* Frame `index` out of its batch file (RESR_FRAME_RESTORED), the caller's. A file that has become
  * unreadable is RESR_ERR_DATA: the frame must be computed. */
 RESR_MUST_CHECK int resr_checkpoint_load(ResrCheckpoint *checkpoint, ResrFrame **out,
                                          int64_t index);
@@ -76,8 +76,9 @@ RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int
 RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
                                            const ResrFrameTable *ledger);
 
-/* Path of a segment's file, PATH_MAX bytes. */
-void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number);
+/* The store of the job's segments, for resr_sink_open() and the encoders. It records the output in
+ * the journal before the output gets its name. */
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *checkpoint);
 
 /* From now on batch files are written as batches become complete: so much work is at risk. */
 void resr_checkpoint_write_batches(ResrCheckpoint *checkpoint);
@@ -99,10 +100,6 @@ double resr_checkpoint_stall(const ResrCheckpoint *checkpoint);
 
 /* Frames that need no work after a kill now. */
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *checkpoint);
-
-/* The file `temporary` is complete and will be given the output's name next: journalled, so that a
- * rerun knows the output as its own. RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_checkpoint_publishing(ResrCheckpoint *checkpoint, const char *temporary);
 
 /* The output has its name. Moves the batch files that are to be kept to their folder, with
  * frames.h5 over all of them, and removes the folder; with `leave_status` all but status.json. */

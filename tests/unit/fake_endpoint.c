@@ -137,13 +137,6 @@ int resr_endpoint_under_way(const ResrEndpoint *endpoint, int rank)
     return 0;
 }
 
-bool resr_endpoint_queues(const ResrEndpoint *endpoint, int rank)
-{
-    (void)endpoint;
-    (void)rank;
-    return false;
-}
-
 void resr_endpoint_free(ResrEndpoint *endpoint)
 {
     free(endpoint);
