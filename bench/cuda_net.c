@@ -85,7 +85,7 @@ static void run_small(const Frame *frame, const ResrOps *ops, const ResrModel *m
 static double compare(const ResrOps *ops, const ResrModel *model)
 {
     const ResrOps *other = find_ops("cuda-cublas");
-    if (!other || strcmp(other->class, ops->class) == 0)
+    if (!other || strcmp(resr_ops_class(other), resr_ops_class(ops)) == 0)
         other = find_ops("cuda-mma");
     if (!other || other == ops || strcmp(other->name, ops->name) == 0)
         return NAN;
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
            "\"height\": %d, \"tile\": %d, \"pad\": %d, \"seconds\": %.5f, "
            "\"tflops_computed\": %.3f, \"tflops_useful\": %.3f, \"psnr_db\": %.1f, "
            "\"verdict\": \"%s\", \"device\": \"%s\"}\n",
-           argv[1], ops->name, ops->class, width_px, height_px, tile_px, pad_px, seconds,
+           argv[1], ops->name, resr_ops_class(ops), width_px, height_px, tile_px, pad_px, seconds,
            flops * resr_tile_overhead(&plan) / 1e12, flops / 1e12, isnan(psnr) ? 0 : psnr,
            isnan(psnr)           ? "alone"
            : psnr >= MIN_PSNR_DB ? "ok"

@@ -1,16 +1,17 @@
 /* Speed of whole networks with random weights on one tile, or with --layers of their single layers,
- * per numerics class, CPU backend and number of threads, as GFLOP/s of direct convolution and as a
- * share of the machine's peak for that kind of operand, measured in the same run, before and after:
- * Winograd's fewer multiplications bring more than all of it. Each backend is first compared with
- * the scalar reference: no figure without its verdict. "disturbed": the two peaks differ by more
- * than a twentieth or are exceeded, so other programs had the cores and the row is no result. JSON
- * on stdout. Exit status 1 if a result is wrong. */
+ * for each numerics class, CPU backend and number of threads. JSON on stdout: GFLOP/s of direct
+ * convolution, and their share of the machine's peak for this kind of operand, which is measured
+ * before and after (Winograd's fewer multiplications give more than 100 %). Each backend is first
+ * compared with the scalar reference, and its row starts with the verdict. "disturbed": the two
+ * peaks differ by more than a twentieth or are exceeded, so other programs used the cores and the
+ * row is not a result. Exit status 1 if a result is wrong. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpu_features.h"
 #include "base/memory.h"
 #include "cpu/dispatch.h"
 #include "layers.h"
@@ -37,7 +38,7 @@ typedef struct Options {
     int layers, width_px, height_px, max_threads, runs;
 } Options;
 
-/* The tile that verdicts are made on: the reference is slow. */
+/* A small tile for verdicts, since the reference is slow. */
 enum { VERDICT_WIDTH_PX = 34, VERDICT_HEIGHT_PX = 10 };
 
 /* Upscales seeded pixels `runs` times; *out (the caller's, may be NULL) is the result, *seconds
@@ -79,14 +80,7 @@ cleanup:
     return ret;
 }
 
-/* Class `exact` must have no error, the others what rounding explains: their weights and transforms
- * carry 2^-24 or 2^-9 of each value. */
-static double class_limit(const char *class)
-{
-    return strcmp(class, "exact") == 0 ? 0 : strcmp(class, "fp32") == 0 ? 1e-4 : 5e-2;
-}
-
-/* The relative error, or negative if there is none to be had. */
+/* The relative error, or negative if it cannot be computed. */
 static double verdict(const float *expected, const ResrOps *ops, const ResrModel *model,
                       int threads)
 {
@@ -110,7 +104,7 @@ static int measure(const Network *network, const ResrOps *ops, const ResrModel *
                     .width_px = options->width_px,
                     .height_px = options->height_px,
                     .error = verdict(expected, ops, model, threads),
-                    .limit = class_limit(ops->class),
+                    .limit = resr_numerics(ops->numerics)->tolerance,
                     .flops = 2.0 * options->width_px * options->height_px *
                              resr_spec_macs_per_px(&model->spec)};
     if (row.error < 0)
@@ -120,13 +114,14 @@ static int measure(const Network *network, const ResrOps *ops, const ResrModel *
                       threads, options->runs);
     if (ret < 0)
         return ret;
-    row.after = bench_peak_flops(ops->name, threads);
+    row.peak_after = bench_peak_flops(ops->name, threads);
     return bench_row_print(&row, first);
 }
 
-static int selected(const ResrOps *ops, const Options *options)
+static bool selected(const ResrOps *ops, const Options *options)
 {
-    return ops->available(~0u) && (!options->class || strcmp(options->class, ops->class) == 0) &&
+    return resr_cpu_can_run(ops, ~0u) &&
+           (!options->class || strcmp(options->class, resr_ops_class(ops)) == 0) &&
            (!options->backend || strcmp(options->backend, ops->name) == 0);
 }
 

@@ -1,8 +1,9 @@
 /* Each convolution first gives its verdict, on a small map, against a plain sum in the order that
- * class `exact` is defined by (net/ops.h). */
+ * class `exact` is defined by (net/backend.h). */
 #include "layers.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,8 @@ static const ResrNetSpec compact = {RESR_ARCH_SRVGG, 4, 1, 1, 64, 0, 1.0};
 typedef struct LayerCase {
     const char *name;
     const ResrNetSpec *spec;
-    int conv, leaky, nearest;
+    int conv;
+    bool leaky, nearest;
     float factor; /* of the residual; 0: none */
 } LayerCase;
 
@@ -47,10 +49,10 @@ static const LayerCase cases[] = {
 
 enum { VERDICT_WIDTH_PX = 34, VERDICT_HEIGHT_PX = 10, MAX_REPEATS = 64, DENSE_ROUNDS = 2 };
 
-/* A run repeats a small layer until it has this work: some milliseconds. */
+/* A small layer is repeated until a run has this much work: some milliseconds. */
 static const double RUN_FLOPS = 5e9;
 
-/* What rounding explains of the error of one convolution; F(4x4) in bf16 has four times that of
+/* Largest error of one convolution that rounding explains; F(4x4) in bf16 has four times that of
  * F(2x2). */
 static double layer_limit(const ResrConvKernels *kernels)
 {
@@ -60,12 +62,12 @@ static double layer_limit(const ResrConvKernels *kernels)
     return !winograd->bf16 ? 1e-5 : winograd->outputs == 2 ? 1e-2 : 3e-2;
 }
 
-/* One layer on maps of its own. */
+/* One layer with feature maps of its own. */
 typedef struct Bench {
     ResrFeatureMap in, residual, out;
     float *memory;
     char *scratch;
-    ResrWavefront *waves; /* MAX_REPEATS times the same */
+    ResrWavefront *wavefronts; /* MAX_REPEATS times the same */
     int threads;
 } Bench;
 
@@ -73,7 +75,7 @@ static void bench_free(Bench *bench)
 {
     free(bench->memory);
     free(bench->scratch);
-    free(bench->waves);
+    free(bench->wavefronts);
     *bench = (Bench){0};
 }
 
@@ -122,7 +124,7 @@ static int bench_create(Bench *bench, const LayerCase *c, const ResrPackedConv *
     if (ret == 0)
         ret = resr_alloc_uninitialised(&bench->scratch, scratch_bytes * (size_t)threads + 1, 1);
     if (ret == 0)
-        ret = resr_alloc(&bench->waves, MAX_REPEATS, sizeof *bench->waves);
+        ret = resr_alloc(&bench->wavefronts, MAX_REPEATS, sizeof *bench->wavefronts);
     if (ret < 0) {
         bench_free(bench);
         return ret;
@@ -141,8 +143,8 @@ static int bench_create(Bench *bench, const LayerCase *c, const ResrPackedConv *
     resr_layer_prepare(&layer);
     int rows = (height + layer.row_px - 1) / layer.row_px * layer.row_px;
     for (int i = 0; i < MAX_REPEATS; i++) {
-        bench->waves[i] = (ResrWavefront){.count = 1, .rows = rows};
-        bench->waves[i].layers[0] = layer;
+        bench->wavefronts[i] = (ResrWavefront){.count = 1, .rows = rows};
+        bench->wavefronts[i].layers[0] = layer;
     }
     return 0;
 }
@@ -172,7 +174,7 @@ static float reference(const LayerCase *c, const ResrConv *conv, const Bench *be
     return c->factor != 0 ? fmaf(c->factor, sum, *pixel(&bench->residual, co, y, x)) : sum;
 }
 
-/* The relative error, or negative if there is none to be had. */
+/* The relative error, or negative if it cannot be computed. */
 static double layer_error(const LayerCase *c, const ResrPackedConv *packed, const ResrConv *conv,
                           int threads)
 {
@@ -185,7 +187,7 @@ static double layer_error(const LayerCase *c, const ResrPackedConv *packed, cons
         ret = resr_alloc(&values, 2 * floats, sizeof *values);
     if (ret < 0)
         goto cleanup;
-    resr_wavefronts_run(bench.waves, 1, threads);
+    resr_wavefronts_run(bench.wavefronts, 1, threads);
     for (int co = 0; co < conv->cout; co++)
         for (int y = 0; y < VERDICT_HEIGHT_PX; y++)
             for (int x = 0; x < VERDICT_WIDTH_PX; x++, n++) {
@@ -202,19 +204,19 @@ cleanup:
 static double best_seconds(const Bench *bench, int repeats, int runs)
 {
     double best = INFINITY;
-    resr_wavefronts_run(bench->waves, 1, bench->threads);
+    resr_wavefronts_run(bench->wavefronts, 1, bench->threads);
     for (int i = 0; i < runs; i++) {
         int64_t start_ns = resr_clock_ns();
-        resr_wavefronts_run(bench->waves, repeats, bench->threads);
+        resr_wavefronts_run(bench->wavefronts, repeats, bench->threads);
         best = fmin(best, resr_clock_seconds_since(start_ns) / repeats);
     }
     return best;
 }
 
-/* The ends of bf16's networks are fp32. */
+/* The first and last layers of bf16's networks are fp32. */
 static const char *peak_of(const ResrOps *ops, const ResrConvKernels *kernels)
 {
-    int narrow = strncmp(ops->class, "bf16", 4) == 0;
+    bool narrow = strcmp(resr_numerics(ops->numerics)->precision, "bf16") == 0;
     return narrow && !(kernels->winograd && kernels->winograd->bf16) ? "avx512" : ops->name;
 }
 
@@ -243,25 +245,23 @@ static int measure_conv(const LayerCase *c, const ResrOps *ops, const ResrPacked
     int repeats = (int)fmin(MAX_REPEATS, 1 + RUN_FLOPS / row.flops);
     row.peak_before = bench_peak_flops(row.peak_of, threads);
     row.seconds = best_seconds(&bench, repeats, options->runs);
-    row.after = bench_peak_flops(row.peak_of, threads);
+    row.peak_after = bench_peak_flops(row.peak_of, threads);
     bench_free(&bench);
     return bench_row_print(&row, first);
 }
 
-/* Rounds of an RRDB's three dense blocks behind the head; 0: the head alone. */
-static int dense_seconds(double *best, const ResrOps *ops, void *run, const ResrTileIn *in,
+/* Best seconds of the head and `rounds` times an RRDB's three dense blocks; 0: the head alone. */
+static int dense_seconds(double *best, const ResrOps *ops, void *ctx, const ResrTileIn *in,
                          int rounds, int runs)
 {
     *best = INFINITY;
     for (int i = 0; i <= runs; i++) {
-        int ret = ops->head(run, in);
+        int ret = ops->head(ctx, in);
         for (int d = 0; ret == 0 && d < 3 * rounds; d++)
-            ret = ops->dense_block(run, 0, d % 3, d % 3 == 2);
+            ret = ops->dense_block(ctx, 0, d % 3, d % 3 == 2);
         int64_t start_ns = resr_clock_ns();
         if (ret == 0)
-            ret = ops->submit(run);
-        if (ret == 0)
-            ret = ops->wait(run);
+            ret = ops->wait(ctx);
         if (ret < 0)
             return ret;
         *best = i == 0 ? *best : fmin(*best, resr_clock_seconds_since(start_ns));
@@ -269,7 +269,7 @@ static int dense_seconds(double *best, const ResrOps *ops, void *run, const Resr
     return 0;
 }
 
-/* The verdict is that of a network of three blocks: their outputs are not to be seen outside. */
+/* The verdict is that of a network of three blocks, since the outputs of blocks are not visible. */
 static int dense_error(double *error, const ResrOps *ops, const ResrModel *model, int threads)
 {
     enum { IN = VERDICT_WIDTH_PX * VERDICT_HEIGHT_PX, OUT = 16 * IN };
@@ -302,7 +302,7 @@ static int measure_dense(const ResrOps *ops, const ResrPackedNet *net, const Res
     size_t px = (size_t)options->width_px * (size_t)options->height_px;
     double head = 0, with = 0, macs = 0;
     float *plane = NULL;
-    void *run = NULL;
+    void *ctx = NULL;
     for (int i = 1; i <= 5; i++)
         macs += 9.0 * model->convs[i].cin * model->convs[i].cout;
     BenchRow row = {.kind = "layer",
@@ -318,7 +318,7 @@ static int measure_dense(const ResrOps *ops, const ResrPackedNet *net, const Res
     if (ret == 0)
         ret = resr_alloc(&plane, px, sizeof *plane);
     if (ret == 0)
-        ret = ops->run_create(&run, net, options->width_px, options->height_px, threads);
+        ret = ops->ctx_create(&ctx, net, options->width_px, options->height_px, threads);
     if (ret < 0)
         goto cleanup;
     resr_random_fill(plane, px, 1);
@@ -327,21 +327,21 @@ static int measure_dense(const ResrOps *ops, const ResrPackedNet *net, const Res
                      .width_px = options->width_px,
                      .height_px = options->height_px};
     row.peak_before = bench_peak_flops(row.peak_of, threads);
-    ret = dense_seconds(&head, ops, run, &in, 0, options->runs);
+    ret = dense_seconds(&head, ops, ctx, &in, 0, options->runs);
     if (ret == 0)
-        ret = dense_seconds(&with, ops, run, &in, DENSE_ROUNDS, options->runs);
+        ret = dense_seconds(&with, ops, ctx, &in, DENSE_ROUNDS, options->runs);
     row.seconds = (with - head) / (3 * DENSE_ROUNDS);
-    row.after = bench_peak_flops(row.peak_of, threads);
+    row.peak_after = bench_peak_flops(row.peak_of, threads);
     if (ret == 0)
         ret = bench_row_print(&row, first);
 cleanup:
-    if (run)
-        ops->run_free(run);
+    if (ctx)
+        ops->ctx_free(ctx);
     free(plane);
     return ret;
 }
 
-static int wanted(const BenchLayers *options, const char *name)
+static bool wanted(const BenchLayers *options, const char *name)
 {
     return !options->layer || strcmp(options->layer, name) == 0;
 }
@@ -354,7 +354,7 @@ static int measure_spec(const ResrNetSpec *spec, const ResrOps *ops, const Bench
     int wrong = 0;
     int ret = resr_random_model(&model, spec, 1, 1.4);
     if (ret == 0)
-        ret = ops->prepare(&net, model);
+        ret = ops->prepare(ops, &net, model);
     for (int threads = 1; ret == 0 && threads <= options->max_threads; threads *= 2) {
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
             if (cases[i].spec == spec && wanted(options, cases[i].name))

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpu_features.h"
 #include "base/memory.h"
-#include "cpu/dispatch.h"
 #include "model_argument.h"
 #include "net/net.h"
 #include "net/select_backend.h"
@@ -77,10 +77,10 @@ static const ResrOps *choose(const Options *options, const ResrModel *model)
     unsigned mask = ~0u;
     if (options->cpumask)
         must(resr_cpu_parse_mask(&mask, options->cpumask));
-    must(resr_probe_backends(&probe, (ResrArch)model->spec.arch, options->precision,
-                             options->backend, mask, options->threads));
-    must(resr_probe_choose(class, &probe, 1));
-    return resr_probe_fastest(&probe, class);
+    must(resr_select_backend_probe(&probe, (ResrArch)model->spec.arch, options->precision,
+                                   options->backend, mask, options->threads));
+    must(resr_select_backend_class(class, &probe, 1));
+    return resr_select_backend_fastest(&probe, class);
 }
 
 static void serve(const Options *options, const ResrOps *ops, const ResrModel *model, float *in,
@@ -96,7 +96,7 @@ static void serve(const Options *options, const ResrOps *ops, const ResrModel *m
                          options->threads));
     printf("{\"cpu\": \"%s\", \"backend\": \"%s\", \"class\": \"%s\", \"threads\": %d, "
            "\"model\": \"%s\", \"scale\": %d}\n",
-           resr_cpu_brand(), ops->name, ops->class, options->threads, model->name,
+           resr_cpu_brand(), ops->name, resr_ops_class(ops), options->threads, model->name,
            model->spec.scale);
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {

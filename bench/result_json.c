@@ -6,10 +6,11 @@
 
 int bench_row_print(const BenchRow *row, int *first)
 {
-    int exact = strcmp(row->ops->class, "exact") == 0, correct = row->error <= row->limit;
+    bool exact = row->ops->numerics == RESR_NUMERICS_EXACT, correct = row->error <= row->limit;
     double rate = row->flops / row->seconds;
-    double peak = fmax(row->peak_before, row->after), least = fmin(row->peak_before, row->after);
-    int disturbed = least < 0.95 * peak || (exact && peak > 0 && rate > peak);
+    double peak = fmax(row->peak_before, row->peak_after),
+           least = fmin(row->peak_before, row->peak_after);
+    bool disturbed = least < 0.95 * peak || (exact && peak > 0 && rate > peak);
     printf("%s\n  {\"verdict\": \"%s\", \"relative_error\": %.2g, \"%s\": \"%s\", "
            "\"backend\": \"%s\", \"class\": \"%s\", \"operands\": \"%s\", \"threads\": %d, "
            "\"width_px\": %d, \"height_px\": %d, \"seconds\": %.6f, \"gflops\": %.1f, "
@@ -18,7 +19,7 @@ int bench_row_print(const BenchRow *row, int *first)
            !correct ? "WRONG"
            : exact  ? "same values as c"
                     : "ok",
-           row->error, row->kind, row->name, row->ops->name, row->ops->class,
+           row->error, row->kind, row->name, row->ops->name, resr_ops_class(row->ops),
            strstr(row->peak_of, "bf16") ? "bf16" : "fp32", row->threads, row->width_px,
            row->height_px, row->seconds, rate * 1e-9, peak * 1e-9, peak > 0 ? rate / peak : 0.0,
            disturbed ? "true" : "false");

@@ -3,23 +3,22 @@
 
 #include "net/backend.h"
 
-/* What was measured, how far from the reference it is, and how fast. */
+/* A measurement: its subject, error and speed. */
 typedef struct BenchRow {
     const char *kind, *name; /* "network" or "layer", and which */
     const ResrOps *ops;
-    const char *peak_of; /* backend whose kind of operand the products have (peak.h) */
+    const char *peak_of; /* backend whose peak the speed is related to (peak.h) */
     int threads, width_px, height_px;
-    double error, limit;       /* relative to the reference's own variation */
-    double flops, seconds;     /* of direct convolution */
-    double peak_before, after; /* operations per second around the measurement */
+    double error, limit;            /* as of bench_relative_error() */
+    double flops, seconds;          /* operations of direct convolution; best time */
+    double peak_before, peak_after; /* operations per second around the measurement */
 } BenchRow;
 
-/* A line of JSON in an array, verdict first; `first` is cleared. Returns 0, or RESR_ERR_INTERNAL if
- * the result is wrong. */
+/* Prints a line of a JSON array, verdict first, and clears *first. RESR_ERR_INTERNAL if the result
+ * is wrong. */
 RESR_MUST_CHECK int bench_row_print(const BenchRow *row, int *first);
 
-/* Root mean square of the difference of `got` to `expected`, over that of the latter's own
- * variation. */
+/* Root mean square of got - expected, over the standard deviation of `expected`. */
 double bench_relative_error(const float *expected, const float *got, size_t n);
 
 #endif

@@ -54,7 +54,7 @@ static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, i
     const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
     must(
         resr_rgb_create(&out, in->width_px * model->spec.scale, in->height_px * model->spec.scale));
-    must(resr_net_create(&net, resr_cpu_select("exact", NULL, ~0u), model, in->width_px,
+    must(resr_net_create(&net, resr_cpu_select(RESR_NUMERICS_EXACT, NULL, ~0u), model, in->width_px,
                          in->height_px, tile_px, pad_px, 2));
     must(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL));
     resr_net_free(net);

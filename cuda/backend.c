@@ -21,57 +21,20 @@ static const ConvRung *const rungs[] = {
 
 enum { N_RUNGS = sizeof rungs / sizeof *rungs };
 
-/* The process's device. Tables are told apart by their functions' order here: fp16 and bf16
- * for "cuda" and for "cuda-mma", one for every other rung by its name. */
+/* The process's device and its tables: fp16 and bf16 for "cuda" and for "cuda-mma", one for every
+ * other rung by its name. */
 static struct {
     int device, n_tables;
-    const ConvRung *rung[MAX_TABLES];
     ResrOps ops[MAX_TABLES];
     char names[MAX_TABLES][16], classes[MAX_TABLES][16];
 } selected = {.device = -1};
 
-static int is_available(unsigned cpumask)
-{
-    (void)cpumask;
-    return 1; /* only what the device runs gets a table */
-}
-
-static int prepare(void **packed, const ResrModel *model, int table)
+static int prepare(const ResrOps *self, void **packed, const ResrModel *model)
 {
     NetWeights *net;
-    int ret = resr_cuda_weights_create(&net, model, selected.device, selected.rung[table]);
+    int ret = resr_cuda_weights_create(&net, model, selected.device, self->kernels);
     *packed = net;
     return ret;
-}
-
-static int prepare_0(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 0);
-}
-
-static int prepare_1(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 1);
-}
-
-static int prepare_2(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 2);
-}
-
-static int prepare_3(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 3);
-}
-
-static int prepare_4(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 4);
-}
-
-static int prepare_5(void **packed, const ResrModel *model)
-{
-    return prepare(packed, model, 5);
 }
 
 static void release(void *packed)
@@ -84,27 +47,26 @@ static void release(void *packed)
 static void add_table(const ConvRung *rung, const char *prefix, const char *name, const char *class,
                       int capability)
 {
-    static int (*const prepares[MAX_TABLES])(void **, const ResrModel *) = {
-        prepare_0, prepare_1, prepare_2, prepare_3, prepare_4, prepare_5};
     int i = selected.n_tables++;
-    selected.rung[i] = rung;
     snprintf(selected.names[i], sizeof selected.names[i], "%s%s", prefix, name);
     snprintf(selected.classes[i], sizeof selected.classes[i], "%s-sm%d", class, capability);
     selected.ops[i] = (ResrOps){.name = selected.names[i],
-                                .class = selected.classes[i],
-                                .available = is_available,
-                                .prepare = prepares[i],
+                                .numerics = rung == &conv_rung_mma_bf16 ? RESR_NUMERICS_BF16_GPU
+                                                                        : RESR_NUMERICS_FP16_GPU,
+                                .class_name = selected.classes[i],
+                                .by_name_only = name[0] != '\0',
+                                .kernels = rung,
+                                .prepare = prepare,
                                 .release = release,
                                 .workspace_bytes = resr_cuda_workspace_bytes,
-                                .run_create = resr_cuda_run_create,
-                                .run_free = resr_cuda_run_free,
+                                .ctx_create = resr_cuda_run_create,
+                                .ctx_free = resr_cuda_run_free,
                                 .head = resr_cuda_head,
                                 .dense_block = resr_cuda_dense_block,
                                 .body_end = resr_cuda_body_end,
                                 .compact_body = resr_cuda_compact_body,
                                 .upsample = resr_cuda_upsample,
                                 .tail = resr_cuda_tail,
-                                .submit = resr_cuda_submit,
                                 .wait = resr_cuda_wait,
                                 .reserve = resr_cuda_reserve,
                                 .set_tiles = resr_cuda_set_tiles,

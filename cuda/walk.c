@@ -297,7 +297,7 @@ int resr_cuda_head(void *pointer, const ResrTileIn *in)
     return convolve(run, 0, &call);
 }
 
-int resr_cuda_dense_block(void *pointer, int block, int dense, int last_of_rrdb)
+int resr_cuda_dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 {
     Run *run = pointer;
     int first = 1 + (block * 3 + dense) * 5, ret = 0;
@@ -491,12 +491,6 @@ int resr_cuda_tail(void *pointer, const ResrTileOut *out)
         return 0;
     }
     return download(run, (size_t)tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
-}
-
-int resr_cuda_submit(void *run)
-{
-    (void)run; /* a stream begins by itself */
-    return 0;
 }
 
 int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device)

@@ -14,12 +14,11 @@ void resr_cuda_run_free(void *run);
 RESR_MUST_CHECK int resr_cuda_reserve(void *run, int wanted, int context_px, int *tiles);
 void resr_cuda_set_tiles(void *run, int tiles);
 RESR_MUST_CHECK int resr_cuda_head(void *run, const ResrTileIn *in);
-RESR_MUST_CHECK int resr_cuda_dense_block(void *run, int block, int dense, int last_of_rrdb);
+RESR_MUST_CHECK int resr_cuda_dense_block(void *run, int block, int dense, bool last_of_rrdb);
 RESR_MUST_CHECK int resr_cuda_body_end(void *run);
 RESR_MUST_CHECK int resr_cuda_compact_body(void *run);
 RESR_MUST_CHECK int resr_cuda_upsample(void *run, int step);
 RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
-RESR_MUST_CHECK int resr_cuda_submit(void *run);
 RESR_MUST_CHECK int resr_cuda_wait(void *run);
 
 /* Groups of whole frames: frames.c. */

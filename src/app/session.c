@@ -83,8 +83,8 @@ int resr_session_list_devices(ResrSession *session)
     own.threads = resr_collectives_threads(&own.cpus);
     if (options->threads > 0)
         own.threads = options->threads;
-    int status = resr_probe_backends(&own.probe, RESR_ARCH_RRDB, precision, options->backend,
-                                     options->cpumask, own.threads);
+    int status = resr_select_backend_probe(&own.probe, RESR_ARCH_RRDB, precision, options->backend,
+                                           options->cpumask, own.threads);
     int ret = session->rank == 0 ? resr_alloc(&all, (size_t)session->ranks, sizeof *all) : 0;
     ret = resr_collectives_share_status(ret);
     if (ret == 0)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -134,4 +136,17 @@ int resr_file_sync_path(const char *path, int flags)
     close(fd);
     errno = saved;
     return ret;
+}
+
+int resr_file_beside_program(char *out, size_t out_bytes, const char *name)
+{
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length < 0)
+        return -1;
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    int folder = slash ? (int)(slash - program) : 0;
+    int used = snprintf(out, out_bytes, "%.*s/%s", folder, program, name);
+    return used >= 0 && (size_t)used < out_bytes ? 0 : -1;
 }

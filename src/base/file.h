@@ -42,4 +42,8 @@ RESR_MUST_CHECK int resr_file_sync(int fd, int data_only);
 /* The same for what lies at `path`; `flags` as for opening it. */
 RESR_MUST_CHECK int resr_file_sync_path(const char *path, int flags);
 
+/* Writes the path of `name`, relative to the folder of the running program, to `out`. -1 if the
+ * path is longer than out_bytes - 1 or the folder is unknown. The file need not exist. */
+RESR_MUST_CHECK int resr_file_beside_program(char *out, size_t out_bytes, const char *name);
+
 #endif

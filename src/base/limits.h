@@ -24,12 +24,19 @@
  * leaves of seams with RRDBNet is measured in bench/README.md. */
 #define RESR_TILE_PAD_PX 36
 
+/* The official strength of realesr-general-x4v3 where none is asked for. */
+#define RESR_DENOISE 0.5
+
 /* Rank 0 encodes one segment at a time for so many CPUs: x264's threads and its lookahead. */
 #define RESR_CPUS_PER_ENCODER 8
 
 /* Encoder threads where none are asked for: part of the result with some encoders, so the same on
  * every machine. */
 #define RESR_ENCODER_THREADS 4
+
+/* Quality of libx264 where none is asked for, visually lossless: an upscaled video should not lose
+ * its detail to the encoder. */
+#define RESR_X264_CRF 17
 
 /* Pixels that a core encodes in a second with an encoder's default preset, for --encode auto:
  * measured, bench/README.md. Encoders that are not named are taken for as fast as x264. */

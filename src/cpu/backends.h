@@ -4,19 +4,34 @@
 #include "cpu/conv.h"
 #include "net/backend.h"
 
-/* The CPU's tables of stages, for dispatch.c; others ask resr_cpu_select(). */
-extern const ResrOps resr_ops_c;
+/* The CPU backends; a new one is one file and one line here. cpu/dispatch.h gives them to others.
+ * Among backends of a class that are equally fast the last one is chosen. */
 #if defined(__x86_64__)
-extern const ResrOps resr_ops_avx2;
-extern const ResrOps resr_ops_avx512;
-extern const ResrOps resr_ops_avx2_fp32;
-extern const ResrOps resr_ops_avx512_fp32;
-extern const ResrConvKernels resr_kernels_avx512_fp32; /* also for the ends of bf16's networks */
-extern const ResrConvKernels resr_kernels_avx512_bf16_f4, resr_kernels_avx512_bf16emu_f4;
-extern const ResrOps resr_ops_avx512_bf16emu;
-extern const ResrOps resr_ops_avx512_bf16, resr_ops_avx512_bf16_other;
-extern const ResrOps resr_ops_amx_bf16;     /* if the compiler knows AMX: RESR_HAVE_AMX */
-extern const ResrOps resr_ops_amx_emulated; /* tests only */
+#define X86_BACKENDS(X)                                                                            \
+    X(resr_ops_avx2)                                                                               \
+    X(resr_ops_avx512)                                                                             \
+    X(resr_ops_avx2_fp32)                                                                          \
+    X(resr_ops_avx512_fp32)                                                                        \
+    X(resr_ops_avx512_bf16emu)                                                                     \
+    X(resr_ops_avx512_bf16)
+#else
+#define X86_BACKENDS(X)
 #endif
+#if defined(RESR_HAVE_AMX)
+#define AMX_BACKENDS(X) X(resr_ops_amx_bf16)
+#else
+#define AMX_BACKENDS(X)
+#endif
+#define RESR_CPU_BACKENDS(X) X(resr_ops_c) X86_BACKENDS(X) AMX_BACKENDS(X)
+
+#define DECLARE(ops) extern const ResrOps ops;
+RESR_CPU_BACKENDS(DECLARE)
+#undef DECLARE
+
+extern const ResrOps resr_ops_amx_emulated; /* for tests only */
+
+/* Kernels that several backends use. */
+extern const ResrConvKernels resr_kernels_avx512_fp32;
+extern const ResrConvKernels resr_kernels_avx512_bf16_f4, resr_kernels_avx512_bf16emu_f4;
 
 #endif

@@ -1,8 +1,8 @@
 #include "cpu/barrier.h"
 
-/* Looks at the round before going to sleep: 30 to 100 us, several times what a step of a wave is
- * unbalanced by, and about what sleeping and waking cost. */
-#define LOOKS 2000
+/* Polls of the round before a thread sleeps: 30 to 100 us, several times the usual imbalance of a
+ * wavefront's step, and about the cost of sleeping and waking. */
+#define POLLS 2000
 
 static void relax(void)
 {
@@ -37,8 +37,8 @@ static void sleep_until_passed(ResrBarrier *barrier, unsigned round)
     pthread_mutex_unlock(&barrier->mutex);
 }
 
-/* The last one opens the next round, and then looks for sleepers; a sleeper counts itself, and then
- * looks at the round: one of the two sees the other. */
+/* The last thread to arrive opens the next round and then checks for sleepers. A sleeper first
+ * counts itself and then checks the round, so one of the two always sees the other. */
 void resr_barrier_wait(ResrBarrier *barrier)
 {
     if (barrier->threads == 1)
@@ -54,7 +54,7 @@ void resr_barrier_wait(ResrBarrier *barrier)
         }
         return;
     }
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < POLLS; i++) {
         if (atomic_load_explicit(&barrier->round, memory_order_acquire) != round)
             return;
         relax();

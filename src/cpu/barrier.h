@@ -4,10 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A meeting point of a team's threads that is fast where every thread has a core of its own, and
- * harmless where it does not: a thread waits actively for some tens of microseconds, then sleeps.
- * (OpenMP's own barrier spins for milliseconds by default: measured 10 times slower when another
- * program shares the cores.) */
+/* A barrier for a team of threads, fast if each thread has a core of its own and harmless if not: a
+ * thread spins for some tens of microseconds, then sleeps. (OpenMP's own barrier spins for
+ * milliseconds by default and was measured 10 times slower while another program used the cores.)
+ */
 typedef struct ResrBarrier {
     pthread_mutex_t mutex;
     pthread_cond_t passed;
@@ -19,7 +19,7 @@ typedef struct ResrBarrier {
 void resr_barrier_init(ResrBarrier *barrier, int threads);
 void resr_barrier_destroy(ResrBarrier *barrier);
 
-/* Waits until all threads have come; what they wrote before is visible after. */
+/* Waits until all threads have called it. Their earlier writes are visible afterwards. */
 void resr_barrier_wait(ResrBarrier *barrier);
 
 #endif

@@ -4,16 +4,15 @@
 #include "cpu/feature_map.h"
 #include "model/model.h"
 
-/* How an instruction set convolves, in one numerics class: directly or by Winograd's minimal
- * filtering; one of the two is NULL. */
+/* How a backend convolves: directly, or by Winograd's minimal filtering. One of the two is NULL. */
 typedef struct ResrConvKernels {
     const struct ResrDirectKernels *direct;
     const struct ResrWinogradKernels *winograd;
 } ResrConvKernels;
 
-/* A 3x3 convolution packed for its kernels. Bias and slope have an entry for each lane of the
- * output's blocks, 0 where there is no channel; pack.h has the weights' layouts. Owns nothing: all
- * lies in the packed network's memory. */
+/* A 3x3 convolution packed for its kernels; pack.h gives the weights' layouts. Bias and slope have
+ * an entry for each lane of the output's blocks, 0 in lanes without a channel. The packed network
+ * owns the memory. */
 typedef struct ResrPackedConv {
     const ResrConvKernels *kernels;
     int32_t cin, cout;

@@ -1,16 +1,12 @@
 #include "cpu/direct.h"
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
+#include "base/minmax.h"
 static const float *row_or_null(const ResrFeatureMap *map, int y, int x)
 {
     return map ? resr_feature_map_row(map, y, 0) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
-/* `px` pixels from (x, y) on: all output channels, tile after tile. */
+/* Computes all output channels of `px` pixels from (x, y) on, one tile of channels at a time. */
 static void run_pixels(const ResrLayer *layer, int y, int x, int px)
 {
     const ResrPackedConv *conv = layer->conv;
@@ -38,7 +34,7 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
     }
     int out_vectors = (conv->cout + kernels->vector_lanes - 1) / kernels->vector_lanes;
     for (int vector = 0; vector < out_vectors; vector += 2) {
-        int vectors = min_int(2, out_vectors - vector);
+        int vectors = resr_min(2, out_vectors - vector);
         size_t lanes = (size_t)(vectors * kernels->vector_lanes);
         kernel[vectors](&args);
         size_t floats = lanes / RESR_BLOCK_LANES * layer->out->block_stride;
@@ -52,7 +48,7 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
     }
 }
 
-/* In pieces of about equal size that a kernel exists for. */
+/* In pieces of about equal size, of at most max_px pixels. */
 void resr_direct_rows(const ResrLayer *layer, int thread, int y, int x0, int x1)
 {
     (void)thread;

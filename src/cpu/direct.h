@@ -3,13 +3,13 @@
 
 #include "cpu/layer.h"
 
-/* Direct convolution, class `exact`: what a kernel does for a few neighbouring output pixels of one
- * row and one tile of output channels. All maps at the output's size share a block stride; NULL
- * means absent. */
+/* Direct convolution, class `exact`: a kernel computes a few neighbouring output pixels of a row,
+ * for one tile of output channels. All feature maps of the output's size have one block stride;
+ * NULL means absent. */
 typedef struct ResrDirectArgs {
-    const float *row[3]; /* input pixel left of the first one, block 0, of the rows ky = 0..2 */
+    const float *row[3]; /* [ky]: block 0 of the input pixel left of the first one */
     size_t in_block_stride, out_block_stride;
-    const int32_t *in_lanes;
+    const int32_t *in_lanes; /* [block]: channels */
     int32_t in_blocks;
     const float *weight, *bias, *slope;
     const float *residual; /* out = fma(factor, out, residual) */
@@ -20,9 +20,9 @@ typedef struct ResrDirectArgs {
 
 typedef void (*ResrDirectKernel)(const ResrDirectArgs *args);
 
-/* The kernels of an instruction set by [pixels][vectors]. `nearest` ones read an input of half the
- * size as if it were enlarged by pixel repetition; they exist for even pixel counts and start at
- * even columns. */
+/* The kernels of an instruction set, [output pixels][output vectors]. Those in `nearest` enlarge
+ * their input by two, by pixel repetition; they exist for even numbers of pixels and start at even
+ * columns. */
 #define RESR_DIRECT_MAX_PX 14
 
 typedef struct ResrDirectKernels {
@@ -31,7 +31,7 @@ typedef struct ResrDirectKernels {
     ResrDirectKernel nearest[RESR_DIRECT_MAX_PX + 1][3];
 } ResrDirectKernels;
 
-/* Computes output pixels [x0, x1) of row y of a layer, all channels. */
+/* Computes all channels of output pixels [x0, x1) of row y of a layer. */
 void resr_direct_rows(const ResrLayer *layer, int thread, int y, int x0, int x1);
 
 #endif

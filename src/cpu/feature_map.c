@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-/* Floats from a block to the next: the row's pixels, the border on both sides, and a rest that
- * keeps the blocks of one pixel apart in the cache. Kernels read a window of up to 16 pixels from
- * all blocks at once; with steps of 16 or 48 lines modulo 64 the windows tile the 64 sets of an L1
- * cache, where a step near a multiple of 64 would pile them up in a few sets. */
+/* Floats from a block to the next: the row's pixels, the borders, and a remainder that keeps the
+ * blocks of a pixel apart in the cache. Kernels read windows of up to 16 pixels from all blocks at
+ * once. With strides of 16 or 48 lines modulo 64 these windows fill the 64 sets of an L1 cache
+ * evenly; a stride near a multiple of 64 would pile them up in a few sets. */
 static size_t block_stride(int width)
 {
     size_t lines = (size_t)width + 1 + RESR_FEATURE_MAP_RIGHT;

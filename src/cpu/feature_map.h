@@ -8,34 +8,36 @@
  */
 #define RESR_BLOCK_LANES 16
 
-/* Feature maps in blocks of channels: [row][block][pixel][16 channels], fp32. A pixel's step is a
- * constant 64 bytes, so that kernels address neighbours by displacements, and a row's blocks lie
- * together, so that a wave over rows stays in cache. A group of channels (a dense block's input,
- * each of its growing outputs) begins a new block; the lanes after its last channel are garbage
- * that class `exact` does
- * not read; the others read zeros there, since they compute all lanes.
+/* A feature map: fp32 in blocks of 16 channels, [row][block][pixel][16 channels].
  *
- * Every row has zero pixels on both sides, one on the left and RESR_FEATURE_MAP_RIGHT on the right
- * (the last Winograd tile of a row may reach that far), and one row of zeros stands for all rows
- * outside: the convolutions' zero padding. A ring holds only the last `rows` rows. Owns nothing. */
+ * Neighbouring pixels of a block are a constant 64 bytes apart, so kernels address them by
+ * displacements; the blocks of a row are neighbours, so a wavefront over rows stays in cache. Each
+ * group of channels (a dense block's input, each of its outputs) starts a new block. The lanes
+ * after a group's last channel hold garbage for class `exact`, which does not read them, and zeros
+ * for the other classes, which compute all lanes.
+ *
+ * The convolutions' zero padding is part of the map: each row has one zero pixel on the left and
+ * RESR_FEATURE_MAP_RIGHT on the right (the last Winograd tile may reach that far), and one row of
+ * zeros stands for all rows above and below. A line buffer is a map that holds only the last `rows`
+ * rows written. The memory is the caller's. */
 #define RESR_FEATURE_MAP_RIGHT 4
 
 typedef struct ResrFeatureMap {
     float *data;
     int32_t width, height;           /* pixels */
-    int32_t blocks, rows;            /* rows: height, or fewer for a ring */
+    int32_t blocks, rows;            /* rows: height, or fewer in a line buffer */
     size_t block_stride, row_stride; /* floats */
 } ResrFeatureMap;
 
-/* Floats that a map needs. */
+/* Floats of memory that a feature map needs. */
 size_t resr_feature_map_floats(int blocks, int width, int rows);
 
-/* Lays a map over `data` (resr_feature_map_floats() of it, 64-byte aligned) and zeroes its borders.
- */
+/* Lays a feature map over `data` (resr_feature_map_floats() floats, 64-byte aligned) and zeroes its
+ * borders. */
 void resr_feature_map_set(ResrFeatureMap *map, float *data, int blocks, int width, int height,
                           int rows);
 
-/* Pixel (0, y) of a block. Rows outside are the row of zeros: do not write to them. */
+/* Pixel (0, y) of a block. Rows outside the map are the row of zeros, which must not be written. */
 static inline float *resr_feature_map_row(const ResrFeatureMap *map, int y, int block)
 {
     size_t slot = y < 0 || y >= map->height ? 0 : 1 + (size_t)(y % map->rows);

@@ -1,96 +1,110 @@
+/* The forward pass on a CPU: from calls of layers to wavefronts.
+ *
+ * head() to tail() compute nothing; each queues its layers, and wait() runs the queue. Layers that
+ * follow each other are queued as one wavefront (cpu/wavefront.h), in which all of them work on
+ * neighbouring rows at the same time, so that a layer reads the rows of the layer before it from
+ * cache. The wavefronts of a network:
+ *
+ *   RRDB    conv_first | conv1..5 of a dense block, for each block | conv_body | conv_up1 |
+ *           conv_up2, conv_hr, conv_last
+ *   SRVGG   first | five convolutions of the body, repeatedly | last
+ *
+ * Between the layers of a wavefront a line buffer of some rows is enough. Whole feature maps exist
+ * only between wavefronts, so the largest ones, of four times the body's size, never do: conv_up2
+ * to conv_last have line buffers, and conv_last's rows go to the output when they are finished.
+ *
+ * A dense block has one of two layouts, by ResrWinogradKernels.shared:
+ *   not shared   one feature map holds the block's input and the outputs of conv1..4 side by side,
+ *                and conv5 writes the next block's input into a second such map; blocks alternate
+ *                between both maps
+ *   shared       conv k transforms only its new input, the output of conv k - 1, and finds the
+ *                transformed inputs of the convolutions before in a line buffer; conv1..4 write
+ *                line buffers, and conv5 updates the trunk in place, some rows behind conv1
+ *
+ * Only pixels that the kept part of the output depends on are computed: find_needed() follows the
+ * receptive field from the output back to the end of the body, needed() through the body. */
 #include "cpu/forward.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/minmax.h"
 #include "cpu/pixels.h"
 #include "cpu/wavefront.h"
 #include "cpu/winograd.h"
 #include "cpu/workspace.h"
 
-/* The maps of a run. */
+/* The feature maps of a context. */
 enum {
     PIXELS,  /* the head's input */
     FEAT,    /* the head's output, then body_end's */
-    RRDB_IN, /* the trunk at the start of an RRDB, but for the first: that is FEAT */
-    TRUNK,   /* the body's input and output, with conv1..4's outputs behind it unless V is shared */
-    TRUNK_2, /* dense blocks go from one into the other, unless V is shared; SRVGG: so do waves */
-    INNER,   /* rings of rows: outputs of conv1..4 if V is shared; SRVGG: inside a wave */
+    RRDB_IN, /* the trunk at the start of an RRDB; of the first one FEAT is used instead */
+    TRUNK,   /* the body's input and output, followed by conv1..4's outputs if V is not shared */
+    TRUNK_2, /* second map of blocks and wavefronts that alternate; unused if V is shared */
+    INNER,   /* line buffers: outputs of conv1..4 if V is shared; SRVGG: inside a wavefront */
     UP1 = INNER + RESR_WAVEFRONT_LAYERS - 1, /* twice the body's size */
-    UP2,      /* four times the body's size, rings of rows: this one, */
-    HIGH_RES, /* and conv_hr's output */
-    LAST,     /* the last layer's output */
+    UP2,                                     /* four times the body's size, line buffer */
+    HIGH_RES,                                /* conv_hr's output, line buffer */
+    LAST,                                    /* the last layer's output */
     N_MAPS
 };
 
-/* Bounds the rings, whatever the number of threads: rows of a step of the tail's wave, of others.
- */
+/* Most rows of a step, which bound the line buffers for any number of threads. */
 enum { MAX_TAIL_ROWS = 8, MAX_BODY_ROWS = 32 };
 
-typedef struct Run {
+typedef struct Context {
     const ResrPackedNet *net;
-    int threads, body_rows, tail_rows; /* rows: of a step of a wave */
+    int threads;
+    int body_rows, tail_rows; /* of a step of a wavefront */
     ResrTileIn in;
     ResrTileOut out;
     ResrPixelsSink sink;
-    int width, height; /* of the body */
-    ResrRect body_end; /* of the body: what its end has to give, for what is kept of the output */
-    ResrRect up1, up2, high_res, last; /* the same of these maps */
-    int current;                       /* TRUNK or TRUNK_2: which holds the trunk */
+    int width, height; /* of the body, pixels */
+    ResrRect body_end; /* part of conv_body's output that the kept output depends on */
+    ResrRect up1, up2, high_res, last; /* the same of these feature maps */
+    int current;                       /* TRUNK or TRUNK_2: the one that holds the trunk */
     ResrFeatureMap maps[N_MAPS];
-    ResrWinogradRing ring;      /* a dense block's transformed inputs */
-    size_t offsets[N_MAPS + 2]; /* of maps, ring and scratch in `memory`, floats */
+    ResrWinogradLineBuffer lines; /* a dense block's transformed inputs */
+    size_t offsets[N_MAPS + 2];   /* of maps, line buffer and scratch in `memory`, floats */
     float *memory;
-    size_t scratch_bytes; /* of a thread */
-    ResrWavefront *waves; /* queued by the stages, run by wait */
-    int n_waves, max_waves;
-} Run;
+    size_t scratch_bytes;      /* of a thread */
+    ResrWavefront *wavefronts; /* queue: filled by the layers' functions, run by wait */
+    int n_wavefronts, max_wavefronts;
+} Context;
 
 typedef struct MapShape {
-    int blocks, enlarged, ring_rows; /* blocks 0: not used; ring_rows 0: all rows */
+    int blocks;      /* 0: not used */
+    int enlarged;    /* width and height, in those of the body */
+    int buffer_rows; /* of a line buffer; 0: all rows */
 } MapShape;
 
-static int is_rrdb(const ResrPackedNet *net)
-{
-    return net->spec.arch == RESR_ARCH_RRDB;
-}
-
 /* Whether the convolutions of a dense block share transformed inputs. */
-static int shares_v(const ResrPackedNet *net)
+static bool shares_v(const ResrPackedNet *net)
 {
-    return is_rrdb(net) && net->body->winograd && net->body->winograd->shared;
+    return resr_spec_is_rrdb(&net->spec) && net->body->winograd && net->body->winograd->shared;
 }
 
-/* Of a square that kernels compute as a whole. */
+/* Side of the square of pixels that kernels compute as a whole. */
 static int grid_px(const ResrConvKernels *kernels)
 {
     return kernels->winograd ? kernels->winograd->outputs : 1;
-}
-
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int body_rows,
                       int tail_rows)
 {
     const ResrNetSpec *spec = &net->spec;
-    int shared = shares_v(net);
+    bool shared = shares_v(net);
     int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
-    int inner = is_rrdb(net) ? (shared ? gc_blocks : 0) : nf_blocks;
+    int inner = resr_spec_is_rrdb(&net->spec) ? (shared ? gc_blocks : 0) : nf_blocks;
     for (int i = 0; i < N_MAPS; i++)
         shapes[i] = (MapShape){0, 1, 0};
     shapes[PIXELS].blocks = resr_blocks(3 * spec->unshuffle * spec->unshuffle);
     for (int i = INNER; i < UP1; i++)
-        shapes[i] = (MapShape){inner, 1, resr_wavefront_ring_rows(body_rows)};
+        shapes[i] = (MapShape){inner, 1, resr_wavefront_buffer_rows(body_rows)};
     shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks;
-    if (!is_rrdb(net)) {
+    if (!resr_spec_is_rrdb(&net->spec)) {
         shapes[LAST].blocks = resr_blocks(3 * spec->scale * spec->scale);
         return;
     }
@@ -99,28 +113,30 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
     else
         shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks + 4 * gc_blocks;
     shapes[FEAT].blocks = shapes[RRDB_IN].blocks = nf_blocks;
-    int tail_ring = resr_wavefront_ring_rows(tail_rows);
+    int tail_buffer = resr_wavefront_buffer_rows(tail_rows);
     shapes[UP1] = (MapShape){nf_blocks, 2, 0};
-    shapes[UP2] = shapes[HIGH_RES] = (MapShape){nf_blocks, 4, tail_ring};
+    shapes[UP2] = shapes[HIGH_RES] = (MapShape){nf_blocks, 4, tail_buffer};
     shapes[LAST] = (MapShape){1, 4, tail_rows};
 }
 
 /* Lays out a dense block's transformed inputs; returns their bytes. A row of conv k's output is
- * transformed by conv k + 1, two steps of the wave later, and last read by conv5, 8 - 2k later. */
-static size_t set_ring(ResrWinogradRing *ring, const ResrPackedNet *net, int width, int body_rows)
+ * transformed by conv k + 1, two steps of the wavefront later; conv5 reads it last, 8 - 2k steps
+ * after that. */
+static size_t set_line_buffer(ResrWinogradLineBuffer *lines, const ResrPackedNet *net, int width,
+                              int body_rows)
 {
     const ResrWinogradKernels *kernels = net->body->winograd;
-    int cells[RESR_WINOGRAD_RING_GROUPS], tile_rows[RESR_WINOGRAD_RING_GROUPS];
+    int cells[RESR_WINOGRAD_GROUPS], tile_rows[RESR_WINOGRAD_GROUPS];
     if (!shares_v(net))
         return 0;
-    for (int k = 0; k < RESR_WINOGRAD_RING_GROUPS; k++) {
+    for (int k = 0; k < RESR_WINOGRAD_GROUPS; k++) {
         cells[k] = resr_winograd_cells(kernels, k == 0 ? net->spec.nf : net->spec.gc);
         tile_rows[k] = (2 * (4 - k) + 1) * (body_rows / kernels->outputs);
     }
-    return resr_winograd_ring_set(ring, kernels, width, cells, tile_rows);
+    return resr_winograd_line_buffer_set(lines, kernels, width, cells, tile_rows);
 }
 
-/* Of a thread. */
+/* Bytes of a thread's scratch. */
 static size_t scratch_bytes(const ResrPackedNet *net)
 {
     size_t most = 0;
@@ -132,31 +148,30 @@ static size_t scratch_bytes(const ResrPackedNet *net)
     return most;
 }
 
-/* Places the maps for a body of width x height, the ring and the threads' scratch one after the
- * other; returns their floats. */
+/* Places the feature maps for a body of width x height, the line buffer and the threads' scratch in
+ * one piece of memory; returns its floats. */
 static size_t place(size_t offsets[N_MAPS + 2], const ResrPackedNet *net, int width, int height,
                     int threads, int body_rows, int tail_rows)
 {
     MapShape shapes[N_MAPS];
-    ResrWinogradRing ring;
+    ResrWinogradLineBuffer lines;
     size_t total = 0;
     list_maps(shapes, net, body_rows, tail_rows);
     for (int i = 0; i < N_MAPS; i++) {
-        int rows = shapes[i].ring_rows ? shapes[i].ring_rows : height * shapes[i].enlarged;
+        int rows = shapes[i].buffer_rows ? shapes[i].buffer_rows : height * shapes[i].enlarged;
         offsets[i] = total;
         if (shapes[i].blocks > 0)
             total += resr_feature_map_floats(shapes[i].blocks, width * shapes[i].enlarged, rows);
     }
     offsets[N_MAPS] = total;
-    total += set_ring(&ring, net, width, body_rows) / sizeof(float);
+    total += set_line_buffer(&lines, net, width, body_rows) / sizeof(float);
     offsets[N_MAPS + 1] = total;
     return total + scratch_bytes(net) / sizeof(float) * (size_t)threads;
 }
 
-/* Pixels of a thread in a step. Shared V asks for few, to stay in cache. Others do better with
- * whole rows of tiles for a thread, since weights are read once for each part of one: x4plus in
- * fp32, 128 px, two threads of an Emerald Rapids (2026-11-30) took 0.84 s with 512 and 0.95 with
- * 256. */
+/* Pixels of a thread in a step. Shared V stays in cache with few pixels. Otherwise more are better,
+ * since the weights are read once for each piece of a row: x4plus in fp32 on 128 x 128 pixels took
+ * 0.84 s with 512 and 0.95 s with 256 (two threads of an Emerald Rapids, 2026-11-30). */
 static int thread_px(const ResrPackedNet *net)
 {
     return shares_v(net) ? 256 : 512;
@@ -164,14 +179,14 @@ static int thread_px(const ResrPackedNet *net)
 
 static int body_rows_for(const ResrPackedNet *net, int width, int threads)
 {
-    return min_int(resr_wavefront_rows(width, thread_px(net), threads, grid_px(net->body)),
-                   MAX_BODY_ROWS);
+    return resr_min(resr_wavefront_rows(width, thread_px(net), threads, grid_px(net->body)),
+                    MAX_BODY_ROWS);
 }
 
 static int tail_rows_for(const ResrPackedNet *net, int width, int threads)
 {
-    return min_int(resr_wavefront_rows(width * 4, thread_px(net), threads, grid_px(net->ends)),
-                   MAX_TAIL_ROWS);
+    return resr_min(resr_wavefront_rows(width * 4, thread_px(net), threads, grid_px(net->ends)),
+                    MAX_TAIL_ROWS);
 }
 
 size_t resr_forward_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
@@ -185,292 +200,298 @@ size_t resr_forward_workspace_bytes(const void *packed, int width_px, int height
                                    sizeof(float);
 }
 
-void resr_forward_run_free(void *context)
+void resr_forward_ctx_free(void *pointer)
 {
-    Run *run = context;
-    if (!run)
+    Context *ctx = pointer;
+    if (!ctx)
         return;
-    free(run->memory);
-    free(run->waves);
-    free(run);
+    free(ctx->memory);
+    free(ctx->wavefronts);
+    free(ctx);
 }
 
-int resr_forward_run_create(void **out, const void *packed, int width_px, int height_px,
+int resr_forward_ctx_create(void **out, const void *packed, int width_px, int height_px,
                             int threads)
 {
-    Run *run = NULL;
+    Context *ctx = NULL;
     const ResrPackedNet *net = packed;
     int width = width_px / net->spec.unshuffle, height = height_px / net->spec.unshuffle;
-    int ret = resr_alloc(&run, 1, sizeof *run);
+    int ret = resr_alloc(&ctx, 1, sizeof *ctx);
     if (ret < 0)
         goto cleanup;
-    run->net = net;
-    run->threads = threads;
-    run->body_rows = body_rows_for(net, width, threads);
-    run->tail_rows = tail_rows_for(net, width, threads);
-    run->scratch_bytes = scratch_bytes(net);
-    run->max_waves = net->n_convs; /* a wave has one layer at least */
-    ret = resr_alloc(&run->waves, (size_t)run->max_waves, sizeof *run->waves);
+    ctx->net = net;
+    ctx->threads = threads;
+    ctx->body_rows = body_rows_for(net, width, threads);
+    ctx->tail_rows = tail_rows_for(net, width, threads);
+    ctx->scratch_bytes = scratch_bytes(net);
+    ctx->max_wavefronts = net->n_convs; /* a wavefront has at least one layer */
+    ret = resr_alloc(&ctx->wavefronts, (size_t)ctx->max_wavefronts, sizeof *ctx->wavefronts);
     if (ret == 0)
-        ret = resr_workspace_alloc(&run->memory, place(run->offsets, net, width, height, threads,
-                                                       run->body_rows, run->tail_rows));
+        ret = resr_workspace_alloc(&ctx->memory, place(ctx->offsets, net, width, height, threads,
+                                                       ctx->body_rows, ctx->tail_rows));
 cleanup:
     if (ret < 0) {
-        resr_forward_run_free(run);
-        run = NULL;
+        resr_forward_ctx_free(ctx);
+        ctx = NULL;
     }
-    *out = run;
+    *out = ctx;
     return ret;
 }
 
-static void set_maps(Run *run)
+static void set_maps(Context *ctx)
 {
     MapShape shapes[N_MAPS];
-    list_maps(shapes, run->net, run->body_rows, run->tail_rows);
+    list_maps(shapes, ctx->net, ctx->body_rows, ctx->tail_rows);
     for (int i = 0; i < N_MAPS; i++) {
-        int width = run->width * shapes[i].enlarged, height = run->height * shapes[i].enlarged;
-        int rows = shapes[i].ring_rows ? shapes[i].ring_rows : height;
+        int width = ctx->width * shapes[i].enlarged, height = ctx->height * shapes[i].enlarged;
+        int rows = shapes[i].buffer_rows ? shapes[i].buffer_rows : height;
         if (shapes[i].blocks > 0)
-            resr_feature_map_set(&run->maps[i], run->memory + run->offsets[i], shapes[i].blocks,
+            resr_feature_map_set(&ctx->maps[i], ctx->memory + ctx->offsets[i], shapes[i].blocks,
                                  width, height, rows);
     }
-    set_ring(&run->ring, run->net, run->width, run->body_rows);
-    run->ring.data = (char *)(run->memory + run->offsets[N_MAPS]);
+    set_line_buffer(&ctx->lines, ctx->net, ctx->width, ctx->body_rows);
+    ctx->lines.data = (char *)(ctx->memory + ctx->offsets[N_MAPS]);
 }
 
-/* A rectangle with `margin` pixels around it, extended to a grid, as far as a width x height map
- * goes. */
+/* A rectangle plus `margin` pixels on each side, extended to the grid and clipped to width x
+ * height. */
 static ResrRect grow(ResrRect rect, int margin, int grid, int width, int height)
 {
-    return (ResrRect){.x0 = max_int(rect.x0 - margin, 0) / grid * grid,
-                      .y0 = max_int(rect.y0 - margin, 0) / grid * grid,
-                      .x1 = min_int((rect.x1 + margin + grid - 1) / grid * grid, width),
-                      .y1 = min_int((rect.y1 + margin + grid - 1) / grid * grid, height)};
+    return (ResrRect){.x0 = resr_max(rect.x0 - margin, 0) / grid * grid,
+                      .y0 = resr_max(rect.y0 - margin, 0) / grid * grid,
+                      .x1 = resr_min((rect.x1 + margin + grid - 1) / grid * grid, width),
+                      .y1 = resr_min((rect.y1 + margin + grid - 1) / grid * grid, height)};
 }
 
-/* What is read of a map behind which a nearest enlargement and a convolution of `rect` follow. */
+/* Pixels that a convolution of `rect` reads through a nearest enlargement by two. */
 static ResrRect before_nearest(ResrRect rect, int grid, int width, int height)
 {
     ResrRect read = {(rect.x0 - 1) >> 1, (rect.y0 - 1) >> 1, rect.x1 / 2 + 1, rect.y1 / 2 + 1};
     return grow(read, 0, grid, width, height);
 }
 
-/* From the part of the output that is kept back to the end of the body. */
-static void find_needed(Run *run)
+/* Follows the kept part of the output back to the end of the body. */
+static void find_needed(Context *ctx)
 {
-    const ResrTileIn *in = &run->in;
-    int factor = run->net->spec.unshuffle, grid = grid_px(run->net->ends);
-    int width = run->width, height = run->height;
+    const ResrTileIn *in = &ctx->in;
+    int factor = ctx->net->spec.unshuffle, grid = grid_px(ctx->net->ends);
+    int width = ctx->width, height = ctx->height;
     ResrRect keep = {0, 0, width, height};
     if (in->keep_width_px > 0)
         keep = (ResrRect){in->keep_x_px / factor, in->keep_y_px / factor,
                           (in->keep_x_px + in->keep_width_px) / factor,
                           (in->keep_y_px + in->keep_height_px) / factor};
-    run->body_end = grow(keep, 0, grid, width, height);
-    if (!is_rrdb(run->net))
+    ctx->body_end = grow(keep, 0, grid, width, height);
+    if (!resr_spec_is_rrdb(&ctx->net->spec))
         return;
     ResrRect output = {keep.x0 * 4, keep.y0 * 4, keep.x1 * 4, keep.y1 * 4};
-    int even_grid = grid > 1 ? grid : 2; /* kernels behind an enlargement start at even columns */
-    run->last = grow(output, 0, grid, width * 4, height * 4);
-    run->high_res = grow(run->last, 1, grid, width * 4, height * 4);
-    run->up2 = grow(run->high_res, 1, even_grid, width * 4, height * 4);
-    run->up1 = before_nearest(run->up2, even_grid, width * 2, height * 2);
-    run->body_end = before_nearest(run->up1, grid, width, height);
+    int even_grid = grid > 1 ? grid : 2; /* kernels that enlarge start at even columns */
+    ctx->last = grow(output, 0, grid, width * 4, height * 4);
+    ctx->high_res = grow(ctx->last, 1, grid, width * 4, height * 4);
+    ctx->up2 = grow(ctx->high_res, 1, even_grid, width * 4, height * 4);
+    ctx->up1 = before_nearest(ctx->up2, even_grid, width * 2, height * 2);
+    ctx->body_end = before_nearest(ctx->up1, grid, width, height);
 }
 
-/* The pixels of a convolution of the body, or the first, that are needed where `after` more 3x3
- * convolutions follow up to the body's end. */
-static ResrRect needed(const Run *run, int conv, int after)
+/* Output pixels that are needed of a convolution of the body, or of the first one, with `after`
+ * more 3x3 convolutions between it and the body's end. */
+static ResrRect needed(const Context *ctx, int conv, int after)
 {
-    int margin = after * grid_px(run->net->body);
-    return grow(run->body_end, margin, grid_px(run->net->convs[conv].kernels), run->width,
-                run->height);
+    int margin = after * grid_px(ctx->net->body);
+    return grow(ctx->body_end, margin, grid_px(ctx->net->convs[conv].kernels), ctx->width,
+                ctx->height);
 }
 
-static ResrLayer layer_of(const Run *run, int conv, int in, int out, ResrRect rect)
+static ResrLayer layer_of(const Context *ctx, int conv, int in, int out, ResrRect rect)
 {
-    return (ResrLayer){.conv = &run->net->convs[conv],
-                       .in = &run->maps[in],
-                       .out = &run->maps[out],
+    return (ResrLayer){.conv = &ctx->net->convs[conv],
+                       .in = &ctx->maps[in],
+                       .out = &ctx->maps[out],
                        .factor = 1.0f,
                        .needed = rect,
-                       .scratch = (char *)(run->memory + run->offsets[N_MAPS + 1]),
-                       .scratch_bytes = run->scratch_bytes};
+                       .scratch = (char *)(ctx->memory + ctx->offsets[N_MAPS + 1]),
+                       .scratch_bytes = ctx->scratch_bytes};
 }
 
-/* Queues a wave, of as many layers as the caller then fills in. */
-static ResrWavefront *queue_wave(Run *run, int layers, int rows)
+/* Queues a wavefront; the caller fills in its layers. */
+static ResrWavefront *queue_wavefront(Context *ctx, int layers, int rows)
 {
-    if (run->n_waves == run->max_waves) {
-        resr_fail(RESR_ERR_INTERNAL, "more stages than the network has convolutions");
+    if (ctx->n_wavefronts == ctx->max_wavefronts) {
+        resr_fail(RESR_ERR_INTERNAL, "more layers were queued than the network has convolutions");
         return NULL;
     }
-    ResrWavefront *wave = &run->waves[run->n_waves++];
-    wave->count = layers;
-    wave->rows = rows;
-    return wave;
+    ResrWavefront *wavefront = &ctx->wavefronts[ctx->n_wavefronts++];
+    wavefront->count = layers;
+    wavefront->rows = rows;
+    return wavefront;
 }
 
-static int queue_layer(Run *run, ResrLayer layer)
+static int queue_layer(Context *ctx, ResrLayer layer)
 {
     int grid = grid_px(layer.conv->kernels);
-    ResrWavefront *wave = queue_wave(run, 1, (layer.out->height + grid - 1) / grid * grid);
-    if (!wave)
+    ResrWavefront *wavefront =
+        queue_wavefront(ctx, 1, (layer.out->height + grid - 1) / grid * grid);
+    if (!wavefront)
         return RESR_ERR_INTERNAL;
-    wave->layers[0] = layer;
+    wavefront->layers[0] = layer;
     return 0;
 }
 
-int resr_forward_head(void *context, const ResrTileIn *in)
+int resr_forward_head(void *pointer, const ResrTileIn *in)
 {
-    Run *run = context;
-    const ResrNetSpec *spec = &run->net->spec;
-    int factor = spec->unshuffle, rrdb = is_rrdb(run->net);
-    run->in = *in;
-    run->n_waves = 0;
-    run->current = TRUNK;
-    run->width = in->width_px / factor;
-    run->height = in->height_px / factor;
-    find_needed(run);
-    set_maps(run);
-    for (int y = 0; y < run->height; y++)
-        resr_pixels_load_row(&run->maps[PIXELS], in, factor, y);
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->net->spec;
+    int factor = spec->unshuffle;
+    bool rrdb = resr_spec_is_rrdb(spec);
+    ctx->in = *in;
+    ctx->n_wavefronts = 0;
+    ctx->current = TRUNK;
+    ctx->width = in->width_px / factor;
+    ctx->height = in->height_px / factor;
+    find_needed(ctx);
+    set_maps(ctx);
+    for (int y = 0; y < ctx->height; y++)
+        resr_pixels_load_row(&ctx->maps[PIXELS], in, factor, y);
 
     int after = rrdb ? 15 * spec->num_blocks + 1 : spec->num_blocks + 1;
-    ResrLayer layer = layer_of(run, 0, PIXELS, run->current, needed(run, 0, after));
-    layer.copy = rrdb ? &run->maps[FEAT] : NULL;
-    return queue_layer(run, layer);
+    ResrLayer layer = layer_of(ctx, 0, PIXELS, ctx->current, needed(ctx, 0, after));
+    layer.copy = rrdb ? &ctx->maps[FEAT] : NULL;
+    return queue_layer(ctx, layer);
 }
 
-/* conv1..4 append to the map they read. With shared V, conv k reads what is new to it, the last
- * output, and the rest from the ring. */
-static ResrLayer dense_layer(const Run *run, int conv, int k, ResrRect rect)
+/* Without shared V conv1..4 append to the map that they read. With it, conv k reads the output of
+ * the convolution before as a map, and its other inputs, transformed, from the line buffer. */
+static ResrLayer dense_layer(const Context *ctx, int conv, int k, ResrRect rect)
 {
-    const ResrNetSpec *spec = &run->net->spec;
-    if (!shares_v(run->net)) {
-        ResrLayer layer = layer_of(run, conv, run->current, run->current, rect);
+    const ResrNetSpec *spec = &ctx->net->spec;
+    if (!shares_v(ctx->net)) {
+        ResrLayer layer = layer_of(ctx, conv, ctx->current, ctx->current, rect);
         layer.out_block = resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
         return layer;
     }
     int in = k == 0 ? TRUNK : INNER + k - 1, out = k == 4 ? TRUNK : INNER + k;
-    ResrLayer layer = layer_of(run, conv, in, out, rect);
-    layer.ring = &run->ring;
-    layer.new_cell = run->ring.first_cell[k];
+    ResrLayer layer = layer_of(ctx, conv, in, out, rect);
+    layer.lines = &ctx->lines;
+    layer.new_cell = ctx->lines.first_cell[k];
     return layer;
 }
 
-int resr_forward_dense_block(void *context, int block, int dense, int last_of_rrdb)
+int resr_forward_dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 {
-    Run *run = context;
-    const ResrNetSpec *spec = &run->net->spec;
-    int index = block * 3 + dense, in = run->current;
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->net->spec;
+    int index = block * 3 + dense, in = ctx->current;
     int after = 1 + 5 * (3 * spec->num_blocks - 1 - index); /* convolutions after this block */
-    ResrWavefront *wave = queue_wave(run, 5, run->body_rows);
-    if (!wave)
+    ResrWavefront *wavefront = queue_wavefront(ctx, 5, ctx->body_rows);
+    if (!wavefront)
         return RESR_ERR_INTERNAL;
     for (int k = 0; k < 5; k++) {
         int conv = 1 + index * 5 + k;
-        wave->layers[k] = dense_layer(run, conv, k, needed(run, conv, after + 4 - k));
+        wavefront->layers[k] = dense_layer(ctx, conv, k, needed(ctx, conv, after + 4 - k));
     }
-    if (!shares_v(run->net))
-        run->current = in == TRUNK ? TRUNK_2 : TRUNK;
-    ResrLayer *last = &wave->layers[4];
-    last->out = &run->maps[run->current];
+    if (!shares_v(ctx->net))
+        ctx->current = in == TRUNK ? TRUNK_2 : TRUNK;
+    ResrLayer *last = &wavefront->layers[4];
+    last->out = &ctx->maps[ctx->current];
     last->out_block = 0;
-    last->residual = &run->maps[in];
+    last->residual = &ctx->maps[in];
     last->factor = 0.2f;
     if (last_of_rrdb) {
-        last->trunk = &run->maps[block == 0 ? FEAT : RRDB_IN];
-        last->copy = &run->maps[RRDB_IN];
+        last->trunk = &ctx->maps[block == 0 ? FEAT : RRDB_IN];
+        last->copy = &ctx->maps[RRDB_IN];
     }
     return 0;
 }
 
-int resr_forward_body_end(void *context)
+int resr_forward_body_end(void *pointer)
 {
-    Run *run = context;
-    ResrLayer layer = layer_of(run, run->net->n_convs - 5, run->current, FEAT, run->body_end);
-    layer.residual = &run->maps[FEAT];
-    return queue_layer(run, layer);
+    Context *ctx = pointer;
+    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 5, ctx->current, FEAT, ctx->body_end);
+    layer.residual = &ctx->maps[FEAT];
+    return queue_layer(ctx, layer);
 }
 
-/* In waves of a few layers each, from one of the trunk's maps to the other. */
-int resr_forward_compact_body(void *context)
+/* Wavefronts of up to RESR_WAVEFRONT_LAYERS layers; each reads one of the trunk's maps and writes
+ * the other. */
+int resr_forward_compact_body(void *pointer)
 {
-    Run *run = context;
-    int blocks = run->net->spec.num_blocks;
+    Context *ctx = pointer;
+    int blocks = ctx->net->spec.num_blocks;
     for (int done = 0; done < blocks;) {
-        int layers = min_int(RESR_WAVEFRONT_LAYERS, blocks - done);
-        int next = run->current == TRUNK ? TRUNK_2 : TRUNK;
-        ResrWavefront *wave = queue_wave(run, layers, run->body_rows);
-        if (!wave)
+        int layers = resr_min(RESR_WAVEFRONT_LAYERS, blocks - done);
+        int next = ctx->current == TRUNK ? TRUNK_2 : TRUNK;
+        ResrWavefront *wavefront = queue_wavefront(ctx, layers, ctx->body_rows);
+        if (!wavefront)
             return RESR_ERR_INTERNAL;
         for (int k = 0; k < layers; k++, done++)
-            wave->layers[k] =
-                layer_of(run, 1 + done, k == 0 ? run->current : INNER + k - 1,
-                         k == layers - 1 ? next : INNER + k, needed(run, 1 + done, blocks - done));
-        run->current = next;
+            wavefront->layers[k] =
+                layer_of(ctx, 1 + done, k == 0 ? ctx->current : INNER + k - 1,
+                         k == layers - 1 ? next : INNER + k, needed(ctx, 1 + done, blocks - done));
+        ctx->current = next;
     }
     return 0;
 }
 
-/* The second step is the tail's affair: its output would be the largest map of all. */
-int resr_forward_upsample(void *context, int step)
+/* The second upsampling belongs to the tail's wavefront: its output would be the largest feature
+ * map of the network. */
+int resr_forward_upsample(void *pointer, int step)
 {
-    Run *run = context;
+    Context *ctx = pointer;
     if (step != 0)
         return 0;
-    ResrLayer layer = layer_of(run, run->net->n_convs - 4, FEAT, UP1, run->up1);
-    layer.nearest = 1;
-    return queue_layer(run, layer);
+    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 4, FEAT, UP1, ctx->up1);
+    layer.nearest = true;
+    return queue_layer(ctx, layer);
 }
 
-static int tail_rrdb(Run *run)
+static int tail_rrdb(Context *ctx)
 {
-    int first = run->net->n_convs - 3;
-    ResrWavefront *wave = queue_wave(run, 3, run->tail_rows);
-    if (!wave)
+    int first = ctx->net->n_convs - 3;
+    ResrWavefront *wavefront = queue_wavefront(ctx, 3, ctx->tail_rows);
+    if (!wavefront)
         return RESR_ERR_INTERNAL;
-    wave->layers[0] = layer_of(run, first, UP1, UP2, run->up2);
-    wave->layers[0].nearest = 1;
-    wave->layers[1] = layer_of(run, first + 1, UP2, HIGH_RES, run->high_res);
-    wave->layers[2] = layer_of(run, first + 2, HIGH_RES, LAST, run->last);
-    wave->layers[2].finish = resr_pixels_store;
-    wave->layers[2].context = &run->sink;
+    wavefront->layers[0] = layer_of(ctx, first, UP1, UP2, ctx->up2);
+    wavefront->layers[0].nearest = true;
+    wavefront->layers[1] = layer_of(ctx, first + 1, UP2, HIGH_RES, ctx->high_res);
+    wavefront->layers[2] = layer_of(ctx, first + 2, HIGH_RES, LAST, ctx->last);
+    wavefront->layers[2].finish = resr_pixels_store;
+    wavefront->layers[2].context = &ctx->sink;
     return 0;
 }
 
-static int tail_srvgg(Run *run)
+static int tail_srvgg(Context *ctx)
 {
-    ResrLayer layer = layer_of(run, run->net->n_convs - 1, run->current, LAST, run->body_end);
+    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end);
     layer.finish = resr_pixels_store_shuffled;
-    layer.context = &run->sink;
-    return queue_layer(run, layer);
+    layer.context = &ctx->sink;
+    return queue_layer(ctx, layer);
 }
 
-int resr_forward_tail(void *context, const ResrTileOut *out)
+int resr_forward_tail(void *pointer, const ResrTileOut *out)
 {
-    Run *run = context;
-    run->out = *out;
-    run->sink = (ResrPixelsSink){&run->in, &run->out, run->net->spec.scale, false};
-    return is_rrdb(run->net) ? tail_rrdb(run) : tail_srvgg(run);
+    Context *ctx = pointer;
+    ctx->out = *out;
+    ctx->sink = (ResrPixelsSink){&ctx->in, &ctx->out, ctx->net->spec.scale, false};
+    return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_srvgg(ctx);
 }
 
-int resr_forward_submit(void *context)
+int resr_forward_wait(void *pointer)
 {
-    (void)context;
-    return 0;
+    Context *ctx = pointer;
+    for (int i = 0; i < ctx->n_wavefronts; i++)
+        for (int k = 0; k < ctx->wavefronts[i].count; k++)
+            resr_layer_prepare(&ctx->wavefronts[i].layers[k]);
+    resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads);
+    ctx->n_wavefronts = 0;
+    return ctx->sink.not_finite ? RESR_NOT_FINITE : 0;
 }
 
-int resr_forward_wait(void *context)
+int resr_forward_prepare(const ResrOps *self, void **packed, const ResrModel *model)
 {
-    Run *run = context;
-    for (int i = 0; i < run->n_waves; i++)
-        for (int k = 0; k < run->waves[i].count; k++)
-            resr_layer_prepare(&run->waves[i].layers[k]);
-    resr_wavefronts_run(run->waves, run->n_waves, run->threads);
-    run->n_waves = 0;
-    return run->sink.not_finite ? RESR_NOT_FINITE : 0;
+    ResrPackedNet *net;
+    int ret = resr_packed_net_create(&net, model, self->kernels);
+    *packed = net;
+    return ret;
 }
 
 void resr_forward_release(void *packed)

@@ -9,6 +9,6 @@ void resr_layer_prepare(ResrLayer *layer)
     const ResrWinogradKernels *winograd = layer->conv->kernels->winograd;
     layer->row_px = direct ? 1 : winograd->outputs;
     layer->column_px =
-        direct ? 2 : winograd->outputs; /* kernels behind an enlargement take pairs */
+        direct ? 2 : winograd->outputs; /* direct kernels that enlarge take pairs of pixels */
     layer->rows = direct ? resr_direct_rows : resr_winograd_rows;
 }

@@ -1,6 +1,8 @@
 #ifndef RESR_CPU_LAYER_H
 #define RESR_CPU_LAYER_H
 
+#include <stdbool.h>
+
 #include "cpu/conv.h"
 
 /* Pixels [x0, x1) x [y0, y1). */
@@ -8,28 +10,32 @@ typedef struct ResrRect {
     int32_t x0, y0, x1, y1;
 } ResrRect;
 
-struct ResrWinogradRing;
+struct ResrWinogradLineBuffer;
 
-/* One convolution from map to map, with what follows it. */
+/* One convolution from feature map to feature map, with the operations that follow it:
+ *   out = convolution, activated
+ *   out = fma(factor, out, residual)    if residual
+ *   out = fma(0.2, out, trunk)          if trunk
+ *   copy = out                          if copy
+ */
 typedef struct ResrLayer ResrLayer;
 struct ResrLayer {
     const ResrPackedConv *conv;
     const ResrFeatureMap *in;
-    int nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
+    bool nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
     const ResrFeatureMap *out;
     int32_t out_block;                             /* the first block written */
-    const ResrFeatureMap *residual, *trunk, *copy; /* out = fma(factor, out, residual), then
-                                               fma(0.2, out, trunk), also to `copy`; NULL: absent */
+    const ResrFeatureMap *residual, *trunk, *copy; /* NULL: absent */
     float factor;
-    ResrRect needed; /* of the output; the rest is not computed. On the kernels' grid, or the map's
-                        edge */
-    /* Called with each finished piece of a row, by the thread that made it; may be NULL. */
+    /* Pixels of the output that are computed; on the kernels' grid or at the map's edge. */
+    ResrRect needed;
+    /* Called for each finished piece of a row by the thread that computed it; may be NULL. */
     void (*finish)(void *context, const ResrLayer *layer, int y, int x0, int x1);
     void *context;
 
-    /* Winograd: where the transformed inputs of a wave's layers lie (NULL: each layer for itself);
-     * the first cell that this layer transforms, from `in`; each thread's own memory. */
-    const struct ResrWinogradRing *ring;
+    /* Winograd: the transformed inputs that layers of a wavefront share (NULL: none are shared);
+     * the first cell that this layer transforms, from `in`; memory of each thread. */
+    const struct ResrWinogradLineBuffer *lines;
     int32_t new_cell;
     char *scratch;
     size_t scratch_bytes; /* of a thread */
@@ -39,7 +45,7 @@ struct ResrLayer {
     void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };
 
-/* Chooses how the layer is computed, from its kernels. */
+/* Sets row_px, column_px and rows from the kernels of the layer's convolution. */
 void resr_layer_prepare(ResrLayer *layer);
 
 #endif

@@ -3,19 +3,15 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/minmax.h"
 #include "cpu/direct.h"
 #include "cpu/winograd.h"
-
-static int at_most(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 static void pack_direct(float *to, const ResrConv *conv, int lanes_of_vector)
 {
     int out_vectors = (conv->cout + lanes_of_vector - 1) / lanes_of_vector;
     for (int vector = 0; vector < out_vectors; vector += 2) {
-        int lanes = at_most(2, out_vectors - vector) * lanes_of_vector;
+        int lanes = resr_min(2, out_vectors - vector) * lanes_of_vector;
         int first = vector * lanes_of_vector;
         for (int tap = 0; tap < 9; tap++)
             for (int ci = 0; ci < conv->cin; ci++)
@@ -36,17 +32,22 @@ static const double g4[6][3] = {
     {0, 0, 1},
 };
 
-/* For the points 0, 3/5, -3/5, 3/2, -3/2, infinity: powers of a point over the product of its
- * distances from the others. */
+/* Rows of G for the points 0, 3/5, -3/5, 3/2, -3/2, infinity: the powers of a point over the
+ * product of its distances from the others. */
 #define A (3.0 / 5)
 #define B (3.0 / 2)
 #define N_A (2 * A * A * (A * A - B * B))
 #define N_B (2 * B * B * (B * B - A * A))
+/* clang-format off */
 static const double g4_fractions[6][3] = {
-    {1 / (A * A * B * B), 0, 0},     {1 / N_A, A / N_A, A *A / N_A},
-    {1 / N_A, -A / N_A, A *A / N_A}, {1 / N_B, B / N_B, B *B / N_B},
-    {1 / N_B, -B / N_B, B *B / N_B}, {0, 0, 1},
+    {1 / (A * A * B * B), 0, 0},
+    {1 / N_A,  A / N_A, A * A / N_A},
+    {1 / N_A, -A / N_A, A * A / N_A},
+    {1 / N_B,  B / N_B, B * B / N_B},
+    {1 / N_B, -B / N_B, B * B / N_B},
+    {0, 0, 1},
 };
+/* clang-format on */
 
 /* Frequency (i, j) of G g G^T. */
 static float transformed(const float *g, const ResrWinogradKernels *kernels, int i, int j)
@@ -60,7 +61,7 @@ static float transformed(const float *g, const ResrWinogradKernels *kernels, int
     return (float)sum;
 }
 
-/* To nearest, ties to even, as the CPUs' conversions; weights are finite. */
+/* Rounds to nearest, ties to even, as the CPUs' conversions do. Weights are finite. */
 static uint16_t bf16_of(float value)
 {
     uint32_t bits;
@@ -68,7 +69,7 @@ static uint16_t bf16_of(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float widened(uint16_t bf16)
+static float float_of(uint16_t bf16)
 {
     uint32_t bits = (uint32_t)bf16 << 16;
     float value;
@@ -76,7 +77,8 @@ static float widened(uint16_t bf16)
     return value;
 }
 
-/* All frequencies of input channel ci, at place k of a cell, for one tile of output channels. */
+/* Stores all frequencies of input channel ci, which is channel k of its cell, for one tile of
+ * output channels. */
 static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv, int ci, int k,
                          int first_lane, int lanes, const ResrWinogradKernels *kernels)
 {
@@ -87,8 +89,8 @@ static void pack_channel(char *to, size_t frequency_bytes, const ResrConv *conv,
         for (int f = 0; f < patch * patch; f++) {
             float value = transformed(g, kernels, f / patch, f % patch);
             char *cell = to + (size_t)f * frequency_bytes;
-            if (kernels->widened)
-                ((float *)(void *)cell)[(k ^ 1) * lanes + lane] = widened(bf16_of(value));
+            if (kernels->bf16emu)
+                ((float *)(void *)cell)[(k ^ 1) * lanes + lane] = float_of(bf16_of(value));
             else if (kernels->bf16)
                 ((uint16_t *)(void *)cell)[(k / 2 * lanes + lane) * 2 + k % 2] = bf16_of(value);
             else
@@ -102,7 +104,7 @@ static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *
 {
     int k_of_cell = resr_winograd_cell_lanes(kernels);
     for (int block = 0; block < packed->out_blocks;) {
-        int blocks = at_most(kernels->tile_lanes / RESR_BLOCK_LANES, packed->out_blocks - block);
+        int blocks = resr_min(kernels->tile_lanes / RESR_BLOCK_LANES, packed->out_blocks - block);
         size_t cell_bytes = (size_t)blocks * RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;
         size_t frequency_bytes = cell_bytes * (size_t)packed->in_cells;
         char *cells = to;
@@ -118,7 +120,7 @@ static void pack_winograd(char *to, const ResrConv *conv, const ResrPackedConv *
     }
 }
 
-/* Shape only. */
+/* Everything but the pointers to weights, bias and slopes. */
 static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
                                const ResrConvKernels *kernels)
 {
@@ -149,7 +151,7 @@ size_t resr_conv_packed_bytes(const ResrConv *conv, const int *groups,
     return resr_round_up(weight_bytes(&shape, kernels) + floats * sizeof(float), RESR_ALIGN_BYTES);
 }
 
-void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
+void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, bool leaky,
                     const ResrConvKernels *kernels, void *memory)
 {
     *out = shape_of(conv, groups, kernels);
@@ -170,6 +172,6 @@ void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups
     int32_t *in_lanes = out->in_lanes;
     for (int i = 0; groups[i]; i++)
         for (int left = groups[i]; left > 0; left -= RESR_BLOCK_LANES)
-            *in_lanes++ = at_most(left, RESR_BLOCK_LANES);
+            *in_lanes++ = resr_min(left, RESR_BLOCK_LANES);
     pack_direct(out->weight, conv, kernels->direct->vector_lanes);
 }

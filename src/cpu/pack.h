@@ -5,23 +5,23 @@
 
 /* Packs a convolution's weights, bias and slopes.
  *
- * Direct: output channels in tiles of two vectors, the last tile of one where that is enough:
- * [tile][ky][kx][ci][lanes of the tile], zero where there is no output channel. ci runs over the
- * real input channels; in_lanes[b] of them come from input block b.
+ * Direct: [tile][ky][kx][ci][lanes of the tile]. A tile is two vectors of output channels; the last
+ * tile is one vector if that is enough. Lanes without an output channel are zero. ci counts real
+ * input channels; in_lanes[b] of them come from input block b.
  *
- * Winograd: U = G g G^T (Lavin and Gray, arXiv 1509.09308), in double, rounded once. Output
- * channels in tiles of tile_lanes, the last tile as many blocks as are needed:
- * [tile][frequency][cell][k] [lanes of the tile], k over the 16 channels of a cell in fp32; in bf16
- * [k / 2][lanes][k % 2] over its 32; in widened bf16 [k ^ 1] over its 16. Zero where there is no
- * channel.
+ * Winograd: U = G g G^T (cpu/winograd.c), computed in double and rounded once, as
+ * [tile][frequency][cell][k][lanes of the tile]. A tile is tile_lanes output channels; the last
+ * tile has as many blocks as are needed. k is the channel in the cell: 16 in fp32; 32 in bf16,
+ * stored as [k / 2][lanes][k % 2]; 16 in emulated bf16, stored at [k ^ 1]. Places without a channel
+ * are zero.
  *
- * `groups`: the input channels as groups that begin a block (a cell) each, ended by 0, summing up
- * to cin. `leaky`: LeakyReLU follows. `memory`: 64-byte aligned and zeroed,
- * resr_conv_packed_bytes(). */
-void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, int leaky,
+ * `groups`: numbers of input channels that start a new block (or cell) each, ended by 0; their sum
+ * is cin. `leaky`: LeakyReLU follows. `memory`: resr_conv_packed_bytes() bytes, 64-byte aligned and
+ * zeroed; it must outlive `out`. */
+void resr_conv_pack(ResrPackedConv *out, const ResrConv *conv, const int *groups, bool leaky,
                     const ResrConvKernels *kernels, void *memory);
 
-/* A multiple of 64. */
+/* Bytes of a packed convolution, a multiple of 64. */
 size_t resr_conv_packed_bytes(const ResrConv *conv, const int *groups,
                               const ResrConvKernels *kernels);
 

@@ -7,17 +7,12 @@
 #include "cpu/pack.h"
 #include "cpu/workspace.h"
 
-static int is_rrdb(const ResrPackedNet *net)
-{
-    return net->spec.arch == RESR_ARCH_RRDB;
-}
-
-/* Input channels of a convolution as groups that begin a block: a dense block's k-th reads the
- * trunk and k outputs before it. */
+/* Input channels of a convolution in groups that start a new block each: conv k + 1 of a dense
+ * block reads the trunk and the outputs of the k convolutions before it. */
 static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv *conv, int index)
 {
     const ResrNetSpec *spec = &net->spec;
-    int in_body = is_rrdb(net) && index > 0 && index <= 15 * spec->num_blocks;
+    bool in_body = resr_spec_is_rrdb(&net->spec) && index > 0 && index <= 15 * spec->num_blocks;
     int grown = in_body ? (index - 1) % 5 : 0;
     groups[0] = in_body ? spec->nf : conv->cin;
     for (int i = 1; i <= grown; i++)
@@ -25,11 +20,11 @@ static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv
     groups[grown + 1] = 0;
 }
 
-static int leaky_follows(const ResrPackedNet *net, int index)
+static bool leaky_follows(const ResrPackedNet *net, int index)
 {
     int from_end = net->n_convs - 1 - index;
-    if (!is_rrdb(net) || index == 0 || from_end == 0 || from_end == 4)
-        return 0;
+    if (!resr_spec_is_rrdb(&net->spec) || index == 0 || from_end == 0 || from_end == 4)
+        return false;
     return from_end < 4 || (index - 1) % 5 < 4;
 }
 
@@ -42,16 +37,14 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
-/* RRDB's body: the dense blocks; SRVGG's: all but the first and the last. With bf16 in all of
- * x4plus, conv_first alone would make 5 dB of the error, the other ends 2 to 3; in fp32 they take
- * no longer. */
+/* The body of RRDB is its dense blocks, that of SRVGG all but the first and last convolution. */
 static const ResrConvKernels *kernels_of(const ResrPackedNet *net, int index)
 {
-    int last = net->n_convs - 1, body_end = is_rrdb(net) ? last - 5 : last - 1;
+    int last = net->n_convs - 1, body_end = resr_spec_is_rrdb(&net->spec) ? last - 5 : last - 1;
     return index > 0 && index <= body_end ? net->body : net->ends;
 }
 
-/* All in one piece: kernels stream through it, which huge pages make faster. */
+/* One allocation for all convolutions: kernels stream through it, faster on huge pages. */
 static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *model)
 {
     size_t total = 0;
@@ -69,8 +62,8 @@ static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *mo
     return ret;
 }
 
-int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKernels *body,
-                           const ResrConvKernels *ends)
+int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+                           const ResrNetKernels *kernels)
 {
     ResrPackedNet *net = NULL;
     size_t *offsets = NULL, convs = (size_t)model->n_convs;
@@ -78,8 +71,8 @@ int resr_packed_net_create(void **out, const ResrModel *model, const ResrConvKer
     if (ret < 0)
         goto cleanup;
     net->spec = model->spec;
-    net->body = body;
-    net->ends = ends;
+    net->body = resr_spec_is_rrdb(&net->spec) ? kernels->rrdb_body : kernels->srvgg_body;
+    net->ends = kernels->ends;
     net->n_convs = model->n_convs;
     ret = resr_alloc(&net->convs, convs, sizeof *net->convs);
     if (ret == 0)

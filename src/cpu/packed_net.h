@@ -3,20 +3,27 @@
 
 #include "cpu/conv.h"
 
-/* All convolutions of a model, packed for their kernels; shared by runs. */
+/* How a backend convolves: the body of an RRDB network, of an SRVGG one, and the first and last
+ * layers of both. (With bf16 operands in all of x4plus, conv_first alone would cause 5 dB of the
+ * error and the other ends 2 to 3 dB; in fp32 they take no longer.) */
+typedef struct ResrNetKernels {
+    const ResrConvKernels *rrdb_body, *srvgg_body, *ends;
+} ResrNetKernels;
+
+/* All convolutions of a model, packed for their kernels; shared by contexts. */
 typedef struct ResrPackedNet {
     ResrNetSpec spec;
-    const ResrConvKernels *body, *ends; /* kernels of the body's convolutions, and of all others */
+    const ResrConvKernels *body, *ends;
     int32_t n_convs;
     ResrPackedConv *convs; /* in the model's order */
     float *memory;         /* of all convolutions */
     size_t memory_bytes;
 } ResrPackedNet;
 
-/* *out: a ResrPackedNet, as the ops table hands it around. RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_packed_net_create(void **out, const ResrModel *model,
-                                           const ResrConvKernels *body,
-                                           const ResrConvKernels *ends);
+/* `kernels` must outlive the packed network; the model is not needed afterwards. Uses OpenMP's
+ * default number of threads. RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
+                                           const ResrNetKernels *kernels);
 void resr_packed_net_free(ResrPackedNet *net);
 
 #endif

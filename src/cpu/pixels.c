@@ -3,19 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/minmax.h"
 static float clamp01(float value)
 {
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
-}
-
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int factor, int y)
@@ -43,8 +34,8 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
     bool finite = true;
     if (y < out->crop_y_px || y >= out->crop_y_px + out->height_px)
         return;
-    int first_x = max_int(x0, out->crop_x_px);
-    int last_x = min_int(x1, out->crop_x_px + out->width_px);
+    int first_x = resr_max(x0, out->crop_x_px);
+    int last_x = resr_min(x1, out->crop_x_px + out->width_px);
     for (int c = 0; c < 3; c++) {
         const float *from = resr_feature_map_row(layer->out, y, 0) + c;
         float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
@@ -58,9 +49,9 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
         sink->not_finite = true;
 }
 
-/* Output row out_y of plane c, from pixels [first_x, last_x) of the output: channel
- * (c * scale + dy) * scale + dx of a pixel is at dx in the row. False if a value is not finite.
- * Inlined for constant scales. */
+/* Stores row out_y of plane c for output pixels [first_x, last_x): channel (c * scale + dy) * scale
+ * + dx of a feature map's pixel is the output pixel dx of this pixel's scale in the row. Returns
+ * false if a value is not finite. Inlined, with constant scales where they are usual. */
 static inline bool store_row(const ResrPixelsSink *sink, const ResrLayer *layer, int c, int out_y,
                              int first_x, int last_x, const int scale)
 {
@@ -88,10 +79,10 @@ void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, in
     const ResrTileOut *out = sink->out;
     int scale = sink->scale;
     bool finite = true;
-    int first_y = max_int(y * scale, out->crop_y_px);
-    int last_y = min_int((y + 1) * scale, out->crop_y_px + out->height_px);
-    int first_x = max_int(x0 * scale, out->crop_x_px);
-    int last_x = min_int(x1 * scale, out->crop_x_px + out->width_px);
+    int first_y = resr_max(y * scale, out->crop_y_px);
+    int last_y = resr_min((y + 1) * scale, out->crop_y_px + out->height_px);
+    int first_x = resr_max(x0 * scale, out->crop_x_px);
+    int last_x = resr_min(x1 * scale, out->crop_x_px + out->width_px);
     for (int c = 0; c < 3; c++)
         for (int out_y = first_y; out_y < last_y; out_y++) {
             if (scale == 2)

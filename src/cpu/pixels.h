@@ -6,13 +6,16 @@
 #include "cpu/layer.h"
 #include "net/backend.h"
 
-/* Both ends of a network: planar RGB to the head's map, and the last map to planar RGB. */
+/* Both ends of a network: planar RGB to the head's feature map, and the last feature map to planar
+ * RGB. */
 
-/* Row y of the head's map, with pixel unshuffle by `factor`: channel (c * factor + dy) * factor +
- * dx is input pixel (y * factor + dy, x * factor + dx) of plane c; the other lanes become zero. */
+/* Fills row y of the head's feature map, with pixel unshuffle by `factor`: channel (c * factor +
+ * dy)
+ * * factor + dx is input pixel (y * factor + dy, x * factor + dx) of plane c; the other lanes
+ * become zero. */
 void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int factor, int y);
 
-/* What the last layer's `finish` needs. */
+/* Context of the two functions below, which are the last layer's ResrLayer.finish. */
 typedef struct ResrPixelsSink {
     const ResrTileIn *in;
     const ResrTileOut *out;
@@ -20,10 +23,10 @@ typedef struct ResrPixelsSink {
     atomic_bool not_finite; /* set where a value is infinite or NaN before the clamp */
 } ResrPixelsSink;
 
-/* RRDB: three channels, clamped. Both leave out what lies outside the sink. */
+/* RRDB: stores three channels, clamped. Both functions skip pixels outside the kept part. */
 void resr_pixels_store(void *sink, const ResrLayer *layer, int y, int x0, int x1);
 
-/* SRVGG: pixel shuffle, plus the input pixel, clamped. */
+/* SRVGG: stores the pixel shuffle plus the input pixel, clamped. */
 void resr_pixels_store_shuffled(void *sink, const ResrLayer *layer, int y, int x0, int x1);
 
 #endif

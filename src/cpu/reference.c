@@ -26,7 +26,7 @@ typedef struct Map {
     int width, height; /* without the border */
 } Map;
 
-typedef struct Run {
+typedef struct Context {
     const ResrModel *model;
     int threads;
     ResrTileIn in;
@@ -38,7 +38,7 @@ typedef struct Run {
     Map wide, wide_out;    /* up to the full output size */
     float *memory[N_MAPS];
     int not_finite; /* a value of the output was infinite or NaN */
-} Run;
+} Context;
 
 static size_t plane_floats(int width, int height)
 {
@@ -88,9 +88,9 @@ WITH_FMA static void conv_plane(const Map *out, const Map *in, const ResrConv *c
     }
 }
 
-static void conv3x3(const Run *run, const Map *out, const Map *in, const ResrConv *conv)
+static void conv3x3(const Context *ctx, const Map *out, const Map *in, const ResrConv *conv)
 {
-#pragma omp parallel for num_threads(run->threads) schedule(dynamic)
+#pragma omp parallel for num_threads(ctx->threads) schedule(dynamic)
     for (int co = 0; co < conv->cout; co++)
         conv_plane(out, in, conv, co);
 }
@@ -134,126 +134,126 @@ static void nearest_x2(const Map *out, const Map *in, int channels)
                     plane_of(in, c)[(ptrdiff_t)(y / 2) * (in->width + 2) + x / 2];
 }
 
-static float clamp01(Run *run, float value)
+static float clamp01(Context *ctx, float value)
 {
     if (!isfinite(value))
-        run->not_finite = 1;
+        ctx->not_finite = 1;
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
-static const ResrConv *conv_from_end(const Run *run, int index)
+static const ResrConv *conv_from_end(const Context *ctx, int index)
 {
-    return &run->model->convs[run->model->n_convs - 1 - index];
+    return &ctx->model->convs[ctx->model->n_convs - 1 - index];
 }
 
-static int head(void *context, const ResrTileIn *in)
+static int head(void *pointer, const ResrTileIn *in)
 {
-    Run *run = context;
-    const ResrNetSpec *spec = &run->model->spec;
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->model->spec;
     int factor = spec->unshuffle;
-    run->in = *in;
-    run->not_finite = 0;
-    run->width = in->width_px / factor;
-    run->height = in->height_px / factor;
-    map_reset(&run->pixels, 3 * factor * factor, run->width, run->height);
-    map_reset(&run->feat, spec->nf, run->width, run->height);
-    map_reset(&run->concat, spec->nf + 4 * spec->gc, run->width, run->height);
-    map_reset(&run->rrdb_in, spec->nf, run->width, run->height);
-    map_reset(&run->conv_out, spec->nf, run->width, run->height);
+    ctx->in = *in;
+    ctx->not_finite = 0;
+    ctx->width = in->width_px / factor;
+    ctx->height = in->height_px / factor;
+    map_reset(&ctx->pixels, 3 * factor * factor, ctx->width, ctx->height);
+    map_reset(&ctx->feat, spec->nf, ctx->width, ctx->height);
+    map_reset(&ctx->concat, spec->nf + 4 * spec->gc, ctx->width, ctx->height);
+    map_reset(&ctx->rrdb_in, spec->nf, ctx->width, ctx->height);
+    map_reset(&ctx->conv_out, spec->nf, ctx->width, ctx->height);
 
     for (int c = 0; c < 3; c++)
         for (int dy = 0; dy < factor; dy++)
             for (int dx = 0; dx < factor; dx++) {
-                float *to = plane_of(&run->pixels, (c * factor + dy) * factor + dx);
-                for (int y = 0; y < run->height; y++)
-                    for (int x = 0; x < run->width; x++)
-                        to[(ptrdiff_t)y * (run->width + 2) + x] =
+                float *to = plane_of(&ctx->pixels, (c * factor + dy) * factor + dx);
+                for (int y = 0; y < ctx->height; y++)
+                    for (int x = 0; x < ctx->width; x++)
+                        to[(ptrdiff_t)y * (ctx->width + 2) + x] =
                             in->plane[c][(size_t)(y * factor + dy) * in->stride +
                                          (size_t)(x * factor + dx)];
             }
-    const ResrConv *first = &run->model->convs[0];
-    conv3x3(run, &run->feat, &run->pixels, first);
+    const ResrConv *first = &ctx->model->convs[0];
+    conv3x3(ctx, &ctx->feat, &ctx->pixels, first);
     if (spec->arch == RESR_ARCH_SRVGG)
-        activate(&run->feat, spec->nf, first->slope);
-    copy(&run->concat, &run->feat, spec->nf);
+        activate(&ctx->feat, spec->nf, first->slope);
+    copy(&ctx->concat, &ctx->feat, spec->nf);
     return 0;
 }
 
-static int dense_block(void *context, int block, int dense, int last_of_rrdb)
+static int dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 {
-    Run *run = context;
-    const ResrNetSpec *spec = &run->model->spec;
-    const ResrConv *convs = &run->model->convs[1 + (block * 3 + dense) * 5];
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->model->spec;
+    const ResrConv *convs = &ctx->model->convs[1 + (block * 3 + dense) * 5];
     if (dense == 0)
-        copy(&run->rrdb_in, &run->concat, spec->nf);
+        copy(&ctx->rrdb_in, &ctx->concat, spec->nf);
     for (int k = 0; k < 4; k++) {
-        Map grown = planes_from(&run->concat, spec->nf + k * spec->gc);
-        conv3x3(run, &grown, &run->concat, &convs[k]);
+        Map grown = planes_from(&ctx->concat, spec->nf + k * spec->gc);
+        conv3x3(ctx, &grown, &ctx->concat, &convs[k]);
         activate(&grown, spec->gc, NULL);
     }
-    conv3x3(run, &run->conv_out, &run->concat, &convs[4]);
-    scaled_add(&run->concat, 0.2f, &run->conv_out, &run->concat, spec->nf);
+    conv3x3(ctx, &ctx->conv_out, &ctx->concat, &convs[4]);
+    scaled_add(&ctx->concat, 0.2f, &ctx->conv_out, &ctx->concat, spec->nf);
     if (last_of_rrdb)
-        scaled_add(&run->concat, 0.2f, &run->concat, &run->rrdb_in, spec->nf);
+        scaled_add(&ctx->concat, 0.2f, &ctx->concat, &ctx->rrdb_in, spec->nf);
     return 0;
 }
 
-static int body_end(void *context)
+static int body_end(void *pointer)
 {
-    Run *run = context;
-    conv3x3(run, &run->conv_out, &run->concat, conv_from_end(run, 4));
-    scaled_add(&run->feat, 1.0f, &run->conv_out, &run->feat, run->model->spec.nf);
+    Context *ctx = pointer;
+    conv3x3(ctx, &ctx->conv_out, &ctx->concat, conv_from_end(ctx, 4));
+    scaled_add(&ctx->feat, 1.0f, &ctx->conv_out, &ctx->feat, ctx->model->spec.nf);
     return 0;
 }
 
-static int compact_body(void *context)
+static int compact_body(void *pointer)
 {
-    Run *run = context;
-    const ResrNetSpec *spec = &run->model->spec;
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->model->spec;
     for (int i = 0; i < spec->num_blocks; i++) {
-        const ResrConv *conv = &run->model->convs[1 + i];
-        conv3x3(run, &run->conv_out, &run->concat, conv);
-        activate(&run->conv_out, spec->nf, conv->slope);
-        copy(&run->concat, &run->conv_out, spec->nf);
+        const ResrConv *conv = &ctx->model->convs[1 + i];
+        conv3x3(ctx, &ctx->conv_out, &ctx->concat, conv);
+        activate(&ctx->conv_out, spec->nf, conv->slope);
+        copy(&ctx->concat, &ctx->conv_out, spec->nf);
     }
     return 0;
 }
 
-static int upsample(void *context, int step)
+static int upsample(void *pointer, int step)
 {
-    Run *run = context;
-    int nf = run->model->spec.nf;
-    const Map *in = step == 0 ? &run->feat : &run->wide_out;
-    map_reset(&run->wide, nf, in->width * 2, in->height * 2);
-    nearest_x2(&run->wide, in, nf);
-    map_reset(&run->wide_out, nf, run->wide.width, run->wide.height);
-    conv3x3(run, &run->wide_out, &run->wide, conv_from_end(run, 3 - step));
-    activate(&run->wide_out, nf, NULL);
+    Context *ctx = pointer;
+    int nf = ctx->model->spec.nf;
+    const Map *in = step == 0 ? &ctx->feat : &ctx->wide_out;
+    map_reset(&ctx->wide, nf, in->width * 2, in->height * 2);
+    nearest_x2(&ctx->wide, in, nf);
+    map_reset(&ctx->wide_out, nf, ctx->wide.width, ctx->wide.height);
+    conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 3 - step));
+    activate(&ctx->wide_out, nf, NULL);
     return 0;
 }
 
-static int tail_rrdb(Run *run, const ResrTileOut *out)
+static int tail_rrdb(Context *ctx, const ResrTileOut *out)
 {
-    conv3x3(run, &run->wide, &run->wide_out, conv_from_end(run, 1));
-    activate(&run->wide, run->model->spec.nf, NULL);
-    conv3x3(run, &run->wide_out, &run->wide, conv_from_end(run, 0));
+    conv3x3(ctx, &ctx->wide, &ctx->wide_out, conv_from_end(ctx, 1));
+    activate(&ctx->wide, ctx->model->spec.nf, NULL);
+    conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 0));
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < out->height_px; y++) {
-            const float *from = plane_of(&run->wide_out, c) + out->crop_x_px +
-                                (ptrdiff_t)(out->crop_y_px + y) * (run->wide_out.width + 2);
+            const float *from = plane_of(&ctx->wide_out, c) + out->crop_x_px +
+                                (ptrdiff_t)(out->crop_y_px + y) * (ctx->wide_out.width + 2);
             for (int x = 0; x < out->width_px; x++)
-                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(run, from[x]);
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(ctx, from[x]);
         }
     return 0;
 }
 
 /* The last convolution's channel (c * scale + dy) * scale + dx is output pixel (dy, dx) of the
  * scale x scale pixels that stand for an input pixel; the input pixel itself is added to all. */
-static int tail_srvgg(Run *run, const ResrTileOut *out)
+static int tail_srvgg(Context *ctx, const ResrTileOut *out)
 {
-    int scale = run->model->spec.scale;
-    map_reset(&run->wide, 3 * scale * scale, run->width, run->height);
-    conv3x3(run, &run->wide, &run->concat, conv_from_end(run, 0));
+    int scale = ctx->model->spec.scale;
+    map_reset(&ctx->wide, 3 * scale * scale, ctx->width, ctx->height);
+    conv3x3(ctx, &ctx->wide, &ctx->concat, conv_from_end(ctx, 0));
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < out->height_px; y++)
             for (int x = 0; x < out->width_px; x++) {
@@ -261,40 +261,29 @@ static int tail_srvgg(Run *run, const ResrTileOut *out)
                 int channel = (c * scale + from_y % scale) * scale + from_x % scale;
                 int in_y = from_y / scale, in_x = from_x / scale;
                 float value =
-                    plane_of(&run->wide, channel)[(ptrdiff_t)in_y * (run->width + 2) + in_x];
-                float base = run->in.plane[c][(size_t)in_y * run->in.stride + (size_t)in_x];
-                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(run, value + base);
+                    plane_of(&ctx->wide, channel)[(ptrdiff_t)in_y * (ctx->width + 2) + in_x];
+                float base = ctx->in.plane[c][(size_t)in_y * ctx->in.stride + (size_t)in_x];
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(ctx, value + base);
             }
     return 0;
 }
 
-static int tail(void *context, const ResrTileOut *out)
+static int tail(void *pointer, const ResrTileOut *out)
 {
-    Run *run = context;
-    return run->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(run, out) : tail_srvgg(run, out);
+    Context *ctx = pointer;
+    return ctx->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(ctx, out) : tail_srvgg(ctx, out);
 }
 
-static int submit(void *context)
+static int wait_for(void *pointer)
 {
-    (void)context; /* the stages have computed already */
-    return 0;
-}
-
-static int wait_for(void *context)
-{
-    const Run *run = context;
-    return run->not_finite ? RESR_NOT_FINITE : 0;
-}
-
-static int available(unsigned cpumask)
-{
-    (void)cpumask;
-    return 1;
+    const Context *ctx = pointer;
+    return ctx->not_finite ? RESR_NOT_FINITE : 0;
 }
 
 /* The packed form is a copy of the model. */
-static int prepare(void **packed, const ResrModel *model)
+static int prepare(const ResrOps *self, void **packed, const ResrModel *model)
 {
+    (void)self;
     ResrModel *copied = NULL;
     int ret = resr_model_create(&copied, &model->spec);
     if (ret == 0)
@@ -308,7 +297,7 @@ static void release(void *packed)
     resr_model_free(packed);
 }
 
-/* Floats of the maps in the order of run_create()'s table. */
+/* Floats of the maps in the order of ctx_create()'s table. */
 static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_px, int height_px)
 {
     int factor = spec->unshuffle;
@@ -335,55 +324,53 @@ static size_t workspace_bytes(const void *packed, int width_px, int height_px, i
     return sum * sizeof(float);
 }
 
-static void run_free(void *context)
+static void ctx_free(void *pointer)
 {
-    Run *run = context;
-    for (int i = 0; run && i < N_MAPS; i++)
-        free(run->memory[i]);
-    free(run);
+    Context *ctx = pointer;
+    for (int i = 0; ctx && i < N_MAPS; i++)
+        free(ctx->memory[i]);
+    free(ctx);
 }
 
-static int run_create(void **out, const void *packed, int width_px, int height_px, int threads)
+static int ctx_create(void **out, const void *packed, int width_px, int height_px, int threads)
 {
     size_t floats[N_MAPS];
-    Run *run = NULL;
-    int ret = resr_alloc(&run, 1, sizeof *run);
+    Context *ctx = NULL;
+    int ret = resr_alloc(&ctx, 1, sizeof *ctx);
     if (ret < 0)
         goto cleanup;
-    run->model = packed;
-    run->threads = threads;
-    map_sizes(floats, &run->model->spec, width_px, height_px);
+    ctx->model = packed;
+    ctx->threads = threads;
+    map_sizes(floats, &ctx->model->spec, width_px, height_px);
     for (int i = 0; i < N_MAPS; i++)
-        if ((ret = resr_alloc_uninitialised(&run->memory[i], floats[i], sizeof(float))) < 0)
+        if ((ret = resr_alloc_uninitialised(&ctx->memory[i], floats[i], sizeof(float))) < 0)
             goto cleanup;
-    Map *const maps[N_MAPS] = {&run->pixels,   &run->feat, &run->concat,  &run->rrdb_in,
-                               &run->conv_out, &run->wide, &run->wide_out};
+    Map *const maps[N_MAPS] = {&ctx->pixels,   &ctx->feat, &ctx->concat,  &ctx->rrdb_in,
+                               &ctx->conv_out, &ctx->wide, &ctx->wide_out};
     for (int i = 0; i < N_MAPS; i++)
-        maps[i]->data = run->memory[i];
+        maps[i]->data = ctx->memory[i];
 cleanup:
     if (ret < 0) {
-        run_free(run);
-        run = NULL;
+        ctx_free(ctx);
+        ctx = NULL;
     }
-    *out = run;
+    *out = ctx;
     return ret;
 }
 
 const ResrOps resr_ops_c = {
     .name = "c",
-    .class = "exact",
-    .available = available,
+    .numerics = RESR_NUMERICS_EXACT,
     .prepare = prepare,
     .release = release,
     .workspace_bytes = workspace_bytes,
-    .run_create = run_create,
-    .run_free = run_free,
+    .ctx_create = ctx_create,
+    .ctx_free = ctx_free,
     .head = head,
     .dense_block = dense_block,
     .body_end = body_end,
     .compact_body = compact_body,
     .upsample = upsample,
     .tail = tail,
-    .submit = submit,
     .wait = wait_for,
 };

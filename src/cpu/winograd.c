@@ -1,15 +1,42 @@
+/* Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray, arXiv 1509.09308).
+ *
+ * An output tile of m x m pixels is computed from a patch d of (m + 2) x (m + 2) input pixels:
+ *
+ *   Y = A^T [sum over input channels of U . (B^T d B)] A      with U = G g G^T, . elementwise
+ *
+ * which takes (m + 2)^2 / m^2 products for each output pixel and channel instead of 9: 4 for m = 2
+ * and 2.25 for m = 4. U is computed when the network is packed (cpu/pack.c). A row of tiles is
+ * computed in strips, each in three steps:
+ *
+ *   input     V = B^T d B of all tiles, for every cell of input channels
+ *   product   M = sum of U x V, for every frequency; a small matrix product: tiles x output
+ * channels output    Y = A^T M A, activation, residuals, store
+ *
+ * Product and output alternate over tiles of output channels, so that M stays in cache.
+ *
+ * Layout: a cell of V is 64 bytes, 16 channels of one tile and frequency in fp32 (also for emulated
+ * bf16) or 32 in bf16, i.e. two blocks of the feature map; a group of channels starts a new cell. A
+ * frequency is a position (row, column) in the transformed patch, numbered (m + 2) * row + column.
+ *
+ * Tiles lie on a grid that starts at the map's pixel (0, 0), so the bits do not depend on how the
+ * work is divided. Rows and columns outside the map are computed from zeros and not stored.
+ *
+ * Interpolation points: 0, 1, -1 and infinity for m = 2; also 2 and -2 for m = 4; and 0, 3/5, -3/5,
+ * 3/2, -3/2 and infinity for m = 4 with bf16 operands. The latter have rounding errors 2 to 4 dB
+ * smaller with 3/4 and 4/3 than with 1 and 2, and another 1 to 4 dB smaller with 3/5 and 3/2
+ * (animevideov3, eight crops, 25 pairs of points tried).
+ *
+ * Nearest enlargement by two, as conv_up's input, repeats pixels in the patch; with an
+ * interpolation point at -1 all frequencies in row or column 2 of V are then zero. Their products
+ * are left out: 25 of 36 remain, or 9 of 16. */
 #include "cpu/winograd.h"
 
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/minmax.h"
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-/* Bytes between frequencies: an odd number of cache lines, so that the stores of a tile, one at
+/* Bytes between frequencies: an odd number of cache lines, so that the stores of a tile, one for
  * each frequency, spread over the sets of a cache. */
 static size_t v_frequency_stride(int tiles)
 {
@@ -22,24 +49,26 @@ static size_t m_frequency_stride(const ResrWinogradKernels *kernels)
     return tiles * (size_t)kernels->tile_lanes + RESR_BLOCK_LANES;
 }
 
-size_t resr_winograd_ring_set(ResrWinogradRing *ring, const ResrWinogradKernels *kernels, int width,
-                              const int *cells_of_group, const int *tile_rows_of_group)
+size_t resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
+                                     const ResrWinogradKernels *kernels, int width,
+                                     const int *cells_of_group, const int *tile_rows_of_group)
 {
     int tiles = (width + kernels->outputs - 1) / kernels->outputs;
     size_t total = 0;
-    ring->frequency_stride = v_frequency_stride(tiles);
-    ring->cell_bytes = ring->frequency_stride * (size_t)resr_winograd_frequencies(kernels);
-    ring->first_cell[0] = 0;
-    for (int g = 0; g < RESR_WINOGRAD_RING_GROUPS; g++) {
-        ring->first_cell[g + 1] = ring->first_cell[g] + cells_of_group[g];
-        ring->tile_rows[g] = tile_rows_of_group[g];
-        ring->offset[g] = total;
-        total += (size_t)(cells_of_group[g] * tile_rows_of_group[g]) * ring->cell_bytes;
+    lines->frequency_stride = v_frequency_stride(tiles);
+    lines->cell_bytes = lines->frequency_stride * (size_t)resr_winograd_frequencies(kernels);
+    lines->first_cell[0] = 0;
+    for (int g = 0; g < RESR_WINOGRAD_GROUPS; g++) {
+        lines->first_cell[g + 1] = lines->first_cell[g] + cells_of_group[g];
+        lines->tile_rows[g] = tile_rows_of_group[g];
+        lines->offset[g] = total;
+        total += (size_t)(cells_of_group[g] * tile_rows_of_group[g]) * lines->cell_bytes;
     }
     return total;
 }
 
-/* A thread's memory: pointers to cells, V of a strip (if no ring has it), M of a strip. */
+/* A thread's memory: pointers to cells, V of a strip (unless a line buffer has it), M of a strip.
+ */
 typedef struct Scratch {
     const char **v;
     char *own_v;
@@ -76,23 +105,23 @@ size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells
 /* Points scratch->v at tile `tile` of each input cell; returns the bytes between frequencies. */
 static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int tile_row, int tile)
 {
-    const ResrWinogradRing *ring = layer->ring;
+    const ResrWinogradLineBuffer *lines = layer->lines;
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     size_t stride = v_frequency_stride(kernels->strip_tiles);
-    if (!ring) {
+    if (!lines) {
         for (int c = 0; c < layer->conv->in_cells; c++)
             scratch->v[c] =
                 scratch->own_v + (size_t)c * stride * (size_t)resr_winograd_frequencies(kernels);
         return stride;
     }
     for (int g = 0, c = 0; c < layer->conv->in_cells; g++)
-        for (; c < ring->first_cell[g + 1] && c < layer->conv->in_cells; c++) {
+        for (; c < lines->first_cell[g + 1] && c < layer->conv->in_cells; c++) {
             int row =
-                (c - ring->first_cell[g]) * ring->tile_rows[g] + tile_row % ring->tile_rows[g];
-            scratch->v[c] = ring->data + ring->offset[g] + (size_t)row * ring->cell_bytes +
+                (c - lines->first_cell[g]) * lines->tile_rows[g] + tile_row % lines->tile_rows[g];
+            scratch->v[c] = lines->data + lines->offset[g] + (size_t)row * lines->cell_bytes +
                             (size_t)tile * RESR_WINOGRAD_CELL_BYTES;
         }
-    return ring->frequency_stride;
+    return lines->frequency_stride;
 }
 
 static void transform_input(const ResrLayer *layer, const Scratch *scratch, size_t stride, int y,
@@ -108,7 +137,7 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
             int block = (c - layer->new_cell) * blocks_of_cell + b;
             for (int i = 0; i < kernels->outputs + 2; i++) {
                 int in_y = layer->nearest ? (y + i - 1) >> 1 : y + i - 1;
-                int present = block < layer->in->blocks; /* otherwise: the row of zeros */
+                bool present = block < layer->in->blocks; /* otherwise the row of zeros */
                 args.row[b][i] =
                     resr_feature_map_row(layer->in, present ? in_y : -1, present ? block : 0) +
                     (ptrdiff_t)in_x * RESR_BLOCK_LANES;
@@ -118,7 +147,8 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
     }
 }
 
-static int vanishes(const ResrLayer *layer, int frequency)
+/* Whether V is zero at a frequency; see above on nearest enlargement. */
+static bool vanishes(const ResrLayer *layer, int frequency)
 {
     int patch = layer->conv->kernels->winograd->outputs + 2;
     return layer->nearest && !layer->conv->kernels->winograd->fractions &&
@@ -126,13 +156,13 @@ static int vanishes(const ResrLayer *layer, int frequency)
             frequency % patch == RESR_WINOGRAD_NEAREST_ZERO);
 }
 
-/* M of one tile of output channels. */
+/* Computes M of one tile of output channels. */
 static void multiply(const ResrLayer *layer, const Scratch *scratch, size_t stride,
                      const char *weight, int blocks, int tiles)
 {
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int frequencies = resr_winograd_frequencies(kernels);
-    /* Lanes x 16 channels x 4 bytes = lanes x 32 channels x 2 bytes. */
+    /* Of U: lanes x 16 channels x 4 bytes in fp32, lanes x 32 channels x 2 bytes in bf16. */
     size_t frequency_bytes =
         (size_t)(layer->conv->in_cells * blocks) * RESR_BLOCK_LANES * RESR_WINOGRAD_CELL_BYTES;
     for (int f = 0; f < frequencies; f++, weight += frequency_bytes) {
@@ -167,8 +197,8 @@ static void transform_output(const ResrLayer *layer, const Scratch *scratch, int
         .m = scratch->m,
         .frequency_stride = m_frequency_stride(kernels),
         .tiles = tiles,
-        .rows = min_int(kernels->outputs, layer->out->height - y),
-        .columns = min_int(kernels->outputs * tiles, layer->out->width - x),
+        .rows = resr_min(kernels->outputs, layer->out->height - y),
+        .columns = resr_min(kernels->outputs * tiles, layer->out->width - x),
         .block_stride = layer->out->block_stride,
         .bias = conv->bias + first_block * RESR_BLOCK_LANES,
         .slope = conv->slope ? conv->slope + first_block * RESR_BLOCK_LANES : NULL,
@@ -192,7 +222,7 @@ static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int
     size_t stride = find_cells(scratch, layer, y / kernels->outputs, x / kernels->outputs);
     transform_input(layer, scratch, stride, y, x, tiles);
     for (int first = 0; first < conv->out_blocks; first += blocks_of_tile) {
-        int blocks = min_int(blocks_of_tile, conv->out_blocks - first);
+        int blocks = resr_min(blocks_of_tile, conv->out_blocks - first);
         multiply(layer, scratch, stride, weight, blocks, tiles);
         transform_output(layer, scratch, first, blocks, y, x, tiles);
         weight += (size_t)(conv->in_cells * blocks * resr_winograd_frequencies(kernels)) *
@@ -200,7 +230,7 @@ static void run_strip(const ResrLayer *layer, const Scratch *scratch, int y, int
     }
 }
 
-/* In strips of about equal size. */
+/* In strips of about equal size, of at most strip_tiles tiles. */
 void resr_winograd_rows(const ResrLayer *layer, int thread, int y, int x0, int x1)
 {
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;

@@ -1,58 +1,43 @@
 #ifndef RESR_CPU_WINOGRAD_H
 #define RESR_CPU_WINOGRAD_H
 
+#include <stdbool.h>
+
 #include "cpu/layer.h"
 
-/* Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray, arXiv 1509.09308) of a layer: an
- * output tile of m x m pixels comes from a patch of (m + 2) x (m + 2) input pixels, by
- * Y = A^T [sum over channels of U . (B^T d B)] A with U = G g G^T. Tiles lie on a grid from the
- * map's (0, 0), so that the bits do not depend on who computes which part. Rows and columns beyond
- * the map are computed from zeros and not stored.
- *
- * The transformed input V is kept in cells of 64 bytes: 16 channels of one tile and frequency in
- * fp32 and widened bf16, 32 in bf16 (two blocks of the map: the channels of a group start a new
- * cell). Frequencies are numbered (m + 2) * row + column.
- *
- * The interpolation points are 0, 1, -1 and infinity for m = 2, and 2, -2 with them for m = 4. With
- * bf16 operands and m = 4 they are 0, 3/5, -3/5, 3/2, -3/2 and infinity. Measured on animevideov3:
- * rounding errors are 2 to 4 dB smaller with 3/4 and 4/3 than with 1 and 2, and with 3/5 and 3/2
- * another 1 to 4 dB (eight crops; 25 pairs were tried).
- *
- * Behind a nearest enlargement by two the patch repeats pixels, and with a point at -1 every
- * frequency with row or column 2 of B^T d B is zero: those products are left out (25 of 36 remain,
- * or 9 of 16). */
+/* Convolution of a layer by Winograd's minimal filtering; winograd.c says how it works. */
 #define RESR_WINOGRAD_MAX_OUTPUTS 4
 #define RESR_WINOGRAD_MAX_PATCH (RESR_WINOGRAD_MAX_OUTPUTS + 2)
 #define RESR_WINOGRAD_CELL_BYTES 64
-#define RESR_WINOGRAD_NEAREST_ZERO 2 /* row and column of the frequencies that vanish */
+#define RESR_WINOGRAD_NEAREST_ZERO 2 /* row and column of the frequencies that are zero */
 
-/* B^T d B of one cell for tiles side by side. */
+/* Input transform: B^T d B of one cell for neighbouring tiles. */
 typedef struct ResrWinogradInput {
-    /* For both blocks of the cell (of 16 channels: the first), the input pixel left of the first
-     * tile, in the rows of the patch. Nearest: of the input before its enlargement. */
+    /* The input pixel left of the first tile, [block of the cell][row of the patch]; cells of 16
+     * channels have one block. Nearest: of the input before the enlargement. */
     const float *row[2][RESR_WINOGRAD_MAX_PATCH];
     int32_t tiles;
     char *v;                 /* cell of the first tile at frequency 0 */
     size_t frequency_stride; /* bytes */
 } ResrWinogradInput;
 
-/* The sum over input channels at one frequency: m[tile][lane] = sum of v x weight. */
+/* Product of one frequency, summed over input channels: m[tile][lane] = sum of v x weight. */
 typedef struct ResrWinogradProduct {
-    const char *const *v; /* for each cell, the first tile at frequency 0 */
+    const char *const *v; /* [cell]: the first tile at frequency 0 */
     size_t v_offset;      /* of this frequency, bytes */
     int32_t cells, tiles;
     const void *weight;
-    float *m; /* may be written up to RESR_WINOGRAD_SPARE_TILES tiles beyond the last */
+    float *m; /* writable for RESR_WINOGRAD_SPARE_TILES tiles after the last one */
 } ResrWinogradProduct;
 #define RESR_WINOGRAD_SPARE_TILES 15
-#define RESR_WINOGRAD_MAX_TILES 14 /* that vector kernels hold in registers */
 
-/* A^T M A, activation or residuals, and the store. NULL means absent. Block b of a map lies
- * b * block_stride floats on. */
+/* Output transform: A^T M A, then what follows the convolution (cpu/layer.h), and the store. NULL
+ * means absent. Block b of a feature map lies b * block_stride floats after the pointer. */
 typedef struct ResrWinogradOutput {
-    const float *m;               /* [frequency][tile][lane] */
-    size_t frequency_stride;      /* floats */
-    int32_t tiles, rows, columns; /* rows and columns of pixels that are stored, from the first */
+    const float *m;          /* [frequency][tile][lane] */
+    size_t frequency_stride; /* floats */
+    int32_t tiles;
+    int32_t rows, columns; /* of pixels, from the first; those beyond are not stored */
     size_t block_stride;
     const float *bias, *slope;
     float factor;
@@ -62,12 +47,12 @@ typedef struct ResrWinogradOutput {
 
 typedef struct ResrWinogradKernels {
     int32_t outputs;     /* m: 2 or 4 */
-    int32_t bf16;        /* operands of the products are rounded to bf16; else fp32 */
-    int32_t widened;     /* bf16 operands are kept as fp32, an odd channel before its even one */
-    int32_t fractions;   /* interpolation points 3/5 and 3/2 instead of 1 and 2 */
-    int32_t shared;      /* V is worth keeping for the other convolutions of a dense block */
+    bool bf16;           /* operands of the products are rounded to bf16; else fp32 */
+    bool bf16emu;        /* bf16 operands are stored as fp32, of two channels the odd one first */
+    bool fractions;      /* interpolation points 3/5 and 3/2 instead of 1 and 2 */
+    bool shared;         /* keeping V for the other convolutions of a dense block is faster */
     int32_t tile_lanes;  /* output lanes of a product: 16 or 32 */
-    int32_t strip_tiles; /* tiles of a row that are worked on together, for the caches' sake */
+    int32_t strip_tiles; /* tiles of a row that are computed together, to stay in cache */
     void (*input[2])(const ResrWinogradInput *);     /* [nearest] */
     void (*product[3])(const ResrWinogradProduct *); /* [blocks of 16 output lanes] */
     void (*output[3])(const ResrWinogradOutput *);   /* [blocks of 16 output lanes] */
@@ -81,38 +66,41 @@ static inline int resr_winograd_frequencies(const ResrWinogradKernels *kernels)
 /* Channels of a cell. */
 static inline int resr_winograd_cell_lanes(const ResrWinogradKernels *kernels)
 {
-    return kernels->bf16 && !kernels->widened ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
+    return kernels->bf16 && !kernels->bf16emu ? 2 * RESR_BLOCK_LANES : RESR_BLOCK_LANES;
 }
 
-/* Cells of a group of channels. */
+/* Cells of a group of `channels` channels. */
 static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int channels)
 {
     int lanes = resr_winograd_cell_lanes(kernels);
     return (channels + lanes - 1) / lanes;
 }
 
-/* Transformed inputs that the layers of a wave share: the last rows of tiles, fewer for the groups
- * that are read sooner. The layer that transforms a group's cells does so for the columns it works
- * on; the others follow steps later. Owns nothing. */
-#define RESR_WINOGRAD_RING_GROUPS 5
+/* Line buffer of transformed inputs that the layers of a wavefront share, in groups of cells: group
+ * k is the new input of layer k. Each group keeps the last rows of tiles, fewer in later groups,
+ * which are read for fewer steps. The layer of a group transforms it for the columns that it
+ * computes; the layers after it read it in later steps. The memory is the caller's. */
+#define RESR_WINOGRAD_GROUPS 5
 
-typedef struct ResrWinogradRing {
+typedef struct ResrWinogradLineBuffer {
     char *data;
-    size_t frequency_stride, cell_bytes;               /* bytes; a cell's row of tiles */
-    int32_t first_cell[RESR_WINOGRAD_RING_GROUPS + 1]; /* of each group; ended */
-    int32_t tile_rows[RESR_WINOGRAD_RING_GROUPS];      /* kept */
-    size_t offset[RESR_WINOGRAD_RING_GROUPS];          /* bytes */
-} ResrWinogradRing;
+    size_t frequency_stride;                      /* bytes */
+    size_t cell_bytes;                            /* of a row of tiles */
+    int32_t first_cell[RESR_WINOGRAD_GROUPS + 1]; /* of each group; then the number of cells */
+    int32_t tile_rows[RESR_WINOGRAD_GROUPS];      /* rows of tiles kept */
+    size_t offset[RESR_WINOGRAD_GROUPS];          /* bytes */
+} ResrWinogradLineBuffer;
 
-/* Lays out a ring for rows of `width` pixels; returns the bytes that `data` (64-byte aligned, set
- * by the caller) must have. */
-size_t resr_winograd_ring_set(ResrWinogradRing *ring, const ResrWinogradKernels *kernels, int width,
-                              const int *cells_of_group, const int *tile_rows_of_group);
+/* Lays out a line buffer for rows of `width` pixels; returns the bytes that `data` (64-byte
+ * aligned, set by the caller) must have. */
+size_t resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
+                                     const ResrWinogradKernels *kernels, int width,
+                                     const int *cells_of_group, const int *tile_rows_of_group);
 
-/* Bytes of a thread's memory, for layers of up to `cells` input cells. */
+/* Bytes of a thread's scratch for layers of up to `cells` input cells. */
 size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells);
 
-/* Computes output pixels [x0, x1) of the tiles' row that starts at row y, all channels. */
+/* Computes all channels of output pixels [x0, x1) in the row of tiles that starts at row y. */
 void resr_winograd_rows(const ResrLayer *layer, int thread, int y, int x0, int x1);
 
 #endif

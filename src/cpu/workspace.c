@@ -19,7 +19,8 @@ int resr_workspace_alloc(float **out, size_t floats)
     *out = aligned_alloc(HUGE_PAGE_BYTES, bytes);
     if (!*out)
         return resr_fail(RESR_ERR_INTERNAL,
-                         "out of memory: a tile's maps need %zu bytes; give a smaller -t", bytes);
-    madvise(*out, bytes, MADV_HUGEPAGE); /* a hint: failure changes nothing but speed */
+                         "out of memory: a tile's feature maps need %zu bytes; give a smaller -t",
+                         bytes);
+    madvise(*out, bytes, MADV_HUGEPAGE); /* a hint: failure affects speed only */
     return 0;
 }

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+#include "base/cpu_features.h"
 #include "base/text.h"
-#include "cpu/dispatch.h"
 #include "media/version.h"
 #include "version.h"
 
@@ -42,16 +42,16 @@ static void print_probe(const ResrProbe *probe)
         printf("%-12s ", "");
         print_candidate(&probe->candidates[i]);
     }
-    if (resr_probe_choose(class, probe, 1) == 0)
+    if (resr_select_backend_class(class, probe, 1) == 0)
         printf("%-12s chosen for one rank: class %s, backend %s\n", "", class,
-               resr_probe_fastest(probe, class)->name);
+               resr_select_backend_fastest(probe, class)->name);
 }
 
 static void print_backends(void)
 {
     ResrProbe probe;
     printf("%-12s of one thread, x4plus's layers:\n", "backends");
-    if (resr_probe_backends(&probe, RESR_ARCH_RRDB, "all", "auto", ~0u, 1) == 0)
+    if (resr_select_backend_probe(&probe, RESR_ARCH_RRDB, "all", "auto", ~0u, 1) == 0)
         print_probe(&probe);
 }
 
@@ -71,7 +71,8 @@ void resr_info_print_version(const char *mpi)
 void resr_info_print_models(const char *where)
 {
     const ResrModelEntry *entry;
-    char path[RESR_PATH_BYTES], shown[RESR_TEXT_SHOWN_PATH_BYTES];
+    char path[RESR_PATH_BYTES], shown[RESR_TEXT_SHOWN_PATH_BYTES], command[RESR_PATH_BYTES];
+    resr_model_fetch_command(command, sizeof command);
     for (int i = 0; (entry = resr_model_entry(i)); i++) {
         int missing =
             resr_model_locate(path, sizeof path, entry, where && where[0] ? where : NULL) < 0;
@@ -79,7 +80,8 @@ void resr_info_print_models(const char *where)
         if (entry->alias)
             printf("%-32s     also %s\n", "", entry->alias);
         if (missing)
-            printf("%-32s     not here: sh models/fetch.sh %s\n", "", entry->name);
+            printf("%-32s     not found; fetch it with: %s %s\n", "",
+                   resr_text_show(shown, sizeof shown, command), entry->name);
         else
             printf("%-32s     %s\n", "", resr_text_show(shown, sizeof shown, path));
     }

@@ -11,7 +11,7 @@
 #define RESR_PATH_BYTES 4096
 
 typedef enum ResrSchedule {
-    RESR_SCHEDULE_PULL,   /* whoever has room takes the next part */
+    RESR_SCHEDULE_PULL,   /* the rank that would finish first gets the next part */
     RESR_SCHEDULE_STATIC, /* batch b goes to computing rank b mod N */
 } ResrSchedule;
 
@@ -22,7 +22,7 @@ typedef enum ResrCheckpointMode {
 } ResrCheckpointMode;
 
 typedef enum ResrTransport {
-    RESR_TRANSPORT_AUTO, /* mpi: what NCCL could save is less than its start takes */
+    RESR_TRANSPORT_AUTO, /* mpi: the start of NCCL takes longer than NCCL saves */
     RESR_TRANSPORT_MPI,
     RESR_TRANSPORT_NCCL, /* weights from device to device */
 } ResrTransport;
@@ -40,25 +40,25 @@ typedef enum ResrOnError {
     RESR_ON_ERROR_CONTINUE, /* damaged places are bridged, counted and reported */
 } ResrOnError;
 
+/* In order of precedence: the last one that is given counts. */
 typedef enum ResrRequest {
     RESR_REQUEST_UPSCALE,
     RESR_REQUEST_DRY_RUN,
-    RESR_REQUEST_LIST_MODELS,
     RESR_REQUEST_LIST_DEVICES,
+    RESR_REQUEST_LIST_MODELS,
     RESR_REQUEST_VERSION,
     RESR_REQUEST_HELP,
 } ResrRequest;
 
-/* What the command line asks for, after checking and with the presets of --task applied. Empty
- * strings, zeros and negative numbers stand for "not given" as noted. Plain data: rank 0 parses it
- * and sends it to the others as it is. */
-/* Who encodes: rank 0 all of it, or each rank the segments that it gathers. */
 typedef enum ResrEncodeMode {
-    RESR_ENCODE_AUTO, /* ranks where rank 0 would be the limit */
-    RESR_ENCODE_ROOT,
-    RESR_ENCODE_RANKS,
+    RESR_ENCODE_AUTO,  /* ranks where rank 0 would be the bottleneck */
+    RESR_ENCODE_ROOT,  /* rank 0 encodes all segments */
+    RESR_ENCODE_RANKS, /* each rank encodes segments, whose frames it gathers */
 } ResrEncodeMode;
 
+/* The checked options of the command line, with the preset of --task applied. Empty strings, zeros
+ * and negative numbers stand for "not given" as noted. Plain data: rank 0 parses the command line
+ * and broadcasts the bytes of this struct. */
 typedef struct ResrOptions {
     int32_t request; /* ResrRequest */
     char input[RESR_PATH_BYTES], output[RESR_PATH_BYTES];
@@ -70,27 +70,27 @@ typedef struct ResrOptions {
     double denoise;                       /* 0..1; negative: the model's default */
     int32_t tile_px, tile_pad_px;         /* tile 0: the whole frame */
     int32_t batch_frames, segment_frames; /* segment 0: one for the whole video */
-    int64_t max_frames;                   /* only the first so many; 0: all */
+    int64_t max_frames;                   /* stop after this many frames; 0: all */
     int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */
     char backend[32], precision[16];      /* "auto" or a name */
-    char hwaccel[32];                     /* "none", "auto" or the name of a kind of device */
+    char hwaccel[32];                     /* "none", "auto" or FFmpeg's name of a device type */
     char simulate[192];                   /* --backend simulate:SPEC: SPEC; else empty */
     ResrSimulation simulation;
     uint32_t cpumask;
-    int32_t threads;               /* a rank; 0: the rank's share of its CPUs */
+    int32_t threads;               /* of a rank; 0: the rank's share of its CPUs */
     int32_t schedule, progress;    /* ResrSchedule, ResrProgressMode */
     int32_t transport;             /* ResrTransport */
     int32_t checkpoint;            /* ResrCheckpointMode */
-    bool keep_frames;              /* batch files stay, with frames.h5 over them */
+    bool keep_frames;              /* keep batch files, and write frames.h5 over them */
     char job_dir[RESR_PATH_BYTES]; /* empty: OUTPUT.resr */
-    double deadline_seconds;       /* without a sign of life a rank counts as hung */
+    double deadline_seconds;       /* without a heartbeat until a rank counts as hung */
     bool root_dedicated;           /* rank 0 does not compute */
     bool overwrite;
     int32_t on_error; /* ResrOnError */
     ResrEncodeOptions encode;
     int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
-    ResrPlanRequest planner; /* of a dry run */
+    ResrPlanRequest planner; /* --plan and --device of a dry run */
 } ResrOptions;
 
 #endif

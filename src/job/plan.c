@@ -140,9 +140,10 @@ static double ranks_fps(const ResrPlan *plan, const ResrOptions *options, const 
     double computed, useful, fps = 0;
     resr_plan_frame_macs(plan, &computed, &useful);
     for (int i = options->root_dedicated; ranks && i < plan->ranks; i++)
-        fps += options->simulate[0]
-                   ? 1 / resr_simulation_frame_seconds(&options->simulation, i, 2 * computed)
-                   : resr_probe_speed(&ranks[i].probe, plan->numerics_class) / (2 * computed);
+        fps +=
+            options->simulate[0]
+                ? 1 / resr_simulation_frame_seconds(&options->simulation, i, 2 * computed)
+                : resr_select_backend_speed(&ranks[i].probe, plan->numerics_class) / (2 * computed);
     return fps;
 }
 

@@ -1,3 +1,13 @@
+/* How it works. Inputs: a file may be on a file system that does not answer (NFS, FUSE), and a
+ * read() there cannot be interrupted. So each input has a thread that opens and reads it, one
+ * request at a time: read_some() stores offset and size, sets `wanted`, and waits on `answered` in
+ * steps of STOP_POLL_NS until the thread clears `wanted` or a stop is requested. After a stop the
+ * request stays open, every later read fails at once, and closing only sets `ended`: the detached
+ * thread frees the reader when its system call returns, if ever.
+ *
+ * Outputs: libavformat gets an AVIOContext for a file descriptor that the program opened, and an
+ * io_open() that opens nothing but a second, read-only handle of the same file. */
+
 #include "media/avio.h"
 
 #include <errno.h>
@@ -15,22 +25,23 @@
 #include "base/stop.h"
 
 #define BUFFER_BYTES (128 << 10)
-#define STOP_POLL_NS 50000000 /* a stop is seen this long after it at most */
+#define STOP_POLL_NS 50000000 /* longest delay between a stop and its effect */
 
-/* A file that is read by a thread of its own: its user waits for the thread, not for the file
- * system, and leaves a read behind that does not return. */
+/* A file that a thread of its own reads. The user waits for the thread, not for the file system,
+ * and abandons a read that does not return. */
 typedef struct Reader {
-    pthread_mutex_t lock; /* of the thread's half of what follows */
-    pthread_cond_t asked, answered;
+    pthread_mutex_t lock; /* protects `wanted`; the thread owns the fields from `path` to `got`
+                             while a request is open */
+    pthread_cond_t requested, answered;
     bool wanted;       /* a request is open */
-    atomic_bool ended; /* the user is gone */
-    char *path;        /* to be opened; then NULL */
+    atomic_bool ended; /* the user has closed the file */
+    char *path;        /* to open with the next request; then NULL */
     int fd, error;     /* errno of the last request that failed */
     struct stat status;
     int64_t from;
     size_t bytes;
     ssize_t got;
-    int64_t offset; /* the user's */
+    int64_t offset; /* of the next read; the user's */
     const atomic_bool *stop;
     uint8_t data[BUFFER_BYTES];
 } Reader;
@@ -45,13 +56,13 @@ static void free_reader(Reader *reader)
     if (reader->fd >= 0)
         close(reader->fd);
     pthread_mutex_destroy(&reader->lock);
-    pthread_cond_destroy(&reader->asked);
+    pthread_cond_destroy(&reader->requested);
     pthread_cond_destroy(&reader->answered);
     free(reader->path);
     free(reader);
 }
 
-/* A FIFO does not hold up the open, and is refused afterwards. */
+/* A FIFO does not block the open; resr_file_check_input() refuses it afterwards. */
 static void open_path(Reader *reader)
 {
     const struct timespec pause = {.tv_nsec = STOP_POLL_NS};
@@ -69,7 +80,7 @@ static void *serve(void *argument)
     pthread_mutex_lock(&reader->lock);
     while (!reader->ended) {
         if (!reader->wanted) {
-            pthread_cond_wait(&reader->asked, &reader->lock);
+            pthread_cond_wait(&reader->requested, &reader->lock);
             continue;
         }
         pthread_mutex_unlock(&reader->lock);
@@ -91,19 +102,19 @@ static void *serve(void *argument)
     return NULL;
 }
 
-/* Waits until the request has been served. AVERROR_EXIT: a stop came first. */
-static int ask(Reader *reader, int bytes)
+/* Sends one request and waits for its end. AVERROR_EXIT: a stop came first. */
+static int request(Reader *reader, int bytes)
 {
     int averror = 0;
     pthread_mutex_lock(&reader->lock);
-    if (reader->wanted) /* a read that was left behind */
+    if (reader->wanted) /* an earlier read was abandoned */
         averror = AVERROR_EXIT;
     reader->wanted = true;
     if (averror == 0) {
         reader->bytes = bytes < BUFFER_BYTES ? (size_t)bytes : BUFFER_BYTES;
         reader->from = reader->offset;
     }
-    pthread_cond_signal(&reader->asked);
+    pthread_cond_signal(&reader->requested);
     while (reader->wanted && averror == 0) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -121,7 +132,7 @@ static int ask(Reader *reader, int bytes)
 static int read_some(void *opaque, uint8_t *data, int bytes)
 {
     Reader *reader = opaque;
-    int averror = is_stopped(reader) ? AVERROR_EXIT : ask(reader, bytes);
+    int averror = is_stopped(reader) ? AVERROR_EXIT : request(reader, bytes);
     if (averror < 0)
         return averror;
     if (reader->got <= 0)
@@ -164,17 +175,16 @@ static int start_reader(Reader **out, const char *path, const atomic_bool *stop)
     reader->fd = -1;
     reader->stop = stop;
     pthread_mutex_init(&reader->lock, NULL);
-    pthread_cond_init(&reader->asked, NULL);
+    pthread_cond_init(&reader->requested, NULL);
     pthread_cond_init(&reader->answered, NULL);
     reader->path = strdup(path);
-    sigfillset(&all); /* signals are for the other threads */
+    sigfillset(&all); /* signals are handled by the other threads */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     bool started = reader->path && pthread_create(&thread, NULL, serve, reader) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!started) {
         free_reader(reader);
-        return resr_fail(RESR_ERR_INTERNAL, "%s: the thread that reads the file cannot be started",
-                         path);
+        return resr_fail(RESR_ERR_INTERNAL, "%s: the reading thread cannot be started", path);
     }
     pthread_detach(thread);
     *out = reader;
@@ -185,7 +195,7 @@ static void end_reader(Reader *reader)
 {
     pthread_mutex_lock(&reader->lock);
     reader->ended = true;
-    pthread_cond_signal(&reader->asked);
+    pthread_cond_signal(&reader->requested);
     pthread_mutex_unlock(&reader->lock);
 }
 
@@ -207,8 +217,9 @@ int resr_avio_open(AVIOContext **out, const char *path, const atomic_bool *stop)
     int ret = start_reader(&reader, path, stop);
     if (ret < 0)
         return ret;
-    ret = ask(reader, 0) < 0 ? resr_fail(RESR_ERR_STOPPED, "%s: opening was stopped", path)
-                             : resr_file_check_input(path, reader->error, reader->status.st_mode);
+    ret = request(reader, 0) < 0
+              ? resr_fail(RESR_ERR_STOPPED, "%s: opening was stopped", path)
+              : resr_file_check_input(path, reader->error, reader->status.st_mode);
     if (ret == 0 && (!(buffer = av_malloc(BUFFER_BYTES)) ||
                      !(*out = avio_alloc_context(buffer, BUFFER_BYTES, 0, reader, read_some, NULL,
                                                  seek_reader))))
@@ -246,10 +257,17 @@ void resr_avio_close(AVIOContext **io)
     avio_context_free(io);
 }
 
-/* A file that is written, or what was written of it read again. */
+int resr_avio_end(AVIOContext **io, const char *path, int ret)
+{
+    int reading = resr_avio_check(*io, path);
+    resr_avio_close(io);
+    return reading < 0 ? reading : ret;
+}
+
+/* A file that is written; also read, through a second handle, by a muxer that moves its index. */
 typedef struct File {
     int fd;
-    bool owned; /* closed with this */
+    bool owned; /* closed with this handle */
     int64_t offset;
 } File;
 
@@ -323,9 +341,9 @@ static int close_fd(AVIOContext **io)
     return averror < 0 ? averror : 0;
 }
 
-/* A muxer that moves its index to the front reads what it has written; no other file is opened. */
-static int open_again(AVFormatContext *context, AVIOContext **out, const char *url, int flags,
-                      AVDictionary **options)
+/* A muxer that moves its index to the front reads its own file again; no other file is opened. */
+static int open_second(AVFormatContext *context, AVIOContext **out, const char *url, int flags,
+                       AVDictionary **options)
 {
     const File *file = context->pb ? context->pb->opaque : NULL;
     (void)options;
@@ -335,7 +353,7 @@ static int open_again(AVFormatContext *context, AVIOContext **out, const char *u
     return open_fd(out, file->fd, false);
 }
 
-static int close_again(AVFormatContext *context, AVIOContext *io)
+static int close_second(AVFormatContext *context, AVIOContext *io)
 {
     (void)context;
     return io ? close_fd(&io) : 0;
@@ -344,8 +362,8 @@ static int close_again(AVFormatContext *context, AVIOContext *io)
 int resr_avio_attach(AVFormatContext *context, int fd)
 {
     int averror = open_fd(&context->pb, fd, true);
-    context->io_open = open_again;
-    context->io_close2 = close_again;
+    context->io_open = open_second;
+    context->io_close2 = close_second;
     context->flags |= AVFMT_FLAG_CUSTOM_IO;
     if (averror < 0)
         close(fd);

@@ -7,11 +7,11 @@
 #include "media/colour.h"
 #include "media/encode.h"
 
-/* Frames that are made for the encoder: as many as memory allows, so that it meets new ones. */
+/* Different frames for the encoder, as far as memory allows. */
 #define MOST_SAMPLES 12
 #define SAMPLE_BYTES (256 << 20)
 
-/* The first try, which says how many frames the time is enough for. */
+/* Frames of the first run, whose speed determines the length of the second run. */
 #define FIRST_FRAMES 4
 
 int resr_benchmark_decode(ResrBenchmark *out, const char *input, const ResrDecodeOptions *options,
@@ -87,7 +87,7 @@ static int make_samples(Samples *samples, ResrDecoder *decoder, const ResrFormat
     return ret;
 }
 
-/* 0 1 2 3 2 1 0 1 ... */
+/* Sample of frame `index`: 0 1 2 3 2 1 0 1 ... */
 static const ResrFrame *sample_at(const Samples *samples, int64_t index)
 {
     int64_t period = samples->count > 1 ? 2 * (samples->count - 1) : 1;
@@ -102,7 +102,7 @@ static int count_packet(void *user, AVPacket *packet)
     return 0;
 }
 
-/* One segment of `frames`. */
+/* Encodes one segment of `frames` frames. */
 static int encode(ResrBenchmark *out, const ResrEncoding *encoding, const Samples *samples,
                   int64_t frames)
 {
@@ -159,7 +159,7 @@ int resr_benchmark_encode(ResrBenchmark *out, const char *input, const char *out
     int64_t frames = fit < (double)segment ? (int64_t)fit : segment;
     if (ret == 0 && frames > FIRST_FRAMES)
         ret = encode(out, &encoding, &samples, frames);
-    if (out->lag_frames >= (double)out->frames) /* nothing came out before the end */
+    if (out->lag_frames >= (double)out->frames) /* no packet was returned before the end */
         out->lag_frames = (double)segment;
     free_samples(&samples);
     resr_decoder_close(decoder);

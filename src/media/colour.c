@@ -1,3 +1,14 @@
+/* How it works. Four zimg graphs are built once and run for each frame:
+ *
+ *   to_rgb     input frame -> float RGB (grey: one plane, copied to all three)
+ *   from_rgb   float RGB -> output frame, resized by Lanczos if the sizes differ
+ *   alpha_in   the input's alpha plane -> float
+ *   alpha_out  float -> the output's alpha plane, resized
+ *
+ * Frames whose size is not a multiple of the chroma subsampling are extended in a scratch frame
+ * first, and the output is cut from one. The numerics are fixed: no dither, and no code for a
+ * particular CPU, so that all ranks compute the same bits. */
+
 #include "media/colour.h"
 
 #include <math.h>
@@ -8,8 +19,9 @@
 
 #include "base/memory.h"
 
-/* Chroma planes have whole samples, so zimg wants sizes that are multiples of the subsampling. Odd
- * frames are extended by repeating their last column and row; RGB images have room for that. */
+/* Spare columns and rows of an RGB image. zimg requires sizes that are multiples of the chroma
+ * subsampling, because chroma planes have whole samples; frames of odd size are extended by
+ * repeating the last column and row. */
 #define EDGE_PX 3
 
 #define MATRIX_UNSPECIFIED 2
@@ -20,11 +32,10 @@ struct ResrColour {
     int in_width_px, in_height_px;   /* input, extended */
     int out_width_px, out_height_px; /* output, extended */
     zimg_filter_graph *to_rgb, *from_rgb;
-    zimg_filter_graph *alpha_in,
-        *alpha_out; /* by way of float: zimg resizes 8 bits with less care */
-    ResrRgb alpha;  /* input's size, first plane only */
+    zimg_filter_graph *alpha_in, *alpha_out; /* through float: zimg resizes 8 bits less exactly */
+    ResrRgb alpha;                           /* input's size, first plane only */
     ResrFormat in_extended, out_extended;
-    ResrFrame *in_scratch, *out_scratch; /* NULL where nothing has to be extended */
+    ResrFrame *in_scratch, *out_scratch; /* NULL: the size needs no extension */
     void *work;
     bool alpha_is_opaque; /* the output has an alpha plane and the input has none */
 };
@@ -56,7 +67,7 @@ static int zimg_failure(const char *what, const ResrFormat *format)
         format->pix_fmt, format->matrix, format->chroma_location, what, text);
 }
 
-/* An unspecified matrix is taken as players do: BT.709 for HD, BT.601 below. */
+/* Players' convention for an unspecified matrix: BT.709 for HD, BT.601 below. */
 static int matrix_of(const ResrFormat *format)
 {
     if (format->model == RESR_COLOUR_RGB)
@@ -126,7 +137,8 @@ static int build_graphs(ResrColour *c)
     if (!(c->to_rgb = build(&from, &to, false)))
         return zimg_failure("to", in);
 
-    /* What the extended output shows lies as far beyond the RGB image's edge. */
+    /* The columns and rows that extend the output correspond to columns and rows beyond the RGB
+     * image. */
     from = zimg_float_of(c->rgb_width_px, c->rgb_height_px, false);
     to = zimg_format_of(out, c->out_width_px, c->out_height_px);
     if (c->rgb_width_px == out->width_px && c->rgb_height_px == out->height_px) {
@@ -158,7 +170,7 @@ static int build_graphs(ResrColour *c)
     return resr_rgb_create(&c->alpha, in->width_px, in->height_px);
 }
 
-/* Memory for what zimg needs while it works and for extended frames. */
+/* Allocates zimg's working memory and the extended frames. */
 static int create_scratch(ResrColour *c)
 {
     const zimg_filter_graph *graphs[] = {c->to_rgb, c->from_rgb, c->alpha_in, c->alpha_out};
@@ -191,8 +203,8 @@ int resr_colour_create(ResrColour **out, const ResrFormat *input, const ResrForm
     ResrColour *c = *out;
     c->input = c->in_extended = *input;
     c->output = c->out_extended = *output;
-    /* The way back is the way there: an untagged output stays in the input's matrix, whatever its
-     * size would make a player guess. */
+    /* Both directions use the same matrix: an untagged output has the input's matrix, not the one
+     * that players assume for the output's size. */
     if ((output->model == input->model || output->model == RESR_COLOUR_GREY) &&
         output->matrix == MATRIX_UNSPECIFIED)
         c->output.matrix = c->out_extended.matrix = matrix_of(input);
@@ -290,8 +302,8 @@ static int process(const ResrColour *c, const zimg_filter_graph *graph,
     return resr_fail(RESR_ERR_INTERNAL, "colour conversion failed: %s", text);
 }
 
-/* Copies the planes of `from` to `to`, which is at least as large: the last column and row are
- * repeated, or, the other way round, cut off. */
+/* Copies the planes of `from` to `to`. A larger plane repeats the last column and row; a smaller
+ * one is cut. */
 static void copy_extended(ResrFrame *to, const ResrFormat *to_format, const ResrFrame *from,
                           const ResrFormat *from_format)
 {
@@ -340,7 +352,7 @@ int resr_colour_to_rgb(ResrColour *c, ResrRgb *out, const ResrFrame *in)
     return ret;
 }
 
-/* The alpha plane is the frame's last one. */
+/* Alpha is the frame's last plane. */
 static void describe_alpha(zimg_image_buffer *out, const ResrFormat *format, const ResrFrame *frame)
 {
     ResrPlane plane = resr_format_plane(format, format->planes - 1);

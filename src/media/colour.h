@@ -7,30 +7,30 @@
 
 #include "base/frame.h"
 
-/* A whole frame as planar float RGB, the network's own side of the colour conversion: three planes
- * R, G, B of height_px rows, nominal range [0, 1], gamma-encoded as in the source. */
+/* A frame as planar float RGB, as the network computes it: three planes R, G, B of height_px rows,
+ * nominal range [0, 1], gamma-encoded as in the source. */
 typedef struct ResrRgb {
     float *plane[3];
     size_t stride; /* in floats, a multiple of 16 and at least width_px + 3 */
     int32_t width_px, height_px;
-    float *data; /* what the planes point into, with spare rows for odd sizes; owned */
+    float *data; /* memory of the planes, with spare rows for odd sizes; owned */
 } ResrRgb;
 
 RESR_MUST_CHECK int resr_rgb_create(ResrRgb *out, int width_px, int height_px);
 void resr_rgb_free(ResrRgb *rgb);
 
-/* Converts frames of one format to float RGB and float RGB of any one size to frames of another
- * format, through zimg: the tagged matrix, range and chroma position; chroma by bicubic (b = 0,
- * c = 0.5); no dither; integers are rounded once, half to even. If the RGB's size differs from the
- * output format's, it is resized by Lanczos (4 taps) in float before rounding. Alpha is carried
- * beside RGB: resized by zimg bicubic from input to output size. Unspecified matrices are taken as
- * BT.709 from 720 lines up, else BT.601; nothing is written back to the format.
- * Not thread-safe: one object per thread. Results are the same on every CPU: zimg's portable code
- * is pinned (numerics class `exact`). */
+/* Converts frames of one format to float RGB, and float RGB of any one size to frames of another
+ * format, through zimg: tagged matrix, range and chroma position; chroma by bicubic (b = 0, c =
+ * 0.5); no dither; integers are rounded once, half to even. RGB of a size that differs from the
+ * output format's is resized by Lanczos (4 taps) in float before rounding. Alpha bypasses RGB: zimg
+ * resizes it by bicubic from input to output size. An unspecified matrix is BT.709 from 720 lines
+ * up, else BT.601; the format's tag does not change. Not thread-safe: one object per thread. The
+ * results are the same on every CPU, because zimg is restricted to its portable code (numerics
+ * class `exact`). */
 typedef struct ResrColour ResrColour;
 
-/* `rgb_width_px` x `rgb_height_px`: size of the RGB image given to resr_colour_from_rgb().
- * RESR_ERR_DATA for formats that zimg cannot convert, RESR_ERR_INTERNAL without memory. */
+/* `rgb_width_px` x `rgb_height_px` is the size of the RGB image for resr_colour_from_rgb().
+ * RESR_ERR_DATA: zimg cannot convert a format; RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_colour_create(ResrColour **out, const ResrFormat *input,
                                        const ResrFormat *output, int rgb_width_px,
                                        int rgb_height_px);
@@ -42,7 +42,7 @@ bool resr_colour_is_plain(const ResrColour *colour, int *in_matrix, int *out_mat
 
 RESR_MUST_CHECK int resr_colour_to_rgb(ResrColour *colour, ResrRgb *out, const ResrFrame *in);
 
-/* `in` has the size given at creation; what lies beyond its edges in its buffer is overwritten.
+/* `in` has the size given at creation; samples of its buffer beyond that size are overwritten.
  * `source` is the input frame, read for its alpha only. */
 RESR_MUST_CHECK int resr_colour_from_rgb(ResrColour *colour, ResrFrame *out, ResrRgb *in,
                                          const ResrFrame *source);

@@ -1,3 +1,12 @@
+/* How it works. No table of the streams that FFmpeg's muxers can store is reliable, so a container
+ * is tested by writing to memory: header, and the first packets of each copied stream. Where
+ * avformat_query_codec() denies a codec, the trial is skipped; the lists for MPEG streams are here,
+ * because these muxers accept anything.
+ *
+ * When the trial fails, the same trial finds the reason: the video alone; else the first stream
+ * that fails with the video; else the combination. The remedy in the message comes from trials as
+ * well: the first of the common endings whose container passes. */
+
 #include "media/container.h"
 
 #include <libavutil/avstring.h>
@@ -21,8 +30,7 @@ int resr_container_of(const AVOutputFormat **out, const char *output)
     if (*out && !((*out)->flags & AVFMT_NOFILE))
         return 0;
     return resr_fail(RESR_ERR_USAGE,
-                     "%s: the ending names no container; .mp4, .mkv and .mov are common ones",
-                     output);
+                     "%s: the ending does not name a container; use .mp4, .mkv or .mov", output);
 }
 
 static bool is_mov(const AVOutputFormat *format)
@@ -35,7 +43,7 @@ bool resr_container_holds_rotation(const AVOutputFormat *format)
     return is_mov(format);
 }
 
-/* What describes the picture as a whole (rotation, HDR mastering, stereo layout) stays with it. */
+/* Copies properties of the picture as a whole: rotation, HDR mastering, stereo layout. */
 static int copy_side_data(AVStream *out, const AVStream *in, const ResrContainerVideo *video)
 {
     static const struct {
@@ -48,7 +56,7 @@ static int copy_side_data(AVStream *out, const AVStream *in, const ResrContainer
     for (int i = 0; in && i < in->nb_side_data; i++) {
         const AVPacketSideData *side = &in->side_data[i];
         if (side->type == AV_PKT_DATA_DOVI_CONF || side->type == AV_PKT_DATA_CPB_PROPERTIES)
-            continue; /* they describe the old bit stream */
+            continue; /* describes the source's bit stream */
         if (side->type == AV_PKT_DATA_DISPLAYMATRIX && video->info->turned)
             continue; /* the pixels are upright */
         uint8_t *data = av_stream_new_side_data(out, side->type, side->size);
@@ -68,7 +76,7 @@ static int copy_side_data(AVStream *out, const AVStream *in, const ResrContainer
     return 0;
 }
 
-/* The video stream's tags without the statistics of the old one. */
+/* Copies the video stream's tags, without the statistics of the source's stream. */
 static int copy_video_metadata(AVStream *out, const AVStream *in)
 {
     const AVDictionaryEntry *tag = NULL;
@@ -76,7 +84,7 @@ static int copy_video_metadata(AVStream *out, const AVStream *in)
         if (!av_strstart(tag->key, "BPS", NULL) && !av_strstart(tag->key, "DURATION", NULL) &&
             !av_strstart(tag->key, "NUMBER_OF", NULL) &&
             !av_strstart(tag->key, "_STATISTICS", NULL) && strcmp(tag->key, "encoder") != 0 &&
-            strcmp(tag->key, "alpha_mode") != 0 && /* the container writes a tag of its own */
+            strcmp(tag->key, "alpha_mode") != 0 && /* the container writes its own */
             av_dict_set(&out->metadata, tag->key, tag->value, 0) < 0)
             return resr_fail(RESR_ERR_INTERNAL, "out of memory: metadata");
     out->disposition = in->disposition;
@@ -93,12 +101,12 @@ static int add_video(AVFormatContext *context, const ResrContainerVideo *video, 
     out->avg_frame_rate = encoder->framerate;
     out->sample_aspect_ratio = encoder->sample_aspect_ratio;
     if (encoder->codec_id == AV_CODEC_ID_HEVC && is_mov(context->oformat))
-        out->codecpar->codec_tag = MKTAG('h', 'v', 'c', '1'); /* Apple's players want it */
+        out->codecpar->codec_tag = MKTAG('h', 'v', 'c', '1'); /* required by Apple's players */
     int ret = copy_side_data(out, in, video);
     return ret == 0 && in ? copy_video_metadata(out, in) : ret;
 }
 
-/* The source's tag stays, unless the container has one of its own for the codec. */
+/* Keeps the source's tag, unless the container defines a tag for the codec. */
 static unsigned tag_for(const AVOutputFormat *format, const AVCodecParameters *par)
 {
     unsigned own;
@@ -108,7 +116,7 @@ static unsigned tag_for(const AVOutputFormat *format, const AVCodecParameters *p
     return !format->codec_tag || same || !known ? par->codec_tag : 0;
 }
 
-/* Matroska keeps a cover picture as an attached file, which FFmpeg's muxer takes as a stream's
+/* Matroska stores a cover picture as an attached file, which FFmpeg's muxer expects in a stream's
  * extradata. */
 static int attach_cover(AVStream *out, const AVPacket *picture)
 {
@@ -173,7 +181,7 @@ static int copy_chapters(AVFormatContext *out, const AVFormatContext *source)
     return 0;
 }
 
-/* The container's own words are not the new file's. */
+/* Copies the file's tags, without those that a container writes for itself. */
 static int copy_metadata(AVFormatContext *out, const AVFormatContext *source)
 {
     static const char *const own[] = {"encoder",           "major_brand", "minor_version",
@@ -191,7 +199,7 @@ static int fill(AVFormatContext *context, const ResrContainerVideo *video, const
                 int only, AVStream **map)
 {
     const AVFormatContext *source = copy ? resr_copy_source(copy) : NULL;
-    /* FLAC, Opus and TrueHD in MP4 are standards that FFmpeg 5.1 still calls experimental. */
+    /* FFmpeg 5.1 still marks the standards for FLAC, Opus and TrueHD in MP4 as experimental. */
     context->strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL;
     /* The video stream comes first, as players expect. */
     int ret = add_video(context, video, copy ? resr_copy_video(copy) : NULL);
@@ -214,7 +222,7 @@ int resr_container_fill(AVFormatContext *context, const ResrContainerVideo *vide
     return fill(context, video, copy, ALL_STREAMS, map);
 }
 
-/* MPEG streams: FFmpeg's muxers take any codec, and readers know these. */
+/* FFmpeg's muxers for MPEG streams accept any codec; readers know these. */
 static bool mpeg_holds(const AVOutputFormat *format, enum AVCodecID id)
 {
     static const enum AVCodecID both[] = {
@@ -233,7 +241,7 @@ static bool mpeg_holds(const AVOutputFormat *format, enum AVCodecID id)
     return false;
 }
 
-/* Muxers that do not say are given a chance. */
+/* True unless the muxer excludes the codec: muxers without an answer are tried. */
 static bool may_hold(const AVOutputFormat *format, const AVCodecParameters *par)
 {
     int answer = avformat_query_codec(format, par->codec_id, FF_COMPLIANCE_EXPERIMENTAL);
@@ -246,8 +254,8 @@ static bool may_hold(const AVOutputFormat *format, const AVCodecParameters *par)
     return answer != 0;
 }
 
-/* The first packets of a copied stream at invented times. Returns libav's error, or their number.
- */
+/* Writes the first packets of a copied stream with artificial times. Returns libav's error, or a
+ * number >= 0. */
 static int write_first(AVFormatContext *context, AVStream *out, const ResrCopy *copy,
                        unsigned index)
 {
@@ -304,7 +312,7 @@ static bool may_hold_all(const AVOutputFormat *format, const ResrCopy *copy, int
     return true;
 }
 
-/* Can `format` hold the video and the stream `only`? */
+/* True if `format` can store the video and the stream `only`. */
 static bool fits(const AVOutputFormat *format, const ResrContainerVideo *video,
                  const ResrCopy *copy, int only)
 {
@@ -314,15 +322,15 @@ static bool fits(const AVOutputFormat *format, const ResrContainerVideo *video,
         av_free(map);
         return false;
     }
-    resr_av_hush(true);
+    resr_av_silence(true);
     int averror = write_trial(format, video, copy, only, map);
-    resr_av_hush(false);
+    resr_av_silence(false);
     av_free(map);
     return averror >= 0;
 }
 
-/* The headers of an encoder that was opened for a container without headers are in its packets:
- * then only the lists of codecs are asked. */
+/* An encoder that was opened for a container without headers puts its headers into the packets, so
+ * that writing them proves nothing: only the muxer's list of codecs is consulted. */
 static bool may_fit(const AVOutputFormat *format, const ResrContainerVideo *video,
                     const ResrCopy *copy, int only)
 {
@@ -333,7 +341,7 @@ static bool may_fit(const AVOutputFormat *format, const ResrContainerVideo *vide
            may_hold_all(format, copy, only);
 }
 
-/* A common ending whose container holds the video and the stream `only`; NULL: none. */
+/* A common ending whose container stores the video and the stream `only`; NULL if none does. */
 static const char *other_ending(const AVOutputFormat *not_this, const ResrContainerVideo *video,
                                 const ResrCopy *copy, int only)
 {
@@ -351,7 +359,7 @@ static int refuse_video(const AVOutputFormat *format, const char *output,
 {
     const char *ending = strrchr(output, '.');
     enum AVCodecID id = av_guess_codec(format, NULL, output, NULL, AVMEDIA_TYPE_VIDEO);
-    /* Theora's encoder leaves out frames: see resr_encoding_plan(). */
+    /* Theora's encoder drops frames, see resr_encoding_plan() */
     const AVCodec *own = avcodec_find_encoder(id == AV_CODEC_ID_THEORA ? AV_CODEC_ID_VP8 : id);
     const char *other = other_ending(format, video, NULL, NO_STREAM);
     return resr_fail(RESR_ERR_USAGE,

@@ -1,3 +1,17 @@
+/* How it works. The source is read a second time, independently of the decoder. Packets of the
+ * copied streams wait in one queue, in the order of the file, until the muxer's video has reached
+ * their time: resr_copy_next() returns the head of the queue if it is due.
+ *
+ * Clocks that jump (joined recordings): a ResrTimeline follows the video packets and knows the
+ * offset of the whole file; each copied stream adopts a new offset with its own first packet behind
+ * the jump, which may be earlier or later in the file than the video's. A sound packet that jumps
+ * before the video makes find_head() read ahead, up to AHEAD_US of video, AHEAD_PACKETS or
+ * AHEAD_BYTES, to learn whether the video jumps too. The decision is made once for each packet, at
+ * the head of the queue (`head_decided`).
+ *
+ * Afterwards correct_times() makes the times writable: no time missing, dts rising, pts not before
+ * dts. Packets changed by it are counted and reported once per stream. */
+
 #include "media/copy.h"
 
 #include <inttypes.h>
@@ -9,30 +23,30 @@
 #include "media/libav.h"
 #include "media/timeline.h"
 
-/* How far the source is read for the first packets of its streams, and in search of a jump of the
- * video's clock after the sound's has jumped. */
+/* Limits of reading ahead: for the first packets of each stream, and for the jump of the video's
+ * clock that follows a jump of the sound's. */
 enum { FIRST_PACKETS = 2, PROBE_PACKETS = 500, AHEAD_PACKETS = 4000, AHEAD_US = 2000000 };
 
-/* Duration of a packet that is given none or one that no container holds. */
+/* Duration of a packet without one, or with one that no container can store. */
 enum { ENDLESS_SECONDS = 5 };
 
 #define PROBE_BYTES (8 << 20)
 #define AHEAD_BYTES (64 << 20)
 
-/* Of a stream that is known at opening. */
+/* A stream that the source's header lists. */
 typedef struct Copied {
-    bool taken, dropped; /* chosen at opening; its codec has changed since */
+    bool taken, dropped; /* chosen at opening; its codec has changed afterwards */
     enum AVCodecID codec;
     AVStream *out;
     AVPacket *first[FIRST_PACKETS];
     int first_count;
     /* On the time line, in microseconds. */
     int64_t offset, next;
-    int jumped; /* the number of the time line's jump that `offset` belongs to */
+    int jumped; /* number of the time line's jump that `offset` includes */
     /* In the output's time base. */
     int64_t last_dts, next_dts;
-    int64_t mended; /* packets */
-    bool strict;    /* the container refuses two packets of one time */
+    int64_t corrected; /* packets with corrected times */
+    bool strict;       /* the container refuses two packets with the same time */
 } Copied;
 
 struct ResrCopy {
@@ -40,14 +54,20 @@ struct ResrCopy {
     AVFormatContext *source;
     int video;
     Copied *streams;
-    unsigned count; /* the demuxer may find more streams later; those have no entry */
-    bool strict;    /* only the regular end is one */
+    unsigned count; /* streams that the demuxer finds later have no entry */
+    bool strict;    /* only the regular end of the source is not an error */
     ResrTimeline line;
-    AVFifo *queue; /* AVPacket *: read, not due yet */
+    AVFifo *queue; /* AVPacket *: read, not yet due */
     int64_t queue_bytes;
-    int64_t read_at; /* where the line was when the head of the queue was read */
-    bool head_settled, ended, said_late;
+    int64_t read_at; /* end of the time line when the head of the queue was read */
+    bool head_decided, ended, warned_late;
 };
+
+/* Decoding time or, if unknown, presentation time. */
+static int64_t time_of(const AVPacket *packet)
+{
+    return packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+}
 
 static const char *kind_of(const AVCodecParameters *par)
 {
@@ -55,8 +75,8 @@ static const char *kind_of(const AVCodecParameters *par)
     return kind ? kind : "unknown";
 }
 
-/* Why a stream cannot be copied into any container; NULL: it can. */
-static const char *unfit(const AVCodecParameters *par)
+/* Reason for which no container can store a stream; NULL: none. */
+static const char *reason_unfit(const AVCodecParameters *par)
 {
     if (par->codec_type == AVMEDIA_TYPE_DATA || par->codec_type == AVMEDIA_TYPE_UNKNOWN)
         return "data streams are left out";
@@ -75,7 +95,7 @@ static int choose_streams(ResrCopy *copy, bool say)
     int ret = resr_alloc(&copy->streams, copy->count, sizeof *copy->streams);
     for (unsigned i = 0; i < copy->count && ret == 0; i++) {
         const AVCodecParameters *par = copy->source->streams[i]->codecpar;
-        const char *reason = unfit(par);
+        const char *reason = reason_unfit(par);
         if (reason && say && (int)i != copy->video)
             resr_log_warn("%s: stream #%u (%s, %s) is not copied: %s", copy->output, i,
                           kind_of(par), avcodec_get_name(par->codec_id), reason);
@@ -141,19 +161,19 @@ void resr_copy_map(ResrCopy *copy, unsigned index, AVStream *out, bool strict)
     copy->streams[index].strict = strict;
 }
 
-/* The copied stream of a packet, or NULL. MPEG transport streams and other containers without a
- * header add streams while they are read, and may change the codec of one; neither has a place in a
- * header that is written. */
+/* The copied stream of a packet, or NULL. Containers without a header (MPEG transport streams) may
+ * add streams while they are read, and change a stream's codec; the output's header, already
+ * written, can express neither. */
 static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
 {
     unsigned index = (unsigned)packet->stream_index;
     if (index >= copy->count) {
-        if (!copy->said_late)
+        if (!copy->warned_late)
             resr_log_warn("%s: stream #%u of the input starts after the others and is not copied; "
                           "to keep the stream, remux the input first: ffmpeg -analyzeduration 1G "
                           "-probesize 1G -i INPUT -map 0 -c copy WHOLE.mkv",
                           copy->output, index);
-        copy->said_late = true;
+        copy->warned_late = true;
         return NULL;
     }
     Copied *stream = &copy->streams[index];
@@ -167,10 +187,10 @@ static Copied *stream_of(ResrCopy *copy, const AVPacket *packet)
     return stream->taken && !stream->dropped ? stream : NULL;
 }
 
-/* The source's end, for the reason that libav gives. */
+/* Handles the end of the source: regular, or for libav's reason `averror`. */
 static int end_of_source(ResrCopy *copy, int averror)
 {
-    if (resr_av_was_cut_short(copy->source))
+    if (resr_av_was_interrupted(copy->source))
         return resr_av_read_failure(copy->source, averror, copy->output, "");
     copy->ended = true;
     if (averror == AVERROR_EOF || !copy->strict)
@@ -179,8 +199,8 @@ static int end_of_source(ResrCopy *copy, int averror)
                                 "the streams to copy cannot be read to their end");
 }
 
-/* Reads one packet into the queue, where it belongs to a copied stream. `read_bytes` (NULL: not
- * wanted) grows by its size in any case. */
+/* Reads one packet; a packet of a copied stream joins the queue. The size of the packet is added to
+ * *read_bytes in either case (NULL: not wanted). */
 static int read_packet(ResrCopy *copy, int64_t *read_bytes)
 {
     AVPacket *packet = av_packet_alloc();
@@ -191,7 +211,7 @@ static int read_packet(ResrCopy *copy, int64_t *read_bytes)
         av_packet_free(&packet);
         return end_of_source(copy, averror);
     }
-    resr_timeline_tame(packet, copy->source->streams[packet->stream_index]->time_base);
+    resr_timeline_sanitize(packet, copy->source->streams[packet->stream_index]->time_base);
     resr_timeline_follow(&copy->line, copy->source, packet);
     if (read_bytes)
         *read_bytes += packet->size;
@@ -208,7 +228,7 @@ static int read_packet(ResrCopy *copy, int64_t *read_bytes)
     return resr_fail(RESR_ERR_INTERNAL, "out of memory: packets of %s", copy->output);
 }
 
-/* Keeps the last packet of the queue, where it is one of its stream's first. */
+/* Retains the last packet of the queue if it is one of its stream's first. */
 static int keep_first(ResrCopy *copy)
 {
     AVPacket *packet;
@@ -254,17 +274,18 @@ int resr_copy_first(const ResrCopy *copy, unsigned index, AVPacket *const **pack
     return copy->streams[index].first_count;
 }
 
-/* A stream whose times were on the line before its last jump takes the line's new offset with its
- * first packet after the jump. False: the packet jumps, but the video has not; reading ahead will
- * show whether it does. */
-static bool settle(ResrCopy *copy, Copied *stream, const AVPacket *packet, bool last_chance)
+/* Moves a stream to the time line's new offset, at its first packet after the line's last jump.
+ * False: this packet jumps but the video's clock has not; the caller reads ahead to see whether it
+ * does. */
+static bool follow_jump(ResrCopy *copy, Copied *stream, const AVPacket *packet, bool last_chance)
 {
     const ResrTimeline *line = &copy->line;
     const AVStream *in = copy->source->streams[packet->stream_index];
     bool sound = in->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
-    bool behind = stream->jumped < line->jumped; /* the line's jump is ahead of the stream's */
+    bool behind =
+        stream->jumped < line->jumped; /* the stream has not followed the line's last jump */
     bool passed = packet->pos >= 0 && packet->pos >= line->position;
-    int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    int64_t time = time_of(packet);
     if (!line->jumps || time == AV_NOPTS_VALUE)
         return true;
     time = av_rescale_q(time, in->time_base, AV_TIME_BASE_Q);
@@ -283,20 +304,21 @@ static bool settle(ResrCopy *copy, Copied *stream, const AVPacket *packet, bool 
         return true;
     if (!last_chance)
         return false;
-    /* The sound jumps alone. A short step back is an overlap; beyond it the sound has a clock of
-     * its own and plays on. */
+    /* The sound jumps alone. A short step back is an overlap and stays; otherwise the sound has a
+     * clock of its own and continues without a gap. */
     if (time + stream->offset > stream->next ||
         time + stream->offset < stream->next - RESR_JUMP_AHEAD_US / 10) {
         stream->offset = stream->next - time;
-        stream->mended++;
+        stream->corrected++;
     }
     return true;
 }
 
-/* Puts a packet on the output's time line: what a muxer refuses becomes the next possible time. */
-static void mend(Copied *stream, AVPacket *packet, AVRational base)
+/* Converts a packet's times to the output stream's time base; times that a muxer refuses become the
+ * next possible time. */
+static void correct_times(Copied *stream, AVPacket *packet, AVRational base)
 {
-    int64_t given = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    int64_t given = time_of(packet);
     int64_t first =
         stream->last_dts == AV_NOPTS_VALUE ? INT64_MIN : stream->last_dts + stream->strict;
     bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE;
@@ -315,16 +337,16 @@ static void mend(Copied *stream, AVPacket *packet, AVRational base)
         packet->dts = packet->pts;
     }
     if (packet->dts < first) {
-        odd |= packet->dts < stream->last_dts; /* else two times became one by rounding */
+        odd |= packet->dts < stream->last_dts; /* else rounding made two times equal */
         packet->dts = first;
         packet->pts = packet->pts > first ? packet->pts : first;
     }
-    stream->mended += odd && !(stream->out->disposition & AV_DISPOSITION_ATTACHED_PIC);
+    stream->corrected += odd && !(stream->out->disposition & AV_DISPOSITION_ATTACHED_PIC);
     stream->last_dts = packet->dts;
     stream->next_dts = packet->dts + (packet->duration > 0 ? packet->duration : 1);
 }
 
-/* The head of the queue with its time settled; NULL where the source has ended. */
+/* The head of the queue, with its stream's offset decided; NULL if the source has ended. */
 static int find_head(ResrCopy *copy, AVPacket **packet, Copied **stream)
 {
     int ret = 0;
@@ -338,7 +360,7 @@ static int find_head(ResrCopy *copy, AVPacket **packet, Copied **stream)
             bool far = copy->queue_bytes > AHEAD_BYTES ||
                        av_fifo_can_read(copy->queue) > AHEAD_PACKETS ||
                        copy->line.next > copy->read_at + AHEAD_US;
-            if (copy->head_settled || settle(copy, *stream, *packet, far || copy->ended))
+            if (copy->head_decided || follow_jump(copy, *stream, *packet, far || copy->ended))
                 return 0;
             *packet = NULL;
         }
@@ -359,24 +381,24 @@ int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until)
         if (ret < 0 || !packet)
             return ret;
         AVRational base = copy->source->streams[packet->stream_index]->time_base;
-        if (!copy->head_settled)
+        if (!copy->head_decided)
             resr_timeline_shift(packet, base, stream->offset);
-        copy->head_settled = true;
-        int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+        copy->head_decided = true;
+        int64_t time = time_of(packet);
         if (time != AV_NOPTS_VALUE)
             time = av_rescale_q(time, base, AV_TIME_BASE_Q);
         if (stream->out && time != AV_NOPTS_VALUE && until != INT64_MAX && time >= until)
             return 0;
         av_fifo_drain2(copy->queue, 1);
         copy->queue_bytes -= packet->size;
-        copy->head_settled = false;
+        copy->head_decided = false;
         copy->read_at = copy->line.next;
         if (time != AV_NOPTS_VALUE)
             stream->next = time + av_rescale_q(packet->duration, base, AV_TIME_BASE_Q);
         if (!stream->out)
             av_packet_free(&packet);
         else
-            mend(stream, packet, base);
+            correct_times(stream, packet, base);
     } while (!packet);
     packet->stream_index = stream->out->index;
     packet->pos = -1;
@@ -384,15 +406,15 @@ int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until)
     return 0;
 }
 
-void resr_copy_tell(const ResrCopy *copy)
+void resr_copy_report(const ResrCopy *copy)
 {
     for (unsigned i = 0; i < copy->count; i++) {
         const AVCodecParameters *par = copy->source->streams[i]->codecpar;
-        if (copy->streams[i].mended > 0)
+        if (copy->streams[i].corrected > 0)
             resr_log_warn("%s: stream #%u (%s, %s): packets without a timestamp or with one that "
                           "ran backward: %" PRId64 "; each got the next possible timestamp",
                           copy->output, i, kind_of(par), avcodec_get_name(par->codec_id),
-                          copy->streams[i].mended);
+                          copy->streams[i].corrected);
     }
 }
 

@@ -50,7 +50,7 @@ int resr_copy_first(const ResrCopy *copy, unsigned index, AVPacket *const **pack
 RESR_MUST_CHECK int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until);
 
 /* Warns of the streams whose timestamps were corrected, with the number of packets. */
-void resr_copy_tell(const ResrCopy *copy);
+void resr_copy_report(const ResrCopy *copy);
 
 void resr_copy_close(ResrCopy *copy); /* NULL is allowed */
 

@@ -1,3 +1,16 @@
+/* How it works. With --on-error continue, each lost picture is replaced by the picture before it,
+ * so that sound and picture stay together. Two sources tell which are lost:
+ *
+ *   rejects   packets without a picture: their timestamps are in `lost`
+ *   gaps      an interval of n frame durations between two pictures: n - 1 lost pictures
+ *
+ * A gap counts only among the PICTURES_HELD pictures after a sign of damage (`suspicion`); others
+ * are the video's own (variable frame rate).
+ *
+ * Before the first picture, packets without a picture are judged together, when that picture is
+ * returned: streams that can be cut anywhere begin with undecodable pictures, and leading pictures
+ * of the first keyframe are legal; everything else is damage. */
+
 #include "media/damage.h"
 
 #include <math.h>
@@ -5,7 +18,7 @@
 
 #include "base/memory.h"
 
-/* A decoder may hold this many pictures back that come before the damage. */
+/* Largest number of pictures, from before the damage, that a decoder may still hold. */
 enum { PICTURES_HELD = 32 };
 
 int resr_damage_lead(ResrDamage *d, const AVPacket *packet)
@@ -45,7 +58,7 @@ int64_t resr_damage_count_lead(const ResrDamage *d, int64_t pts, bool counted, b
     return d->lead_errors > before_key ? d->lead_errors : before_key;
 }
 
-int resr_damage_lose(ResrDamage *d, int64_t pts)
+int resr_damage_add_loss(ResrDamage *d, int64_t pts)
 {
     d->suspicion = PICTURES_HELD;
     if (pts == AV_NOPTS_VALUE)
@@ -56,8 +69,8 @@ int resr_damage_lose(ResrDamage *d, int64_t pts)
     return ret;
 }
 
-bool resr_damage_hole(ResrDamage *d, int64_t *pts, int64_t last, int64_t next, double step,
-                      int64_t limit)
+bool resr_damage_find_gap(ResrDamage *d, int64_t *pts, int64_t last, int64_t next, double step,
+                          int64_t limit)
 {
     int64_t first = INT64_MAX;
     for (size_t i = 0; i < d->lost_count; i++)
@@ -65,7 +78,7 @@ bool resr_damage_hole(ResrDamage *d, int64_t *pts, int64_t last, int64_t next, d
             first = d->lost[i];
     *pts = first;
     if (next == INT64_MAX && step > 0 && (double)first - (double)last > PICTURES_HELD * step)
-        return false; /* a damaged time is no time */
+        return false; /* a damaged time says nothing */
     if (first < next)
         return true;
     if (d->suspicion == 0 || next == INT64_MAX || step <= 0)
@@ -77,7 +90,7 @@ bool resr_damage_hole(ResrDamage *d, int64_t *pts, int64_t last, int64_t next, d
     return true;
 }
 
-void resr_damage_pass(ResrDamage *d, int64_t pts)
+void resr_damage_advance(ResrDamage *d, int64_t pts)
 {
     size_t kept = 0;
     for (size_t i = 0; i < d->lost_count; i++)

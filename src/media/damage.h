@@ -35,16 +35,16 @@ int64_t resr_damage_count_lead(const ResrDamage *damage, int64_t pts, bool count
                                bool *fatal);
 
 /* Records a loss at the time `pts`, or at an unknown time (AV_NOPTS_VALUE). */
-RESR_MUST_CHECK int resr_damage_lose(ResrDamage *damage, int64_t pts);
+RESR_MUST_CHECK int resr_damage_add_loss(ResrDamage *damage, int64_t pts);
 
 /* True if a picture is missing between the times `last` and `next` (INT64_MAX: the input has
  * ended); *pts is the picture's time. `step`: duration of a frame, 0 if it varies; at most `limit`
  * frames are filled in. */
-bool resr_damage_hole(ResrDamage *damage, int64_t *pts, int64_t last, int64_t next, double step,
-                      int64_t limit);
+bool resr_damage_find_gap(ResrDamage *damage, int64_t *pts, int64_t last, int64_t next, double step,
+                          int64_t limit);
 
 /* Records that a picture of time `pts` is returned. */
-void resr_damage_pass(ResrDamage *damage, int64_t pts);
+void resr_damage_advance(ResrDamage *damage, int64_t pts);
 
 void resr_damage_free(ResrDamage *damage);
 

@@ -1,3 +1,17 @@
+/* How it works. A cut file usually decodes without an error up to the cut, so the length that a
+ * file declares is compared with the data that was read. The declaration depends on the format:
+ *
+ *   number of packets   MOV/MP4 index, AVI header or index, IVF header
+ *   end time            MXF, RealMedia, FLV header
+ *   size of the file    Matroska segment, ASF and FLV header, AVI's RIFF chunks
+ *   mark at the end     Ogg, GIF, APNG
+ *
+ * resr_declared_read() collects this when the file is opened, resr_extent_add() counts the packets,
+ * and resr_declared_missing() compares at the end, with a tolerance of 2.5 frames for times. For
+ * formats that declare nothing, `unknown` is set, and the job report says that a cut cannot be
+ * detected.
+ */
+
 #include "media/declared.h"
 
 #include <libavutil/avstring.h>
@@ -9,17 +23,16 @@
 #include "base/memory.h"
 #include "media/avio.h"
 
-/* Names of demuxers as in AVInputFormat.name; what is listed nowhere here declares nothing that is
- * compared. */
+/* Names of demuxers as in AVInputFormat.name. Other formats declare no length that is compared. */
 static const char by_index[] = "mov,mp4,m4a,3gp,3g2,mj2";
 static const char by_frames[] = "avi";
 static const char by_frames_or_time[] = "ivf";
 static const char by_stream_time[] = "mxf,rm";
 static const char by_file_time[] = "flv,live_flv";
 
-/* Formats in which a cut at the end of a frame, or frames that are missing, cannot be seen: nothing
- * in the file says how long it is. docs/files.md names them; tests/evil/test_frames.py plays each,
- * and fails where this table and its own differ. */
+/* Formats in which a cut at the end of a frame, or missing frames, cannot be detected, because the
+ * file does not declare its length. docs/files.md lists these formats; tests/evil/test_frames.py
+ * tests each, and fails if this table and the test's differ. */
 /* clang-format off */
 static const char *const unknowable[][2] = {
     {"mpegts",          "MPEG transport stream: no length, a continuity counter of 4 bits"},
@@ -43,7 +56,7 @@ static bool is_one_of(const AVFormatContext *input, const char *names)
     return av_match_name(input->iformat->name, names) > 0;
 }
 
-/* `count` bytes at `offset`; false if the file does not have them. */
+/* Reads `count` bytes at `offset`; false if the file ends before. */
 static bool read_at(AVIOContext *file, int64_t offset, void *out, size_t count)
 {
     return avio_seek(file, offset, SEEK_SET) >= 0 && avio_read(file, out, (int)count) == (int)count;
@@ -56,10 +69,11 @@ static int read_byte(AVIOContext *file)
     return avio_read(file, &byte, 1) == 1 ? byte : -1;
 }
 
-/* What a file's size or last bytes say of its end. */
+/* Result of checking a file's size or last bytes. */
 typedef enum End { END_WHOLE, END_CUT, END_NOT_DECLARED } End;
 
-/* RIFF chunks one behind another (AVI, OpenDML): does the last end behind the file? */
+/* RIFF chunks follow each other (AVI, OpenDML); in a cut file the last one ends behind the file's
+ * end. */
 static End find_riff_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[12];
@@ -69,7 +83,7 @@ static End find_riff_end(AVIOContext *file, int64_t bytes)
     return at > bytes ? END_CUT : END_WHOLE;
 }
 
-/* An EBML number of up to 8 bytes: its value without the length mark; -1 for "unknown". */
+/* An EBML number of up to 8 bytes, without the length mark; -1 for "unknown". */
 static int64_t read_ebml(const uint8_t *in, int *length)
 {
     *length = 1;
@@ -83,7 +97,7 @@ static int64_t read_ebml(const uint8_t *in, int *length)
     return value == (UINT64_C(1) << 7 * *length) - 1 ? -1 : (int64_t)value;
 }
 
-/* Matroska's only segment has a size, unless it was written to a pipe. */
+/* Matroska's segment declares its size, unless it was written to a pipe. */
 static End find_segment_end(AVIOContext *file, int64_t bytes)
 {
     uint8_t head[64] = {0};
@@ -100,7 +114,7 @@ static End find_segment_end(AVIOContext *file, int64_t bytes)
     return size > bytes - at - 4 - length ? END_CUT : END_WHOLE;
 }
 
-/* ASF's file properties have the file's size, unless it was broadcast. */
+/* ASF's file properties declare the file's size, unless the file was broadcast. */
 static End find_asf_end(AVIOContext *file, int64_t bytes)
 {
     static const uint8_t properties[16] = {0xA1, 0xDC, 0xAB, 0x8C, 0x47, 0xA9, 0xCF, 0x11,
@@ -119,8 +133,8 @@ static End find_asf_end(AVIOContext *file, int64_t bytes)
     return END_NOT_DECLARED;
 }
 
-/* FLV's script tag "onMetaData" has the file's size as a number of AMF0 ("Adobe Flash Video File
- * Format Specification" 10.1, annex E.5); recorders that do not know it write 0. */
+/* FLV's script tag "onMetaData" has the file's size as an AMF0 number ("Adobe Flash Video File
+ * Format Specification" 10.1, annex E.5); 0 from recorders that do not know it. */
 static End find_flv_end(AVIOContext *file, int64_t bytes)
 {
     static const uint8_t key[] = {0, 8, 'f', 'i', 'l', 'e', 's', 'i', 'z', 'e', 0};
@@ -136,7 +150,7 @@ static End find_flv_end(AVIOContext *file, int64_t bytes)
     return declared > 0 && declared > (double)bytes ? END_CUT : END_WHOLE;
 }
 
-/* The last page of an Ogg file is whole and has the mark "end of stream". */
+/* The last page of an Ogg file is complete and has the flag "end of stream". */
 static End find_ogg_end(AVIOContext *file, int64_t bytes)
 {
     enum { PAGE_BYTES = 27 + 255 + 255 * 255 };
@@ -159,7 +173,7 @@ static End find_ogg_end(AVIOContext *file, int64_t bytes)
     return !known ? END_NOT_DECLARED : whole ? END_WHOLE : END_CUT;
 }
 
-/* Skips GIF's sub-blocks; false where the file ends in one. */
+/* Skips GIF's sub-blocks; false if the file ends first. */
 static bool skip_blocks(AVIOContext *file)
 {
     int length;
@@ -169,7 +183,7 @@ static bool skip_blocks(AVIOContext *file)
     return length == 0;
 }
 
-/* Skips a block of GIF behind its first byte. */
+/* Skips a block of GIF after its first byte. */
 static bool skip_block(AVIOContext *file, int block)
 {
     uint8_t image[9];
@@ -220,10 +234,11 @@ static const struct {
     {"ogg", find_ogg_end, "the file is cut off: its last page is not the end of a stream"},
     {"apng", find_png_end, "the file is cut off: its last chunk is missing"},
     {"gif", find_gif_end, "the file is cut off: its trailer is missing"},
-    {by_frames, find_riff_end, NULL}, /* a short file makes the header's count of frames hold */
+    {by_frames, find_riff_end,
+     NULL}, /* a shorter file changes only the reading of the header's number of frames */
 };
 
-/* What the file's size and last bytes say. */
+/* Checks the file's size or last bytes. */
 static int find_end(End *end, const char **defect, const AVFormatContext *input, const char *path,
                     const atomic_bool *stop)
 {
@@ -240,9 +255,7 @@ static int find_end(End *end, const char **defect, const AVFormatContext *input,
         return ret;
     *end = by_size[i].find(file, avio_size(file));
     *defect = *end == END_CUT ? by_size[i].defect : NULL;
-    ret = resr_avio_check(file, path);
-    resr_avio_close(&file);
-    return ret;
+    return resr_avio_end(&file, path, 0);
 }
 
 static bool is_unknowable(const char *name)
@@ -253,7 +266,7 @@ static bool is_unknowable(const char *name)
     return false;
 }
 
-/* Another stream that has packets behind the end of the file, by the index; or -1. */
+/* Index of another stream whose index lists packets behind the end of the file; -1: none. */
 static int find_cut_stream(const AVFormatContext *input, int video)
 {
     int64_t bytes = is_one_of(input, by_index) ? avio_size(input->pb) : -1;
@@ -297,7 +310,8 @@ int resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stre
         out->packets = entries;
         out->last_dts = last->timestamp;
     } else if (is_one_of(input, by_frames)) {
-        /* A header may count what was never written, an index has changes of the palette, too. */
+        /* Headers may count frames that were never written; indices count changes of the palette,
+         * too. */
         bool header = end == END_CUT ? video->nb_frames > entries : video->nb_frames < entries;
         out->packets = header && video->nb_frames > 0 ? video->nb_frames : entries;
         out->counts_all = true;
@@ -306,7 +320,7 @@ int resr_declared_read(ResrDeclared *out, const AVFormatContext *input, int stre
         out->end_seconds = seconds_of(video->duration, video->time_base);
         out->either = true;
     } else if (is_one_of(input, by_stream_time)) {
-        out->slack_seconds = is_one_of(input, "rm") ? 2 : 0; /* its header rounds up */
+        out->slack_seconds = is_one_of(input, "rm") ? 2 : 0; /* the header rounds up */
         out->end_seconds = seconds_of(video->duration, video->time_base);
         if (out->end_seconds > 0 && video->start_time != AV_NOPTS_VALUE)
             out->end_seconds += (double)video->start_time * av_q2d(video->time_base);

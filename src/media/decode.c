@@ -1,3 +1,21 @@
+/* How it works. Three kinds of inputs have one interface: a video and an image that FFmpeg reads
+ * (reader.c), and a picture of the formats of picture.h. A list of images opens one file after the
+ * other. The first picture is decoded when the input is opened, because its format determines the
+ * output's plan, and is returned as frame 0.
+ *
+ * resr_decoder_read() returns the pictures in presentation order:
+ *
+ *   next_picture()  chooses the next decoded picture or, in a gap, the previous picture
+ *   next_pts()      makes the timestamps strictly increasing
+ *   make_frame()    repacks to the planar holder format (repack.c) and turns upright (turn.c)
+ *
+ * Gaps are bridged with `bridge` only: damage.c finds them, and the decoded picture waits while the
+ * previous one is returned once for each missing frame.
+ *
+ * resr_decoder_skip() resumes a job: it seeks to the keyframe before the last finished frame,
+ * decodes up to it, and compares the hash. If the hash differs, the caller decodes from the start.
+ */
+
 #include "media/decode.h"
 
 #include <errno.h>
@@ -19,22 +37,23 @@
 #include "media/repack.h"
 #include "media/turn.h"
 
-/* Repeated frames across a gap in a file that does not say its length. */
+/* Limit of repeated frames in one gap, for files that do not declare their length. */
 enum { MAX_BRIDGED_FRAMES = 1000 };
 
 struct ResrDecoder {
-    ResrReader reader; /* of the file that is open: one of `images` */
+    ResrReader reader; /* of the open file, one of `images` */
     ResrImages images;
-    ResrPictureKind picture; /* the file is one; then the reader has none open */
+    ResrPictureKind picture; /* the open file is a picture, and the reader has no file */
     bool picture_pending;
-    enum AVPixelFormat ycbcr; /* of a JPEG picture; AV_PIX_FMT_NONE: of none */
-    int64_t image;            /* index of the open one */
-    AVFrame *first;           /* decoded when opening, handed out as frame 0 */
-    AVFrame *previous;        /* with bridge: the picture handed out last */
+    enum AVPixelFormat ycbcr; /* of a JPEG picture; else AV_PIX_FMT_NONE */
+    int64_t image;            /* index of the open file */
+    AVFrame *first;           /* decoded at opening, returned as frame 0 */
+    AVFrame *previous;        /* with bridge: the picture returned last */
     bool first_pending;
-    bool waiting, ended; /* reader.frame comes after what bridges to it; there is no more */
+    bool waiting, ended; /* reader.frame follows the pictures that bridge the gap before it; the
+                            input has ended */
     ResrVideoInfo info;
-    ResrFormat decoded; /* of the pictures; `info` has that of upright frames */
+    ResrFormat decoded; /* format of the decoded pictures; `info` describes upright frames */
     int orientation;    /* of the pictures, see turn.h */
     int64_t last_pts;
     bool warned_pts;
@@ -85,7 +104,8 @@ static int read_picture(ResrDecoder *d)
     return ret;
 }
 
-/* A file of a list gives one picture: that after the one in reader.frame would be lost. */
+/* Refuses a file of a list that contains a second picture, which would be lost. reader.frame keeps
+ * the first. */
 static int refuse_more(ResrDecoder *d)
 {
     AVFrame *picture = d->reader.frame;
@@ -102,7 +122,7 @@ static int refuse_more(ResrDecoder *d)
                                       d->reader.path);
 }
 
-/* The next picture of the file in reader.frame; *end when there is none. */
+/* Decodes the file's next picture into reader.frame; *end: the file has no more. */
 static int decode(ResrDecoder *d, bool *end)
 {
     *end = d->picture != RESR_PICTURE_NONE && !d->picture_pending;
@@ -112,7 +132,8 @@ static int decode(ResrDecoder *d, bool *end)
     return ret == 0 && !*end && d->images.is_list ? refuse_more(d) : ret;
 }
 
-/* The file has ended before the first picture: its size may be the reason. */
+/* Reports a file that ended before its first picture; a picture size beyond the limits may be the
+ * reason. */
 static int no_picture(const ResrDecoder *d)
 {
     const AVCodecParameters *par = d->reader.input->streams[d->reader.stream]->codecpar;
@@ -139,7 +160,7 @@ static int64_t estimate_frames(const ResrDecoder *d)
                : 0;
 }
 
-/* Numbered images play at 25 frames a second. */
+/* Images of a list play at 25 frames a second. */
 static void fill_image_info(ResrDecoder *d)
 {
     ResrVideoInfo *info = &d->info;
@@ -194,7 +215,7 @@ static void fill_info(ResrDecoder *d)
     info->frames_estimate = d->reader.frames_estimate = estimate_frames(d);
 }
 
-/* Pictures in a folder of images that are not read. */
+/* Warns of pictures in a folder of images that are not read. */
 static void warn_of_unread(const ResrDecoder *d, const char *path)
 {
     char name[256];
@@ -236,12 +257,13 @@ static int prepare(ResrDecoder *d, const char *path)
     fill_stored_format(d);
     warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
-        resr_log_warn("%s: frames left out before the first picture that can be decoded: %" PRId64,
+        resr_log_warn("%s: frames skipped before the first decodable picture: %" PRId64,
                       d->reader.path, d->reader.count.skipped);
     if (d->info.interlaced)
-        resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
-                      "for a better result",
-                      d->reader.path);
+        resr_log_warn(
+            "%s: the video is interlaced and stays interlaced; deinterlace it first for a "
+            "better result",
+            d->reader.path);
     return 0;
 }
 
@@ -294,7 +316,8 @@ const char *resr_decoder_image_path(const ResrDecoder *decoder, int64_t index)
                                                                    : NULL;
 }
 
-/* Presentation time of a picture: the container's, mended where it is missing or runs backwards. */
+/* Presentation time of a picture: the container's; filled in where the time is missing or runs
+ * backwards. */
 static int64_t next_pts(ResrDecoder *d, const AVFrame *frame)
 {
     int64_t pts = frame->best_effort_timestamp;
@@ -335,7 +358,7 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     return 0;
 }
 
-/* The frame that is handed out for a decoded picture. */
+/* Makes the frame to return from a decoded picture. */
 static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *picture)
 {
     ResrFrame *stored = NULL;
@@ -365,7 +388,7 @@ static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *pict
 int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
 {
     ResrVideoInfo *info = &d->info;
-    if (info->is_image) /* upright when decoded */
+    if (info->is_image) /* pictures are upright when decoded */
         return 0;
     const AVFrameSideData *side = av_frame_get_side_data(d->first, AV_FRAME_DATA_DISPLAYMATRIX);
     const int32_t *matrix = resr_av_display_matrix(d->reader.input->streams[d->reader.stream]);
@@ -397,7 +420,7 @@ int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
     return 0;
 }
 
-/* The next picture of a list of images: each file is an input of its own. */
+/* Decodes the next image of a list: each file is an input of its own. */
 static int next_image(ResrDecoder *d, bool *end)
 {
     *end = d->image + 1 >= d->images.count;
@@ -415,14 +438,14 @@ static int next_image(ResrDecoder *d, bool *end)
     d->reader.count.places++;
     d->reader.count.damaged++;
     *end = false;
-    av_frame_unref(d->reader.frame); /* of the picture that could not be read whole */
+    av_frame_unref(d->reader.frame); /* holds the part that was read */
     return av_frame_ref(d->reader.frame, d->previous) < 0
                ? resr_fail(RESR_ERR_INTERNAL, "out of memory: decoder for %s", d->reader.path)
                : 0;
 }
 
-/* Decodes ahead, and finds the picture that comes next: one that was decoded, or (with bridge) the
- * one before again, whose time is then *pts. NULL at the end. */
+/* Decodes ahead and finds the picture to return: a decoded one or, with bridge, the previous one
+ * again, whose time is then *pts. NULL at the end. */
 static int next_picture(ResrDecoder *d, const AVFrame **out, int64_t *pts)
 {
     int ret = 0;
@@ -451,7 +474,7 @@ static int next_picture(ResrDecoder *d, const AVFrame **out, int64_t *pts)
         resr_reader_frame_seconds(&d->reader) * d->info.time_base_den / d->info.time_base_num;
     int64_t hole;
     if (d->reader.options.bridge && d->previous->data[0] && !d->info.is_image &&
-        resr_damage_hole(&d->reader.damage, &hole, d->last_pts, *pts, step, left)) {
+        resr_damage_find_gap(&d->reader.damage, &hole, d->last_pts, *pts, step, left)) {
         *pts = hole;
         *out = d->previous;
         d->reader.count.damaged++;
@@ -493,7 +516,7 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
     (*out)->index = d->reader.next_index;
     (*out)->pts = d->last_pts = pts;
     (*out)->duration = duration_of(d, frame);
-    resr_damage_pass(&d->reader.damage, pts);
+    resr_damage_advance(&d->reader.damage, pts);
     d->reader.next_index++;
     if (d->reader.options.bridge && frame != d->previous) {
         av_frame_unref(d->previous);
@@ -505,7 +528,7 @@ int resr_decoder_read(ResrDecoder *d, ResrFrame **out)
     return ret;
 }
 
-/* Decodes from the keyframe before `pts` up to there; true if the picture there has that hash. */
+/* Decodes from the keyframe before `pts` to the picture of that time; true if it has that hash. */
 static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
 {
     char here[RESR_FRAME_HASH_BYTES] = "";
@@ -536,7 +559,7 @@ int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, c
     }
     if (d->info.is_image)
         return 0;
-    /* From the beginning: the first picture is kept, the file stands behind it. */
+    /* Restart: the first picture is already decoded, so the file's is skipped. */
     resr_reader_close(&d->reader);
     int ret = open_file(d, d->images.paths[0]);
     if (ret == 0)

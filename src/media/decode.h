@@ -6,7 +6,7 @@
 
 #include "base/frame.h"
 
-/* What is known of the input before its first frame is handed out. */
+/* Properties of the input, known before its first frame is returned. */
 typedef struct ResrVideoInfo {
     ResrFormat format; /* of the frames that the decoder returns */
     ResrFormat stored; /* the same, but YCbCr for JPEG, which is decoded to RGB */
@@ -67,21 +67,21 @@ RESR_MUST_CHECK int resr_decoder_turn(ResrDecoder *decoder, bool output_holds_ro
  * `bridge`), or when the frame size changes. */
 RESR_MUST_CHECK int resr_decoder_read(ResrDecoder *decoder, ResrFrame **out);
 
-/* Goes on behind frame `index`, whose pts and hash are known, without decoding all that is before
- * it: the next frame read is index + 1. *found is false, and reading begins at the first frame,
- * where the frame at that time is not the one of that hash, or the input cannot seek. Before the
- * first resr_decoder_read() only. RESR_ERR_DATA, RESR_ERR_INTERNAL. */
+/* Resumes behind frame `index`, whose pts and hash are known, without decoding all frames before
+ * it: the next frame read is index + 1. *found is false, and reading starts at the first frame, if
+ * the frame at that time does not have that hash or the input cannot seek. Call before the first
+ * resr_decoder_read() only. RESR_ERR_DATA, RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_decoder_skip(ResrDecoder *decoder, bool *found, int64_t index, int64_t pts,
                                       const char *hash);
 
 /* True if damage is bridged (`bridge`); else damage is an error. */
 bool resr_decoder_bridges(const ResrDecoder *decoder);
 
-/* The damage that was found so far. */
+/* The damage found so far. */
 ResrDamageCount resr_decoder_damage(const ResrDecoder *decoder);
 
-/* Base name without folder and ending of the image that frame `index` came from, or NULL where the
- * input is no list of images. Valid as long as the decoder. */
+/* Base name, without folder and ending, of the image of frame `index`; NULL unless the input is a
+ * list of images. Valid as long as the decoder. */
 const char *resr_decoder_image_name(const ResrDecoder *decoder, int64_t index);
 
 /* Path of the image of frame `index`, also for an input of one image. NULL for a video. */

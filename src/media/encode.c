@@ -12,18 +12,17 @@
 #include "media/libav.h"
 #include "media/pixfmt.h"
 
-/* Visually lossless for libx264: an upscaled video should not lose its detail to the encoder. */
-#define DEFAULT_X264_CRF 17
 #define DEFAULT_X265_CRF 18
 #define DEFAULT_VP9_CRF 18
 
-/* Of encoders that know only a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31. */
+/* For encoders with nothing but a fixed quantiser (mpeg4, mjpeg), on FFmpeg's scale from 1 to 31.
+ */
 #define DEFAULT_QSCALE 2
 
-/* x264's and x265's output depends on the number of threads: the default is fixed, not the
- * machine's. */
+/* The default number of encoder threads is fixed (RESR_ENCODER_THREADS), not the machine's: x264's
+ * and x265's output depends on it. */
 
-/* Images that are no pictures of ours. */
+/* Images in formats outside picture.h. */
 static const AVCodec *find_image_encoder(const char *output)
 {
     const char *ending = strrchr(output, '.');
@@ -32,8 +31,8 @@ static const AVCodec *find_image_encoder(const char *output)
                                                                             : AV_CODEC_ID_PPM);
 }
 
-/* The encoder of a video where --codec names none: libx264, but for containers that hold one kind
- * of video. */
+/* Encoder of a video without --codec: libx264, except for containers that store one kind of video.
+ */
 static const char *video_encoder(const char *output)
 {
     static const struct {
@@ -46,13 +45,13 @@ static const char *video_encoder(const char *output)
     return "libx264";
 }
 
-/* A folder's images are PNG. */
+/* Images in a folder are PNG. */
 static ResrPictureKind picture_of(const char *output)
 {
     return resr_images_is_image_name(output) ? resr_picture_kind_of_name(output) : RESR_PICTURE_PNG;
 }
 
-/* The planar RGB or grey format in which an image of the same content is kept. */
+/* The planar RGB or grey format with the same content as an image. */
 static enum AVPixelFormat image_format(const ResrFormat *input)
 {
     bool deep = input->depth_bits > 8;
@@ -101,7 +100,8 @@ static int plan_image(ResrEncoding *e, const char *output, const ResrFormat *inp
     return ret;
 }
 
-/* What was converted is tagged as what it became. Grey has the luma of the YUV that it was. */
+/* Tags a converted video as the format it was converted to. Grey made from YUV keeps the YUV's
+ * luma. */
 static void tag_converted(ResrEncoding *e, const ResrFormat *input)
 {
     ResrFormat *format = &e->format;
@@ -146,16 +146,18 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
         out->codec = avcodec_find_encoder_by_name(name);
     if (!out->codec && out->picture == RESR_PICTURE_NONE)
         return resr_fail(RESR_ERR_USAGE,
-                         "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
-                         "lists those it has",
+                         "--codec: this FFmpeg does not have the encoder '%s'; ffmpeg -encoders "
+                         "lists the available ones",
                          image && !options->codec[0] ? output : name);
     if (out->codec && out->codec->id == AV_CODEC_ID_THEORA)
         return resr_fail(RESR_ERR_USAGE,
-                         "--codec: encoder %s leaves out frames that resemble the one before; "
-                         "choose another, such as libvpx",
+                         "--codec: encoder %s drops frames that resemble the previous one; choose "
+                         "another encoder, such as libvpx",
                          out->codec->name);
     if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
-        return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
+        return resr_fail(RESR_ERR_USAGE,
+                         "--codec: '%s' is not a video encoder; choose another encoder",
+                         options->codec);
     return image && !options->codec[0] ? plan_image(out, output, input)
                                        : plan_video(out, output, input);
 }
@@ -203,7 +205,7 @@ static bool has_option(const AVCodec *codec, const char *name)
            av_opt_find((void *)&codec->priv_class, name, NULL, 0, AV_OPT_SEARCH_FAKE_OBJ) != NULL;
 }
 
-/* Quality: the encoder's own crf, cq or qp, else a fixed quantiser where it has one. */
+/* Sets the quality through the encoder's own crf, cq or qp, else by a fixed quantiser. */
 static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const ResrEncoding *e)
 {
     static const char *const names[] = {"crf", "cq", "qp", NULL};
@@ -213,7 +215,7 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     double crf = e->options.crf;
     char value[32];
     if (crf < 0 && strcmp(e->codec->name, "libx264") == 0)
-        crf = DEFAULT_X264_CRF;
+        crf = RESR_X264_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libx265") == 0)
         crf = DEFAULT_X265_CRF;
     if (crf < 0 && strcmp(e->codec->name, "libvpx-vp9") == 0)
@@ -228,8 +230,7 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     if (lossless) {
         if (e->options.crf >= 0)
             return resr_fail(RESR_ERR_USAGE,
-                             "--crf: encoder %s is lossless and has no quality to "
-                             "set",
+                             "--crf: encoder %s is lossless and has no quality; remove --crf",
                              e->codec->name);
         return 0;
     }
@@ -238,7 +239,8 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     return 0;
 }
 
-/* What makes an encoder's segments independent, joinable and the same on every machine. */
+/* Sets the options that make an encoder's segments independent, joinable and the same on every
+ * machine. */
 static void set_determinism(AVDictionary **dictionary, const ResrEncoding *e, int threads)
 {
     char params[160];
@@ -257,7 +259,7 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     context->width = e->format.width_px;
     context->height = e->format.height_px;
     context->pix_fmt = e->pix_fmt;
-    /* Frames are numbered; the container gets the true timestamps. */
+    /* The encoder gets frame numbers; resr_video_file_write() sets the times. */
     context->framerate = e->frame_rate;
     context->time_base = av_inv_q(e->frame_rate);
     context->sample_aspect_ratio = e->sar;
@@ -270,10 +272,10 @@ static int configure(AVCodecContext *context, AVDictionary **dictionary, const R
     if (e->options.segment_frames > 0)
         context->gop_size = e->options.segment_frames;
     context->flags |= AV_CODEC_FLAG_CLOSED_GOP;
-    if (has_option(e->codec, "sc_threshold")) /* mpeg4 and kin: no scene cuts in a closed GOP */
+    if (has_option(e->codec, "sc_threshold")) /* mpeg4 and others: no scene cuts in a closed GOP */
         av_dict_set(dictionary, "sc_threshold", "1000000000", 0);
     if (av_pix_fmt_desc_get(e->pix_fmt)->flags & AV_PIX_FMT_FLAG_ALPHA &&
-        has_option(e->codec, "auto-alt-ref")) /* libvpx cannot do both */
+        has_option(e->codec, "auto-alt-ref")) /* libvpx supports only one of both */
         av_dict_set(dictionary, "auto-alt-ref", "0", 0);
     if (e->global_header)
         context->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -301,7 +303,8 @@ int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
                            "the encoder refuses its options or the size (see --codec, --preset, "
                            "--crf, --pix-fmt)");
     else if (ret == 0 && unknown && strcmp(unknown->key, "preset") == 0)
-        ret = resr_fail(RESR_ERR_USAGE, "--preset: encoder %s has no presets", e->codec->name);
+        ret = resr_fail(RESR_ERR_USAGE, "--preset: encoder %s has no presets; remove --preset",
+                        e->codec->name);
     av_dict_free(&dictionary);
     return ret;
 }
@@ -330,7 +333,7 @@ static int make_frame(ResrEncoder *encoder, const ResrEncoding *e, const ResrFra
     return 0;
 }
 
-/* A picture is a packet of its own. */
+/* Encodes a picture: one packet. */
 static int write_picture(ResrEncoder *encoder, const ResrEncoding *e, ResrPacketHandler handler,
                          void *user)
 {
@@ -369,7 +372,7 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
         if (averror >= 0 && encoder->packet->size == 0)
             ret = resr_fail(RESR_ERR_USAGE,
                             "--codec: encoder %s returned an empty packet for a frame, which "
-                            "containers leave out; choose another encoder",
+                            "containers drop; choose another encoder",
                             e->codec->name);
         else if (averror >= 0)
             ret = handler(user, encoder->packet);
@@ -379,8 +382,8 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
                    : resr_av_fail(RESR_ERR_INTERNAL, averror, e->codec->name, "encoding failed");
 }
 
-/* libsvtav1 (seen with 1.4) waits for ever when it is closed before it was given a frame and told
- * that there are no more. What it returns is dropped. */
+/* libsvtav1 (seen with 1.4) blocks for ever if it is closed without a frame and an end of stream.
+ * Its packets are discarded. */
 static void end_svtav1(ResrEncoder *encoder)
 {
     AVCodecContext *context = encoder->context;

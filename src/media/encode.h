@@ -1,8 +1,8 @@
 #ifndef RESR_MEDIA_ENCODE_H
 #define RESR_MEDIA_ENCODE_H
 
-/* Encoding of frames: what encoder and pixel format to use, and one encoder for each segment. Not
- * for other folders. */
+/* Encoding of frames: choice of encoder and pixel format, and one encoder for each segment. Not for
+ * other folders. */
 
 #include <libavcodec/avcodec.h>
 
@@ -54,8 +54,8 @@ typedef int (*ResrPacketHandler)(void *user, AVPacket *packet);
 /* RESR_ERR_USAGE with the encoder's own complaint when it refuses its options. */
 RESR_MUST_CHECK int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *encoding);
 
-/* Encodes a frame, or with NULL what the encoder still holds. RESR_ERR_INTERNAL, or what the
- * handler returned. */
+/* Encodes a frame; NULL: returns the packets that the encoder still holds. RESR_ERR_INTERNAL, or
+ * the handler's error. */
 RESR_MUST_CHECK int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *encoding,
                                        const ResrFrame *frame, ResrPacketHandler handler,
                                        void *user);

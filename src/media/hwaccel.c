@@ -1,3 +1,10 @@
+/* How it works. find_device() opens the first device that FFmpeg's decoder supports and this
+ * machine has. The decoder then asks get_format() for each stream: surfaces of the device if the
+ * video is 4:2:0 of 8 or 10 bits, else the software format. resr_hwaccel_fetch() copies a surface
+ * to memory as nv12 or p010, applies the codec's cropping, and keeps the frame's properties;
+ * repack.c makes the planar format of it without loss. A named device that cannot decode the video
+ * is an error; with "auto" one line reports the reason, and software decodes. */
+
 #include "media/hwaccel.h"
 
 #include <libavutil/hwcontext.h>
@@ -25,8 +32,9 @@ static bool is_surface(enum AVPixelFormat format)
     return desc && desc->flags & AV_PIX_FMT_FLAG_HWACCEL;
 }
 
-/* 4:2:0 of 8 or 10 bits: devices give nv12 or p010 for it, with the samples of the planar format.
- * Deeper ones come in 16 bits from some, without a word on how many they mean. */
+/* 4:2:0 of 8 or 10 bits: devices return nv12 or p010, with the same samples as the planar format.
+ * Deeper formats come in 16 bits from some devices, which do not report the number of significant
+ * bits. */
 static bool is_known(enum AVPixelFormat format)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
@@ -35,8 +43,8 @@ static bool is_known(enum AVPixelFormat format)
            (desc->comp[0].depth == 8 || desc->comp[0].depth == 10);
 }
 
-/* FFmpeg's question which of the formats that a stream can be decoded into is wanted; asked again,
- * without the surface, where the device refused the stream. */
+/* AVCodecContext.get_format: chooses among the formats that a stream can be decoded to. FFmpeg
+ * calls it again, without the surface, if the device refused the stream. */
 static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixelFormat *offered)
 {
     const ResrHwaccel *hw = ((const ResrAvOwner *)codec->opaque)->user;
@@ -49,7 +57,7 @@ static enum AVPixelFormat choose_format(AVCodecContext *codec, const enum AVPixe
     return *format;
 }
 
-/* The i-th kind of device that FFmpeg's decoder can be given, or NULL behind the last. */
+/* The i-th kind of device that FFmpeg's decoder supports, or NULL after the last. */
 static const AVCodecHWConfig *next_config(const AVCodec *decoder, int *i)
 {
     const AVCodecHWConfig *config;
@@ -70,27 +78,28 @@ static void list_types(char list[256], const AVCodec *decoder)
         snprintf(list, 256, "nothing");
 }
 
-/* The first kind of device that is there, of all or of the one with that name. */
-static int settle(ResrHwaccel *hw, const AVCodec *decoder, const char *path)
+/* Finds the first available kind of device, of all kinds or of the one named. */
+static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path)
 {
     const bool any = strcmp(hw->wanted, "auto") == 0;
     const AVCodecHWConfig *config;
     char list[256], text[AV_ERROR_MAX_STRING_SIZE] = "FFmpeg cannot decode this codec with it";
     list_types(list, decoder);
     if (!any && av_hwdevice_find_type_by_name(hw->wanted) == AV_HWDEVICE_TYPE_NONE)
-        snprintf(text, sizeof text, "FFmpeg knows no such device");
-    resr_av_hush(any);
+        snprintf(text, sizeof text, "not a device of FFmpeg");
+    resr_av_silence(any);
     for (int i = 0; !hw->device && (config = next_config(decoder, &i)) != NULL;) {
         const char *name = av_hwdevice_get_type_name(config->device_type);
         if (!any && strcmp(name, hw->wanted) != 0)
             continue;
         int averror = av_hwdevice_ctx_create(&hw->device, config->device_type, NULL, NULL, 0);
         if (averror < 0)
-            snprintf(text, sizeof text, "there is no such device here, or it does not work");
+            snprintf(text, sizeof text,
+                     "the device does not exist on this machine, or does not work");
         hw->surface = config->pix_fmt;
     }
-    resr_av_hush(false);
-    hw->settled = true;
+    resr_av_silence(false);
+    hw->decided = true;
     if (hw->device)
         return 0;
     if (!any)
@@ -98,10 +107,10 @@ static int settle(ResrHwaccel *hw, const AVCodec *decoder, const char *path)
                          "%s: --hwaccel %s: %s. For %s FFmpeg offers: %s; --hwaccel none decodes "
                          "in software",
                          path, hw->wanted, text, decoder->name, list);
-    resr_log_warn("%s: --hwaccel auto: no device here decodes %s (FFmpeg offers: %s); it is "
-                  "decoded in software",
+    resr_log_warn("%s: --hwaccel auto: no device of this machine decodes %s (FFmpeg offers: %s); "
+                  "decoding in software",
                   path, decoder->name, list);
-    hw->said = true;
+    hw->warned = true;
     return 0;
 }
 
@@ -110,7 +119,7 @@ int resr_hwaccel_attach(ResrHwaccel *hw, AVCodecContext *codec, const AVCodec *d
 {
     if (images || strcmp(hw->wanted, "none") == 0)
         return 0;
-    int ret = hw->settled ? 0 : settle(hw, decoder, path);
+    int ret = hw->decided ? 0 : find_device(hw, decoder, path);
     if (ret < 0 || !hw->device)
         return ret;
     ((ResrAvOwner *)codec->opaque)->user = hw;
@@ -131,18 +140,19 @@ int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
                              "%s: --hwaccel %s: the device does not decode this video (%s); "
                              "--hwaccel none decodes in software",
                              path, hw->wanted, av_get_pix_fmt_name(frame->format));
-        if (!hw->said)
-            resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); it is decoded "
-                          "in software",
+        if (!hw->warned)
+            resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); decoding in "
+                          "software",
                           path, type_name(hw), av_get_pix_fmt_name(frame->format));
-        hw->said = true;
+        hw->warned = true;
         return 0;
     }
     AVFrame *fetched = av_frame_alloc();
     int averror = fetched ? av_hwframe_transfer_data(fetched, frame, 0) : AVERROR(ENOMEM);
     if (averror >= 0)
         averror = av_frame_copy_props(fetched, frame);
-    if (averror >= 0) /* what the codec crops on the left and above is still in a surface */
+    if (averror >=
+        0) /* the codec's cropping on the left and above, which a surface still contains */
         averror = av_frame_apply_cropping(fetched, AV_FRAME_CROP_UNALIGNED);
     if (averror >= 0) {
         hw->used = true;
@@ -151,7 +161,7 @@ int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
     }
     av_frame_free(&fetched);
     return averror < 0 ? resr_av_fail(RESR_ERR_DEVICE, averror, path,
-                                      "a decoded frame cannot be fetched from the device")
+                                      "a decoded frame cannot be copied from the device")
                        : 0;
 }
 

@@ -30,8 +30,8 @@ bool resr_images_is_image_name(const char *path)
     return ends_as(path, endings);
 }
 
-/* Position of the only %d conversion in the file's name and its length; NULL if there is none or
- * another '%'. In the folder's name a '%' is just a character. */
+/* Position and length of the only %d conversion in the file's name; NULL without one, or with
+ * another '%'. In the folder's name a '%' is an ordinary character. */
 static const char *find_conversion(const char *path, size_t *length)
 {
     const char *name = strrchr(path, '/');
@@ -83,7 +83,7 @@ bool resr_images_match(const char *pattern, const char *name, int64_t *number)
     return resr_images_number(again, sizeof again, first, *number) == 0 && strcmp(again, name) == 0;
 }
 
-/* One step through a name: a run of digits is one step, whose value counts. */
+/* Compares one character, or two runs of digits by value. */
 static int compare_step(const char **a, const char **b)
 {
     if (!isdigit((unsigned char)**a) || !isdigit((unsigned char)**b))
@@ -200,7 +200,7 @@ static int by_number(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* The numbers for which the pattern's files exist, rising; the caller's to free. */
+/* The numbers for which files of the pattern exist, rising; the caller frees them. */
 static int find_numbers(int64_t **numbers, size_t *count, const char *pattern)
 {
     char folder[PATH_MAX] = ".";

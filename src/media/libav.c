@@ -26,7 +26,7 @@ int resr_av_fail(int code, int averror, const char *path, const char *what)
 
 static _Thread_local bool hushed;
 
-/* What libavformat may hold, so that a file with too many is refused by their number. */
+/* Limits of libavformat, so that a file with too many streams is refused by their number. */
 #define MOST_STREAMS (10 * RESR_MAX_STREAMS)
 
 /* AVFormatContext.opaque of an input. */
@@ -35,8 +35,8 @@ typedef struct Input {
     const char *path;
     const atomic_bool *stop;
     const AVInputFormat *format;
-    bool reached;   /* the format wanted to open another file */
-    int64_t errors; /* that the demuxer has logged */
+    bool reached;   /* the format tried to open another file */
+    int64_t errors; /* logged by the demuxer */
 } Input;
 
 int64_t resr_av_demuxer_errors(const AVFormatContext *context)
@@ -44,8 +44,8 @@ int64_t resr_av_demuxer_errors(const AVFormatContext *context)
     return ((const Input *)context->opaque)->errors;
 }
 
-/* A decoder's flag of a concealed picture comes too late for one that another of its threads hands
- * out; its message does not. */
+/* True for the messages of concealed pictures. The flag of such a picture can arrive after it was
+ * returned by another thread of the decoder; the message cannot. */
 static void count(void *context, int level, const char *format)
 {
     const AVClass *class = *(AVClass **)context;
@@ -59,13 +59,14 @@ static void count(void *context, int level, const char *format)
         owner->concealed++;
 }
 
-void resr_av_hush(bool hush)
+void resr_av_silence(bool hush)
 {
     hushed = hush;
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned refused_px[2]; /* of the last picture that libav refused for its size; of `lock` */
+static unsigned
+    refused_px[2]; /* size of the last picture that libav refused; protected by `lock` */
 
 int resr_av_size_failure(const char *path, int width_px, int height_px)
 {
@@ -120,8 +121,8 @@ static int is_interrupted(void *opaque)
     return resr_stop_signal() || (input->stop && *input->stop);
 }
 
-/* What libavformat sees of the name: formats without a mark of their own are known by their ending;
- * the rest of the name would be taken for a pattern or a protocol. */
+/* The name that libavformat gets: only the ending, by which formats without a signature are
+ * detected; the rest might be parsed as a pattern or a protocol. */
 #define NEUTRAL_STEM "input"
 
 static const char *ending_of(const char *path)
@@ -133,8 +134,8 @@ static const char *ending_of(const char *path)
     return plain ? ending : path + strlen(path);
 }
 
-/* Some formats look for further parts under the input's own name (x.mlv, x.m00): false if that file
- * does not exist. */
+/* Some formats read further parts under the input's name (x.mlv, x.m00). False if such a file does
+ * not exist. */
 static bool exists(const Input *input, const char *url)
 {
     char path[PATH_MAX];
@@ -185,7 +186,7 @@ static int read_failure(const Input *input, int averror, const char *path, const
     return ret < 0 ? ret : resr_av_fail(RESR_ERR_DATA, averror, path, what);
 }
 
-bool resr_av_was_cut_short(AVFormatContext *context)
+bool resr_av_was_interrupted(AVFormatContext *context)
 {
     const Input *input = context->opaque;
     return is_interrupted(context->opaque) || resr_avio_error(input->io);
@@ -196,8 +197,8 @@ int resr_av_read_failure(AVFormatContext *context, int averror, const char *path
     return read_failure(context->opaque, averror, path, what);
 }
 
-/* Finds the format by content and ending. A picture that only its ending tells becomes one packet
- * of image2pipe, which takes the open file where image2 takes a name. */
+/* Finds the format by content and ending. A picture that only its ending identifies becomes one
+ * packet of image2pipe, which reads the open file; image2 would open the name. */
 static int find_format(Input *input, AVFormatContext *context, const char *name)
 {
     int averror = av_probe_input_buffer2(input->io, &input->format, name, NULL, 0, 0);
@@ -225,7 +226,7 @@ static int open_format(Input *input, AVFormatContext **context, const char *path
         return averror;
     av_dict_set(&options, "protocol_whitelist", "none", 0);
     av_dict_set(&options, "enable_drefs", "1",
-                0); /* of MOV: seen, and refused, by open_nothing() */
+                0); /* of MOV: must reach open_nothing(), which refuses them */
     av_dict_set(&options, "use_absolute_path", "1", 0);
     av_dict_set_int(&options, "max_streams", MOST_STREAMS, 0);
     averror = avformat_open_input(context, name, input->format, &options);
@@ -268,7 +269,7 @@ int resr_av_open_own(AVFormatContext **out, const char *path, const char *format
 
 int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_bool *stop)
 {
-    resr_av_size_failure(path, 0, 0); /* an earlier file's is forgotten */
+    resr_av_size_failure(path, 0, 0); /* forgets the size from an earlier file */
     int ret = open_input(out, path, NULL, stop);
     if (ret < 0)
         return ret;
@@ -282,7 +283,7 @@ int resr_av_open_input(AVFormatContext **out, const char *path, const atomic_boo
     }
     int averror = avformat_find_stream_info(*out, NULL);
     const Input *input = (*out)->opaque;
-    if (averror >= 0 && !input->reached && !resr_av_was_cut_short(*out))
+    if (averror >= 0 && !input->reached && !resr_av_was_interrupted(*out))
         return 0;
     ret = resr_av_read_failure(*out, averror, path, "its streams cannot be read");
     resr_av_close_input(out);

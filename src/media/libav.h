@@ -1,7 +1,7 @@
 #ifndef RESR_MEDIA_LIBAV_H
 #define RESR_MEDIA_LIBAV_H
 
-/* What the files of media/ share on top of FFmpeg's libraries. Not for other folders. */
+/* Functions on top of FFmpeg's libraries for the files of media/. Not for other folders. */
 
 #include <libavformat/avformat.h>
 #include <libavutil/frame.h>
@@ -31,7 +31,7 @@ void resr_av_close_input(AVFormatContext **context); /* *context may be NULL */
 
 /* True after a stop or a failure of the file system: demuxers then report arbitrary results, also a
  * regular end. */
-bool resr_av_was_cut_short(AVFormatContext *context);
+bool resr_av_was_interrupted(AVFormatContext *context);
 
 /* Records that reading `path` failed with `averror`, as "PATH: WHAT: ...", and returns the error:
  * RESR_ERR_STOPPED after a stop, RESR_ERR_IO after a failure of the file system, else
@@ -42,14 +42,15 @@ int resr_av_read_failure(AVFormatContext *context, int averror, const char *path
  * resr_avio_finish(). Returns libav's error. */
 RESR_MUST_CHECK int resr_av_create(AVFormatContext *context, const char *path);
 
-/* Index of the video stream to upscale: the default one that is no attached picture; negative if
- * there is none. */
+/* Index of the video stream to upscale: the default stream that is not an attached picture;
+ * negative if none exists. */
 int resr_av_video_stream(const AVFormatContext *context);
 
 /* The stream's display matrix of 9 numbers, or NULL if the stream has none. */
 const int32_t *resr_av_display_matrix(const AVStream *stream);
 
-/* libav's own messages go through our log: errors as warnings, each text once, the rest dropped. */
+/* Redirects libav's messages to the program's log: errors as warnings, each text once; other
+ * messages are dropped. */
 void resr_av_quiet(void);
 
 /* Number of errors that the demuxer of an open input has logged. */
@@ -66,8 +67,8 @@ typedef struct ResrAvOwner {
  * the given size. */
 int resr_av_size_failure(const char *path, int width_px, int height_px);
 
-/* From now on this thread's errors of libav are dropped, too; or not any more. */
-void resr_av_hush(bool hush);
+/* Drops libav's errors on this thread from now on; or no longer. */
+void resr_av_silence(bool hush);
 
 /* The first decoded frame, for its side data (HDR). Valid until the decoder is closed. */
 const AVFrame *resr_decoder_first_frame(const ResrDecoder *decoder);

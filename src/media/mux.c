@@ -1,3 +1,11 @@
+/* How it works. The video packets set the pace: before each, the packets of the copied streams that
+ * are due at its dts are taken from copy.c, so that the file is interleaved by time without a
+ * second pass. libavformat's own interleaving queue then orders packets of nearly equal time.
+ *
+ * A full disk is an error at once. A packet that the muxer refuses is only counted; at the end, the
+ * number of packets in the file decides: a missing video packet is an error, missing packets of
+ * copied streams are a warning. */
+
 #include "media/mux.h"
 
 #include <errno.h>
@@ -20,10 +28,10 @@ struct ResrMuxer {
     AVStream *video;
     AVRational time_base; /* of the packets given to resr_muxer_write() */
     int64_t frames;       /* video packets given */
-    int64_t refused;      /* packets that the muxer refused, of whatever stream */
+    int64_t refused;      /* packets of any stream that the muxer refused */
 };
 
-/* A muxer that refuses what it is given (EINVAL and the like) is no failure of the disk. */
+/* True if the muxer refused a packet (EINVAL and similar), as opposed to a failure of the disk. */
 static bool is_refusal(const ResrMuxer *m, int averror)
 {
     bool refused = averror == AVERROR(EINVAL) || averror == AVERROR(ERANGE) ||
@@ -129,9 +137,9 @@ int resr_muxer_start(ResrMuxer *m, const ResrContainerVideo *video)
     return write_header(m);
 }
 
-/* Writes a packet in its turn. A packet that the muxer refuses is counted, not the end of the job:
- * it may be one that was given earlier, of any stream; resr_muxer_finish() finds out whether the
- * video lost one. */
+/* Writes a packet in its turn. A refused packet is counted and does not end the job, because the
+ * muxer may refuse one that it queued earlier, of any stream; resr_muxer_finish() determines
+ * whether the video lost a packet. */
 static int write_packet(ResrMuxer *m, AVPacket *packet, const char *failure)
 {
     int averror = av_interleaved_write_frame(m->context, packet);
@@ -194,7 +202,7 @@ int resr_muxer_finish(ResrMuxer *m, int64_t until)
                       "; they are left out",
                       m->output, m->refused);
     if (m->copy)
-        resr_copy_tell(m->copy);
+        resr_copy_report(m->copy);
     return 0;
 }
 

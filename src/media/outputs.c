@@ -17,16 +17,16 @@
 #define FRAME_PATTERN "frame%08d.png"
 #define FRAME_FORMAT "frame%08" PRId64 ".png"
 
-/* A file, whatever leads to it. */
+/* Identity of a file, by whichever path it is reached. */
 typedef struct FileId {
     dev_t device;
     ino_t inode;
 } FileId;
 
-/* What the images are checked against. */
+/* Arguments of the checks of each image. */
 typedef struct Check {
     bool overwrite;
-    FileId *inputs; /* sorted */
+    FileId *inputs; /* identities of the input's files, sorted */
     size_t count;
     const char *const *others;
     int others_count;
@@ -108,7 +108,7 @@ static const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* No text file gets the name of an image. */
+/* Refuses report files that have the name of an output image. */
 static int check_others(const Check *check, const char *path)
 {
     for (int i = 0; i < check->others_count; i++)
@@ -136,7 +136,7 @@ static int check_image(const Check *check, const char *path)
     return check_others(check, path);
 }
 
-/* Images of a list: each has its name. */
+/* Images of a list: each has its own name. */
 static int check_list(const Check *check, ResrOutputKind kind, const char *output,
                       const ResrDecoder *decoder, int64_t frames)
 {
@@ -161,7 +161,7 @@ static int check_list(const Check *check, ResrOutputKind kind, const char *outpu
     return ret;
 }
 
-/* Images of a video, of which the number is not known: those that exist are looked at. */
+/* Images of a video, whose number is not known: checks the files that exist. */
 static int check_numbered(const Check *check, const char *pattern, int64_t max_frames)
 {
     char folder[PATH_MAX], path[PATH_MAX];

@@ -51,7 +51,7 @@ bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes)
     if (!out->data)
         return false;
     memcpy(out->data, data, bytes);
-    out->data[bytes] = 0; /* XMP is a text */
+    out->data[bytes] = 0; /* XMP is used as a string */
     out->bytes = bytes;
     return true;
 }
@@ -137,7 +137,7 @@ int resr_picture_create(ResrPictureSource *source, uint64_t width_px, uint64_t h
     return 0;
 }
 
-/* A PNG whose acTL chunk, which stands before the pixels, counts more than one frame. */
+/* True for a PNG with an acTL chunk, which comes before the pixels, of more than one frame. */
 static bool is_moving_png(AVIOContext *io)
 {
     for (int i = 0; i < 10000 && !avio_feof(io); i++) {
@@ -152,7 +152,7 @@ static bool is_moving_png(AVIOContext *io)
     return false;
 }
 
-/* The byte behind the next FF; -1 where the file ends. */
+/* The byte after the next FF; -1 at the end of the file. */
 static int next_marker(AVIOContext *io)
 {
     int c;
@@ -164,14 +164,14 @@ static int next_marker(AVIOContext *io)
     return avio_feof(io) ? -1 : c;
 }
 
-/* JPEG-LS and lossless JPEG are FFmpeg's. A moving picture is pictures one behind the other without
- * a table of them (MPF), which photographs with further pictures have. */
+/* JPEG-LS and lossless JPEG are left to FFmpeg. A moving picture is a series of pictures without a
+ * table of them (MPF), which photographs with further pictures have. */
 static ResrPictureKind kind_of_jpeg(AVIOContext *io)
 {
     bool table = false;
     for (int marker = next_marker(io); marker >= 0; marker = next_marker(io)) {
         if (marker <= 1 || (marker >= 0xD0 && marker <= 0xD8) || marker == 0xDA)
-            continue; /* without a length, or in a scan */
+            continue; /* has no length, or is part of a scan */
         if (marker == 0xD9)
             return !table && avio_rb24(io) == 0xFFD8FF ? RESR_PICTURE_MOVING : RESR_PICTURE_JPEG;
         if (marker == 0xC3 || marker == 0xF7)
@@ -187,7 +187,7 @@ static ResrPictureKind kind_of_jpeg(AVIOContext *io)
     return RESR_PICTURE_JPEG;
 }
 
-/* By the first bytes; the file is left at its first byte. */
+/* Determines the kind from the first bytes, and rewinds the file. */
 static ResrPictureKind kind_of(AVIOContext *io)
 {
     uint8_t head[12] = {0};
@@ -214,12 +214,10 @@ int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool 
     if (ret < 0)
         return ret;
     *out = kind_of(io);
-    ret = resr_avio_check(io, path);
-    resr_avio_close(&io);
-    return ret;
+    return resr_avio_end(&io, path, 0);
 }
 
-/* Reads pixels (if `out`) and tags as they are stored. */
+/* Reads tags and, if `out` is given, pixels, as stored. */
 static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path,
                        const atomic_bool *stop)
 {
@@ -233,9 +231,7 @@ static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path,
     ret = kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING
               ? resr_fail(RESR_ERR_DATA, "%s: not a PNG, JPEG, TIFF or WebP picture", path)
               : formats[kind].read(&source);
-    int reading = resr_avio_check(source.io, path); /* comes before what was made of it */
-    ret = reading < 0 ? reading : ret;
-    resr_avio_close(&source.io);
+    ret = resr_avio_end(&source.io, path, ret);
     if (ret == 0 && tags->orientation == 0)
         tags->orientation = resr_exif_orientation(&tags->exif);
     if (ret == 0 && tags->orientation == 0)
@@ -347,8 +343,8 @@ int resr_picture_write(ResrPictureBlob *out, ResrPictureKind kind, const AVFrame
 {
     ResrPictureTags none = {0}, *all = tags ? tags : &none;
     ResrPictureTarget target = {.frame = frame, .tags = all, .quality = quality, .lost = all->lost};
-    resr_exif_settle(&all->exif, frame->width, frame->height);
-    resr_xmp_settle(&all->xmp);
+    resr_exif_adapt(&all->exif, frame->width, frame->height);
+    resr_xmp_adapt(&all->xmp);
     if (resr_picture_swaps(all->orientation)) {
         double x = all->density_x;
         all->density_x = all->density_y;
@@ -372,7 +368,7 @@ bool resr_picture_swaps(int orientation)
     return orientation >= 5;
 }
 
-/* One plane, of `step` bytes a pixel and `width` x `height` before it is turned. */
+/* Turns one plane of `step` bytes per pixel, `width` x `height` before the turn. */
 static void turn_plane(uint8_t *out, ptrdiff_t out_stride, const uint8_t *in, ptrdiff_t in_stride,
                        size_t step, int width, int height, int orientation)
 {

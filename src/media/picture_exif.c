@@ -7,7 +7,7 @@ enum { ORIENTATION = 0x0112, EXIF_FOLDER = 0x8769, WIDTH = 0xA002, HEIGHT = 0xA0
 enum { GPS_FOLDER = 0x8825, INTEROPERABILITY = 0xA005 };
 enum { ASCII = 2, SHORT = 3, LONG = 4 };
 
-/* Of a folder that is copied; a maker's note is the largest value. */
+/* Limits of a folder that is copied; the largest values are maker's notes. */
 enum { MOST_ENTRIES = 256, MOST_VALUE_BYTES = 1 << 16 };
 
 static const uint32_t folders[] = {EXIF_FOLDER, GPS_FOLDER};
@@ -33,7 +33,7 @@ static void put(const Exif *e, size_t offset, int bytes, uint32_t value)
         e->data[offset + (size_t)i] = (uint8_t)(value >> 8 * (e->little ? i : bytes - 1 - i));
 }
 
-/* Offset of the first folder; 0 if this is no block. */
+/* Offset of the first folder; 0 if the data are not a block. */
 static size_t open_exif(Exif *e, const ResrPictureBlob *blob)
 {
     *e = (Exif){.data = blob->data, .bytes = blob->bytes};
@@ -43,7 +43,7 @@ static size_t open_exif(Exif *e, const ResrPictureBlob *blob)
     return get(e, 4, 4);
 }
 
-/* Offset of a field's entry in a folder; 0 if it is not there or not whole. */
+/* Offset of a field's entry in a folder; 0 if the field is missing or incomplete. */
 static size_t find(const Exif *e, size_t folder, uint32_t field)
 {
     size_t entry = folder + 2;
@@ -54,7 +54,7 @@ static size_t find(const Exif *e, size_t folder, uint32_t field)
     return 0;
 }
 
-/* Sets a number that a folder may hold. */
+/* Sets a number, if the folder contains the field. */
 static void set(const Exif *e, size_t folder, uint32_t field, uint32_t value)
 {
     size_t entry = find(e, folder, field);
@@ -83,7 +83,7 @@ const char *resr_exif_text(const ResrPictureBlob *exif, int field, size_t *bytes
     return (const char *)e.data + place;
 }
 
-void resr_exif_settle(ResrPictureBlob *exif, int width_px, int height_px)
+void resr_exif_adapt(ResrPictureBlob *exif, int width_px, int height_px)
 {
     Exif e;
     size_t first = open_exif(&e, exif), inner = find(&e, first, EXIF_FOLDER);
@@ -94,7 +94,8 @@ void resr_exif_settle(ResrPictureBlob *exif, int width_px, int height_px)
         set(&e, get(&e, inner + 8, 4), WIDTH, (uint32_t)width_px);
         set(&e, get(&e, inner + 8, 4), HEIGHT, (uint32_t)height_px);
     }
-    put(&e, first + 2 + 12 * (size_t)get(&e, first, 2), 4, 0); /* the thumbnail's folder */
+    put(&e, first + 2 + 12 * (size_t)get(&e, first, 2), 4,
+        0); /* offset of the thumbnail's folder */
 }
 
 /* The digit of tiff:Orientation, as an attribute or as an element; NULL if there is none. */
@@ -116,14 +117,14 @@ int resr_xmp_orientation(const ResrPictureBlob *xmp)
     return digit ? *digit - '0' : 0;
 }
 
-void resr_xmp_settle(ResrPictureBlob *xmp)
+void resr_xmp_adapt(ResrPictureBlob *xmp)
 {
     uint8_t *digit = xmp_digit(xmp);
     if (digit)
         *digit = '1';
 }
 
-/* Sorted by field, as folders are. */
+/* Sorted by field, as in a folder. */
 static const struct {
     int field;
     const char *key;
@@ -156,7 +157,7 @@ static const char *value_of(const ResrPictureTags *tags, int field)
     return NULL;
 }
 
-/* A block of texts, with room behind them for the folders of EXIF and GPS. */
+/* A block of texts, with space after them for the folders of EXIF and GPS. */
 static int make_block(ResrPictureBlob *out, size_t *count, const ResrPictureTags *tags)
 {
     const size_t most = sizeof texts / sizeof *texts;
@@ -205,7 +206,7 @@ int resr_exif_of_texts(ResrPictureBlob *out, size_t *others, const ResrPictureTa
 }
 
 /* Copies the value of an entry of 12 bytes to the end of `out`, or into `entry`, in little-endian
- * order. False: the entry is to be left out. */
+ * order. False: the entry cannot be copied. */
 static bool copy_value(ResrPictureTarget *out, uint8_t entry[12], const ResrExifSource *from)
 {
     static const uint8_t sizes[] = {0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8};

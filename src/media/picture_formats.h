@@ -60,7 +60,7 @@ void resr_webp_version(char *out, size_t out_bytes);
 RESR_MUST_CHECK int resr_picture_create(ResrPictureSource *source, uint64_t width_px,
                                         uint64_t height_px, enum AVPixelFormat format);
 
-/* "PATH: the PNG picture is damaged or cut off: WHAT; use an undamaged copy" */
+/* "PATH: the PNG picture is damaged or cut off: REASON; use an undamaged copy" */
 RESR_MUST_CHECK int resr_picture_damaged(const ResrPictureSource *source, const char *kind,
                                          const char *what);
 
@@ -83,7 +83,7 @@ bool resr_picture_append(ResrPictureTarget *target, const void *data, size_t byt
 /* EXIF: the orientation (0: none) of a block; and a block adapted to other pixels: orientation 1,
  * `width_px` x `height_px` in fields of the size, no thumbnail. */
 int resr_exif_orientation(const ResrPictureBlob *exif);
-void resr_exif_settle(ResrPictureBlob *exif, int width_px, int height_px);
+void resr_exif_adapt(ResrPictureBlob *exif, int width_px, int height_px);
 
 /* A text of a block's first folder, of at most *bytes, not always zero-terminated; NULL if it does
  * not exist. */
@@ -91,7 +91,7 @@ const char *resr_exif_text(const ResrPictureBlob *exif, int field, size_t *bytes
 
 /* Orientation in an XMP packet, where it is text; and its reset to 1. */
 int resr_xmp_orientation(const ResrPictureBlob *xmp);
-void resr_xmp_settle(ResrPictureBlob *xmp);
+void resr_xmp_adapt(ResrPictureBlob *xmp);
 
 /* A block of the texts that EXIF has fields for (Description, Author, Copyright, Software ...); the
  * number of other texts in *others. Empty without such texts. */

@@ -4,11 +4,11 @@
 #include "media/picture_formats.h"
 
 struct ResrInks {
-    cmsHTRANSFORM transform; /* NULL: the formula */
+    cmsHTRANSFORM transform; /* NULL: the formula applies */
     int bits;
 };
 
-/* NULL where the profile is not one of inks. */
+/* NULL if the profile is not one of inks. */
 static cmsHPROFILE open_profile(ResrInkKind kind, const ResrPictureBlob *icc)
 {
     if (kind == RESR_INKS_LAB)
@@ -50,7 +50,7 @@ int resr_inks_open(ResrInks **out, ResrInkKind kind, const ResrPictureBlob *icc,
                      path);
 }
 
-/* Ink lets through what it does not take, black ink of every colour. */
+/* Each ink passes the light that it does not absorb; black ink absorbs all colours. */
 static uint32_t light(uint32_t ink, uint32_t black, uint32_t most)
 {
     uint32_t left = most - black;

@@ -13,10 +13,11 @@
  * picture, however few bytes it has. */
 #define MAX_SCANS 200
 
-/* Markers in front of the pixels: EXIF, profile, XMP. */
+/* Markers before the pixels: EXIF, profile, XMP. */
 #define MAX_MARKER_BYTES (64 << 20)
 
-/* Left of a scan when its pixels are complete: some cameras pad so. More is lost synchronism. */
+/* Largest rest of a scan whose pixels are complete, because some cameras pad; a larger rest is lost
+ * synchronism. */
 #define MAX_PADDING_BYTES 32
 
 #define MAX_MEMORY_BYTES (3L << 30)
@@ -25,14 +26,14 @@
 #define XMP_NAME "http://ns.adobe.com/xap/1.0/\0"
 enum { EXIF_NAME_BYTES = 6, XMP_NAME_BYTES = 29, EXIF_MOST = 65533, APP1 = JPEG_APP0 + 1 };
 
-/* Quality 95 in the percentage that libjpeg multiplies its tables with; 12.5 of them are one step
- * of FFmpeg's quantiser. */
+/* Quality 95 as the percentage by which libjpeg scales its tables; 12.5 percent correspond to one
+ * step of FFmpeg's quantiser. */
 #define DEFAULT_SCALE 10
 #define SCALE_OF_QUALITY 12.5
 
-/* What is common to both directions. libjpeg is left by longjmp() on an error. */
+/* State of reader and writer. It survives the longjmp() with which libjpeg reports an error. */
 typedef struct JpegErrors {
-    struct jpeg_error_mgr manager; /* first: libjpeg passes it around */
+    struct jpeg_error_mgr manager; /* first: libjpeg passes this pointer to handlers */
     jmp_buf jump;
     char text[JMSG_LENGTH_MAX];
 } JpegErrors;
@@ -44,7 +45,7 @@ static void on_error(j_common_ptr common)
     longjmp(errors->jump, 1);
 }
 
-/* Warnings of damage are errors; those of odd but whole files are not. */
+/* Warnings of damage are errors; warnings of unusual but complete files are not. */
 static void on_message(j_common_ptr common, int level)
 {
     const struct jpeg_error_mgr *manager = common->err;
@@ -84,7 +85,7 @@ static void on_progress(j_common_ptr common)
     }
 }
 
-/* libjpeg keeps the markers in front of the first scan in memory: they are counted before. */
+/* Measures the markers before the first scan, because libjpeg keeps all of them in memory. */
 static bool markers_fit(AVIOContext *io)
 {
     int64_t sum = 0;
@@ -105,7 +106,7 @@ static void start_source(j_decompress_ptr c)
     (void)c;
 }
 
-/* Where the file ends libjpeg gets the end mark that it lacks, after a warning. */
+/* At the end of the file libjpeg gets the missing end mark, after a warning. */
 static boolean fill_buffer(j_decompress_ptr c)
 {
     JpegReader *r = c->client_data;
@@ -194,7 +195,7 @@ static bool keep_tags(JpegReader *r)
     return kept;
 }
 
-/* What libjpeg makes: gray, RGB or CMYK. */
+/* libjpeg's output: gray, RGB or CMYK. */
 static int choose_colours(JpegReader *r)
 {
     switch (r->c.jpeg_color_space) {
@@ -238,7 +239,8 @@ static void read_rows(JpegReader *r)
         JSAMPROW row = r->inks ? r->row : to;
         jpeg_read_scanlines(&r->c, &row, 1);
         for (size_t i = 0; r->inks && i < bytes; i++)
-            r->row[i] = (uint8_t)~r->row[i]; /* files hold the absence of ink, as Adobe's do */
+            r->row[i] =
+                (uint8_t)~r->row[i]; /* files store the absence of ink, as Adobe's programs do */
         if (r->inks)
             resr_inks_convert(r->inks, to, r->row, r->c.output_width);
     }
@@ -287,7 +289,7 @@ int resr_jpeg_read(ResrPictureSource *source)
     return ret;
 }
 
-/* libjpeg's own destination in memory grows by doubling and hides its errors. */
+/* Replaces libjpeg's destination in memory, which hides errors. */
 typedef struct JpegWriter {
     JpegErrors errors;
     struct jpeg_compress_struct c;
@@ -341,7 +343,7 @@ static void put_app1(JpegWriter *w, const char *name, size_t name_bytes,
         jpeg_write_m_byte(&w->c, blob->data[i]);
 }
 
-/* EXIF, or what it can hold of another file's texts; one text as a comment. */
+/* EXIF, or an EXIF block with another format's texts; a single text becomes a comment. */
 static void put_texts(JpegWriter *w, const ResrPictureBlob *made, size_t others)
 {
     const ResrPictureTags *tags = w->target->tags;

@@ -9,15 +9,15 @@
  * and 3.02 MB, level 4 0.23 s and 3.02 MB (an AMD EPYC, 2026-11-30). */
 #define COMPRESSION_LEVEL 4
 
-/* libpng leaves its functions by longjmp() on an error: what lives across one is in here. */
+/* libpng reports errors by longjmp(): variables that must survive one are in this struct. */
 typedef struct PngReader {
-    char error[128]; /* first: libpng passes it around */
+    char error[128]; /* first: libpng passes this pointer to handlers */
     ResrPictureSource *source;
     bool only_tags;
     png_structp png;
     png_infop info;
     png_bytep *rows;
-    int ret; /* of our own functions */
+    int ret; /* error of the program's own functions */
 } PngReader;
 
 static void on_error(png_structp png, png_const_charp text)
@@ -33,8 +33,8 @@ static void on_warning(png_structp png, png_const_charp text)
     (void)text;
 }
 
-/* True for a message about one of the chunks that do not change the pixels. The name of another one
- * (tRNS, transparency) may be what is damaged. */
+/* True for a message about one of the chunks that do not change the pixels. The damaged name of
+ * another chunk (tRNS, transparency) is not in this list. */
 static bool is_beside_pixels(const char *text)
 {
     static const char names[] = "tEXt zTXt iTXt iCCP gAMA cHRM sRGB pHYs eXIf tIME bKGD hIST sBIT "
@@ -43,7 +43,7 @@ static bool is_beside_pixels(const char *text)
     return found && (found - names) % 5 == 0;
 }
 
-/* Damage beside the pixels: libpng leaves the chunk out. */
+/* Damage outside the pixels: libpng leaves the chunk out. */
 static void on_read_warning(png_structp png, png_const_charp text)
 {
     const PngReader *r = (const PngReader *)png_get_error_ptr(png);
@@ -160,7 +160,8 @@ static int read_all(PngReader *r)
     if (setjmp(png_jmpbuf(r->png)))
         return r->ret < 0 ? r->ret : resr_picture_damaged(r->source, "PNG", r->error);
     png_set_read_fn(r->png, r->source->io, read_bytes);
-    png_set_user_limits(r->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours name the size */
+    png_set_user_limits(r->png, PNG_UINT_31_MAX,
+                        PNG_UINT_31_MAX); /* the program's limits name the size */
     png_set_chunk_malloc_max(r->png, RESR_PICTURE_MAX_BLOCK_BYTES);
     png_set_chunk_cache_max(r->png, RESR_PICTURE_MAX_TEXTS);
     png_read_info(r->png, r->info);
@@ -172,7 +173,7 @@ static int read_all(PngReader *r)
 
 int resr_png_read(ResrPictureSource *source)
 {
-    /* Texts may stand behind the pixels, which are read on the way there. */
+    /* Texts may follow the pixels, which libpng then decodes even if only tags are wanted. */
     AVFrame *scratch = source->out ? NULL : av_frame_alloc();
     PngReader r = {.source = source, .only_tags = scratch};
     if (!source->out && !scratch)
@@ -205,8 +206,7 @@ static void flush_nothing(png_structp png)
     (void)png;
 }
 
-/* libpng replaces what it does not take in a keyword and leaves the picture where nothing remains.
- */
+/* False for a keyword of which libpng would keep nothing, which is an error in libpng. */
 static bool is_keyword(const char *key)
 {
     for (; *key; key++)
@@ -215,7 +215,7 @@ static bool is_keyword(const char *key)
     return false;
 }
 
-/* A keyword of PNG has 1 to 79 bytes. */
+/* Keywords of PNG have 1 to 79 bytes. */
 static void put_text(PngWriter *w, const char *key, char *value, size_t bytes, bool utf8)
 {
     char keyword[80];
@@ -312,7 +312,7 @@ static int write_all(PngWriter *w)
         return resr_fail(RESR_ERR_INTERNAL, "the PNG picture cannot be written: %s", w->error);
     png_set_write_fn(w->png, w->target, write_bytes, flush_nothing);
     png_set_user_limits(w->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_benign_errors(w->png, 1); /* a profile that libpng refuses is left out */
+    png_set_benign_errors(w->png, 1); /* libpng leaves out a profile that it refuses */
     put_header(w);
     png_set_compression_level(w->png, COMPRESSION_LEVEL);
     put_tags(w);

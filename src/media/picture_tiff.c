@@ -1,3 +1,12 @@
+/* How it works. Most files are read band by band: read_unit() decodes a strip, or the tiles of one
+ * row of tiles, into a band of samples as stored; then each row is converted, by the file's colour
+ * model, to the output's format: grey and RGB (any depth up to 16 bits, scaled to 8 or 16),
+ * palettes, CMYK and Lab through picture_inks.c. Only YCbCr that the codec does not convert goes
+ * through libtiff's RGBA interface, all at once.
+ *
+ * Fields that libtiff would guess are checked here, so that a picture is either read by the
+ * specification (TIFF 6.0) or refused. */
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +20,17 @@
 
 #define MAX_SAMPLES 8
 
-/* How pixels are stored, and what they become. */
+/* Layout of the stored pixels, and their conversion. */
 typedef struct TiffReader {
     ResrPictureSource *source;
     TIFF *tiff;
     TiffErrors errors;
-    uint32_t width, height, unit_width, unit_height; /* a unit: a strip or a tile */
+    uint32_t width, height, unit_width, unit_height; /* unit: a strip or a tile */
     uint16_t bits, samples, photometric, compression;
     bool tiled, separate;
-    int colours; /* samples of a colour; the next one is alpha if has_alpha */
+    int colours; /* samples per colour; an alpha sample follows if has_alpha */
     bool has_alpha, premultiplied;
-    uint16_t *map[3]; /* of a palette: libtiff's */
+    uint16_t *map[3]; /* a palette; owned by libtiff */
     int map_shift;
     size_t row_bytes; /* of a unit */
     uint8_t *unit;
@@ -43,7 +52,7 @@ static int on_error(TIFF *tiff, void *user, const char *module, const char *form
 static int on_warning(TIFF *tiff, void *user, const char *module, const char *format, va_list args)
 {
     TiffErrors *errors = user;
-    /* Strips of JPEG may be larger than the picture. */
+    /* JPEG strips may be larger than the picture. */
     if (errors->in_pixels && !strstr(format, "Improper JPEG")) {
         errors->warned = true;
         on_error(tiff, user, module, format, args);
@@ -75,7 +84,7 @@ static int refuse(const TiffReader *r, const char *what, int number)
                      r->source->path, what, number);
 }
 
-/* Lab is that of profiles, of light of 5000 K. */
+/* Lab as in ICC profiles: relative to D50, light of 5000 K. */
 static int check_lab(const TiffReader *r)
 {
     const float *white = NULL;
@@ -152,7 +161,7 @@ static void choose_alpha(TiffReader *r)
     if (more < 1)
         return;
     if (!TIFFGetField(r->tiff, TIFFTAG_EXTRASAMPLES, &extras, &types))
-        extras = 0; /* not said: one more is alpha */
+        extras = 0; /* not declared: one further sample is alpha */
     r->has_alpha = extras == 0 ? more == 1 : types[0] != EXTRASAMPLE_UNSPECIFIED;
     r->premultiplied = extras > 0 && types[0] == EXTRASAMPLE_ASSOCALPHA;
     if (more > (r->has_alpha ? 1 : 0))
@@ -238,7 +247,7 @@ static bool read_at(void *from, uint64_t offset, void *out, size_t bytes)
            avio_read(from, out, (int)bytes) == (int)bytes;
 }
 
-/* Folders of EXIF and GPS make a block, which then holds the texts, too. */
+/* Makes a block of the folders of EXIF and GPS, with the texts, if the file has such folders. */
 static int keep_exif(TiffReader *r)
 {
     static const uint32_t fields[] = {TIFFTAG_EXIFIFD, TIFFTAG_GPSIFD};
@@ -251,7 +260,7 @@ static int keep_exif(TiffReader *r)
             places[i] = (uint32_t)place;
     if (places[0] == 0 && places[1] == 0)
         return 0;
-    if (TIFFIsBigTIFF(r->tiff)) { /* whose folders have another form */
+    if (TIFFIsBigTIFF(r->tiff)) { /* its folders have another form */
         resr_picture_add_lost(tags->lost, "EXIF");
         return 0;
     }
@@ -277,7 +286,7 @@ static int open_inks(TiffReader *r)
     return ret < 0 ? ret : resr_alloc(&r->wide, r->width, 8 * sizeof *r->wide);
 }
 
-/* Pixels of a strip, or tile, are rows of samples. */
+/* A strip or tile as rows of samples. */
 static int open_units(TiffReader *r)
 {
     uint32_t rows = r->height;
@@ -307,7 +316,7 @@ static int open_units(TiffReader *r)
     return ret;
 }
 
-/* The samples of a row: `n` of them, to every `step`th of `out`. */
+/* Reads the `n` samples of a row into every `step`th place of `out`. */
 static void unpack(uint16_t *out, size_t step, const uint8_t *in, size_t n, int bits)
 {
     uint32_t value = 0;
@@ -326,7 +335,7 @@ static void unpack(uint16_t *out, size_t step, const uint8_t *in, size_t n, int 
     }
 }
 
-/* One strip or tile into its place of the band. */
+/* Copies one strip or tile to its place in the band. */
 static int read_unit(TiffReader *r, uint32_t x, uint32_t y, uint16_t plane)
 {
     uint32_t rows = r->height - y < r->unit_height ? r->height - y : r->unit_height;
@@ -347,7 +356,7 @@ static int read_unit(TiffReader *r, uint32_t x, uint32_t y, uint16_t plane)
     return 0;
 }
 
-/* A sample at full scale of 16 bits, of 8 where it has no more. */
+/* A sample scaled to 16 bits, or to 8 if it has no more. */
 static uint32_t scale(const TiffReader *r, uint32_t value)
 {
     uint32_t from = (1u << r->bits) - 1, to = r->bits > 8 ? 65535 : 255;
@@ -362,7 +371,7 @@ static void put(uint8_t *out, size_t place, uint32_t value, bool deep)
         out[place] = (uint8_t)value;
 }
 
-/* Colours of one pixel, of the output's depth. */
+/* Writes the colours of one pixel at the output's depth. */
 static void colours_of(const TiffReader *r, uint32_t out[4], const uint16_t *in, size_t x)
 {
     uint32_t most = r->bits > 8 ? 65535 : 255;
@@ -384,8 +393,8 @@ static void colours_of(const TiffReader *r, uint32_t out[4], const uint16_t *in,
     }
 }
 
-/* Inks of a row, of 16 bits: Lab's a and b, which are signed, around the middle as lcms2 has them.
- */
+/* Converts a row of inks of 16 bits. Lab's signed a and b are moved to the middle of the scale, as
+ * lcms2 expects. */
 static void convert_inks(const TiffReader *r, const uint16_t *in)
 {
     size_t n = (size_t)r->colours;
@@ -436,7 +445,8 @@ static int read_units(TiffReader *r)
     return ret;
 }
 
-/* YCbCr that its codec does not convert: by libtiff's own conversion, all of it at once. */
+/* Reads YCbCr that the codec does not convert, through libtiff's conversion of the whole picture.
+ */
 static int read_rgba(TiffReader *r)
 {
     AVFrame *out = r->source->out;
@@ -462,7 +472,7 @@ static int read_rgba(TiffReader *r)
     return ret;
 }
 
-/* A smaller copy of the picture is not missed. */
+/* True for a smaller copy of the picture, which may be dropped without a warning. */
 static void warn_of_pages(TiffReader *r)
 {
     uint32_t kind = 0;
@@ -541,7 +551,7 @@ int resr_tiff_read(ResrPictureSource *source)
 {
     TiffReader r = {.source = source};
     TIFFOpenOptions *options = resr_tiff_options(&r.errors);
-    /* m: not mapped into memory. */
+    /* m: not mapped into memory */
     r.tiff = options ? TIFFClientOpenExt("TIFF", "rm", source->io, read_bytes, write_nothing, seek,
                                          close_nothing, size_of, NULL, NULL, options)
                      : NULL;

@@ -5,7 +5,7 @@
 
 #include <tiffio.h>
 
-/* libtiff's first error, and whether libtiff warned while pixels were read. */
+/* libtiff's first error; and whether libtiff warned while pixels were read. */
 typedef struct TiffErrors {
     char text[160];
     bool in_pixels, warned;

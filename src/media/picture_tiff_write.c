@@ -4,12 +4,12 @@
 
 #include "media/picture_tiff.h"
 
-/* Larger pictures need the 64-bit offsets of BigTIFF, which fewer programs read. */
+/* Larger files need the 64-bit offsets of BigTIFF, which fewer programs read. */
 #define BIG_BYTES ((int64_t)7 << 29)
 
 #define STRIP_BYTES (256 << 10)
 
-/* A file in memory that libtiff writes, and reads again, at any place. */
+/* A file in memory that libtiff writes and reads at any place. */
 typedef struct TiffWriter {
     ResrPictureTarget *target;
     uint64_t place;
@@ -68,7 +68,8 @@ static toff_t size_of(thandle_t handle)
     return ((TiffWriter *)handle)->target->file.bytes;
 }
 
-/* Texts that TIFF has fields for, of the texts or, where the file had none, of its EXIF. */
+/* Writes the texts for which TIFF has fields: the picture's or, without texts, those of its EXIF.
+ */
 static void put_texts(TIFF *tiff, ResrPictureTarget *target)
 {
     const ResrPictureTags *tags = target->tags;
@@ -88,7 +89,7 @@ static void put_texts(TIFF *tiff, ResrPictureTarget *target)
         else
             resr_picture_add_lost(target->lost, "texts");
     }
-    /* Their places become known when all else is written. */
+    /* Adds EXIF and GPS; their folders' places are known when everything else is written. */
     if (resr_exif_has_folder(&tags->exif, TIFFTAG_EXIFIFD))
         TIFFSetField(tiff, TIFFTAG_EXIFIFD, (uint64_t)0);
     if (resr_exif_has_folder(&tags->exif, TIFFTAG_GPSIFD))

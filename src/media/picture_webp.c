@@ -7,7 +7,8 @@
 
 #include "media/picture_formats.h"
 
-/* A whole file: larger than any picture of 16383 x 16383 that an encoder made smaller. */
+/* Limit of a whole file: larger than any picture of 16383 x 16383 that the encoder did not expand.
+ */
 #define MAX_FILE_BYTES (1 << 30)
 
 static bool keep_chunk(ResrPictureBlob *out, WebPDemuxer *demuxer, const char *name)
@@ -20,7 +21,7 @@ static bool keep_chunk(ResrPictureBlob *out, WebPDemuxer *demuxer, const char *n
     return kept;
 }
 
-/* Some writers put JPEG's name in front. */
+/* Some writers add JPEG's header to EXIF. */
 static void remove_exif_name(ResrPictureBlob *exif)
 {
     if (exif->bytes <= 6 || memcmp(exif->data, "Exif\0\0", 6) != 0)
@@ -129,7 +130,7 @@ static int encode(ResrPictureTarget *target)
         return failed("libwebp is of another version than its header");
     config.lossless = target->quality < 0;
     config.quality = target->quality < 0 ? 50 : (float)target->quality;
-    config.exact = 1; /* the colour of transparent pixels, too */
+    config.exact = 1; /* keeps the colour of transparent pixels */
     config.method = target->quality < 0 ? 2 : 4;
     picture.use_argb = 1;
     picture.width = frame->width;
@@ -158,7 +159,7 @@ static bool put_chunk(WebPMux *mux, const char *name, const ResrPictureBlob *blo
     return blob->bytes == 0 || WebPMuxSetChunk(mux, name, &data, 0) == WEBP_MUX_OK;
 }
 
-/* Wraps the encoded picture and its tags. */
+/* Puts the encoded picture and its tags into the RIFF file. */
 static int put_tags(ResrPictureTarget *target, const ResrPictureBlob *exif)
 {
     WebPData image = {target->file.data, target->file.bytes}, all = {NULL, 0};

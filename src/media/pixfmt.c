@@ -9,11 +9,11 @@
 #include "base/log.h"
 #include "media/repack.h"
 
-/* Room for a loss in words, with the comma before it. */
+/* Bytes for one loss in words, with its comma. */
 #define LOSS_BYTES 64
 
-/* What an encoder's format does not keep of the input, the gravest first, and what it stores
- * beyond need. */
+/* Properties of the input that an encoder's format does not keep, most important first; then
+ * storage beyond need. */
 enum { COLOUR, ALPHA, DEPTH, CHROMA, MODEL, RANGE, LOSSES, BITS = LOSSES, PACKING, TERMS };
 
 static int least_depth(const AVPixFmtDescriptor *desc)
@@ -29,8 +29,7 @@ static int above_zero(int n)
     return n > 0 ? n : 0;
 }
 
-/* False for formats that cannot be filled from a frame. Hap is asked for its variant without
- * alpha. */
+/* False for formats that no frame fills. Of Hap, only the variant without alpha is used. */
 static bool measure(int cost[TERMS], const AVCodec *codec, const ResrFormat *input,
                     enum AVPixelFormat candidate)
 {
@@ -62,8 +61,8 @@ static bool is_less(const int a[TERMS], const int b[TERMS])
     return a[term] < b[term];
 }
 
-/* VP8 and VP9 hold alpha beside their packets, where only Matroska and WebM have a place for it.
- * JPEG is full range. Raw video is read back by a tag that the container knows. */
+/* VP8 and VP9 store alpha beside their packets, for which only Matroska and WebM have a place. JPEG
+ * is full range. Raw video needs a tag that the container knows. */
 static bool works(const AVCodec *codec, const char *output, enum AVPixelFormat format)
 {
     const AVOutputFormat *container = av_guess_format(NULL, output, NULL);
@@ -78,7 +77,7 @@ static bool works(const AVCodec *codec, const char *output, enum AVPixelFormat f
     return codec->id != AV_CODEC_ID_MJPEG || resr_is_yuvj(desc);
 }
 
-/* No chroma sample lies beyond the edge. */
+/* False if the edge cuts a chroma sample. */
 static bool fits(enum AVPixelFormat format, int width_px, int height_px)
 {
     const AVPixFmtDescriptor *desc = av_pix_fmt_desc_get(format);
@@ -86,7 +85,7 @@ static bool fits(enum AVPixelFormat format, int width_px, int height_px)
            height_px % (1 << desc->log2_chroma_h) == 0;
 }
 
-/* The i-th format of an encoder; of one that has no list, of all. */
+/* The i-th format of an encoder; of all formats if the encoder has no list. */
 static enum AVPixelFormat format_at(const AVCodec *codec, int i)
 {
     const AVPixFmtDescriptor *desc = NULL;
@@ -98,7 +97,7 @@ static enum AVPixelFormat format_at(const AVCodec *codec, int i)
     return desc ? av_pix_fmt_desc_get_id(desc) : AV_PIX_FMT_NONE;
 }
 
-/* The format of an encoder that loses least of the input, and of those the smallest. */
+/* The encoder's format that loses least of the input; of equal ones the smallest. */
 static enum AVPixelFormat choose(int least[TERMS], const AVCodec *codec, const char *output,
                                  const ResrFormat *input, int width_px, int height_px)
 {
@@ -133,7 +132,7 @@ static int check_asked(const char *asked, const AVCodec *codec, const char *outp
                          asked);
     if (!takes(codec, format))
         return resr_fail(RESR_ERR_USAGE,
-                         "--pix-fmt: encoder %s does not take %s; leave --pix-fmt out", codec->name,
+                         "--pix-fmt: encoder %s does not support %s; remove --pix-fmt", codec->name,
                          asked);
     if (!works(codec, output, format))
         return resr_fail(RESR_ERR_USAGE, "--pix-fmt: %s of encoder %s cannot be stored in %s; %s",
@@ -195,7 +194,8 @@ static void list_losses(char out[LOSSES * LOSS_BYTES], const int cost[TERMS],
         }
 }
 
-/* Of common encoders the first that keeps all of the input; *fits_output: in this container. */
+/* The first of the common encoders that keeps all of the input; *fits_output: also in this
+ * container. */
 static const char *find_keeper(bool *fits_output, const char *output, const ResrFormat *input,
                                int width_px, int height_px)
 {

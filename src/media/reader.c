@@ -1,3 +1,18 @@
+/* How it works. resr_reader_next() alternates avcodec_receive_frame() and feed(), which sends one
+ * packet of the video stream after these steps: remove impossible times, count for declared.c, move
+ * the line of a jumping clock (timeline.c).
+ *
+ * Damage has five signs: an error of the demuxer or its log; a packet marked as corrupt; an error
+ * of the decoder; a picture flagged as concealed or, from decoders without that flag, an error in
+ * the decoder's log; and an end before the declared length. All lead to report_damage(): an error
+ * that names the frame, or with `bridge` a count and one warning. damage.c later determines which
+ * frames are missing.
+ *
+ * Before the first picture nothing is reported: streams that may be cut anywhere begin with packets
+ * that cannot be decoded. When that picture is returned, damage.c judges the packets before it.
+ * While a seek is in progress (`seeking`) nothing is counted, because an earlier attempt has
+ * reported it. */
+
 #include "media/reader.h"
 
 #include <inttypes.h>
@@ -6,7 +21,7 @@
 
 #include "base/log.h"
 
-/* Reading errors in a row after which a file that is to be bridged counts as ended. */
+/* Successive reading errors after which a bridged file counts as ended. */
 enum { MAX_READ_ERRORS = 64 };
 
 bool resr_reader_is_image(const ResrReader *r, bool listed)
@@ -46,7 +61,7 @@ static int open_codec(ResrReader *r, bool listed)
     r->codec->thread_count = r->options.bridge ? 1 : r->options.threads;
     r->codec->err_recognition = AV_EF_CRCCHECK;
     if (r->codec->codec_id == AV_CODEC_ID_MJPEG && !r->options.bridge)
-        r->codec->err_recognition |= AV_EF_EXPLODE; /* its log has errors that are none */
+        r->codec->err_recognition |= AV_EF_EXPLODE; /* its log reports errors that are not damage */
     r->codec->opaque = &r->owner;
     int ret =
         resr_hwaccel_attach(&r->hw, r->codec, codec, resr_reader_is_image(r, listed), r->path);
@@ -58,8 +73,8 @@ static int open_codec(ResrReader *r, bool listed)
                : 0;
 }
 
-/* The input is damaged: an error, or with `bridge` a warning the first time. */
-static int damaged(ResrReader *r, const char *what, int averror)
+/* Reports damage of the input: an error, or with `bridge` one warning. */
+static int report_damage(ResrReader *r, const char *what, int averror)
 {
     char text[AV_ERROR_MAX_STRING_SIZE] = "", of[48] = "";
     if (averror < 0)
@@ -81,7 +96,7 @@ static int damaged(ResrReader *r, const char *what, int averror)
     return 0;
 }
 
-/* Sound that is cut off is known before the work. */
+/* Another stream that is cut off is reported before the work starts. */
 static int check_other_streams(ResrReader *r)
 {
     char what[96];
@@ -92,7 +107,7 @@ static int check_other_streams(ResrReader *r)
              av_get_media_type_string(r->input->streams[i]->codecpar->codec_type),
              avcodec_get_name(r->input->streams[i]->codecpar->codec_id));
     r->count.cut = true;
-    return damaged(r, what, 0);
+    return report_damage(r, what, 0);
 }
 
 int resr_reader_open(ResrReader *r, const char *path, bool listed)
@@ -143,15 +158,16 @@ double resr_reader_frame_seconds(const ResrReader *r)
     return rate.num > 0 && rate.den > 0 ? (double)rate.den / rate.num : 0;
 }
 
-/* The packet of time `pts` gave no picture. Before the first picture that is no damage yet. */
-static int lose(ResrReader *r, int64_t pts, const char *what, int averror)
+/* Records that the packet of time `pts` gave no picture. Before the first picture this is not yet
+ * damage. */
+static int record_loss(ResrReader *r, int64_t pts, const char *what, int averror)
 {
     r->damage.lead_errors += r->leading;
-    int ret = r->leading ? 0 : damaged(r, what, averror);
-    return ret < 0 || r->seeking ? ret : resr_damage_lose(&r->damage, pts);
+    int ret = r->leading ? 0 : report_damage(r, what, averror);
+    return ret < 0 || r->seeking ? ret : resr_damage_add_loss(&r->damage, pts);
 }
 
-/* Errors that the demuxer has logged since the last call, opening included, are damage. */
+/* Errors that the demuxer has logged since the last call, or since opening, are damage. */
 static int check_demuxer(ResrReader *r)
 {
     int64_t errors = resr_av_demuxer_errors(r->input);
@@ -159,13 +175,13 @@ static int check_demuxer(ResrReader *r)
     r->demuxer_errors = errors;
     if (!more || r->seeking)
         return 0;
-    int ret = damaged(r, "the container is damaged", 0);
-    return ret < 0 ? ret : resr_damage_lose(&r->damage, AV_NOPTS_VALUE);
+    int ret = report_damage(r, "the container is damaged", 0);
+    return ret < 0 ? ret : resr_damage_add_loss(&r->damage, AV_NOPTS_VALUE);
 }
 
-/* Packets of a transport stream are missing in the packet that libavformat marks or in the one
- * behind it. Where a keyframe follows, recordings were joined there: it is no damage as long as
- * all packets decode. */
+/* Packets of a transport stream are missing in the packet that libavformat marks or in the next
+ * one. If a keyframe follows, recordings were joined there, which is not damage as long as all
+ * packets decode. */
 static int check_splice(ResrReader *r, bool key)
 {
     bool joined = r->splice > 0 && key && r->keyed;
@@ -174,15 +190,15 @@ static int check_splice(ResrReader *r, bool key)
         return 0;
     r->splice = joined ? 0 : r->splice - 1;
     if (!joined && r->splice == 0)
-        return lose(r, AV_NOPTS_VALUE, "packets of the transport stream are missing", 0);
-    if (joined && !r->splice_said)
+        return record_loss(r, AV_NOPTS_VALUE, "packets of the transport stream are missing", 0);
+    if (joined && !r->warned_splice)
         resr_log_warn("%s: the transport stream is joined from parts, first near frame %" PRId64,
                       r->path, r->next_index);
-    r->splice_said = r->splice_said || joined;
+    r->warned_splice = r->warned_splice || joined;
     return 0;
 }
 
-/* FFmpeg takes TGA's 16 bits of grey and alpha (image types 3 and 11) for RGB of 5 bits each. */
+/* FFmpeg reads TGA's 16 bits of grey and alpha (image types 3 and 11) as RGB of 5 bits each. */
 static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *packet)
 {
     return codec->codec_id == AV_CODEC_ID_TARGA && packet->size > 18 && packet->data[16] == 16 &&
@@ -193,13 +209,14 @@ static int send_packet(ResrReader *r)
 {
     AVPacket *packet = r->packet;
     bool torn = packet->flags & AV_PKT_FLAG_CORRUPT;
-    if (packet->size == 0) /* a dropped frame: the one before stays; a decoder would end here */
+    if (packet->size ==
+        0) /* a dropped frame, for which the previous one stays; the decoder would end here */
         return 0;
     int ret = check_splice(r, packet->flags & AV_PKT_FLAG_KEY);
     if (ret < 0)
         return ret;
     if (torn && strcmp(r->input->iformat->name, "mpegts") == 0) {
-        packet->flags &= ~AV_PKT_FLAG_CORRUPT; /* the decoder sees whether the packet is whole */
+        packet->flags &= ~AV_PKT_FLAG_CORRUPT; /* the decoder checks the packet */
         r->splice = r->keyed ? 2 : 0;
         torn = false;
     }
@@ -210,7 +227,7 @@ static int send_packet(ResrReader *r)
     r->sent_pts = packet->flags & AV_PKT_FLAG_DISCARD ? AV_NOPTS_VALUE : packet->pts;
     r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
     int averror = avcodec_send_packet(r->codec, packet);
-    return averror < 0 || torn ? lose(r, r->sent_pts, "a packet is damaged", averror) : 0;
+    return averror < 0 || torn ? record_loss(r, r->sent_pts, "a packet is damaged", averror) : 0;
 }
 
 static int end_input(ResrReader *r, int averror)
@@ -219,19 +236,19 @@ static int end_input(ResrReader *r, int averror)
     avcodec_send_packet(r->codec, NULL);
     int ret = check_demuxer(r);
     if (ret == 0 && r->splice > 0)
-        ret = damaged(r, "the last packet is damaged", 0);
+        ret = report_damage(r, "the last packet is damaged", 0);
     if (ret < 0 || averror == AVERROR_EOF)
         return ret;
     r->count.cut = true;
-    return damaged(r, "the file is cut off", averror);
+    return report_damage(r, "the file is cut off", averror);
 }
 
-/* Feeds the decoder one packet, or tells it that there are no more. */
+/* Sends the decoder one packet, or the end of the input. */
 static int feed(ResrReader *r)
 {
     int jumped = r->line.jumped;
     int averror = av_read_frame(r->input, r->packet);
-    if (resr_av_was_cut_short(r->input)) {
+    if (resr_av_was_interrupted(r->input)) {
         av_packet_unref(r->packet); /* it may be incomplete */
         return resr_av_read_failure(r->input, averror, r->path, "");
     }
@@ -241,19 +258,19 @@ static int feed(ResrReader *r)
         return end_input(r, averror);
     if (averror < 0) {
         r->read_errors++;
-        return damaged(r, "reading failed", averror);
+        return report_damage(r, "reading failed", averror);
     }
     r->read_errors = 0;
     int ret = check_demuxer(r);
     bool video = r->packet->stream_index == r->stream;
-    resr_timeline_tame(r->packet, r->input->streams[r->packet->stream_index]->time_base);
+    resr_timeline_sanitize(r->packet, r->input->streams[r->packet->stream_index]->time_base);
     resr_extent_add(&r->extent, r->input->streams[r->packet->stream_index], r->packet, video);
     resr_timeline_follow(&r->line, r->input, r->packet);
-    if (r->line.jumped > jumped && !r->jump_said) {
+    if (r->line.jumped > jumped && !r->warned_jump) {
         resr_log_warn("%s: the timestamps of the file jump near frame %" PRId64
                       "; the frames from there on are joined on without a gap",
                       r->path, r->next_index);
-        r->jump_said = true;
+        r->warned_jump = true;
     }
     if (video)
         resr_timeline_shift(r->packet, r->input->streams[r->stream]->time_base, r->line.offset);
@@ -263,8 +280,8 @@ static int feed(ResrReader *r)
     return ret;
 }
 
-/* Does this decoder conceal damage without a flag on the picture? Its logged errors tell then. The
- * other decoders flag what they conceal, and log errors that are none. */
+/* True for decoders that conceal damage without a flag on the picture, so that logged errors are
+ * the only sign. Other decoders flag concealed pictures, and log errors that are not damage. */
 static bool errors_count(const ResrReader *r)
 {
     static const enum AVCodecID flagging[] = {
@@ -283,14 +300,14 @@ static bool errors_count(const ResrReader *r)
     return r->codec->codec_id != AV_CODEC_ID_MJPEG || r->options.bridge;
 }
 
-/* A picture came out: false if it shows nothing and the next one is wanted. */
-static int take_picture(ResrReader *r, bool *good)
+/* Checks a decoded picture; *good is false if it shows nothing and must be dropped. */
+static int check_picture(ResrReader *r, bool *good)
 {
     int64_t errors = r->owner.errors, concealed = r->owner.concealed;
-    bool told = (errors_count(r) && errors > r->decoder_errors) ||
-                (!r->options.bridge && concealed > r->concealed);
+    bool logged = (errors_count(r) && errors > r->decoder_errors) ||
+                  (!r->options.bridge && concealed > r->concealed);
     bool flagged = r->frame->flags & AV_FRAME_FLAG_CORRUPT || r->frame->decode_error_flags;
-    bool corrupt = flagged || (told && !(r->leading && r->declared.stream_of_bits));
+    bool corrupt = flagged || (logged && !(r->leading && r->declared.stream_of_bits));
     int ret = 0;
     r->decoder_errors = errors;
     r->concealed = concealed;
@@ -301,7 +318,7 @@ static int take_picture(ResrReader *r, bool *good)
         return 0;
     }
     if (corrupt)
-        ret = damaged(r, "a picture is damaged", 0);
+        ret = report_damage(r, "a picture is damaged", 0);
     if (ret < 0)
         return ret;
     r->count.damaged += corrupt;
@@ -311,7 +328,7 @@ static int take_picture(ResrReader *r, bool *good)
         r->count.skipped = resr_damage_count_lead(&r->damage, r->frame->best_effort_timestamp,
                                                   counted, r->declared.stream_of_bits, &fatal);
         if (fatal)
-            ret = damaged(r, "its first pictures are damaged", 0);
+            ret = report_damage(r, "its first pictures are damaged", 0);
     }
     r->leading = false;
     if (r->grey_alpha && r->frame->format == AV_PIX_FMT_RGB555LE)
@@ -326,7 +343,7 @@ int resr_reader_next(ResrReader *r, bool *end)
         int ret = 0, averror = avcodec_receive_frame(r->codec, r->frame);
         if (averror == 0) {
             bool good;
-            ret = take_picture(r, &good);
+            ret = check_picture(r, &good);
             if (ret < 0 || good)
                 return ret;
             continue;
@@ -336,7 +353,7 @@ int resr_reader_next(ResrReader *r, bool *end)
             return 0;
         }
         if (averror != AVERROR(EAGAIN))
-            ret = lose(r, r->sent_pts, "decoding failed", averror);
+            ret = record_loss(r, r->sent_pts, "decoding failed", averror);
         if (ret == 0 && !r->draining)
             ret = feed(r);
         if (ret < 0)
@@ -349,7 +366,7 @@ int resr_reader_check_end(ResrReader *r)
     int64_t missing;
     const char *what =
         resr_declared_missing(&r->declared, &r->extent, resr_reader_frame_seconds(r), &missing);
-    int ret = what ? damaged(r, what, 0) : 0;
+    int ret = what ? report_damage(r, what, 0) : 0;
     r->count.cut = r->count.cut || what;
     r->count.missing = missing;
     if (ret == 0 && r->first_damaged >= 0)
@@ -359,13 +376,13 @@ int resr_reader_check_end(ResrReader *r)
     return ret;
 }
 
-/* False where the container's clock jumps before `pts`: a place in the file is then not found by
- * its time. */
+/* False if the container's clock jumps before `pts`: a time then does not identify a place in the
+ * file. */
 static bool is_steady_until(ResrReader *r, int64_t pts)
 {
     bool reached = !r->line.jumps;
     while (!reached && r->line.jumped == 0 && av_read_frame(r->input, r->packet) >= 0) {
-        resr_timeline_tame(r->packet, r->input->streams[r->packet->stream_index]->time_base);
+        resr_timeline_sanitize(r->packet, r->input->streams[r->packet->stream_index]->time_base);
         resr_timeline_follow(&r->line, r->input, r->packet);
         reached = r->packet->stream_index == r->stream && r->packet->dts != AV_NOPTS_VALUE &&
                   r->packet->dts >= pts;
@@ -376,7 +393,7 @@ static bool is_steady_until(ResrReader *r, int64_t pts)
 
 bool resr_reader_seek(ResrReader *r, int64_t pts)
 {
-    if (r->declared.counts_all || /* frames lost before there would not be seen any more */
+    if (r->declared.counts_all || /* frames lost before `pts` could no longer be detected */
         !is_steady_until(r, pts) ||
         av_seek_frame(r->input, r->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
         return false;

@@ -13,7 +13,7 @@
 
 typedef struct ResrReader {
     ResrDecodeOptions options;
-    atomic_bool stop; /* reading ends */
+    atomic_bool stop; /* stops reading; set by any thread */
     const char *path;
     ResrHwaccel hw;
     AVFormatContext *input; /* NULL: no file is open */
@@ -34,7 +34,7 @@ typedef struct ResrReader {
     bool keyed;   /* a keyframe was sent to the decoder */
     bool seeking; /* damage before the target was reported in an earlier attempt */
     int splice;   /* packets within which a keyframe marks a joint, not a loss */
-    bool splice_said, jump_said;
+    bool warned_splice, warned_jump;
     int64_t demuxer_errors, decoder_errors, concealed; /* already handled */
     int64_t sent_pts;                                  /* of the packet that was sent last */
     int read_errors;

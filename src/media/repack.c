@@ -1,3 +1,13 @@
+/* How it works. Each of FFmpeg's pixel formats has a holder format: the planar format with the same
+ * components, depth (at least 8 bits) and subsampling, in native byte order, which a ResrFrame
+ * uses. resr_holder_of() finds it by searching FFmpeg's descriptors, so that new formats need no
+ * table.
+ *
+ * Reading, for each component: a plane that already has the holder's layout is copied; otherwise
+ * av_read_image_line2() unpacks a row by the descriptor, and the values are stretched to the
+ * holder's depth (palettes: looked up). Writing is the reverse, with av_write_image_line2() on
+ * cleared memory. Values of 8 bits and more do not change in either direction. */
+
 #include "media/repack.h"
 
 #include <libavutil/imgutils.h>
@@ -9,9 +19,9 @@
 
 #include "base/memory.h"
 
-/* True where each component is an integer of at most 16 bits whose place follows from the
- * descriptor. Surfaces have none, sensor mosaics and floats are not such integers, CIE XYZ looks
- * like YUV, and the luma samples of uyyvyy411 are not evenly spaced. */
+/* True if each component is an integer of at most 16 bits whose place the descriptor defines. Not
+ * so: surfaces, sensor mosaics, floats, CIE XYZ (described like YUV), and uyyvyy411, whose luma
+ * samples are not evenly spaced. */
 static bool is_readable(const AVPixFmtDescriptor *desc)
 {
     const AVComponentDescriptor *comp = desc->comp;
@@ -30,8 +40,8 @@ bool resr_is_yuvj(const AVPixFmtDescriptor *desc)
     return strncmp(desc->name, "yuvj", 4) == 0;
 }
 
-/* True where component `c` fills whole native samples, as it does in a frame's plane; `stride`:
- * the number of samples from one pixel's to the next's. */
+/* True if component `c` fills whole native samples, as in a plane of a frame; `stride`: number of
+ * samples between neighbouring pixels. */
 static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
 {
     const AVComponentDescriptor *comp = &desc->comp[c];
@@ -40,8 +50,8 @@ static bool is_native(const AVPixFmtDescriptor *desc, int c, int stride)
            comp->depth >= 8 && comp->shift == 0 && comp->step == stride * (comp->depth > 8 ? 2 : 1);
 }
 
-/* True for formats that name what a ResrFrame holds: planar ones, and for grey with alpha, which
- * has no planar format, the interleaved one. */
+/* True for formats with the layout of a ResrFrame: planar ones; grey with alpha, which has no
+ * planar format, is interleaved. */
 static bool is_holder(const AVPixFmtDescriptor *desc)
 {
     if (!is_readable(desc) || resr_is_yuvj(desc))
@@ -53,8 +63,8 @@ static bool is_holder(const AVPixFmtDescriptor *desc)
     return true;
 }
 
-/* Bits of the samples that hold all components: a few bits are stretched to 8, more stay as they
- * are. 0 for mixtures of both. */
+/* Depth of samples that hold all components: 8 for fewer bits, which are stretched; else the
+ * components' depth. 0 if the components differ. */
 static int holder_depth(const AVPixFmtDescriptor *desc)
 {
     int most = 0;
@@ -66,7 +76,8 @@ static int holder_depth(const AVPixFmtDescriptor *desc)
     return most <= 8 ? 8 : equal ? most : 0;
 }
 
-/* Like a descriptor of that depth in subsampling, number and meaning of the components. */
+/* True if the formats agree in subsampling, and in number and meaning of the components, and
+ * `holder` has that depth. */
 static bool is_like(const AVPixFmtDescriptor *holder, const AVPixFmtDescriptor *desc, int depth)
 {
     const uint64_t meaning = AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_ALPHA;
@@ -89,7 +100,7 @@ enum AVPixelFormat resr_holder_of(enum AVPixelFormat format)
     return AV_PIX_FMT_NONE;
 }
 
-/* Entries are R, G, B and A, from the second highest byte down and the highest. */
+/* Entries of 32 bits: A in the highest byte, then R, G and B. */
 static void read_palette(uint32_t palette[256], const AVFrame *frame)
 {
     memcpy(palette, frame->data[1], 256 * sizeof *palette);
@@ -123,7 +134,7 @@ static bool is_full_range(const AVFrame *frame, const AVPixFmtDescriptor *desc)
         return true;
     if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
         return frame->color_range == AVCOL_RANGE_JPEG;
-    return desc->nb_components <= 2; /* untagged: grey is full, YUV limited */
+    return desc->nb_components <= 2; /* untagged: grey is full range, YUV limited */
 }
 
 void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat holder)
@@ -171,7 +182,7 @@ bool resr_format_takes(const ResrFormat *video, const ResrFormat *frame)
            video->chroma_shift_y == frame->chroma_shift_y;
 }
 
-/* From `from` bits to `to`, the ends of the scales on each other, rounded. */
+/* Scales values of `from` bits to `to` bits: full scale to full scale, rounded. */
 static void rescale(uint16_t *values, int n, int from, int to)
 {
     uint32_t most_in = (1u << from) - 1, most_out = (1u << to) - 1;
@@ -179,15 +190,15 @@ static void rescale(uint16_t *values, int n, int from, int to)
         values[x] = (uint16_t)((values[x] * most_out + most_in / 2) / most_in);
 }
 
-/* monow's 1 is black, which its descriptor does not say. */
+/* 1 is black in monow, which its descriptor does not express. */
 static void invert_monowhite(uint16_t *values, int n, int format)
 {
     for (int x = 0; x < n && format == AV_PIX_FMT_MONOWHITE; x++)
         values[x] ^= 1;
 }
 
-/* The descriptor. libavutil 57 gives rgb8 fields of 2, 3 and 3 bits, where codecs and swscale have
- * 3, 3 and 2. */
+/* The format's descriptor, corrected: libavutil 57 gives rgb8 fields of 2, 3 and 3 bits, but codecs
+ * and swscale use 3, 3 and 2. */
 static AVPixFmtDescriptor describe(enum AVPixelFormat format)
 {
     AVPixFmtDescriptor desc = *av_pix_fmt_desc_get(format);
@@ -254,7 +265,7 @@ int resr_repack(ResrFrame *out, const ResrFormat *format, const AVFrame *in)
     return ret;
 }
 
-/* av_write_image_line2() sets bits and clears none. */
+/* Needed because av_write_image_line2() sets bits and clears none. */
 static void clear(AVFrame *frame)
 {
     for (int p = 0; p < AV_NUM_DATA_POINTERS && frame->data[p]; p++) {
@@ -266,7 +277,7 @@ static void clear(AVFrame *frame)
     }
 }
 
-/* True where component `c` goes into a plane of its own, sample by sample. */
+/* True if component `c` is copied to a plane of its own, sample by sample. */
 static bool is_copied(const AVPixFmtDescriptor *to, const ResrFormat *format, int c)
 {
     return c < format->planes && is_native(to, c, 1) && to->comp[c].depth == format->depth_bits;
@@ -276,7 +287,7 @@ static void write_plane(AVFrame *out, const ResrFormat *format, const ResrFrame 
                         uint16_t *values)
 {
     const AVPixFmtDescriptor to = describe(out->format);
-    /* An opaque picture in a format with alpha gets its last component in full. */
+    /* an opaque picture in a format with alpha: full scale */
     bool opaque = c >= format->planes;
     ResrPlane plane = resr_format_plane(format, opaque ? 0 : resr_format_plane_index(format, c));
     const uint8_t *data = in->data + plane.offset_bytes;

@@ -1,8 +1,8 @@
 #ifndef RESR_MEDIA_SINK_OPS_H
 #define RESR_MEDIA_SINK_OPS_H
 
-/* What the three kinds of sinks share: images, a video encoded by one encoder after another, and a
- * video joined from segments. For sink*.c and video_file.c only. */
+/* The common part of the three kinds of sinks: images, a video encoded by one encoder after
+ * another, and a video joined from segments. For sink*.c and video_file.c only. */
 
 #include <stdatomic.h>
 

@@ -1,12 +1,20 @@
+/* How it works. `next` is the time at which the next video packet is expected: the end of the
+ * previous one. A video packet up to RESR_JUMP_BACK_US before or RESR_JUMP_AHEAD_US after it
+ * continues the line. A packet outside is a jump of the clock: `offset` changes so that this
+ * packet, and all later packets of the file, follow without a gap.
+ *
+ * One gap is not a jump: a pause in the video during which the sound continues without a jump
+ * (`sound` is the end of that sound) and reaches the packet's time. */
+
 #include "media/timeline.h"
 
-/* In ticks and in microseconds, of which these are 36,000 years. */
+/* In ticks and in microseconds; in microseconds, 36,000 years. */
 #define FARTHEST (INT64_C(1) << 60)
 
 /* Ticks: "until the next packet". */
 #define ENDLESS (INT64_C(1) << 31)
 
-/* Of a video packet that moves the line. */
+/* Longest duration of a video packet that advances the line. */
 #define LONGEST_US (INT64_C(3600) * AV_TIME_BASE)
 
 static bool is_within(int64_t time, AVRational base)
@@ -15,7 +23,7 @@ static bool is_within(int64_t time, AVRational base)
     return time >= -FARTHEST && time <= FARTHEST && us >= -FARTHEST && us <= FARTHEST;
 }
 
-void resr_timeline_tame(AVPacket *packet, AVRational base)
+void resr_timeline_sanitize(AVPacket *packet, AVRational base)
 {
     if (!is_within(packet->pts, base))
         packet->pts = AV_NOPTS_VALUE;

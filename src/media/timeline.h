@@ -18,7 +18,7 @@ typedef struct ResrTimeline {
     int video;        /* the stream that defines the line */
     int64_t offset;   /* added to the file's current times, in microseconds */
     int64_t next;     /* expected time of the next video packet, on the line */
-    int64_t sound;    /* end of the sound that joins on without a jump, on the line */
+    int64_t sound;    /* end, on the line, of the sound that continues without a jump */
     int64_t position; /* of the packet where the last jump was found, in bytes; -1: unknown */
     int jumped;       /* number of jumps so far */
 } ResrTimeline;
@@ -26,7 +26,7 @@ typedef struct ResrTimeline {
 /* Replaces times that are too large to compute with by unknown times, and such a duration by an
  * endless duration. Call for every packet that is read, before the functions below. `base`: time
  * base of the packet. */
-void resr_timeline_tame(AVPacket *packet, AVRational base);
+void resr_timeline_sanitize(AVPacket *packet, AVRational base);
 
 /* Starts the line of `input` at its first packet. If this call sets `jumps`, the caller must not
  * discard packets of the video stream or of sound. */

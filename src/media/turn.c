@@ -9,13 +9,13 @@
 #include "base/memory.h"
 #include "media/repack.h"
 
-/* Samples of a plane along one direction of the picture: sample i lies `site + i * step` half
- * pixels from the picture's first pixel. */
+/* Samples of a plane along one direction of the picture: sample i is `site + i * step` half pixels
+ * from the picture's first pixel. */
 typedef struct Axis {
     int count, step, site;
 } Axis;
 
-/* Where a sample of the new grid lies in the old one: `weight` of `step` parts behind sample
+/* Position of a sample of the new grid in the old grid: `weight` of `step` parts after sample
  * `before`, both clamped to the plane. */
 typedef struct Place {
     int before, after, weight, step;
@@ -40,7 +40,7 @@ bool resr_turn_transposes(int orientation)
 
 int resr_turn_of_matrix(const int32_t matrix[9])
 {
-    /* A stored pixel (x, y) is shown at (a x + c y, b x + d y), each of them -1, 0 or 1. */
+    /* A stored pixel (x, y) is displayed at (a x + c y, b x + d y); each factor is -1, 0 or 1. */
     static const struct {
         int a, b, c, d;
     } shown[] = {{1, 0, 0, 1}, {-1, 0, 0, 1}, {-1, 0, 0, -1}, {1, 0, 0, -1},
@@ -98,8 +98,8 @@ static void turned_axes(Axis out[2], const ResrFormat *format, int plane, Turn t
     out[1] = axes[!turn.transposed];
 }
 
-/* The position, as in chroma_sites, up to `last` that is nearest to an axis's first sample. An axis
- * without subsampling keeps the position `old`, which says nothing about it. */
+/* The position, as in chroma_sites and at most `last`, that is nearest to an axis's first sample.
+ * An axis without subsampling keeps the position `old`, which does not depend on it. */
 static int nearest_site(Axis axis, int last, int old)
 {
     int unit = axis.step / 2 - 1, best = unit ? 0 : old;

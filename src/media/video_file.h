@@ -25,8 +25,8 @@ typedef struct ResrVideoFile {
  * resr_muxer_open(). */
 RESR_MUST_CHECK int resr_video_file_open(ResrVideoFile *file, const char *folder);
 
-/* The video stream of the output: as an open encoder writes it, from what `decoder` reads. Valid as
- * long as both. */
+/* The video stream of the output: as an open encoder writes it, with the properties of the source.
+ * Valid as long as `decoder` and `encoder`. */
 ResrContainerVideo resr_video_file_describe(const ResrDecoder *decoder, const ResrEncoder *encoder);
 
 /* Writes the container's header, as an open encoder describes the video. Errors of

@@ -1,6 +1,7 @@
 #ifndef RESR_MODEL_MODEL_H
 #define RESR_MODEL_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ typedef struct ResrNetSpec {
     double resize;      /* factor on the network's output that the weight file asks for: 1, or
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
+
+static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
+{
+    return spec->arch == RESR_ARCH_RRDB;
+}
 
 /* One 3x3 convolution with bias, fp32, weights [cout][cin][3][3] (PyTorch's layout). */
 typedef struct ResrConv {
@@ -66,7 +72,9 @@ void resr_model_free(ResrModel *model); /* NULL is allowed */
 RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
 
 /* Finds a model by name or file. `where` is -m: a weight file, a folder, or NULL for
- * $REALESRGAN_MODELS, then models/weights beside the working folder, then beside the program.
+ * $REALESRGAN_MODELS, models/weights in the working folder, ../models/weights and models/weights
+ * beside the program, <prefix>/share/realesrgan-mpi/models of an installed program, and
+ * $XDG_DATA_HOME/realesrgan-mpi/models (by default in ~/.local/share), in this order.
  * `name` is -n ("RealESRGAN_x4plus", "realesrgan-x4plus", ...), or NULL for the default of `scale`
  * (2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus). `denoise` in [0, 1] blends general-x4v3 with its
  * wdn partner, params = denoise * general + (1 - denoise) * wdn in fp32; negative: 0.5 for
@@ -89,5 +97,10 @@ const ResrModelEntry *resr_model_entry(int index);
  * to `out`; 0 if found, RESR_ERR_NOINPUT if not (no message). */
 RESR_MUST_CHECK int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry,
                                       const char *where);
+
+/* The shell command that fetches weights when the name of a network is added, for messages:
+ * "sh models/fetch.sh" in a source tree, else with the absolute path of the script that belongs to
+ * the program. Returns `out`. */
+const char *resr_model_fetch_command(char *out, size_t out_bytes);
 
 #endif

@@ -1,6 +1,5 @@
 /* Names of networks, where their files are looked for, and the denoise blend. */
 
-#include <libgen.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/limits.h"
 #include "model/model.h"
-
-/* The official strength of realesr-general-x4v3 when none is given. */
-#define DEFAULT_DENOISE 0.5
+#include "version.h"
 
 #define GENERAL "realesr-general-x4v3"
 #define GENERAL_WDN "realesr-general-wdn-x4v3"
@@ -77,29 +76,72 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The i-th folder in which weights are looked for: `where` alone, if it is given. False past the
- * last; an empty text for one that does not exist here. */
+/* Folders with models/fetch.sh, where a source tree and an installed program have it, and the
+ * folders of weights that belong to them. */
+static const struct {
+    bool beside_program; /* relative to the program's folder, not to the working folder */
+    const char *models, *weights;
+} places[] = {
+    {false, "models", "models/weights"},
+    {true, "../models", "../models/weights"},
+    {true, "models", "models/weights"},
+    {true, RESR_DATA_FOLDER "/models", RESR_DATA_FOLDER "/models"},
+};
+enum { PLACES = sizeof places / sizeof *places };
+
+static void place_path(char out[PATH_MAX], bool beside_program, const char *name)
+{
+    if (!beside_program)
+        snprintf(out, PATH_MAX, "%s", name);
+    else if (resr_file_beside_program(out, PATH_MAX, name) < 0)
+        out[0] = '\0';
+}
+
+/* $XDG_DATA_HOME, by default ~/.local/share; empty if neither is known. */
+static void user_folder(char out[PATH_MAX])
+{
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && data[0] == '/')
+        snprintf(out, PATH_MAX, "%s/realesrgan-mpi/models", data);
+    else if (home && home[0])
+        snprintf(out, PATH_MAX, "%s/.local/share/realesrgan-mpi/models", home);
+    else
+        out[0] = '\0';
+}
+
+/* The i-th folder that is searched for weights: only `where`, if it is given. False past the last;
+ * an empty text for a folder that is unknown. */
 static bool search_folder(char out[PATH_MAX], const char *where, int i)
 {
-    char program[PATH_MAX];
     const char *variable = getenv("REALESRGAN_MODELS");
-    out[0] = 0;
-    if (where) {
+    out[0] = '\0';
+    if (where)
         snprintf(out, PATH_MAX, "%s", where);
-        return i == 0;
-    }
-    if (i == 0 && variable) {
+    else if (i == 0 && variable)
         snprintf(out, PATH_MAX, "%s", variable);
-    } else if (i == 1) {
-        snprintf(out, PATH_MAX, "models/weights");
-    } else if (i > 1) {
-        ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-        program[length > 0 ? length : 0] = 0;
-        const char *up = i == 2 ? "../" : "";
-        if (length > 0 && length < PATH_MAX - 32) /* dirname only shortens it */
-            snprintf(out, PATH_MAX, "%.*s/%smodels/weights", PATH_MAX - 32, dirname(program), up);
+    else if (i > 0 && i <= PLACES)
+        place_path(out, places[i - 1].beside_program, places[i - 1].weights);
+    else if (i == PLACES + 1)
+        user_folder(out);
+    return where ? i == 0 : i < PLACES + 2;
+}
+
+const char *resr_model_fetch_command(char *out, size_t out_bytes)
+{
+    char folder[PATH_MAX], script[PATH_MAX], absolute[PATH_MAX];
+    for (int i = 0; i < PLACES; i++) {
+        place_path(folder, places[i].beside_program, places[i].models);
+        if (!folder[0] ||
+            (size_t)snprintf(script, sizeof script, "%s/fetch.sh", folder) >= sizeof script ||
+            !realpath(script, absolute))
+            continue;
+        const char *path = places[i].beside_program ? absolute : script;
+        const char *quote = strpbrk(path, " \t\"$&;()<>|*?[#~`\\") ? "'" : "";
+        if ((size_t)snprintf(out, out_bytes, "sh %s%s%s", quote, path, quote) < out_bytes)
+            return out;
     }
-    return i < 4;
+    snprintf(out, out_bytes, "sh models/fetch.sh");
+    return out;
 }
 
 static bool find_file(char *out, size_t out_bytes, const char *file, const char *where)
@@ -122,19 +164,20 @@ int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry, 
 
 static const char *describe_search(const char *where)
 {
-    return where ? where : "$REALESRGAN_MODELS, models/weights or beside the program";
+    return where ? where
+                 : "$REALESRGAN_MODELS, models/weights, "
+                   "the program's folders or $XDG_DATA_HOME/realesrgan-mpi/models";
 }
 
 static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *where)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], command[PATH_MAX];
     if (resr_model_locate(path, sizeof path, entry, where) < 0)
-        return resr_fail(
-            RESR_ERR_NOINPUT,
-            "the weights of %s (%s) are not in %s; fetch them with: sh models/fetch.sh "
-            "%s%s%s",
-            entry->name, entry->files[0], describe_search(where), entry->name, where ? " -m " : "",
-            where ? where : "");
+        return resr_fail(RESR_ERR_NOINPUT,
+                         "the weights of %s (%s) are not in %s; fetch them with: %s %s%s%s",
+                         entry->name, entry->files[0], describe_search(where),
+                         resr_model_fetch_command(command, sizeof command), entry->name,
+                         where ? " -m " : "", where ? where : "");
     int ret = resr_model_load(out, path);
     if (ret < 0)
         return ret;
@@ -201,7 +244,7 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
         return ret;
     bool is_general = strcmp((*out)->name, GENERAL) == 0;
     if (is_general)
-        ret = blend(*out, denoise < 0 ? DEFAULT_DENOISE : denoise, where);
+        ret = blend(*out, denoise < 0 ? RESR_DENOISE : denoise, where);
     else if (denoise >= 0)
         ret = resr_fail(RESR_ERR_USAGE,
                         "--denoise: %s has no second network to blend with; only " GENERAL " has",

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "../cuda/resr_cuda.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "version.h"
 
 static struct {
     bool tried;
@@ -35,24 +37,25 @@ static const char *best_kernels(const ResrCuda *cuda)
     return strncmp(name, prefix, strlen(prefix)) == 0 ? name + strlen(prefix) : name;
 }
 
-/* The shared object's path; false if it is nowhere. */
+/* The shared object's path: $REALESRGAN_CUDA, or the file beside the program, or the installed one.
+ * False if it does not exist. */
 static bool find_object(char path[PATH_MAX])
 {
-    static const char name[] = "realesrgan-cuda.so";
+    static const char *const names[] = {"realesrgan-cuda.so",
+                                        RESR_OBJECT_FOLDER "/realesrgan-cuda.so"};
     const char *asked = getenv("REALESRGAN_CUDA");
     if (asked && asked[0]) {
         snprintf(path, PATH_MAX, "%s", asked);
-    } else {
-        ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
-        if (length < 0)
-            length = 0;
-        path[length] = '\0';
-        char *slash = strrchr(path, '/');
-        strcpy(slash ? slash + 1 : path, name);
+        if (access(path, R_OK) == 0)
+            return true;
+        snprintf(backend.missing, sizeof backend.missing, "there is no %.900s", path);
+        return false;
     }
-    if (access(path, R_OK) == 0)
-        return true;
-    snprintf(backend.missing, sizeof backend.missing, "there is no %.900s", path);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (resr_file_beside_program(path, PATH_MAX, names[i]) == 0 && access(path, R_OK) == 0)
+            return true;
+    snprintf(backend.missing, sizeof backend.missing,
+             "there is no %s and no %s, relative to the program's folder", names[0], names[1]);
     return false;
 }
 

@@ -1,5 +1,20 @@
+/* How a frame goes through a network.
+ *
+ * Backends without frames_begin(): resr_net_upscale() cuts an RGB frame into tiles (net/tile.h)
+ * and passes them to the backend one after the other, or as many of one shape together as
+ * reserve() found memory for. Tiles inside a frame have one shape; those along an edge or in a
+ * corner have shapes of their own, so a frame takes up to nine passes where all tiles fit. Each
+ * pass is a forward pass (forward()) and a wait.
+ *
+ * Backends with frames_begin() receive groups of whole frames in the decoder's format
+ * (resr_net_submit_frames()); the forward passes of their tiles are only enqueued, and
+ * resr_net_collect_frames() waits for the oldest group.
+ *
+ * Frames whose size is not a multiple of the network's unshuffle factor are extended by reflection
+ * before, and cropped after. */
 #include "net/net.h"
 
+#include <assert.h>
 #include <omp.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,21 +22,22 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/minmax.h"
 #include "net/tile.h"
 
 struct ResrNet {
     const ResrOps *ops;
     ResrNetSpec spec;
     char name[sizeof((ResrModel *)0)->name];
-    void *packed, *run;
+    void *packed, *ctx;
     ResrTilePlan plan;                       /* over the extended frame */
     int32_t frame_width_px, frame_height_px; /* as the caller sees it */
     float *extended;                         /* three planes, or NULL if no extension is needed */
-    int max_tiles;                           /* of a walk */
-    int group_frames;                        /* whose tiles go through a walk together */
+    int max_tiles;                           /* of a forward pass; 0: not reserved yet */
+    int group_frames;                        /* whose tiles may share a forward pass */
     ResrTileIn *tiles_in;                    /* [max_tiles] */
     ResrTileOut *tiles_out;
-    bool *done; /* tiles of the frames, one frame after the other */
+    bool *done; /* tiles already passed on, [frame of the group][tile] */
     size_t workspace_bytes;
 };
 
@@ -38,7 +54,7 @@ int resr_net_reserve(ResrNet *net)
     int reserved = 1;
     int ret = 0;
     if (net->ops->reserve)
-        ret = net->ops->reserve(net->run, tiles, 2 * net->plan.pad_px, &reserved);
+        ret = net->ops->reserve(net->ctx, tiles, 2 * net->plan.pad_px, &reserved);
     if (ret == 0)
         ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
     if (ret == 0)
@@ -50,7 +66,8 @@ int resr_net_reserve(ResrNet *net)
     return ret;
 }
 
-/* Does what the frame will take fit this machine? Of a GPU's backend the device says so. */
+/* RESR_ERR_* if a frame needs more memory than this machine has. Backends that convert colours keep
+ * frames on their device, whose memory reserve() checks. */
 static int check_memory(const ResrNet *net)
 {
     char what[96];
@@ -93,7 +110,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
         net->workspace_bytes += floats * sizeof(float);
     }
     omp_set_num_threads(threads); /* for packing */
-    ret = ops->prepare(&net->packed, model);
+    ret = ops->prepare(ops, &net->packed, model);
     if (ret < 0)
         goto cleanup;
     resr_tile_bounds(&net->plan, &tile_width_px, &tile_height_px);
@@ -101,7 +118,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
         ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
     ret = check_memory(net);
     if (ret == 0)
-        ret = ops->run_create(&net->run, net->packed, tile_width_px, tile_height_px, threads);
+        ret = ops->ctx_create(&net->ctx, net->packed, tile_width_px, tile_height_px, threads);
 cleanup:
     if (ret < 0) {
         resr_net_free(net);
@@ -115,8 +132,8 @@ void resr_net_free(ResrNet *net)
 {
     if (!net)
         return;
-    if (net->run)
-        net->ops->run_free(net->run);
+    if (net->ctx)
+        net->ops->ctx_free(net->ctx);
     if (net->packed)
         net->ops->release(net->packed);
     free(net->extended);
@@ -131,57 +148,50 @@ size_t resr_net_workspace_bytes(const ResrNet *net)
     return net->workspace_bytes;
 }
 
-static int walk_rrdb(ResrNet *net)
+static int forward_rrdb(ResrNet *net)
 {
     const ResrOps *ops = net->ops;
     int ret = 0;
     for (int block = 0; block < net->spec.num_blocks; block++)
         for (int dense = 0; dense < 3; dense++)
-            if ((ret = ops->dense_block(net->run, block, dense, dense == 2)) < 0)
+            if ((ret = ops->dense_block(net->ctx, block, dense, dense == 2)) < 0)
                 return ret;
-    if ((ret = ops->body_end(net->run)) < 0)
+    if ((ret = ops->body_end(net->ctx)) < 0)
         return ret;
-    if ((ret = ops->upsample(net->run, 0)) < 0)
+    if ((ret = ops->upsample(net->ctx, 0)) < 0)
         return ret;
-    return ops->upsample(net->run, 1);
+    return ops->upsample(net->ctx, 1);
 }
 
-/* All stages of a network for tiles of one shape; only enqueued. */
-static int walk(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int tiles)
+/* Enqueues a forward pass of `tiles` tiles of one shape. */
+static int forward(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, int tiles)
 {
     const ResrOps *ops = net->ops;
     if (ops->set_tiles)
-        ops->set_tiles(net->run, tiles);
-    int ret = ops->head(net->run, in);
+        ops->set_tiles(net->ctx, tiles);
+    int ret = ops->head(net->ctx, in);
     if (ret == 0)
-        ret = net->spec.arch == RESR_ARCH_RRDB ? walk_rrdb(net) : ops->compact_body(net->run);
+        ret = net->spec.arch == RESR_ARCH_RRDB ? forward_rrdb(net) : ops->compact_body(net->ctx);
     if (ret == 0)
-        ret = ops->tail(net->run, out);
-    return ret == 0 ? ops->submit(net->run) : ret;
+        ret = ops->tail(net->ctx, out);
+    return ret;
 }
 
-/* What wait() returned, as a status. */
-static int judge(const ResrNet *net, int ret)
+/* Turns RESR_NOT_FINITE into a message and RESR_ERR_DATA. */
+static int report_not_finite(const ResrNet *net, int ret)
 {
     if (ret != RESR_NOT_FINITE)
         return ret;
+    bool fp16 = strcmp(resr_numerics(net->ops->numerics)->precision, "fp16") == 0;
     return resr_fail(RESR_ERR_DATA,
                      "the output of network %s has infinite values or NaN in numerics class %s: "
                      "its weights are too large or damaged; use other weights%s",
-                     net->name, net->ops->class,
-                     strncmp(net->ops->class, "fp16", 4) == 0
-                         ? ", or --precision fp32, which has a larger range"
-                         : "");
+                     net->name, resr_ops_class(net->ops),
+                     fp16 ? ", or --precision fp32, which has a larger range" : "");
 }
 
-int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in)
-{
-    int ret = walk(net, out, in, 1);
-    return ret == 0 ? judge(net, net->ops->wait(net->run)) : ret;
-}
-
-/* Where the extended frame's coordinate lies in the real one: mirrored at the last pixel, which is
- * not repeated. A frame too small to mirror gives its first pixel. */
+/* Coordinate in the frame of `position` in the extended frame: mirrored at the last pixel, without
+ * repeating it. A frame too small to mirror gives its first pixel. */
 static int32_t reflect(int32_t position, int32_t size)
 {
     if (position < size)
@@ -202,12 +212,7 @@ static void extend(ResrNet *net, const float *const in[3], size_t in_stride)
         }
 }
 
-static int32_t at_most(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
-
-/* A frame as the walk sees it; all NULL: the backend has it. */
+/* Input and output frame of a forward pass; all NULL if the backend has the frames. */
 typedef struct Planes {
     const float *in[3];
     float *out[3];
@@ -235,8 +240,8 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .stride = planes->out_stride,
         .crop_x_px = in->keep_x_px * scale,
         .crop_y_px = in->keep_y_px * scale,
-        .width_px = at_most(tile.width_px, net->frame_width_px - tile.x_px) * scale,
-        .height_px = at_most(tile.height_px, net->frame_height_px - tile.y_px) * scale,
+        .width_px = resr_min(tile.width_px, net->frame_width_px - tile.x_px) * scale,
+        .height_px = resr_min(tile.height_px, net->frame_height_px - tile.y_px) * scale,
         .frame = in->frame,
         .frame_x_px = tile.x_px * scale,
         .frame_y_px = tile.y_px * scale,
@@ -248,7 +253,7 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
     }
 }
 
-/* Whether tiles can go through a walk together: those of a frame's inside, and along its edges. */
+/* Whether two tiles may share a forward pass. */
 static bool same_shape(const ResrTileOut *out, const ResrTileIn *in, const ResrTileOut *other_out,
                        const ResrTileIn *other_in)
 {
@@ -259,8 +264,8 @@ static bool same_shape(const ResrTileOut *out, const ResrTileIn *in, const ResrT
            out->height_px == other_out->height_px;
 }
 
-/* Of the first `tiles` tiles, `first` and up to max_tiles - 1 behind it of its shape; returns their
- * number. */
+/* Collects tile `first` and later ones of its shape, up to max_tiles, from the first `tiles` tiles;
+ * returns their number, and marks them as done. */
 static int gather_tiles(ResrNet *net, const Planes *planes, int first, int tiles)
 {
     int count = 0;
@@ -299,9 +304,9 @@ int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const
         if (stop && *stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
         int count = gather_tiles(net, &planes, i, tiles);
-        ret = walk(net, net->tiles_out, net->tiles_in, count);
+        ret = forward(net, net->tiles_out, net->tiles_in, count);
         if (ret == 0)
-            ret = judge(net, net->ops->wait(net->run));
+            ret = report_not_finite(net, net->ops->wait(net->ctx));
         if (ret < 0)
             return ret;
     }
@@ -312,9 +317,10 @@ int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
 {
     ResrFrameSetup complete = *setup;
     complete.tiles = net->plan.columns * net->plan.rows;
-    int group = net->ops->frames_begin ? net->ops->frames_begin(net->run, &complete) : 0;
+    int group = net->ops->frames_begin ? net->ops->frames_begin(net->ctx, &complete) : 0;
     if (group <= 0)
         return group;
+    assert(group <= RESR_MAX_GROUP_FRAMES && net->max_tiles == 0);
     net->group_frames = group;
     int ret = resr_net_reserve(net);
     return ret < 0 ? ret : group;
@@ -322,21 +328,22 @@ int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
 
 int resr_net_submit_frames(ResrNet *net, ResrFrame *const *in, int count)
 {
-    static const Planes none;
+    static const Planes on_device;
     int tiles = net->plan.columns * net->plan.rows * count;
-    int ret = net->ops->frames_submit(net->run, in, count);
+    assert(count >= 1 && count <= net->group_frames);
+    int ret = net->ops->frames_submit(net->ctx, in, count);
     if (ret == 1)
-        return net->ops->frames_finish(net->run);
+        return net->ops->frames_finish(net->ctx);
     memset(net->done, 0, (size_t)tiles * sizeof *net->done);
     for (int i = 0; ret == 0 && i < tiles; i++)
         if (!net->done[i]) {
-            int together = gather_tiles(net, &none, i, tiles);
-            ret = walk(net, net->tiles_out, net->tiles_in, together);
+            int together = gather_tiles(net, &on_device, i, tiles);
+            ret = forward(net, net->tiles_out, net->tiles_in, together);
         }
-    return ret == 0 ? net->ops->frames_finish(net->run) : ret;
+    return ret == 0 ? net->ops->frames_finish(net->ctx) : ret;
 }
 
 int resr_net_collect_frames(ResrNet *net, ResrFrame *const *out)
 {
-    return judge(net, net->ops->frames_collect(net->run, out));
+    return report_not_finite(net, net->ops->frames_collect(net->ctx, out));
 }

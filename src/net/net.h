@@ -30,9 +30,6 @@ RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t o
                                      const float *const in[3], size_t in_stride,
                                      const atomic_bool *stop);
 
-/* One evaluation of the network on a tile (sizes multiples of the unshuffle factor). */
-RESR_MUST_CHECK int resr_net_run(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in);
-
 /* Frames whose colours the backend converts itself: how many it takes at once (up to
  * RESR_MAX_GROUP_FRAMES), 0 if it does not do that for these formats. `setup` without its tiles.
  * Then, for each group of frames: resr_net_submit_frames(), and, at most one group later,

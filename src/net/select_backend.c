@@ -1,27 +1,28 @@
 #include "net/select_backend.h"
 
+#include <assert.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpu_features.h"
 #include "base/memory.h"
 #include "cpu/dispatch.h"
 #include "net/cuda.h"
 #include "net/net.h"
 #include "net/simulate.h"
 
-/* Tiles that are long enough to be in the kernels' stride: x4plus costs some 80 GFLOP, the small
- * networks that backends are chosen with 1 to 4. */
+/* Tiles on which kernels reach their usual speed: about 80 GFLOP for x4plus, 1 to 4 GFLOP for the
+ * small networks of the choice. */
 enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64, CHOICE_RUNS = 5 };
 
-/* What takes longer than this is slow whatever disturbed it: once is enough (emulated devices). */
+/* A backend that takes longer is slow, whatever disturbed it (emulated devices): one run suffices.
+ */
 #define CHOICE_MAX_SECONDS 0.5
 
-/* A network on one tile, with its best times so far: on the clock, and of all threads' processors.
- */
+/* A network on one tile and its best times so far: elapsed, and processor time of all threads. */
 typedef struct Timing {
     ResrNet *net;
     float *in, *out;
@@ -73,7 +74,8 @@ static double flops_in(const Timing *timing, const ResrNetSpec *spec, double sec
            seconds;
 }
 
-int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model, int threads)
+int resr_select_backend_flops(double *flops, const ResrOps *ops, const ResrModel *model,
+                              int threads)
 {
     Timing timing;
     int ret = start_timing(&timing, ops, model, PROBE_PX, threads);
@@ -84,7 +86,7 @@ int resr_probe_flops(double *flops, const ResrOps *ops, const ResrModel *model, 
     return ret;
 }
 
-/* A network of the real channel counts, as short as can be. */
+/* A short network with the channel counts of the official ones. */
 static int small_model(ResrModel **out, ResrArch arch)
 {
     ResrNetSpec spec = {.arch = RESR_ARCH_RRDB,
@@ -105,7 +107,7 @@ static int small_model(ResrModel **out, ResrArch arch)
     return ret;
 }
 
-/* The simulated one, the CPU's backends, then the GPU's; NULL past the end. */
+/* The simulated backend, the CPU's, then the GPU's; NULL past the end. */
 static const ResrOps *ops_at(int index)
 {
     int cpus = 0;
@@ -116,72 +118,66 @@ static const ResrOps *ops_at(int index)
     return index < cpus ? resr_cpu_ops(index) : resr_cuda_backend_ops(index - cpus);
 }
 
-static bool is_cuda(const char *name)
-{
-    return strncmp(name, "cuda", 4) == 0;
-}
-
 static bool allowed(const char *precision, const ResrOps *ops)
 {
-    bool bf16 = strncmp(ops->class, "bf16", 4) == 0;
-    if (strcmp(precision, "bf16") == 0)
-        return bf16;
-    if (strcmp(precision, "fp16") == 0)
-        return is_cuda(ops->name) && !bf16;
-    if (strcmp(precision, "auto") == 0)
-        return !is_cuda(ops->name) || !bf16; /* fp16 is as fast and nearer to fp32 */
-    return strcmp(precision, "all") == 0 || strcmp(precision, ops->class) == 0;
+    const ResrNumericsInfo *info = resr_numerics(ops->numerics);
+    if (strcmp(precision, "auto") == 0) /* a GPU's fp16 is as fast as its bf16, and more precise */
+        return ops->numerics != RESR_NUMERICS_BF16_GPU;
+    return strcmp(precision, "all") == 0 || strcmp(precision, info->precision) == 0;
 }
 
-/* "cuda" is the GPU's best; the others of its tables ("cuda-mma") are taken only by name, and so is
- * what does not compute. */
 static bool named(const char *backend, const ResrOps *ops)
 {
-    bool any = strcmp(backend, "auto") == 0 && ops != &resr_ops_simulate;
-    return strcmp(ops->name, backend) == 0 || (any && strncmp(ops->name, "cuda-", 5) != 0);
+    return strcmp(backend, ops->name) == 0 || (strcmp(backend, "auto") == 0 && !ops->by_name_only);
 }
 
 static const ResrOps *find_ops(const ResrCandidate *candidate)
 {
     const ResrOps *ops;
     for (int i = 0; (ops = ops_at(i)); i++)
-        if (strcmp(ops->name, candidate->backend) == 0 && strcmp(ops->class, candidate->class) == 0)
+        if (strcmp(ops->name, candidate->backend) == 0 &&
+            strcmp(resr_ops_class(ops), candidate->class) == 0)
             break;
     return ops;
 }
 
-/* What a run takes on cores of its own. On the CPU it was timed with one thread and by processor
- * time, since other programs on the machine must not choose the class and with it the pixels. (On
- * two cores with 30 others wanting them, two threads chose fp32 instead of bf16 in 15 of 32 cases
- * on the clock, in 15 of 32 by processor time, since they wait for each other, one in none.) */
+/* Seconds of a run on cores without other load. CPU backends were measured with one thread and by
+ * processor time, since other programs on the machine must not choose the class and with it the
+ * pixels. (On two cores with 30 competing processes, two threads chose fp32 instead of bf16 in 15
+ * of 32 cases by elapsed time, in 15 of 32 by processor time, since they wait for each other; one
+ * thread chose it in none.) */
 static double undisturbed_seconds(const Timing *timing, const ResrCandidate *candidate, int threads)
 {
-    for (int i = 0; resr_cpu_ops(i); i++)
-        if (strcmp(resr_cpu_ops(i)->name, candidate->backend) == 0)
-            return timing->cpu_seconds / threads;
-    return timing->seconds;
+    bool on_cpu = resr_numerics((ResrNumerics)candidate->numerics)->needs == RESR_ON_CPU;
+    return on_cpu ? timing->cpu_seconds / threads : timing->seconds;
 }
 
 static void add_candidate(ResrProbe *probe, const ResrOps *ops)
 {
     ResrCandidate *candidate = &probe->candidates[probe->count++];
-    *candidate = (ResrCandidate){.flops = 0};
+    *candidate = (ResrCandidate){.numerics = (int32_t)ops->numerics};
     snprintf(candidate->backend, sizeof candidate->backend, "%s", ops->name);
-    snprintf(candidate->class, sizeof candidate->class, "%s", ops->class);
+    snprintf(candidate->class, sizeof candidate->class, "%s", resr_ops_class(ops));
 }
 
-/* In turns, so that a disturbance meets all of them; the best of each counts. `c` is not timed, it
- * would take seconds, nor is `exact` where the choice cannot fall on it. One thread:
- * undisturbed_seconds(). */
+/* Whether a candidate is measured: not the scalar reference, which would take seconds, not a
+ * simulated device, and `exact` only where the choice can fall on it. */
+static bool is_timed(const ResrOps *ops, bool with_exact)
+{
+    return ops != resr_cpu_ops(0) && ops->numerics != RESR_NUMERICS_SIMULATED &&
+           (with_exact || ops->numerics != RESR_NUMERICS_EXACT);
+}
+
+/* Measures the candidates in turns, so that a disturbance affects all of them; each one's best run
+ * counts. With one thread: undisturbed_seconds() says why. */
 static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_exact)
 {
     Timing timings[RESR_MAX_CANDIDATES] = {{0}};
     int side_px = model->spec.arch == RESR_ARCH_RRDB ? CHOICE_RRDB_PX : CHOICE_SRVGG_PX, ret = 0;
     for (int i = 0; ret == 0 && i < probe->count; i++) {
-        const ResrCandidate *candidate = &probe->candidates[i];
-        if (strcmp(candidate->backend, "c") != 0 && strcmp(candidate->backend, "simulate") != 0 &&
-            (with_exact || strcmp(candidate->class, "exact") != 0))
-            ret = start_timing(&timings[i], find_ops(candidate), model, side_px, 1);
+        const ResrOps *ops = find_ops(&probe->candidates[i]);
+        if (is_timed(ops, with_exact))
+            ret = start_timing(&timings[i], ops, model, side_px, 1);
     }
     for (int run = 0; run < CHOICE_RUNS; run++)
         for (int i = 0; ret == 0 && i < probe->count; i++)
@@ -197,9 +193,11 @@ static int time_candidates(ResrProbe *probe, const ResrModel *model, bool with_e
     return ret;
 }
 
+/* Reports why there is no candidate. */
 static int none_found(const char *precision, const char *backend, bool name_known)
 {
-    bool wants_cuda = is_cuda(backend) || strcmp(precision, "fp16") == 0;
+    bool is_cuda = strncmp(backend, "cuda", 4) == 0;
+    bool wants_cuda = is_cuda || strcmp(precision, "fp16") == 0;
     if (wants_cuda && resr_cuda_backend_missing()[0])
         return resr_fail(RESR_ERR_DEVICE, "--backend cuda: %s", resr_cuda_backend_missing());
     if (!name_known && strncmp(backend, "cuda-", 5) == 0)
@@ -210,7 +208,7 @@ static int none_found(const char *precision, const char *backend, bool name_know
             backend + 5);
     if (!name_known)
         return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
-    if (is_cuda(backend))
+    if (is_cuda)
         return resr_fail(
             RESR_ERR_DEVICE,
             "--backend %s: it computes in fp16 (\"cuda\" and \"cuda-mma\" in bf16 too), not in "
@@ -227,8 +225,8 @@ static int none_found(const char *precision, const char *backend, bool name_know
                      precision, resr_cpu_brand());
 }
 
-int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision, const char *backend,
-                        unsigned cpumask, int threads)
+int resr_select_backend_probe(ResrProbe *out, ResrArch arch, const char *precision,
+                              const char *backend, unsigned cpumask, int threads)
 {
     ResrModel *model = NULL;
     const ResrOps *ops;
@@ -237,9 +235,9 @@ int resr_probe_backends(ResrProbe *out, ResrArch arch, const char *precision, co
     *out = (ResrProbe){.threads = threads};
     for (int i = 0; (ops = ops_at(i)) && out->count < RESR_MAX_CANDIDATES; i++) {
         name_known |= strcmp(ops->name, backend) == 0;
-        if (!named(backend, ops) || !allowed(precision, ops) || !ops->available(cpumask))
+        if (!named(backend, ops) || !allowed(precision, ops) || !resr_cpu_can_run(ops, cpumask))
             continue;
-        only_exact &= strcmp(ops->class, "exact") == 0;
+        only_exact &= ops->numerics == RESR_NUMERICS_EXACT;
         add_candidate(out, ops);
     }
     snprintf(out->device, sizeof out->device, "%s", resr_cuda_backend_device());
@@ -263,48 +261,47 @@ static const ResrCandidate *best_in(const ResrProbe *probe, const char *class)
     return best;
 }
 
-/* Bf16 by the instructions of fp32 serves ranks that meet others' bf16; it is not faster than fp32,
- * and what a disturbed probe shows beyond that must not change pixels. */
+/* A rank's speed in a class. bf16 emulated with fp32 instructions is not faster than fp32, only
+ * there for ranks among others with real bf16; a disturbed measurement must not make it faster. */
 static double speed_in(const ResrProbe *probe, const char *class)
 {
-    const ResrCandidate *best = best_in(probe, class), *fp32 = best_in(probe, "fp32");
+    const ResrCandidate *best = best_in(probe, class);
+    const ResrCandidate *fp32 = best_in(probe, resr_numerics(RESR_NUMERICS_FP32)->name);
     bool same_instructions = best && fp32 && strcmp(best->backend, fp32->backend) == 0;
     return !best ? 0 : 1 + (same_instructions ? fmin(best->flops, fp32->flops) : best->flops);
 }
 
-/* Of all ranks, in operations per second; `exact` and what was not measured come last. */
-static double worth(const char *class, const ResrProbe *probes, int n)
+/* What a candidate's class is worth to all ranks, in operations per second. */
+static double worth(const ResrCandidate *candidate, const ResrProbe *probes, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
-        sum += speed_in(&probes[i], class);
-    return strcmp(class, "exact") == 0      ? sum * 1e-12
-           : strncmp(class, "bf16", 4) == 0 ? sum / 1.05
-                                            : sum;
+        sum += speed_in(&probes[i], candidate->class);
+    return sum / resr_numerics((ResrNumerics)candidate->numerics)->handicap;
 }
 
-int resr_probe_choose(char class[16], const ResrProbe *probes, int n)
+int resr_select_backend_class(char class[16], const ResrProbe *probes, int n)
 {
     double most = 0;
     for (int i = 0; i < n; i++)
         for (int k = 0; k < probes[i].count; k++) {
-            const char *candidate = probes[i].candidates[k].class;
+            const ResrCandidate *candidate = &probes[i].candidates[k];
             double value = worth(candidate, probes, n);
             if (value > most) {
                 most = value;
-                snprintf(class, 16, "%s", candidate);
+                snprintf(class, 16, "%s", candidate->class);
             }
         }
     return most > 0 ? 0 : resr_fail(RESR_ERR_DEVICE, "no rank has a backend that can run the job");
 }
 
-double resr_probe_speed(const ResrProbe *probe, const char *class)
+double resr_select_backend_speed(const ResrProbe *probe, const char *class)
 {
     const ResrCandidate *best = best_in(probe, class);
     return best ? best->flops : 0;
 }
 
-const ResrOps *resr_probe_fastest(const ResrProbe *probe, const char *class)
+const ResrOps *resr_select_backend_fastest(const ResrProbe *probe, const char *class)
 {
     const ResrCandidate *best = best_in(probe, class);
     return best ? find_ops(best) : NULL;

@@ -151,22 +151,17 @@ void resr_simulation_watch(const atomic_bool *stop)
     device.stop = stop;
 }
 
-typedef struct Run {
+typedef struct Context {
     int scale;
     ResrTileIn in;
-    double px; /* of the tile, context left out */
+    double px; /* of the tile, without context */
     double done_px;
     int64_t due_ns; /* when the last tile was due */
-} Run;
+} Context;
 
-static int available(unsigned cpumask)
+static int prepare(const ResrOps *self, void **packed, const ResrModel *model)
 {
-    (void)cpumask;
-    return 1;
-}
-
-static int prepare(void **packed, const ResrModel *model)
-{
+    (void)self;
     int *scale;
     int ret = resr_alloc(&scale, 1, sizeof *scale);
     if (ret == 0)
@@ -183,62 +178,62 @@ static void release(void *packed)
 static size_t workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
     (void)packed, (void)width_px, (void)height_px, (void)threads;
-    return sizeof(Run);
+    return sizeof(Context);
 }
 
-static int run_create(void **out, const void *packed, int width_px, int height_px, int threads)
+static int ctx_create(void **out, const void *packed, int width_px, int height_px, int threads)
 {
-    Run *run;
+    Context *ctx;
     (void)width_px, (void)height_px, (void)threads;
-    int ret = resr_alloc(&run, 1, sizeof *run);
+    int ret = resr_alloc(&ctx, 1, sizeof *ctx);
     if (ret == 0)
-        *run = (Run){.scale = *(const int *)packed};
-    *out = run;
+        *ctx = (Context){.scale = *(const int *)packed};
+    *out = ctx;
     return ret;
 }
 
-static void run_free(void *run)
+static void ctx_free(void *ctx)
 {
-    free(run);
+    free(ctx);
 }
 
-static int head(void *context, const ResrTileIn *in)
+static int head(void *pointer, const ResrTileIn *in)
 {
-    Run *run = context;
-    run->in = *in;
-    run->px = in->keep_width_px ? (double)in->keep_width_px * in->keep_height_px
+    Context *ctx = pointer;
+    ctx->in = *in;
+    ctx->px = in->keep_width_px ? (double)in->keep_width_px * in->keep_height_px
                                 : (double)in->width_px * in->height_px;
     return 0;
 }
 
-static int dense_block(void *run, int block, int dense, int last_of_rrdb)
+static int dense_block(void *ctx, int block, int dense, bool last_of_rrdb)
 {
-    (void)run, (void)block, (void)dense, (void)last_of_rrdb;
+    (void)ctx, (void)block, (void)dense, (void)last_of_rrdb;
     return 0;
 }
 
-static int nothing(void *run)
+static int nothing(void *ctx)
 {
-    (void)run;
+    (void)ctx;
     return 0;
 }
 
-static int upsample(void *run, int step)
+static int upsample(void *ctx, int step)
 {
-    (void)run, (void)step;
+    (void)ctx, (void)step;
     return 0;
 }
 
-static int tail(void *context, const ResrTileOut *out)
+static int tail(void *pointer, const ResrTileOut *out)
 {
-    const Run *run = context;
+    const Context *ctx = pointer;
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < out->height_px; y++) {
             const float *from =
-                run->in.plane[c] + (size_t)((out->crop_y_px + y) / run->scale) * run->in.stride;
+                ctx->in.plane[c] + (size_t)((out->crop_y_px + y) / ctx->scale) * ctx->in.stride;
             for (int x = 0; x < out->width_px; x++)
                 out->plane[c][(size_t)y * out->stride + (size_t)x] =
-                    from[(out->crop_x_px + x) / run->scale];
+                    from[(out->crop_x_px + x) / ctx->scale];
         }
     return 0;
 }
@@ -252,21 +247,21 @@ static double next_random(void)
     return (double)(device.random >> 11) * 0x1p-52 - 1;
 }
 
-static int wait_for_device(void *context)
+static int wait_for_device(void *pointer)
 {
-    Run *run = context;
-    run->done_px += run->px;
-    if (run->done_px > device.frames_to_failure * device.frame_px)
+    Context *ctx = pointer;
+    ctx->done_px += ctx->px;
+    if (ctx->done_px > device.frames_to_failure * device.frame_px)
         return resr_fail(RESR_ERR_DEVICE, "the simulated device failed, as it was told to");
     int64_t now_ns = resr_clock_ns();
-    if (now_ns - run->due_ns > MAKE_UP_NS)
-        run->due_ns = now_ns;
-    if (run->due_ns < device.idle_until_ns)
-        run->due_ns = device.idle_until_ns;
-    run->due_ns +=
-        (int64_t)(1e9 * run->px * device.px_seconds * (1 + device.jitter * next_random()));
-    while ((now_ns = resr_clock_ns()) < run->due_ns) {
-        int64_t left_ns = run->due_ns - now_ns;
+    if (now_ns - ctx->due_ns > MAKE_UP_NS)
+        ctx->due_ns = now_ns;
+    if (ctx->due_ns < device.idle_until_ns)
+        ctx->due_ns = device.idle_until_ns;
+    ctx->due_ns +=
+        (int64_t)(1e9 * ctx->px * device.px_seconds * (1 + device.jitter * next_random()));
+    while ((now_ns = resr_clock_ns()) < ctx->due_ns) {
+        int64_t left_ns = ctx->due_ns - now_ns;
         if (device.stop && *device.stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
         nanosleep(&(struct timespec){0, (long)(left_ns < LOOK_NS ? left_ns : LOOK_NS)}, NULL);
@@ -276,19 +271,18 @@ static int wait_for_device(void *context)
 
 const ResrOps resr_ops_simulate = {
     .name = "simulate",
-    .class = "simulated",
-    .available = available,
+    .numerics = RESR_NUMERICS_SIMULATED,
+    .by_name_only = true,
     .prepare = prepare,
     .release = release,
     .workspace_bytes = workspace_bytes,
-    .run_create = run_create,
-    .run_free = run_free,
+    .ctx_create = ctx_create,
+    .ctx_free = ctx_free,
     .head = head,
     .dense_block = dense_block,
     .body_end = nothing,
     .compact_body = nothing,
     .upsample = upsample,
     .tail = tail,
-    .submit = nothing,
     .wait = wait_for_device,
 };

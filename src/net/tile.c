@@ -1,5 +1,7 @@
 #include "net/tile.h"
 
+#include "base/minmax.h"
+
 static int check_multiple(const char *what, int value_px, int multiple)
 {
     if (value_px % multiple == 0)
@@ -7,11 +9,6 @@ static int check_multiple(const char *what, int value_px, int multiple)
     return resr_fail(RESR_ERR_USAGE,
                      "%s %d: this network works on groups of %d pixels; give a multiple of %d",
                      what, value_px, multiple, multiple);
-}
-
-static int32_t at_most(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
 }
 
 int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px, int tile_px,
@@ -53,9 +50,9 @@ static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int3
 {
     int32_t tile_px = plan->tile_px > 0 ? plan->tile_px : frame_px;
     *start = index * tile_px;
-    *length = at_most(tile_px, frame_px - *start);
-    int32_t before = at_most(plan->pad_px, *start);
-    int32_t after = at_most(plan->pad_px, frame_px - *start - *length);
+    *length = resr_min(tile_px, frame_px - *start);
+    int32_t before = resr_min(plan->pad_px, *start);
+    int32_t after = resr_min(plan->pad_px, frame_px - *start - *length);
     *in_start = *start - before;
     *in_length = before + *length + after;
 }

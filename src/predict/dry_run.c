@@ -76,13 +76,13 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     ResrPlan *plan = run->plan;
     ResrUpscaler *upscaler;
     ResrProbe measured;
-    int ret = resr_probe_backends(&measured, (ResrArch)plan->spec.arch, plan->precision,
-                                  plan->backend, plan->cpumask, threads);
+    int ret = resr_select_backend_probe(&measured, (ResrArch)plan->spec.arch, plan->precision,
+                                        plan->backend, plan->cpumask, threads);
     if (ret == 0)
-        ret = resr_probe_choose(plan->numerics_class, &measured, 1);
+        ret = resr_select_backend_class(plan->numerics_class, &measured, 1);
     if (ret < 0)
         return ret;
-    const ResrOps *ops = resr_probe_fastest(&measured, plan->numerics_class);
+    const ResrOps *ops = resr_select_backend_fastest(&measured, plan->numerics_class);
     resr_plan_simulate(plan, run->options, 0);
     resr_memory_expect(resr_plan_pool_bytes(plan));
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
@@ -94,7 +94,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     resr_upscaler_free(upscaler);
     start->start_seconds = resr_clock_seconds_since(run->start_ns);
     start->start_cpu_seconds = (double)resr_clock_cpu_ns() * 1e-9;
-    ret = resr_probe_flops(&speed->flops, ops, run->model, threads);
+    ret = resr_select_backend_flops(&speed->flops, ops, run->model, threads);
     return ret < 0 ? ret : measure_speed(speed, ops, run, threads);
 }
 

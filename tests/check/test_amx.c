@@ -71,7 +71,7 @@ static void close_to_the_reference(void **state)
 static void closer_to_bf16_avx512(void **state)
 {
     (void)state;
-    if (!resr_ops_avx512_bf16emu.available(~0u))
+    if (!resr_cpu_can_run(&resr_ops_avx512_bf16emu, ~0u))
         skip();
     compare(shallow, N_SHALLOW, &resr_ops_avx512_bf16emu, 1e-3);
 }
@@ -79,7 +79,7 @@ static void closer_to_bf16_avx512(void **state)
 static void bits_of_real_tiles(void **state)
 {
     (void)state;
-    const ResrOps *real = resr_cpu_select("bf16-amx", NULL, ~0u);
+    const ResrOps *real = resr_cpu_select(RESR_NUMERICS_BF16_AMX, NULL, ~0u);
     if (!real)
         skip();
     compare(deep, N_DEEP, real, 0);

@@ -9,20 +9,13 @@
 #include "check_net.h"
 #include "cpu/dispatch.h"
 
-/* Root mean square of the difference over the deviation of the reference's values. bf16's is 2^-9
- * for an operand; random weights pass errors on more than trained ones do. */
-static double class_limit(const char *class)
-{
-    return strcmp(class, "fp32") == 0 ? 1e-4 : 4e-2;
-}
-
 /* One backend with 1 to 3 threads against the reference; in another class than `exact`, *first is
  * what the class's first backend made of it, and takes this one's result if there is none yet. */
 static void compare_backend(const ResrOps *ops, const ResrModel *model, const CheckImage *in,
                             CheckRun run, const CheckImage *expected, CheckImage *first,
                             bool values)
 {
-    bool exact = strcmp(ops->class, "exact") == 0;
+    bool exact = ops->numerics == RESR_NUMERICS_EXACT;
     run.ops = ops;
     for (run.threads = 1; run.threads <= 3; run.threads++) {
         const ResrNetSpec *spec = &model->spec;
@@ -30,15 +23,15 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
         snprintf(what, sizeof what,
                  "%s of class %s, %d threads, arch %d, scale %d, blocks %d, nf %d, gc %d, %d x %d, "
                  "tile %d",
-                 ops->name, ops->class, run.threads, spec->arch, spec->scale, spec->num_blocks,
-                 spec->nf, spec->gc, in->width_px, in->height_px, run.tile_px);
+                 ops->name, resr_ops_class(ops), run.threads, spec->arch, spec->scale,
+                 spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px, run.tile_px);
         CheckImage got = check_upscale(&run, model, in);
         if (exact)
             check_equal(&got, expected, what);
         else if (first->memory)
             check_equal(&got, first, what);
         else if (values && in->width_px * in->height_px >= 16) /* a few values say little */
-            check_close(&got, expected, class_limit(ops->class), what);
+            check_close(&got, expected, resr_numerics(ops->numerics)->tolerance, what);
         if (exact || first->memory) {
             check_image_free(&got);
         } else {
@@ -57,14 +50,14 @@ static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int til
     double inside = check_inside(&expected);
     if (inside < least_inside)
         fail_msg("only %.0f %% of the reference's values are not clamped", inside * 100);
-    const char *class = "";
+    ResrNumerics numerics = RESR_NUMERICS_EXACT;
     for (int i = 1; resr_cpu_ops(i); i++) {
         const ResrOps *ops = resr_cpu_ops(i);
-        if (!ops->available(~0u))
+        if (!resr_cpu_can_run(ops, ~0u))
             continue;
-        if (strcmp(class, ops->class) != 0)
+        if (numerics != ops->numerics)
             check_image_free(&first);
-        class = ops->class;
+        numerics = ops->numerics;
         compare_backend(ops, model, in, run, &expected, &first, values);
     }
     check_image_free(&first);
@@ -185,7 +178,7 @@ static void overflow_is_reported(void **state)
 {
     (void)state;
     for (int i = 0; resr_cpu_ops(i); i++)
-        if (resr_cpu_ops(i)->available(~0u))
+        if (resr_cpu_can_run(resr_cpu_ops(i), ~0u))
             check_overflow(resr_cpu_ops(i));
 }
 

@@ -372,13 +372,13 @@ static int list_backends(Backend *backends)
     const ResrOps *all[MAX_BACKENDS / 2] = {&resr_ops_amx_emulated};
     int count = 1;
     for (int i = 1; resr_cpu_ops(i); i++)
-        if (resr_cpu_ops(i)->available(~0u))
+        if (resr_cpu_can_run(resr_cpu_ops(i), ~0u))
             all[count++] = resr_cpu_ops(i);
     for (int m = 0; m < 2; m++)
         for (int i = 0; i < count; i++) {
             Backend *backend = &backends[n];
             backend->ops = all[i];
-            assert_int_equal(all[i]->prepare(&backend->packed, models[m]), 0);
+            assert_int_equal(all[i]->prepare(all[i], &backend->packed, models[m]), 0);
             backend->kernels = ((const ResrPackedNet *)backend->packed)->body;
             int seen = 0;
             for (int k = 0; k < n; k++)
@@ -404,7 +404,7 @@ static void run_case(Case c, const Backend *backends, int n)
 {
     Bench bench = bench_create(c);
     Result first = {0};
-    const char *first_class = "";
+    ResrNumerics first_numerics = RESR_NUMERICS_COUNT;
     for (int i = 0; i < n; i++) {
         char what[200];
         const ResrOps *ops = backends[i].ops;
@@ -414,20 +414,20 @@ static void run_case(Case c, const Backend *backends, int n)
             continue; /* slow: a share of the cases */
         snprintf(what, sizeof what,
                  "%s of class %s, %d x %d, %d -> %d channels%s, follow %d, values %d", ops->name,
-                 ops->class, c.width, c.height, bench.conv.cin, bench.conv.cout,
+                 resr_ops_class(ops), c.width, c.height, bench.conv.cin, bench.conv.cout,
                  c.nearest ? ", nearest" : "", c.follow, c.values);
         Result result = compute(&bench, kernels, 1, what);
         check_values(&bench, &result, epsilon_of(kernels), what);
         Result pieces = compute(&bench, kernels, emulated ? 1 : 3, what);
         check_same(&bench, &result, &pieces, what);
         free_result(&pieces);
-        if (strcmp(first_class, ops->class) == 0 && first.grid_px == result.grid_px) {
+        if (first_numerics == ops->numerics && first.grid_px == result.grid_px) {
             check_same(&bench, &result, &first, what);
             free_result(&result);
         } else {
             free_result(&first);
             first = result;
-            first_class = ops->class;
+            first_numerics = ops->numerics;
         }
     }
     free_result(&first);

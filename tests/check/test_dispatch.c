@@ -1,4 +1,5 @@
 /* Which backend is chosen, and what is refused. */
+#include "base/cpu_features.h"
 #include "check_net.h"
 #include "cpu/dispatch.h"
 
@@ -26,17 +27,17 @@ static void masks(void **state)
 static void choice(void **state)
 {
     (void)state;
-    assert_string_equal(resr_cpu_select("exact", NULL, 0)->name, "c");
-    assert_string_equal(resr_cpu_select("exact", "c", ~0u)->name, "c");
-    const ResrOps *best = resr_cpu_select("exact", NULL, ~0u);
+    assert_string_equal(resr_cpu_select(RESR_NUMERICS_EXACT, NULL, 0)->name, "c");
+    assert_string_equal(resr_cpu_select(RESR_NUMERICS_EXACT, "c", ~0u)->name, "c");
+    const ResrOps *best = resr_cpu_select(RESR_NUMERICS_EXACT, NULL, ~0u);
     unsigned flags = resr_cpu_flags();
     assert_string_equal(best->name, flags & RESR_CPU_AVX512 ? "avx512"
                                     : flags & RESR_CPU_AVX2 ? "avx2"
                                                             : "c");
-    assert_null(resr_cpu_select("exact", "avx512", RESR_CPU_AVX2));
+    assert_null(resr_cpu_select(RESR_NUMERICS_EXACT, "avx512", RESR_CPU_AVX2));
     assert_non_null(strstr(resr_error_text(), "avx512"));
-    assert_null(resr_cpu_select("exact", "abacus", ~0u));
-    assert_null(resr_cpu_select("no such class", NULL, ~0u));
+    assert_null(resr_cpu_select(RESR_NUMERICS_EXACT, "abacus", ~0u));
+    assert_null(resr_cpu_select(RESR_NUMERICS_FP16_GPU, NULL, ~0u));
     assert_true(resr_cpu_brand()[0] != '\0');
 }
 

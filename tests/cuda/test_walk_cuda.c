@@ -22,7 +22,7 @@ static const ResrOps *tested;
 
 static bool is_bf16(void)
 {
-    return strncmp(tested->class, "bf16", 4) == 0;
+    return tested->numerics == RESR_NUMERICS_BF16_GPU;
 }
 
 static double psnr_db(const CheckImage *got, const CheckImage *expected)
@@ -43,7 +43,8 @@ static double psnr_db(const CheckImage *got, const CheckImage *expected)
 static void compare_on(ResrModel *model, CheckImage in, int tile_px, int tile_pad_px)
 {
     ResrNetSpec spec = model->spec;
-    CheckRun on_cpu = {resr_cpu_select("fp32", NULL, ~0u), tile_px, tile_pad_px, 1, false};
+    CheckRun on_cpu = {resr_cpu_select(RESR_NUMERICS_FP32, NULL, ~0u), tile_px, tile_pad_px, 1,
+                       false};
     CheckRun on_gpu = {tested, tile_px, tile_pad_px, 1, false};
     if (!on_cpu.ops)
         on_cpu.ops = resr_cpu_ops(0);
@@ -169,7 +170,8 @@ int main(int argc, char **argv)
     char *weights = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest official_test[] = {cmocka_unit_test_prestate(official, weights)};
     for (int i = 0; (tested = resr_cuda_backend_ops(i)); i++)
-        if (strcmp(tested->name, name) == 0 || strncmp(tested->class, name, strlen(name)) == 0)
+        if (strcmp(tested->name, name) == 0 ||
+            strncmp(resr_ops_class(tested), name, strlen(name)) == 0)
             break;
     if (!tested) {
         printf("skipped: no %s here: %s\n", name, resr_cuda_backend_missing());
@@ -179,7 +181,8 @@ int main(int argc, char **argv)
         printf("skipped: there is no %s\n", weights);
         return 77;
     }
-    printf("%s\nbackend %s, class %s\n", resr_cuda_backend_device(), tested->name, tested->class);
+    printf("%s\nbackend %s, class %s\n", resr_cuda_backend_device(), tested->name,
+           resr_ops_class(tested));
     if (weights)
         return cmocka_run_group_tests(official_test, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,14 +141,14 @@ static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *
     free(out);
     double share = (double)equal / (double)(3 * out_px);
     double psnr_db = 10 * log10(255.0 * 255.0 * (double)(3 * out_px) / squares);
-    bool bf16 = strncmp(ops->class, "bf16", 4) == 0;
-    bool cuda = strncmp(ops->name, "cuda", 4) == 0;
+    bool bf16 = strcmp(resr_numerics(ops->numerics)->precision, "bf16") == 0;
+    bool cuda = resr_numerics(ops->numerics)->needs == RESR_ON_GPU;
     bool good = bf16   ? psnr_db >= MIN_PSNR_DB_BF16
                 : cuda ? psnr_db >= MIN_PSNR_DB_FP16
                        : share >= MIN_EQUAL && worst <= MAX_DIFFERENCE;
-    printf("%-11s %-11s %-32s %9.5f %% equal, at most %d off, %.1f dB%s\n", ops->class, ops->name,
-           json_string_value(json_object_get(test, "expected")), 100 * share, worst, psnr_db,
-           good ? "" : "  FAILED");
+    printf("%-11s %-11s %-32s %9.5f %% equal, at most %d off, %.1f dB%s\n", resr_ops_class(ops),
+           ops->name, json_string_value(json_object_get(test, "expected")), 100 * share, worst,
+           psnr_db, good ? "" : "  FAILED");
     return good;
 }
 
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
         Image expected = read_png(picture);
         const ResrOps *ops;
         for (int k = 0; (ops = ops_at(k, cuda)) && (!cuda || k == 0); k++) {
-            if (!ops->available(~0u) || !is_affordable(ops, model))
+            if (!resr_cpu_can_run(ops, ~0u) || !is_affordable(ops, model))
                 continue;
             failed += !run_case(test, model, ops, &input, &expected);
             ran++;

@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "cli.h"
+#include "option_table.h"
 
 #define PARSE(options, ...)                                                                        \
     resr_cli_parse(options, (int)(sizeof((const char *[]){"r", __VA_ARGS__}) / sizeof(char *)),    \
@@ -138,13 +140,79 @@ static void test_lines(void **state)
     expect_refusal(parse_line(&options, "-i a -o b --version"), "--jobs");
 }
 
+/* Parses `--NAME=TEXT`, with the options that it depends on. */
+static int parse_one(const ResrOption *option, const char *text)
+{
+    char word[128];
+    snprintf(word, sizeof word, text ? "--%s=%s" : "--%s", option->name, text);
+    return PARSE(&options, "-i", "a", "-o", "b", "--dry-run", "--plan", "ranks=2", word);
+}
+
+/* Every row of the table is known to the parser, and its suggestions and bounds hold. */
+static void test_table(void **state)
+{
+    char number[32];
+    (void)state;
+    for (int i = 0; i < RESR_OPTION_COUNT; i++) {
+        const ResrOption *option = &resr_option_table[i];
+        const char *text = option->argument ? "\n" : NULL;
+        assert_true(i == 0 || option->heading >= option[-1].heading);
+        if (parse_one(option, text) < 0 && strstr(resr_error_text(), "unknown option"))
+            fail_msg("%s", resr_error_text());
+        for (int k = 0; (text = resr_option_suggestion(option, k)); k++)
+            if (parse_one(option, text) < 0)
+                fail_msg("--%s=%s: %s", option->name, text, resr_error_text());
+        if (option->type != RESR_OPTION_INT32 && option->type != RESR_OPTION_INT64)
+            continue;
+        for (int k = -1; k <= 1; k++) {
+            if ((k < 0 && option->low == INT64_MIN) || (k > 0 && option->high == INT64_MAX))
+                continue;
+            int64_t bound = k < 0 ? option->low : option->high;
+            snprintf(number, sizeof number, "%lld", (long long)bound + k);
+            assert_int_equal(parse_one(option, number), k == 0 ? 0 : RESR_ERR_USAGE);
+        }
+    }
+}
+
+/* A field's default is the default that the help shows. */
+static void test_shown_defaults(void **state)
+{
+    char line[200];
+    (void)state;
+    for (int i = 0; i < RESR_OPTION_COUNT; i++) {
+        const ResrOption *option = &resr_option_table[i];
+        static ResrOptions given, omitted;
+        if (!option->standard)
+            continue;
+        snprintf(line, sizeof line, "--%s=%s", option->name, option->standard);
+        assert_int_equal(PARSE(&omitted, "-i", "a", "-o", "b", "--dry-run", "--plan", "ranks=2"),
+                         0);
+        assert_int_equal(
+            PARSE(&given, "-i", "a", "-o", "b", "--dry-run", "--plan", "ranks=2", line), 0);
+        assert_memory_equal(&given, &omitted, sizeof given);
+        assert_non_null(strstr(resr_option_describe(line, sizeof line, option), "["));
+    }
+}
+
+static void test_last_one_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "a", "-s", "two", "-o", "b", "-s", "3"), 0);
+    assert_int_equal(options.scale, 3);
+    assert_int_equal(PARSE(&options, "--list-devices", "--dry-run", "--list-models"), 0);
+    assert_int_equal(options.request, RESR_REQUEST_LIST_MODELS);
+    assert_int_equal(PARSE(&options, "--help", "--version"), 0);
+    assert_int_equal(options.request, RESR_REQUEST_HELP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_jobs),
-        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_tasks),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_lines),          cmocka_unit_test(test_table),
+        cmocka_unit_test(test_shown_defaults), cmocka_unit_test(test_last_one_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,15 @@
-/* AMX-BF16 backend of class `bf16-amx`: Winograd F(2x2, 3x3) as avx512_bf16.c has it, with the
- * products on tiles. 4 accumulators (2 x 16 Winograd tiles, 2 x 16 output channels), 2 tiles of V
- * and 2 of weights, straight from their layouts: 16 neighbouring cells of V are a tile, and so are
- * a cell's 16 pairs of input channels by 16 output channels. For 4 dot products 4 tiles are loaded.
+/* AMX-BF16 backend of class `bf16-amx`: Winograd F(2x2, 3x3) as in avx512_bf16.c, with the products
+ * on AMX tiles. Both operands load straight from their layouts: 16 neighbouring cells of V are an
+ * AMX tile, and so are a cell's 16 pairs of input channels by 16 output channels. Four accumulators
+ * (2 x 16 Winograd tiles, 2 x 16 output channels), two AMX tiles of V and two of weights: four
+ * loads for four dot products.
  *
- * RESR_AMX_EMULATED makes the twin that the tests run where there is no AMX. The speed on hardware
- * has not been measured: the project had no such machine. */
+ * With RESR_AMX_EMULATED the tests build it for machines without AMX. Its speed on hardware is not
+ * known: no machine with AMX was available. */
 #include "cpu/backends.h"
 
 #if defined(RESR_AMX_EMULATED) || defined(RESR_HAVE_AMX)
-#include "cpu/dispatch.h"
+#include "base/cpu_features.h"
 #include "cpu/forward.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/amx_tile.h"
@@ -18,7 +19,11 @@
 #include "cpu/x86/vec_avx512_bf16.h"
 #endif
 
-#include "cpu/x86/winograd_f2.h"
+#include "cpu/x86/operand_bf16.h"
+#define WINOGRAD_OUTPUTS 2
+#define WINOGRAD_SHARED
+#define WINOGRAD_STRIP_TILES 64
+#include "cpu/x86/winograd_tmpl.h"
 
 enum { LANES = RESR_BLOCK_LANES, CELL = RESR_WINOGRAD_CELL_BYTES };
 
@@ -96,42 +101,21 @@ static void product_2(const ResrWinogradProduct *args)
             product_16x2(args, first);
 }
 
-static const ResrWinogradKernels winograd = {
-    .outputs = WINOGRAD_OUTPUTS,
-    .bf16 = 1,
-    .shared = 1,
-    .tile_lanes = 32,
-    .strip_tiles = 64,
-    .input = {winograd_input, winograd_input_nearest},
-    .product = {NULL, product_1, product_2},
-    .output = {NULL, winograd_output_1, winograd_output_2},
-};
+#include "cpu/x86/winograd_table.h"
 
-static int prepare(void **packed, const ResrModel *model)
-{
-    static const ResrConvKernels kernels = {.winograd = &winograd};
-    return resr_packed_net_create(packed, model, &kernels, &resr_kernels_avx512_fp32);
-}
+static const ResrConvKernels f2 = {.winograd = &winograd};
 
 #ifdef RESR_AMX_EMULATED
-
-static int available(unsigned cpumask)
-{
-    (void)cpumask;
-    return 1;
-}
-
-const ResrOps resr_ops_amx_emulated =
-    RESR_FORWARD_OPS("amx_emulated", "bf16-amx", available, prepare);
-
+const ResrOps resr_ops_amx_emulated = {
+    .name = "amx_emulated",
 #else
-
-static int available(unsigned cpumask)
-{
-    return (resr_cpu_flags() & cpumask & RESR_CPU_AMX_BF16) != 0;
-}
-
-const ResrOps resr_ops_amx_bf16 = RESR_FORWARD_OPS("amx_bf16", "bf16-amx", available, prepare);
-
+const ResrOps resr_ops_amx_bf16 = {
+    .name = "amx_bf16",
+    .cpu_needs = RESR_CPU_AMX_BF16,
 #endif
+    .numerics = RESR_NUMERICS_BF16_AMX,
+    .kernels = &(const ResrNetKernels){&f2, &f2, &resr_kernels_avx512_fp32},
+    RESR_FORWARD_OPS,
+};
+
 #endif

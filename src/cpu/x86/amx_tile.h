@@ -1,6 +1,6 @@
-/* Everything that touches AMX tiles (Intel SDM, volume 1, chapter 18): eight tiles of 16 rows of 64
- * bytes, their loads, stores and the bf16 dot product. With RESR_AMX_EMULATED the same in plain C,
- * so that the kernel above it is tested on machines without AMX; the bits are the same.
+/* All access to AMX tiles (Intel SDM, volume 1, chapter 18): eight tiles of 16 rows of 64 bytes.
+ * With RESR_AMX_EMULATED the same in plain C with the same bits, so that the kernels are tested on
+ * machines without AMX.
  *
  *   amx_configure()               once per thread, before anything else
  *   AMX_ZERO(tile)
@@ -8,6 +8,7 @@
  *   AMX_STORE(tile, to, stride)
  *   AMX_DOT_BF16(c, a, b)         c[m][n] += sum over k of a[m][k] x b[k][n], k over pairs of bf16
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ enum { AMX_ROWS = 16, AMX_ROW_BYTES = 64 };
 
 static inline void amx_configure(void)
 {
-    static _Thread_local int done;
+    static _Thread_local bool done;
     struct {
         uint8_t palette, start_row, reserved[14];
         uint16_t row_bytes[16];
@@ -32,7 +33,7 @@ static inline void amx_configure(void)
         config.rows[tile] = AMX_ROWS;
     }
     _tile_loadconfig(&config);
-    done = 1;
+    done = true;
 }
 
 #define AMX_ZERO(tile) _tile_zero(tile)

@@ -1,24 +1,31 @@
-/* AVX512-BF16 backend of class `bf16-avx512`: Winograd with bf16 operands, fp32 sums and fp32 maps;
- * of class `bf16-other` on CPUs whose instructions for bf16 round otherwise than Intel describes,
- * which are taken to do so alike: none is known.
- * F(2x2, 3x3) for RRDB; SRVGG, which is far less sensitive, takes F(4x4, 3x3) of avx512_bf16_f4.c.
- */
+/* AVX512-BF16 backend of class `bf16-avx512`: Winograd with bf16 operands, fp32 sums and fp32
+ * feature maps; F(2x2, 3x3) for RRDB, F(4x4, 3x3) of avx512_bf16_f4.c for SRVGG, which is far less
+ * sensitive. Not available on a CPU whose bf16 instructions round otherwise than Intel describes
+ * (none is known): class `bf16-avx512` is then computed by avx512_bf16emu.c. */
 #include "cpu/backends.h"
 
 #if defined(__x86_64__)
-#include "cpu/dispatch.h"
+#include "base/cpu_features.h"
 #include "cpu/forward.h"
 #include "cpu/winograd.h"
 #include "cpu/x86/vec_avx512_bf16.h"
 #include "cpu/x86/vec_avx512_bf16emu.h"
 
-#include "cpu/x86/winograd_f2.h"
+#include "cpu/x86/operand_bf16.h"
+#define WINOGRAD_OUTPUTS 2
+#define WINOGRAD_SHARED
+#define WINOGRAD_STRIP_TILES                                                                       \
+    64 /* V is in the line buffer: longer strips read weights less often                           \
+        */
+#include "cpu/x86/winograd_tmpl.h"
 
-#include "cpu/x86/product_bf16.h"
+#include "cpu/x86/product_tmpl.h"
+
+#include "cpu/x86/winograd_table.h"
 
 enum { LANES = RESR_BLOCK_LANES };
 
-/* With an exponent (biased) of `exponent` to exponent + 7; 0 makes denormals too. */
+/* A random bf16 with a biased exponent of `exponent` to exponent + 7; 0 includes denormals. */
 static uint32_t random_bf16(uint32_t *state, int exponent)
 {
     *state = *state * 1664525u + 1013904223u;
@@ -26,7 +33,7 @@ static uint32_t random_bf16(uint32_t *state, int exponent)
     return (random & 0x807f) | ((uint32_t)exponent + (random >> 16 & 7)) << 7;
 }
 
-/* Pairs of bf16; a pair is a float too. */
+/* Random pairs of bf16. */
 static void random_pairs(uint32_t pairs[LANES], uint32_t *state, int exponent)
 {
     for (int i = 0; i < LANES; i++) {
@@ -35,7 +42,8 @@ static void random_pairs(uint32_t pairs[LANES], uint32_t *state, int exponent)
     }
 }
 
-/* A function of its own, from memory to memory: see without_denormals() of product_bf16emu.h. */
+/* Not inlined, from memory to memory, so that its arithmetic stays between the two changes of
+ * MXCSR. */
 static __attribute__((noinline)) void add_products(uint32_t sums[LANES], const uint32_t a[LANES],
                                                    const uint32_t b[LANES])
 {
@@ -50,18 +58,20 @@ static __attribute__((noinline)) void add_products(uint32_t sums[LANES], const u
     _mm512_storeu_si512(sums, _mm512_castps_si512(acc));
 }
 
-/* Whether VDPBF16PS makes of random operands the bits of two fused multiply-adds without denormals,
- * the odd elements' first, and the conversion to bf16 those of vec_store_bf16emu(), as Intel
- * describes both. Exponents: usual ones; then results, products and operands that vanish. */
-static int is_as_described(void)
+/* Whether VDPBF16PS and the conversion to bf16 give the bits that Intel describes, on random
+ * operands: those of two fused multiply-adds without denormals, the odd elements' first, and those
+ * of vec_store_bf16emu(). Exponents: usual ones; then ones whose results, products and operands are
+ * denormal. */
+static bool is_as_described(const ResrOps *self)
 {
+    (void)self;
     static const struct {
         int a, b, sum;
     } exponents[] = {{127, 127, 131}, {64, 64, 1}, {60, 60, 1}, {0, 127, 0}, {0, 240, 115}};
     enum { KINDS = sizeof exponents / sizeof exponents[0] };
     uint32_t state = 1, a[LANES], b[LANES], sums[LANES], dots[LANES], wide[LANES];
     uint16_t narrow[2 * LANES];
-    int same = 1;
+    bool same = true;
     for (int i = 0; i < 32 * KINDS; i++) {
         random_pairs(a, &state, exponents[i % KINDS].a);
         random_pairs(b, &state, exponents[i % KINDS].b);
@@ -82,43 +92,16 @@ static int is_as_described(void)
     return same;
 }
 
-static const ResrWinogradKernels winograd = {
-    .outputs = WINOGRAD_OUTPUTS,
-    .bf16 = 1,
-    .shared = 1,
-    .tile_lanes = 32,
-    .strip_tiles = 64, /* V lies in the ring: longer strips read the weights less often */
-    .input = {winograd_input, winograd_input_nearest},
-    .product = {NULL, product_1, product_2},
-    .output = {NULL, winograd_output_1, winograd_output_2},
+static const ResrConvKernels f2 = {.winograd = &winograd};
+
+const ResrOps resr_ops_avx512_bf16 = {
+    .name = "avx512_bf16",
+    .numerics = RESR_NUMERICS_BF16_AVX512,
+    .cpu_needs = RESR_CPU_AVX512_BF16,
+    .available = is_as_described,
+    .kernels =
+        &(const ResrNetKernels){&f2, &resr_kernels_avx512_bf16_f4, &resr_kernels_avx512_fp32},
+    RESR_FORWARD_OPS,
 };
-
-static int allowed(unsigned cpumask)
-{
-    return (resr_cpu_flags() & cpumask & RESR_CPU_AVX512_BF16) != 0;
-}
-
-static int available(unsigned cpumask)
-{
-    return allowed(cpumask) && is_as_described();
-}
-
-static int available_other(unsigned cpumask)
-{
-    return allowed(cpumask) && !is_as_described();
-}
-
-static int prepare(void **packed, const ResrModel *model)
-{
-    static const ResrConvKernels f2 = {.winograd = &winograd};
-    int compact = model->spec.arch == RESR_ARCH_SRVGG;
-    return resr_packed_net_create(packed, model, compact ? &resr_kernels_avx512_bf16_f4 : &f2,
-                                  &resr_kernels_avx512_fp32);
-}
-
-const ResrOps resr_ops_avx512_bf16 =
-    RESR_FORWARD_OPS("avx512_bf16", "bf16-avx512", available, prepare);
-const ResrOps resr_ops_avx512_bf16_other =
-    RESR_FORWARD_OPS("avx512_bf16", "bf16-other", available_other, prepare);
 
 #endif

@@ -1,21 +1,24 @@
-/* Direct 3x3 convolution, written once for all vector widths. The including file defines, before
- * the include: the type `vec` and vec_load, vec_store, vec_set1 (also from memory), vec_fma(a, b,
- * c) = a * b + c, vec_prelu(x, slope); VEC_LANES; and after it the table of kernels.
+/* Direct 3x3 convolution for all vector widths: kernels, and their table `direct`. The including
+ * file includes cpu/direct.h and a vec_*.h before: type `vec`, VEC_LANES, vec_load, vec_store,
+ * vec_set1, vec_fma(a, b, c) = a * b + c, vec_prelu(x, slope), VEC_MAX_PX, EACH_PX and
+ * EACH_EVEN_PX.
  *
- * Shape: `px` output pixels x `vectors` output vectors of accumulators in registers, all taps and
- * input channels summed before they are stored. Each input value is broadcast once for the
- * `vectors` products, each weight vector is loaded once for the `px` products.
+ * A kernel keeps the accumulators of `px` output pixels x `vectors` output vectors in registers and
+ * sums all taps and input channels before it stores them. Each input value is broadcast once for
+ * `vectors` products, each weight vector is loaded once for `px` products.
  *
- * Ladder on two cores of a Zen 5 (AVX-512, fp32 peak 540 to 570 GFLOP/s), GFLOP/s:
- *   405..530  prototype on NHWC maps of 192 channels, one dense block of 256 x 256, layer by layer;
- *   511..531  the same walking rows as a wave. Only for channels in whole vectors.
- *   493..520  whole x4plus networks of 4 blocks, 128 x 128, on maps in blocks of 16 channels
- *             (cpu/feature_map.h): every channel count, and all steps are constant displacements.
- * Rows per step of the wave, from 1 to 8, made no difference beyond the noise. +2..4 %   on two
- * cores from unrolling over input channels by 2; by 4 is no better, and on one core neither shows.
+ * Measured on two cores of a Zen 5 (AVX-512, fp32 peak 540 to 570 GFLOP/s), in GFLOP/s: */
+/* clang-format off */
+/*   405..530  prototype on NHWC maps of 192 channels, a dense block of 256 x 256, layer by layer
+ *   511..531  the same as a wavefront; for channels in whole vectors only
+ *   493..520  whole x4plus networks of 4 blocks, 128 x 128, on feature maps in blocks of 16 channels:
+ *             any number of channels, and constant displacements
+ *   +2..4 %   on two cores from unrolling over input channels by 2; 4 is no better; nothing on one
+ *   0 %       from 1 to 8 rows per step of the wavefront, within the noise
  */
+/* clang-format on */
 
-/* Step between an output pixel's neighbours in the input, in pixels from args->row. */
+/* Input pixel of output pixel p and tap kx, counted from args->row. */
 #define PLAIN(p, kx) (p)
 #define NEAREST(p, kx) (((p) + (kx) + 1) >> 1)
 
@@ -23,7 +26,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
-/* One tap: adds the products of all input channels. */
+/* Adds the products of one tap and all input channels. */
 ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrDirectArgs *args, const float *in,
                                     const float *weight, const int px, const int vectors,
                                     const int nearest, const int kx)
@@ -48,7 +51,7 @@ ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrDirectArgs *args, co
     return weight;
 }
 
-/* Floats from a tile's first lane to those of vector v, in a map. */
+/* Floats between the first lanes of a tile and of its vector v, in a feature map. */
 ALWAYS_INLINE size_t vector_offset(const ResrDirectArgs *args, int v)
 {
     const int per_block = RESR_BLOCK_LANES / VEC_LANES;
@@ -104,7 +107,7 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
     const float *weight = args->weight;
     for (int ky = 0; ky < 3; ky++) {
         const float *in = args->row[ky];
-        if (nearest) { /* the steps depend on kx: three copies with constants */
+        if (nearest) { /* the displacements depend on kx: three copies with constants */
             weight = conv_tap(acc, args, in, weight, px, vectors, 1, 0);
             weight = conv_tap(acc, args, in, weight, px, vectors, 1, 1);
             weight = conv_tap(acc, args, in, weight, px, vectors, 1, 2);
@@ -116,17 +119,22 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
     conv_finish(acc, args, px, vectors);
 }
 
-#define CONV_KERNEL(px, vectors)                                                                   \
-    static void conv_##px##x##vectors(const ResrDirectArgs *args)                                  \
+#define CONV_KERNEL(name, px, vectors, nearest)                                                    \
+    static void name##px##x##vectors(const ResrDirectArgs *args)                                   \
     {                                                                                              \
-        conv_run(args, px, vectors, 0);                                                            \
+        conv_run(args, px, vectors, nearest);                                                      \
     }
-#define CONV_NEAREST_KERNEL(px, vectors)                                                           \
-    static void conv_nearest_##px##x##vectors(const ResrDirectArgs *args)                          \
-    {                                                                                              \
-        conv_run(args, px, vectors, 1);                                                            \
-    }
-#define CONV_KERNELS(px) CONV_KERNEL(px, 1) CONV_KERNEL(px, 2)
-#define CONV_NEAREST_KERNELS(px) CONV_NEAREST_KERNEL(px, 1) CONV_NEAREST_KERNEL(px, 2)
-#define CONV_ENTRY(px) [px] = {NULL, conv_##px##x1, conv_##px##x2}
-#define CONV_NEAREST_ENTRY(px) [px] = {NULL, conv_nearest_##px##x1, conv_nearest_##px##x2}
+#define PLAIN_KERNELS(px) CONV_KERNEL(conv_, px, 1, 0) CONV_KERNEL(conv_, px, 2, 0)
+#define NEAREST_KERNELS(px) CONV_KERNEL(nearest_, px, 1, 1) CONV_KERNEL(nearest_, px, 2, 1)
+#define PLAIN_ENTRY(px) [px] = {NULL, conv_##px##x1, conv_##px##x2},
+#define NEAREST_ENTRY(px) [px] = {NULL, nearest_##px##x1, nearest_##px##x2},
+
+EACH_PX(PLAIN_KERNELS)
+EACH_EVEN_PX(NEAREST_KERNELS)
+
+static const ResrDirectKernels direct = {
+    .vector_lanes = VEC_LANES,
+    .max_px = VEC_MAX_PX,
+    .plain = {EACH_PX(PLAIN_ENTRY)},
+    .nearest = {EACH_EVEN_PX(NEAREST_ENTRY)},
+};

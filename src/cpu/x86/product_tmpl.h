@@ -1,12 +1,15 @@
-/* Products with vector instructions, for fp32 and bf16 operands and all vector widths. The
- * including file defines vec and its functions, and:
- *   product_weight, load_weight(from)   a vector of weights
- *   product_step(x, w, acc)             acc plus w times the operand at `x` (4 bytes: a float, two
- *                                       bf16)
- *   OPERAND_AT(k)                       byte of a cell's operand that weight k belongs to, if not k
+/* Winograd's products for all vector widths and types of operands: product_1() and, if a vector is
+ * a block, product_2(), for ResrWinogradKernels.product. The including file includes before:
+ *   vec_*.h       vec and its functions, VEC_MAX_PX, EACH_PX
+ *   operand_*.h   product_weight          a vector of weights
+ *                 load_weight(from)
+ *                 product_step(x, w, acc) acc plus w times the operand at `x` (4 bytes: a float or
+ *                                         two bf16)
+ *                 OPERAND_AT(k)           byte of the cell's operand for weight k, if not k
+ *                 PRODUCTS_WITHOUT_DENORMALS  if denormals must count as zero
  *
- * Shape: tiles x vectors of accumulators in registers; each operand of V is broadcast once for the
- * vectors' products, each vector of weights is loaded once for the tiles'. */
+ * A kernel keeps the accumulators of tiles x vectors in registers; each operand of V is broadcast
+ * once for `vectors` products, each vector of weights is loaded once for `tiles` products. */
 
 #ifndef OPERAND_AT
 #define OPERAND_AT(k) (k)
@@ -16,7 +19,7 @@ ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const
                                const int vectors)
 {
     const int weight_bytes = VEC_LANES * RESR_WINOGRAD_CELL_BYTES / RESR_BLOCK_LANES;
-    vec acc[RESR_WINOGRAD_MAX_TILES][2];
+    vec acc[VEC_MAX_PX][2];
     const char *weight = args->weight;
 #pragma GCC unroll 14
     for (int t = 0; t < tiles; t++)
@@ -47,37 +50,61 @@ ALWAYS_INLINE void product_run(const ResrWinogradProduct *args, int first, const
             vec_store(m + (t * vectors + n) * VEC_LANES, acc[t][n]);
 }
 
+typedef void (*ProductKernel)(const ResrWinogradProduct *args, int first);
+
+/* Runs all tiles in groups of about equal size. The kernels work from memory to memory, so none of
+ * their arithmetic can leave the two changes of MXCSR. */
+static inline void product_groups(const ResrWinogradProduct *args, const ProductKernel *kernels)
+{
+    int groups = (args->tiles + VEC_MAX_PX - 1) / VEC_MAX_PX;
+#ifdef PRODUCTS_WITHOUT_DENORMALS
+    unsigned control = _mm_getcsr();
+    _mm_setcsr(control | RESR_NO_DENORMALS);
+#endif
+    for (int i = 0; i < groups; i++) {
+        int start = args->tiles * i / groups, end = args->tiles * (i + 1) / groups;
+        kernels[end - start](args, start);
+    }
+#ifdef PRODUCTS_WITHOUT_DENORMALS
+    _mm_setcsr(control);
+#endif
+}
+
 #define PRODUCT(tiles, vectors)                                                                    \
     static void product_##tiles##x##vectors(const ResrWinogradProduct *args, int first)            \
     {                                                                                              \
         product_run(args, first, tiles, vectors);                                                  \
     }
-#define PRODUCTS_1_TO_6(vectors)                                                                   \
-    PRODUCT(1, vectors)                                                                            \
-    PRODUCT(2, vectors)                                                                            \
-    PRODUCT(3, vectors) PRODUCT(4, vectors) PRODUCT(5, vectors) PRODUCT(6, vectors)
-#define PRODUCTS_7_TO_14(vectors)                                                                  \
-    PRODUCT(7, vectors)                                                                            \
-    PRODUCT(8, vectors)                                                                            \
-    PRODUCT(9, vectors)                                                                            \
-    PRODUCT(10, vectors)                                                                           \
-    PRODUCT(11, vectors) PRODUCT(12, vectors) PRODUCT(13, vectors) PRODUCT(14, vectors)
-#define ENTRIES_1_TO_6(vectors)                                                                    \
-    NULL, product_1x##vectors, product_2x##vectors, product_3x##vectors, product_4x##vectors,      \
-        product_5x##vectors, product_6x##vectors
-#define ENTRIES_7_TO_14(vectors)                                                                   \
-    product_7x##vectors, product_8x##vectors, product_9x##vectors, product_10x##vectors,           \
-        product_11x##vectors, product_12x##vectors, product_13x##vectors, product_14x##vectors
+#define PRODUCT_X1(tiles) PRODUCT(tiles, 1)
+#define PRODUCT_X2(tiles) PRODUCT(tiles, 2)
+#define ENTRY_X1(tiles) [tiles] = product_##tiles##x1,
+#define ENTRY_X2(tiles) [tiles] = product_##tiles##x2,
 
-typedef void (*ProductKernel)(const ResrWinogradProduct *args, int first);
+EACH_PX(PRODUCT_X2)
 
-/* All tiles, in groups of about equal size of at most `most`. */
-static inline void product_groups(const ResrWinogradProduct *args, const ProductKernel *kernels,
-                                  int most)
+#if VEC_LANES == RESR_BLOCK_LANES
+
+EACH_PX(PRODUCT_X1)
+
+static void product_1(const ResrWinogradProduct *args)
 {
-    int groups = (args->tiles + most - 1) / most;
-    for (int i = 0; i < groups; i++) {
-        int start = args->tiles * i / groups, end = args->tiles * (i + 1) / groups;
-        kernels[end - start](args, start);
-    }
+    static const ProductKernel kernels[] = {EACH_PX(ENTRY_X1)};
+    product_groups(args, kernels);
 }
+
+static void product_2(const ResrWinogradProduct *args)
+{
+    static const ProductKernel kernels[] = {EACH_PX(ENTRY_X2)};
+    product_groups(args, kernels);
+}
+
+#else
+
+/* A block of 16 output channels is two vectors. */
+static void product_1(const ResrWinogradProduct *args)
+{
+    static const ProductKernel kernels[] = {EACH_PX(ENTRY_X2)};
+    product_groups(args, kernels);
+}
+
+#endif

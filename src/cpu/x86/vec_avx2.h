@@ -1,8 +1,14 @@
-/* Eight floats in a register, for the kernels' headers. */
+/* A vector of eight floats, for the kernel templates. */
 #include <immintrin.h>
 
 typedef __m256 vec;
 #define VEC_LANES 8
+
+/* Calls X(n) for the numbers of pixels or tiles that have kernels. Accumulators of n x 2 vectors,
+ * two weights and a broadcast must fit 16 registers: 6 x 2 + 3 = 15. */
+#define VEC_MAX_PX 6
+#define EACH_PX(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define EACH_EVEN_PX(X) X(2) X(4) X(6)
 
 static inline vec vec_load(const float *from)
 {

@@ -1,10 +1,16 @@
-/* Sixteen floats in a register, for the kernels' headers. */
+/* A vector of sixteen floats, for the kernel templates. */
 #include <immintrin.h>
 
 typedef __m512 vec;
 #define VEC_LANES 16
 
-/* MXCSR: denormal operands and results are zeros. */
+/* Calls X(n) for the numbers of pixels or tiles that have kernels. Accumulators of n x 2 vectors,
+ * two weights and a broadcast must fit 32 registers: 14 x 2 + 3 = 31. */
+#define VEC_MAX_PX 14
+#define EACH_PX(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define EACH_EVEN_PX(X) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
+
+/* Bits of MXCSR: denormal operands and results count as zero. */
 #define RESR_NO_DENORMALS 0x8040u
 
 static inline vec vec_load(const float *from)

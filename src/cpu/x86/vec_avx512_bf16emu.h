@@ -1,6 +1,6 @@
-/* Rounding to bf16 without the instruction for it, with its bits; after vec_avx512.h. */
+/* Rounding to bf16 with fp32 instructions and the bits of vec_avx512_bf16.h; after vec_avx512.h. */
 
-/* 16 channels, kept as fp32: to nearest, ties to even, denormals to zero, NaN stays NaN. */
+/* Stores 16 channels as fp32; rounds to nearest, ties to even, denormals to zero; NaN stays NaN. */
 static inline void vec_store_bf16emu(char *to, vec value)
 {
     enum { DENORMAL = 0x20, ANY_NAN = 0x81 };

@@ -1,12 +1,13 @@
-/* The vectors of vec_avx512_bf16.h in the compiler's vector types, with the same bits on any CPU:
- * for the emulated AMX backend. Arrays would do, and cost a sanitizer's build minutes. */
+/* The vectors of vec_avx512_bf16.h in the compiler's vector types, with the same bits on any CPU,
+ * for the emulated AMX backend. (Plain arrays would work too, but take a sanitizer build minutes.)
+ */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 #define VEC_LANES 16
 
-/* About vectors as arguments: every function here is inlined. */
+/* Warns of vectors as arguments; all functions here are inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float vec __attribute__((vector_size(VEC_LANES * sizeof(float))));

@@ -1,30 +1,38 @@
-/* Winograd's transforms, written once for F(2x2, 3x3) and F(4x4, 3x3), fp32 and bf16 operands and
- * all vector widths; cpu/winograd.h explains the method. The including file defines before:
- *   vec, VEC_LANES      a vector of floats, with vec_load, vec_store, vec_set1, vec_add, vec_sub,
- * vec_mul, vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b, vec_prelu(x, slope)
- *   WINOGRAD_OUTPUTS    2 or 4; WINOGRAD_FRACTIONS  points 3/5 and 3/2 instead of 1 and 2
- *   WINOGRAD_PARTS      vectors that go into a cell together: 1, or 2 for bf16
- *   store_cell(v, part) rounds `part` vectors of V to the operands' type and stores them
- * and lists the functions winograd_input* and winograd_output* in its table.
+/* Winograd's transforms for F(2x2, 3x3) and F(4x4, 3x3), all types of operands and all vector
+ * widths: winograd_input*() and winograd_output_*() for ResrWinogradKernels; cpu/winograd.c
+ * explains the method. The including file includes and defines before: */
+/* clang-format off */
+/*   vec_*.h               vec, VEC_LANES, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul,
+ *                         vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b,
+ *                         vec_prelu(x, slope)
+ *   operand_*.h           CELL_VECTORS: vectors that form a cell, 1 or 2
+ *                         store_cell(v, vectors): rounds these vectors and stores them as a cell
+ *   WINOGRAD_OUTPUTS      2 or 4
+ *   WINOGRAD_FRACTIONS    if the interpolation points are 3/5 and 3/2 instead of 1 and 2
  *
- * Ladder, x4plus of 256 x 256 on two cores of a Zen 5, GFLOP/s of direct convolution (bf16, fp32):
- *   1713, 1364  prototypes of one dense block on NHWC maps of 192 channels, V made anew for each
- * layer; 1899        the same with V kept for conv1..5 (one dense block); 1869, 1500  whole
- * network; maps in fp32, [row][block][pixel][16], V in a ring, the trunk in place; layers dealt out
- * between threads: down to 1090 when the two cores share no L3; 1920, 1500  every thread keeps its
- * columns through all layers of the wave; 1920, 1350  fp32 makes V anew for each layer: its ring is
- * 12 MB. Up to 10 % slower on a quiet machine, but 17 % faster (1050 to 1200) where neighbours use
- * the L3 cache. Tried without gain: prefetching the transform's input; rows per step from 2 to 16.
+ * Measured with x4plus on 256 x 256 pixels, two cores of a Zen 5, GFLOP/s of direct convolution:
+ *
+ *   bf16  fp32
+ *   1713  1364   prototypes of one dense block on NHWC maps of 192 channels, V computed for each layer
+ *   1899         the same with V kept for conv1..5
+ *   1869  1500   whole network; fp32 feature maps [row][block][pixel][16], V in a line buffer, the
+ *                trunk in place; layers dealt out to threads: down to 1090 if the cores share no L3
+ *   1920  1500   each thread keeps its columns in all layers of a wavefront
+ *   1920  1350   fp32 computes V for each layer, since its line buffer has 12 MB: up to 10 % slower
+ *                on a quiet machine, 17 % faster (1050 to 1200) where neighbours use the L3 cache
+ *
+ * Without gain: prefetching the input of the transform; 2 to 16 rows per step of the wavefront.
  */
+/* clang-format on */
 
 #define PATCH (WINOGRAD_OUTPUTS + 2)
 #ifndef ALWAYS_INLINE
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
-/* A row of B^T d, and of A^T m: Lavin and Gray, arXiv 1509.09308, section 4; for other points, by
- * the method of Cook and Toom: row p of B^T has the coefficients of the product of (x - q) over the
- * other points q, and A^T the powers of the points. */
+/* One row of B^T d, and of A^T m: Lavin and Gray, arXiv 1509.09308, section 4. For other points, by
+ * the method of Cook and Toom, row p of B^T has the coefficients of the product of (x - q) over the
+ * other points q, and A^T has the powers of the points. */
 #if WINOGRAD_OUTPUTS == 2
 
 ALWAYS_INLINE void input_1d(const vec d[PATCH], vec t[PATCH])
@@ -101,7 +109,7 @@ ALWAYS_INLINE void output_1d(const vec m[PATCH], vec y[WINOGRAD_OUTPUTS])
 
 #endif
 
-/* Frequencies that are zero behind an enlargement. */
+/* Rows and columns of frequencies that are zero after an enlargement. */
 #ifdef WINOGRAD_FRACTIONS
 #define VANISHES(nearest, i) 0
 #else
@@ -121,54 +129,53 @@ ALWAYS_INLINE void input_column(vec s[PATCH], const float *const row[PATCH], ptr
     input_1d(d, s);
 }
 
-/* V of a cell (of WINOGRAD_PARTS vectors of it, from lane `lane` on) for all tiles. Neighbouring
- * patches overlap in two columns: their vertical transforms are kept. */
+/* Stores V of a cell (CELL_VECTORS vectors of it, from lane `lane` on) for all tiles. Neighbouring
+ * patches overlap in two columns, whose vertical transforms are kept. */
 ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int nearest)
 {
-    const float *row[WINOGRAD_PARTS][PATCH];
-    vec s[WINOGRAD_PARTS][PATCH][PATCH]; /* [part][column][vertical frequency] */
+    const float *row[CELL_VECTORS][PATCH];
+    vec s[CELL_VECTORS][PATCH][PATCH]; /* [vector][column][vertical frequency] */
     const int step = (nearest ? WINOGRAD_OUTPUTS / 2 : WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
     char *v = in->v + (size_t)lane * (RESR_WINOGRAD_CELL_BYTES / RESR_BLOCK_LANES);
-    for (int part = 0; part < WINOGRAD_PARTS; part++) {
+    for (int n = 0; n < CELL_VECTORS; n++) {
         for (int i = 0; i < PATCH; i++)
-            row[part][i] = in->row[part][i] + lane;
+            row[n][i] = in->row[n][i] + lane;
         for (int j = 0; j < 2; j++)
-            input_column(s[part][WINOGRAD_OUTPUTS + j], row[part],
-                         COLUMN(j, nearest) * RESR_BLOCK_LANES);
+            input_column(s[n][WINOGRAD_OUTPUTS + j], row[n], COLUMN(j, nearest) * RESR_BLOCK_LANES);
     }
     ptrdiff_t pixel = 0;
     for (int t = 0; t < in->tiles; t++, pixel += step, v += RESR_WINOGRAD_CELL_BYTES) {
 #pragma GCC unroll 2
-        for (int part = 0; part < WINOGRAD_PARTS; part++) {
+        for (int n = 0; n < CELL_VECTORS; n++) {
 #pragma GCC unroll 6
             for (int j = 0; j < PATCH; j++)
 #pragma GCC unroll 6
                 for (int i = 0; i < PATCH && j < 2; i++)
-                    s[part][j][i] = s[part][WINOGRAD_OUTPUTS + j][i];
+                    s[n][j][i] = s[n][WINOGRAD_OUTPUTS + j][i];
 #pragma GCC unroll 6
             for (int j = 2; j < PATCH; j++)
-                input_column(s[part][j], row[part], pixel + COLUMN(j, nearest) * RESR_BLOCK_LANES);
+                input_column(s[n][j], row[n], pixel + COLUMN(j, nearest) * RESR_BLOCK_LANES);
         }
 #pragma GCC unroll 6
         for (int i = 0; i < PATCH; i++) {
-            vec line[WINOGRAD_PARTS][PATCH], column[PATCH];
+            vec line[CELL_VECTORS][PATCH], column[PATCH];
             if (VANISHES(nearest, i))
                 continue;
 #pragma GCC unroll 2
-            for (int part = 0; part < WINOGRAD_PARTS; part++) {
+            for (int n = 0; n < CELL_VECTORS; n++) {
 #pragma GCC unroll 6
                 for (int j = 0; j < PATCH; j++)
-                    column[j] = s[part][j][i];
-                input_1d(column, line[part]);
+                    column[j] = s[n][j][i];
+                input_1d(column, line[n]);
             }
 #pragma GCC unroll 6
             for (int j = 0; j < PATCH; j++) {
-                vec cell[WINOGRAD_PARTS];
+                vec cell[CELL_VECTORS];
                 if (VANISHES(nearest, j))
                     continue;
 #pragma GCC unroll 2
-                for (int part = 0; part < WINOGRAD_PARTS; part++)
-                    cell[part] = line[part][j];
+                for (int n = 0; n < CELL_VECTORS; n++)
+                    cell[n] = line[n][j];
                 store_cell(v + (size_t)(i * PATCH + j) * in->frequency_stride, cell);
             }
         }
@@ -187,7 +194,8 @@ static void winograd_input_nearest(const ResrWinogradInput *in)
         input_run(in, lane, 1);
 }
 
-/* What follows the convolution, for a pixel's vector; `at` is its place in the rows, in floats. */
+/* Applies the operations after the convolution to one vector of a pixel and stores it, `at` floats
+ * into the rows. */
 ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec bias,
                           vec slope, const int activate, const int residual, const int trunk,
                           const int copy)
@@ -245,7 +253,7 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
     }
 }
 
-/* The cases that networks have, each without a branch per pixel, and any other. */
+/* The usual cases have no branch per pixel. */
 ALWAYS_INLINE void output_cases(const ResrWinogradOutput *out, const int blocks)
 {
     int activate = out->slope != NULL, residual = out->residual[0] != NULL;
@@ -264,3 +272,10 @@ static void winograd_output_1(const ResrWinogradOutput *out)
 {
     output_cases(out, 1);
 }
+
+#if VEC_LANES == RESR_BLOCK_LANES
+static void winograd_output_2(const ResrWinogradOutput *out)
+{
+    output_cases(out, 2);
+}
+#endif

@@ -1,0 +1,37 @@
+#ifndef RESR_NET_NUMERICS_H
+#define RESR_NET_NUMERICS_H
+
+#include <stdint.h>
+
+/* A numerics class is a specification of every rounding: backends of one class give identical bits,
+ * on any machine and with any number of threads. A job runs in one class; its name is in the job
+ * folder and in reports. The classes of GPUs have further parts in their names (kernels and compute
+ * capability, "mma-sm80"): the order of additions in a matrix instruction is the hardware's. */
+typedef enum ResrNumerics {
+    RESR_NUMERICS_SIMULATED,
+    RESR_NUMERICS_EXACT,
+    RESR_NUMERICS_FP32,
+    RESR_NUMERICS_BF16_AVX512,
+    RESR_NUMERICS_BF16_AMX,
+    RESR_NUMERICS_FP16_GPU,
+    RESR_NUMERICS_BF16_GPU,
+    RESR_NUMERICS_COUNT
+} ResrNumerics;
+
+/* What a class runs on. */
+typedef enum ResrProcessor { RESR_ON_NOTHING, RESR_ON_CPU, RESR_ON_GPU } ResrProcessor;
+
+typedef struct ResrNumericsInfo {
+    const char *name;      /* of GPUs' classes: the default of ResrOps.class_name */
+    const char *precision; /* value of --precision that asks for the class */
+    ResrProcessor needs;
+    /* Largest error against `exact`: root mean square of the difference of a whole network's
+     * outputs, over the standard deviation of the expected ones. 0: the same bits. */
+    double tolerance;
+    /* Order of the automatic choice: the measured speed is divided by this first. */
+    double handicap;
+} ResrNumericsInfo;
+
+const ResrNumericsInfo *resr_numerics(ResrNumerics numerics);
+
+#endif
