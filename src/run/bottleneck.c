@@ -5,8 +5,8 @@
 #define SAMPLE_NS 10000000
 #define WINDOW_NS 1000000000
 
-/* Ranks that compute for at least this share of their time are the bottleneck, whatever else is
- * busy. */
+/* Ranks that compute for at least this share of their time are the bottleneck, even if other
+ * threads are busy, too. */
 #define COMPUTE_BOUND 0.9
 
 const char *resr_bottleneck_name(const ResrActivity *activity)

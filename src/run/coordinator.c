@@ -1,3 +1,26 @@
+/* The main loop of rank 0.
+ *
+ * Only this thread calls MPI. It never waits for a thread or a rank: a turn of the loop
+ *  - accepts the decoder's frames into the reorder buffer, which holds at most the pool (feed);
+ *  - sends the parts that the scheduler hands out, and recalls the parts that it wants back (feed);
+ *  - handles at most one message of a worker, and all messages of its own compute thread (collect);
+ *  - passes frames on to the encoder's thread in order (deliver);
+ *  - once per heartbeat sends ALIVE to all ranks and excludes ranks that hang (periodic_tasks);
+ * and then backs off, if nothing happened.
+ *
+ * The scheduler (sched/schedule.h) decides which part goes where; rank_health.h, which ranks are in
+ * use; the delivery (delivery.h), which rank receives the frames of a part and when a frame can
+ * leave the reorder buffer. A decoded frame stays in the buffer until its result has arrived, or
+ * with --encode ranks until its segment is durable, so that it can be computed again. A part may be
+ * computed twice, by a slow rank and by another one: the first result counts, and the scheduler is
+ * asked only for frames that are still needed.
+ *
+ * The loop ends when every decoded frame has left the buffer. The encoder's thread then finishes
+ * the output, while messages, heartbeats and signals are still handled (finish_output). After a
+ * signal (begin_stop) no part is sent; with a checkpoint, the loop waits for the parts that are
+ * being computed, because their frames can be kept. resr_coordinator_shutdown() exchanges STOP and
+ * BYE with all ranks that answer. */
+
 #include "run/coordinator.h"
 
 #include <assert.h>
@@ -35,7 +58,7 @@ struct ResrCoordinator {
     bool decoded_reported;
 };
 
-static const ResrPart all_parts = {.attempt = 0}; /* of a recall */
+static const ResrPart all_parts = {.attempt = 0}; /* for a recall */
 
 static bool is_needed(void *user, int64_t index)
 {
@@ -362,7 +385,7 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
     return ret;
 }
 
-/* The encoder finishes the output; ranks and signals are still looked after. */
+/* Waits for the output while ranks and signals are still handled. */
 static int finish_output(ResrCoordinator *c, ResrProgress *progress,
                          const volatile int *stop_signal)
 {
@@ -461,7 +484,7 @@ void resr_coordinator_counters(const ResrCoordinator *c, int64_t *frames_in, int
     *frames_out = c->encoded;
 }
 
-/* Every rank but those that are given up has said goodbye. */
+/* True if every rank that is not silent has said goodbye; *all: every rank has. */
 static bool all_said_bye(const ResrCoordinator *c, bool *all)
 {
     bool said = true;

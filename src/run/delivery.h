@@ -36,7 +36,8 @@ typedef struct ResrDeliveryOps {
     int (*record_result)(ResrDelivery *delivery, ResrMessage *message, int rank, bool in_flight);
     /* Takes the payload of a SEGMENT message. */
     int (*accept_segment)(ResrDelivery *delivery, ResrMessage *message);
-    /* Does what has become possible since the last turn of the main loop, and then sets *active. */
+    /* Retires durable segments and announces the end of the input, in each turn of the main loop.
+     * Sets *active if it did. */
     int (*advance)(ResrDelivery *delivery, bool *active);
     /* True if `rank` has all input that it needs to finish a segment. */
     bool (*waits_for)(const ResrDelivery *delivery, int rank);

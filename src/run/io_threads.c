@@ -1,5 +1,24 @@
+/* The threads at both ends of rank 0's pool of frames.
+ *
+ * The decoder's thread takes a credit, reads a frame, hashes it and queues it for the main thread.
+ * A frame carries its credit (frame->credit); resr_frame_free() posts it with the last reference.
+ * Credits are taken in frame order, so the oldest frame of the job always has one and the pool
+ * cannot deadlock. Frames of segments that an earlier attempt finished are queued as placeholders;
+ * frames in batch files are read from there. The decoder skips such frames where it can seek.
+ *
+ * The encoder's thread receives frames in order. If the sink takes frames, it verifies and encodes
+ * them itself. If the sink stores segments (checkpoints, --encode ranks), it passes them on to the
+ * segment encoders, whose threads call commit_segment() for each finished segment: frame table,
+ * file, journal, in this order, under commit_lock. With --encode ranks it gets placeholders only,
+ * since frames and segments go to the segment encoders directly; the main thread learns of durable
+ * segments by the queue `announced`. When the main thread closes the queue, the encoder's thread
+ * waits for the last segment and finishes the sink, which publishes the output.
+ *
+ * The first error of any thread is kept, with its text, and ends the job. */
+
 #include "run/io_threads.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -25,18 +44,18 @@ struct ResrIoThreads {
     ResrSegmentEncoders *encoders; /* NULL: the sink takes frames, not segments */
     pthread_t decode_thread, encode_thread;
     bool decode_started, encode_started;
-    bool whole; /* the decoder came to the input's end */
+    atomic_bool whole; /* the input was decoded to its end */
     atomic_bool decode_ended, stop, stop_decoding, finished;
     atomic_llong encoded;
     atomic_bool finishing, committing;
     int64_t finish_packets, finish_ns; /* of resr_io_threads_finish_stall() */
     ResrBusyTimer decoding, encoding;
     atomic_llong hashing_ns;     /* of decoded frames */
-    pthread_mutex_t commit_lock; /* of the sink and the ledger, where there are encoders */
-    pthread_cond_t committed;    /* or failed, or stopped */
+    pthread_mutex_t commit_lock; /* sink, frame table and committed_frames, with encoders */
+    pthread_cond_t committed;    /* a segment was committed, or has failed, or stop was set */
     int64_t committed_frames;
-    ResrQueue *told;      /* --encode ranks: segments that were committed, for the main thread */
-    pthread_mutex_t lock; /* of status, error and the sink's pointer */
+    ResrQueue *announced; /* --encode ranks: durable segments, for the main thread */
+    pthread_mutex_t lock; /* status, error and the pointer to the sink */
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
@@ -74,8 +93,8 @@ static int64_t decode_end(const ResrIoThreads *io)
     return end;
 }
 
-/* Frame `index` as an earlier attempt left it, if it did; `decoded` (may be NULL) is what the
- * decoder has for it and is freed when it is not needed. */
+/* *out: frame `index` of an earlier attempt, if that has completed it; else `decoded` (may be
+ * NULL), which is otherwise freed. */
 static int restore(ResrIoThreads *io, ResrFrame **out, ResrFrame *decoded, int64_t index)
 {
     ResrCheckpoint *checkpoint = io->config.checkpoint;
@@ -88,7 +107,7 @@ static int restore(ResrIoThreads *io, ResrFrame **out, ResrFrame *decoded, int64
     else if (stage == RESR_FRAME_RESTORED)
         ret = resr_checkpoint_load(checkpoint, out, index);
     if (ret == RESR_ERR_DATA && decoded) {
-        resr_log_warn("%s; it is made again", resr_error_text());
+        resr_log_warn("%s; it is computed again", resr_error_text());
         ret = 0;
     }
     if (ret == 0 && !*out)
@@ -100,8 +119,8 @@ static int restore(ResrIoThreads *io, ResrFrame **out, ResrFrame *decoded, int64
     return ret;
 }
 
-/* Decoding goes on behind the frames of finished segments, where it can. *from: the first frame
- * that is decoded. */
+/* Resumes decoding behind the frames of finished segments, if the decoder can. *from: the first
+ * frame that is decoded. */
 static int skip_finished(ResrIoThreads *io, int64_t *from)
 {
     char hash[RESR_HASH_HEX_BYTES];
@@ -116,7 +135,7 @@ static int skip_finished(ResrIoThreads *io, int64_t *from)
     if (found)
         *from = last + 1;
     if (found)
-        resr_log_info("decoding goes on at frame %" PRId64, *from);
+        resr_log_info("decoding resumes at frame %" PRId64, *from);
     return ret;
 }
 
@@ -142,7 +161,8 @@ static int next_frame(ResrIoThreads *io, ResrFrame **out, int64_t index, int64_t
     return ret;
 }
 
-/* No more frames are wanted. A decoder that waits for its file then ends without an error. */
+/* True if decoding has been ended: a decoder that waits for its file then fails, which is no error
+ * of the job. */
 static bool is_stopped(const ResrIoThreads *io)
 {
     return io->stop || io->stop_decoding || resr_stop_signal();
@@ -190,8 +210,8 @@ static void *decode_main(void *argument)
     return NULL;
 }
 
-/* Names a finished segment's file and then records the segment in the journal. */
-static int make_durable(ResrIoThreads *io, ResrSegment *segment)
+/* With commit_lock: names a finished segment's file and then records the segment in the journal. */
+static int make_durable_locked(ResrIoThreads *io, ResrSegment *segment)
 {
     const ResrSegmentInfo *info = &segment->info;
     int64_t start_ns = resr_events_now();
@@ -211,14 +231,14 @@ static int make_durable(ResrIoThreads *io, ResrSegment *segment)
     return ret;
 }
 
-/* A finished segment comes from one of the encoders. */
+/* Called by the encoders' threads. A second copy of a segment, of an excluded owner, is dropped. */
 static int commit_segment(void *user, ResrSegment *segment)
 {
     ResrIoThreads *io = user;
     const ResrSegmentInfo *info = &segment->info;
     int ret = 0;
     pthread_mutex_lock(&io->commit_lock);
-    if (resr_sink_has(io->config.sink, info->number)) { /* of an owner that was given up */
+    if (resr_sink_has(io->config.sink, info->number)) {
         pthread_mutex_unlock(&io->commit_lock);
         resr_segment_free(segment);
         return 0;
@@ -226,12 +246,12 @@ static int commit_segment(void *user, ResrSegment *segment)
     for (int64_t i = 0; i < info->frames && ret == 0; i++)
         ret = resr_frame_table_set(io->config.frame_table, info->first + i, &segment->frames[i]);
     if (ret == 0)
-        ret = make_durable(io, segment);
+        ret = make_durable_locked(io, segment);
     if (ret == 0)
         io->committed_frames += info->frames;
     pthread_cond_signal(&io->committed);
     pthread_mutex_unlock(&io->commit_lock);
-    if (ret < 0 || !io->config.plan->encode_ranks || !resr_queue_push(io->told, segment))
+    if (ret < 0 || !io->config.plan->encode_ranks || !resr_queue_push(io->announced, segment))
         resr_segment_free(segment);
     return ret;
 }
@@ -261,7 +281,7 @@ static int start_encoders(ResrIoThreads *io)
     return resr_segment_encoders_start(&io->encoders, &config);
 }
 
-/* Hands a frame on, or encodes it here; frees it. */
+/* Encodes a frame or passes it on; takes ownership. */
 static int encode_frame(ResrIoThreads *io, ResrFrame *frame)
 {
     ResrFrameRecord record;
@@ -279,7 +299,7 @@ static int encode_frame(ResrIoThreads *io, ResrFrame *frame)
         if (ret == 0)
             ret = resr_sink_write(io->config.sink, frame);
     }
-    /* A message to a rank that hangs may hold the frame to the end. */
+    /* A message to a hung rank may refer to the frame until the end of the job. */
     if (frame->stage == RESR_FRAME_DURABLE && frame->credit) {
         sem_post(frame->credit);
         frame->credit = NULL;
@@ -289,7 +309,7 @@ static int encode_frame(ResrIoThreads *io, ResrFrame *frame)
     return ret;
 }
 
-/* All frames were given: waits until the segments of `frames` of them are committed. */
+/* Waits until the segments of `frames` frames are committed. */
 static int finish_segments(ResrIoThreads *io, int64_t frames, int64_t end)
 {
     resr_segment_encoders_end(io->encoders, end);
@@ -320,6 +340,7 @@ static void *encode_main(void *argument)
     int ret = 0;
     while (ret == 0 && !io->stop && (frame = resr_queue_pop(io->encode))) {
         int64_t index = frame->index;
+        assert(index == end); /* frames arrive in order */
         bool made = frame->stage != RESR_FRAME_DURABLE;
         given += made;
         end = index + 1;
@@ -362,7 +383,7 @@ int resr_io_threads_start(ResrIoThreads **out, const ResrIoThreadsConfig *config
     if (ret == 0)
         ret = resr_queue_create(&io->encode, pool);
     if (ret == 0)
-        ret = resr_queue_create(&io->told, pool + 1);
+        ret = resr_queue_create(&io->announced, pool + 1);
     if (ret == 0 && resr_sink_stored(config->sink))
         ret = start_encoders(io);
     if (ret == 0) {
@@ -410,7 +431,7 @@ ResrSegmentEncoders *resr_io_threads_encoders(ResrIoThreads *io)
 
 bool resr_io_threads_committed(ResrIoThreads *io, int64_t *first, int64_t *frames)
 {
-    ResrSegment *segment = resr_queue_try_pop(io->told);
+    ResrSegment *segment = resr_queue_try_pop(io->announced);
     if (!segment)
         return false;
     *first = segment->info.first;
@@ -449,6 +470,7 @@ ResrIoThreadsState resr_io_threads_state(ResrIoThreads *io)
 {
     int credits = 0;
     sem_getvalue(&io->credits, &credits);
+    assert(credits >= 0);
     int64_t backlog = io->encoders ? resr_segment_encoders_backlog(io->encoders)
                                    : (int64_t)resr_queue_length(io->encode);
     return (ResrIoThreadsState){.decoder_waiting = io->decode_ended ||
@@ -496,7 +518,7 @@ static void free_frame(void *item)
     resr_frame_free(item);
 }
 
-static void free_told(void *item)
+static void free_announced(void *item)
 {
     resr_segment_free(item);
 }
@@ -513,8 +535,8 @@ void resr_io_threads_stop(ResrIoThreads *io)
         resr_queue_close(io->decoded);
     if (io->encode)
         resr_queue_close(io->encode);
-    if (io->told)
-        resr_queue_close(io->told);
+    if (io->announced)
+        resr_queue_close(io->announced);
     sem_post(&io->credits);
     pthread_mutex_lock(&io->commit_lock);
     pthread_cond_signal(&io->committed);
@@ -526,12 +548,12 @@ void resr_io_threads_stop(ResrIoThreads *io)
     io->decode_started = io->encode_started = false;
     resr_segment_encoders_stop(io->encoders);
     pthread_mutex_lock(&io->lock);
-    io->config.sink = NULL; /* its owner may close it now */
+    io->config.sink = NULL; /* the caller may close it now */
     pthread_mutex_unlock(&io->lock);
     resr_queue_destroy(io->decoded, free_frame);
     resr_queue_destroy(io->encode, free_frame);
-    resr_queue_destroy(io->told, free_told);
-    io->decoded = io->encode = io->told = NULL;
+    resr_queue_destroy(io->announced, free_announced);
+    io->decoded = io->encode = io->announced = NULL;
 }
 
 void resr_io_threads_free(ResrIoThreads *io)

@@ -84,8 +84,8 @@ double resr_io_threads_finish_stall(ResrIoThreads *io);
 /* Ends both threads at once. NULL is allowed. */
 void resr_io_threads_stop(ResrIoThreads *io);
 
-/* Stops and frees everything but what the configuration names. All frames that it returned must be
- * freed. NULL is allowed. */
+/* Stops the threads and frees the object; all frames that it has returned must be freed before.
+ * NULL is allowed. */
 void resr_io_threads_free(ResrIoThreads *io);
 
 #endif

@@ -1,3 +1,11 @@
+/* Which ranks are in use.
+ *
+ * A rank is overdue if no message has arrived within the deadline, or if it has work and has not
+ * finished a frame within the deadline and RESR_DEADLINE_FRAMES times the longest frame of any rank
+ * (sched/liveness.h). Such a rank is SILENT: it gets no message, its parts go to others, and it is
+ * readmitted as soon as it reports progress. A rank whose device fails has NO_DEVICE: its parts go
+ * to others, but it still gets messages, among them STOP. */
+
 #include "run/rank_health.h"
 
 #include <stdlib.h>

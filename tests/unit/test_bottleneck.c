@@ -1,4 +1,4 @@
-/* What limits a job, from what it was busy with. */
+/* The bottleneck of a job, from its activity. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ static void expect(const char *word, ResrActivity activity)
 static void test_limits(void **state)
 {
     (void)state;
-    expect("decode", (ResrActivity){.computing = 0}); /* the start: no frame is there yet */
+    expect("decode", (ResrActivity){.computing = 0}); /* the start: no frame is decoded */
     expect("decode", (ResrActivity){.computing = 0.5});
     expect("compute", (ResrActivity){.computing = 1});
     expect("network", (ResrActivity){.computing = 0.5, .in_transit = 0.5});
@@ -28,8 +28,8 @@ static void test_limits(void **state)
            (ResrActivity){.computing = 0.1, .decoder_waiting = 1}); /* one slow rank holds all */
 }
 
-/* Ranks that are at work are the limit whatever else is busy beside them; a little of everything is
- * not the word for what is most. */
+/* Computing ranks are the bottleneck even if all other threads are busy; otherwise the most active
+ * stage counts. */
 static void test_ranks_come_first(void **state)
 {
     (void)state;

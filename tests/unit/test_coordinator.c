@@ -31,7 +31,7 @@ typedef struct Peer {
     int count;
     double since, beat;
     int64_t progress;
-    /* What it received. */
+    /* Counts of received messages and frames. */
     int parts, frames, parts_after_recall, recalls, stops;
 } Peer;
 
@@ -448,7 +448,7 @@ static void test_stop(void **state)
         assert_true(job.io.stopped);
         assert_true(job.io.encoded < 203);
         assert_int_equal(job.checkpoint.kept > job.delivered_at_stop, checkpoint);
-        turn(&job); /* receives what was sent last */
+        turn(&job); /* receives the last messages */
         for (int i = 1; i < RANKS; i++) {
             assert_int_equal(job.peers[i].recalls, 1);
             assert_int_equal(job.peers[i].parts_after_recall, 0);

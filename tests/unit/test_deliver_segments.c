@@ -1,6 +1,6 @@
-/* Segments' owners, as a rank is lost: what it owned gets another owner and is made again, and so
- * is what it made of others' segments, since its frames may not have come out of it; nothing else
- * is. */
+/* Delivery by segments. If a rank is excluded, its open segments get other owners and their frames
+ * are computed again; if it is silent, so are the frames that it computed for other owners, which
+ * may not have left it; no other frame is. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,7 +92,7 @@ static int record(Job *job, int rank, const ResrPart *part, int owner, bool in_f
     return ops->record_result(job->delivery, &message, rank, in_flight);
 }
 
-/* All that was handed out is computed at once; each rank has sent its frames to their owners. */
+/* All parts that are handed out are computed at once, and their frames sent to the owners. */
 static void compute_all(Job *job, int lost, int least_attempt)
 {
     ResrPart parts[FRAMES];
@@ -176,7 +176,7 @@ static void test_lost(void **state)
     }
 }
 
-/* A part on its way to an owner that is lost meanwhile. */
+/* The owner of a part in flight is excluded. */
 static void test_other_owner(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
-/* The threads at both ends of rank 0, with a decoder and an encoder of FFmpeg: frames come with
- * their hash and a credit each, are encoded in the order in which they are given, as single frames
- * or by segments, and the threads end on request whatever they wait for. */
+/* The threads at both ends of rank 0, with a decoder and an encoder of FFmpeg: frames arrive with a
+ * hash and a credit each and are encoded in order, as single frames or by segments; the threads end
+ * on request, also while they wait. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,7 +231,7 @@ static void test_segments(void **state)
     Job job;
     ResrFrame *frame, *marks[FRAMES];
     start(&job, true, true);
-    int64_t first, frames, n = 0, committed = 0, start_ns = resr_clock_ns();
+    int64_t first, frames, n = 0, committed = 0, passed = 0, start_ns = resr_clock_ns();
     bool named[FRAMES] = {false};
     while (committed < FRAMES) {
         assert_true(resr_clock_seconds_since(start_ns) < WAIT_SECONDS);
@@ -249,10 +249,11 @@ static void test_segments(void **state)
             for (int64_t i = first; i < first + frames; i++) {
                 assert_false(named[i]);
                 named[i] = true;
-                resr_io_threads_encode(job.io, marks[i]);
             }
             committed += frames;
         }
+        for (; passed < n && named[passed]; passed++)
+            resr_io_threads_encode(job.io, marks[passed]);
         pause_a_moment();
     }
     assert_int_equal(job.checkpoint.commits, (FRAMES + SEGMENT - 1) / SEGMENT);
