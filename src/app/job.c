@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/publish.h"
 #include "ckpt/jobdir.h"
+#include "comm/clock_sync.h"
 #include "comm/collectives.h"
 #include "media/outputs.h"
 #include "run/worker.h"
@@ -188,7 +189,7 @@ static int open_checkpoint(ResrJob *job)
                          "that writes its headers first (not %s)",
                          options->output, job->output.encoder);
     if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
-        resr_log_warn("%s: encoder %s cannot resume an unfinished output: after a kill the job "
+        resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
                       "starts over",
                       options->output, job->output.encoder);
     if (!job->output.segmented)
@@ -473,6 +474,7 @@ static int coordinate(ResrJob *job)
 
 int resr_job_run(ResrJob *job, bool last)
 {
+    const ResrSession *session = job->session;
     ResrRankContext *context = job->context;
     Order order = {.last = last,
                    .new_model = job->own_model != NULL,
@@ -497,7 +499,7 @@ int resr_job_run(ResrJob *job, bool last)
         ret = resr_collectives_share_status(job->state == RESR_JOB_OPEN ? 0 : resr_job_open(job));
     if (ret < 0)
         return ret;
-    resr_trace_collect_align(job->trace);
+    resr_clock_sync(job->trace, session->rank, session->ranks);
     resr_collectives_disarm_start_timeout();
     return coordinate(job);
 }
@@ -521,7 +523,7 @@ static int work(ResrSession *session, ResrRankContext *context, Order *order)
     if (ret == 0)
         ret = resr_collectives_share_status(0);
     if (ret == 0) {
-        resr_trace_collect_align(NULL);
+        resr_clock_sync(NULL, session->rank, session->ranks);
         resr_collectives_disarm_start_timeout();
         ret = resr_worker_run(context->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;
