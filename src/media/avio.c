@@ -184,8 +184,7 @@ static int start_reader(Reader **out, const char *path, const atomic_bool *stop)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!started) {
         free_reader(reader);
-        return resr_fail(RESR_ERR_INTERNAL, "%s: the thread that reads the file cannot be started",
-                         path);
+        return resr_fail(RESR_ERR_INTERNAL, "%s: the reading thread cannot be started", path);
     }
     pthread_detach(thread);
     *out = reader;
@@ -256,6 +255,13 @@ void resr_avio_close(AVIOContext **io)
     end_reader((*io)->opaque);
     av_freep(&(*io)->buffer);
     avio_context_free(io);
+}
+
+int resr_avio_end(AVIOContext **io, const char *path, int ret)
+{
+    int reading = resr_avio_check(*io, path);
+    resr_avio_close(io);
+    return reading < 0 ? reading : ret;
 }
 
 /* A file that is written; also read, through a second handle, by a muxer that moves its index. */

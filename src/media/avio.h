@@ -27,6 +27,10 @@ int resr_avio_error(const AVIOContext *io);
 
 void resr_avio_close(AVIOContext **io); /* *io may be NULL */
 
+/* Closes *io, the file `path`, after it was parsed with the result `ret`. Returns the error of
+ * resr_avio_check(), which explains a parser's error, or else `ret`. */
+RESR_MUST_CHECK int resr_avio_end(AVIOContext **io, const char *path, int ret);
+
 /* Makes `fd`, open for reading and writing, the file of the muxer `context`, from its start; a
  * muxer that reads its output gets the same file and no other file. Takes ownership of `fd`, also
  * after a failure. Returns libav's error. End with resr_avio_finish(). */

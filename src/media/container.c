@@ -30,8 +30,7 @@ int resr_container_of(const AVOutputFormat **out, const char *output)
     if (*out && !((*out)->flags & AVFMT_NOFILE))
         return 0;
     return resr_fail(RESR_ERR_USAGE,
-                     "%s: the ending names no container; .mp4, .mkv and .mov are common ones",
-                     output);
+                     "%s: the ending does not name a container; use .mp4, .mkv or .mov", output);
 }
 
 static bool is_mov(const AVOutputFormat *format)

@@ -6,9 +6,8 @@
  * offset of the whole file; each copied stream adopts a new offset with its own first packet behind
  * the jump, which may be earlier or later in the file than the video's. A sound packet that jumps
  * before the video makes find_head() read ahead, up to AHEAD_US of video, AHEAD_PACKETS or
- * AHEAD_BYTES, to learn whether the video jumps too. The decision is made once for each packet,
- * when it is the head
- * (`head_decided`).
+ * AHEAD_BYTES, to learn whether the video jumps too. The decision is made once for each packet, at
+ * the head of the queue (`head_decided`).
  *
  * Afterwards correct_times() makes the times writable: no time missing, dts rising, pts not before
  * dts. Packets changed by it are counted and reported once per stream. */
@@ -63,6 +62,12 @@ struct ResrCopy {
     int64_t read_at; /* end of the time line when the head of the queue was read */
     bool head_decided, ended, warned_late;
 };
+
+/* Decoding time or, if unknown, presentation time. */
+static int64_t time_of(const AVPacket *packet)
+{
+    return packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+}
 
 static const char *kind_of(const AVCodecParameters *par)
 {
@@ -280,7 +285,7 @@ static bool follow_jump(ResrCopy *copy, Copied *stream, const AVPacket *packet, 
     bool behind =
         stream->jumped < line->jumped; /* the stream has not followed the line's last jump */
     bool passed = packet->pos >= 0 && packet->pos >= line->position;
-    int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    int64_t time = time_of(packet);
     if (!line->jumps || time == AV_NOPTS_VALUE)
         return true;
     time = av_rescale_q(time, in->time_base, AV_TIME_BASE_Q);
@@ -313,7 +318,7 @@ static bool follow_jump(ResrCopy *copy, Copied *stream, const AVPacket *packet, 
  * next possible time. */
 static void correct_times(Copied *stream, AVPacket *packet, AVRational base)
 {
-    int64_t given = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    int64_t given = time_of(packet);
     int64_t first =
         stream->last_dts == AV_NOPTS_VALUE ? INT64_MIN : stream->last_dts + stream->strict;
     bool odd = given == AV_NOPTS_VALUE || packet->pts == AV_NOPTS_VALUE;
@@ -379,7 +384,7 @@ int resr_copy_next(ResrCopy *copy, AVPacket **out, int64_t until)
         if (!copy->head_decided)
             resr_timeline_shift(packet, base, stream->offset);
         copy->head_decided = true;
-        int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+        int64_t time = time_of(packet);
         if (time != AV_NOPTS_VALUE)
             time = av_rescale_q(time, base, AV_TIME_BASE_Q);
         if (stream->out && time != AV_NOPTS_VALUE && until != INT64_MAX && time >= until)

@@ -1,10 +1,11 @@
 /* How it works. With --on-error continue, each lost picture is replaced by the picture before it,
  * so that sound and picture stay together. Two sources tell which are lost:
  *
- *   - packets that the decoder rejected: their timestamps are in `lost`;
- *   - gaps: after any sign of damage, for the next PICTURES_HELD pictures (`suspicion`), an
- * interval of n frame durations between two pictures is n - 1 lost pictures. Without such a sign a
- * gap is the video's own (variable frame rate).
+ *   rejects   packets without a picture: their timestamps are in `lost`
+ *   gaps      an interval of n frame durations between two pictures: n - 1 lost pictures
+ *
+ * A gap counts only among the PICTURES_HELD pictures after a sign of damage (`suspicion`); others
+ * are the video's own (variable frame rate).
  *
  * Before the first picture, packets without a picture are judged together, when that picture is
  * returned: streams that can be cut anywhere begin with undecodable pictures, and leading pictures

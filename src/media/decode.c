@@ -5,10 +5,12 @@
  *
  * resr_decoder_read() returns the pictures in presentation order:
  *
- *   next_picture()  chooses the next decoded picture. With `bridge`, damage.c reports gaps; then
- * the decoded picture waits, and the previous one is returned once for each missing frame
+ *   next_picture()  chooses the next decoded picture or, in a gap, the previous picture
  *   next_pts()      makes the timestamps strictly increasing
  *   make_frame()    repacks to the planar holder format (repack.c) and turns upright (turn.c)
+ *
+ * Gaps are bridged with `bridge` only: damage.c finds them, and the decoded picture waits while the
+ * previous one is returned once for each missing frame.
  *
  * resr_decoder_skip() resumes a job: it seeks to the keyframe before the last finished frame,
  * decodes up to it, and compares the hash. If the hash differs, the caller decodes from the start.
@@ -255,12 +257,13 @@ static int prepare(ResrDecoder *d, const char *path)
     fill_stored_format(d);
     warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
-        resr_log_warn("%s: frames left out before the first picture that can be decoded: %" PRId64,
+        resr_log_warn("%s: frames skipped before the first decodable picture: %" PRId64,
                       d->reader.path, d->reader.count.skipped);
     if (d->info.interlaced)
-        resr_log_warn("%s: the video is interlaced and is upscaled as it is; deinterlace it first "
-                      "for a better result",
-                      d->reader.path);
+        resr_log_warn(
+            "%s: the video is interlaced and stays interlaced; deinterlace it first for a "
+            "better result",
+            d->reader.path);
     return 0;
 }
 

@@ -146,16 +146,18 @@ int resr_encoding_plan(ResrEncoding *out, const char *output, bool image, const 
         out->codec = avcodec_find_encoder_by_name(name);
     if (!out->codec && out->picture == RESR_PICTURE_NONE)
         return resr_fail(RESR_ERR_USAGE,
-                         "--codec: this FFmpeg has no encoder '%s'; ffmpeg -encoders "
-                         "lists those it has",
+                         "--codec: this FFmpeg does not have the encoder '%s'; ffmpeg -encoders "
+                         "lists the available ones",
                          image && !options->codec[0] ? output : name);
     if (out->codec && out->codec->id == AV_CODEC_ID_THEORA)
         return resr_fail(RESR_ERR_USAGE,
-                         "--codec: encoder %s leaves out frames that resemble the one before; "
-                         "choose another, such as libvpx",
+                         "--codec: encoder %s drops frames that resemble the previous one; choose "
+                         "another encoder, such as libvpx",
                          out->codec->name);
     if (out->codec && out->codec->type != AVMEDIA_TYPE_VIDEO)
-        return resr_fail(RESR_ERR_USAGE, "--codec: '%s' is no video encoder", options->codec);
+        return resr_fail(RESR_ERR_USAGE,
+                         "--codec: '%s' is not a video encoder; choose another encoder",
+                         options->codec);
     return image && !options->codec[0] ? plan_image(out, output, input)
                                        : plan_video(out, output, input);
 }
@@ -228,8 +230,7 @@ static int set_quality(AVCodecContext *context, AVDictionary **dictionary, const
     if (lossless) {
         if (e->options.crf >= 0)
             return resr_fail(RESR_ERR_USAGE,
-                             "--crf: encoder %s is lossless and has no quality to "
-                             "set",
+                             "--crf: encoder %s is lossless and has no quality; remove --crf",
                              e->codec->name);
         return 0;
     }
@@ -302,7 +303,8 @@ int resr_encoder_open(ResrEncoder *encoder, const ResrEncoding *e)
                            "the encoder refuses its options or the size (see --codec, --preset, "
                            "--crf, --pix-fmt)");
     else if (ret == 0 && unknown && strcmp(unknown->key, "preset") == 0)
-        ret = resr_fail(RESR_ERR_USAGE, "--preset: encoder %s has no presets", e->codec->name);
+        ret = resr_fail(RESR_ERR_USAGE, "--preset: encoder %s has no presets; remove --preset",
+                        e->codec->name);
     av_dict_free(&dictionary);
     return ret;
 }
@@ -370,7 +372,7 @@ int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFr
         if (averror >= 0 && encoder->packet->size == 0)
             ret = resr_fail(RESR_ERR_USAGE,
                             "--codec: encoder %s returned an empty packet for a frame, which "
-                            "containers leave out; choose another encoder",
+                            "containers drop; choose another encoder",
                             e->codec->name);
         else if (averror >= 0)
             ret = handler(user, encoder->packet);

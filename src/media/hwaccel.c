@@ -86,7 +86,7 @@ static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path
     char list[256], text[AV_ERROR_MAX_STRING_SIZE] = "FFmpeg cannot decode this codec with it";
     list_types(list, decoder);
     if (!any && av_hwdevice_find_type_by_name(hw->wanted) == AV_HWDEVICE_TYPE_NONE)
-        snprintf(text, sizeof text, "FFmpeg knows no such device");
+        snprintf(text, sizeof text, "not a device of FFmpeg");
     resr_av_silence(any);
     for (int i = 0; !hw->device && (config = next_config(decoder, &i)) != NULL;) {
         const char *name = av_hwdevice_get_type_name(config->device_type);
@@ -94,7 +94,8 @@ static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path
             continue;
         int averror = av_hwdevice_ctx_create(&hw->device, config->device_type, NULL, NULL, 0);
         if (averror < 0)
-            snprintf(text, sizeof text, "there is no such device here, or it does not work");
+            snprintf(text, sizeof text,
+                     "the device does not exist on this machine, or does not work");
         hw->surface = config->pix_fmt;
     }
     resr_av_silence(false);
@@ -106,8 +107,8 @@ static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path
                          "%s: --hwaccel %s: %s. For %s FFmpeg offers: %s; --hwaccel none decodes "
                          "in software",
                          path, hw->wanted, text, decoder->name, list);
-    resr_log_warn("%s: --hwaccel auto: no device here decodes %s (FFmpeg offers: %s); it is "
-                  "decoded in software",
+    resr_log_warn("%s: --hwaccel auto: no device of this machine decodes %s (FFmpeg offers: %s); "
+                  "decoding in software",
                   path, decoder->name, list);
     hw->warned = true;
     return 0;
@@ -140,8 +141,8 @@ int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
                              "--hwaccel none decodes in software",
                              path, hw->wanted, av_get_pix_fmt_name(frame->format));
         if (!hw->warned)
-            resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); it is decoded "
-                          "in software",
+            resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); decoding in "
+                          "software",
                           path, type_name(hw), av_get_pix_fmt_name(frame->format));
         hw->warned = true;
         return 0;
@@ -160,7 +161,7 @@ int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
     }
     av_frame_free(&fetched);
     return averror < 0 ? resr_av_fail(RESR_ERR_DEVICE, averror, path,
-                                      "a decoded frame cannot be fetched from the device")
+                                      "a decoded frame cannot be copied from the device")
                        : 0;
 }
 

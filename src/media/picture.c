@@ -214,9 +214,7 @@ int resr_picture_kind(ResrPictureKind *out, const char *path, const atomic_bool 
     if (ret < 0)
         return ret;
     *out = kind_of(io);
-    ret = resr_avio_check(io, path);
-    resr_avio_close(&io);
-    return ret;
+    return resr_avio_end(&io, path, 0);
 }
 
 /* Reads tags and, if `out` is given, pixels, as stored. */
@@ -233,9 +231,7 @@ static int read_stored(AVFrame *out, ResrPictureTags *tags, const char *path,
     ret = kind == RESR_PICTURE_NONE || kind == RESR_PICTURE_MOVING
               ? resr_fail(RESR_ERR_DATA, "%s: not a PNG, JPEG, TIFF or WebP picture", path)
               : formats[kind].read(&source);
-    int reading = resr_avio_check(source.io, path); /* a reading error explains the parser's */
-    ret = reading < 0 ? reading : ret;
-    resr_avio_close(&source.io);
+    ret = resr_avio_end(&source.io, path, ret);
     if (ret == 0 && tags->orientation == 0)
         tags->orientation = resr_exif_orientation(&tags->exif);
     if (ret == 0 && tags->orientation == 0)

@@ -173,7 +173,7 @@ static int read_all(PngReader *r)
 
 int resr_png_read(ResrPictureSource *source)
 {
-
+    /* Texts may follow the pixels, which libpng then decodes even if only tags are wanted. */
     AVFrame *scratch = source->out ? NULL : av_frame_alloc();
     PngReader r = {.source = source, .only_tags = scratch};
     if (!source->out && !scratch)

@@ -132,7 +132,7 @@ static int check_asked(const char *asked, const AVCodec *codec, const char *outp
                          asked);
     if (!takes(codec, format))
         return resr_fail(RESR_ERR_USAGE,
-                         "--pix-fmt: encoder %s does not take %s; leave --pix-fmt out", codec->name,
+                         "--pix-fmt: encoder %s does not support %s; remove --pix-fmt", codec->name,
                          asked);
     if (!works(codec, output, format))
         return resr_fail(RESR_ERR_USAGE, "--pix-fmt: %s of encoder %s cannot be stored in %s; %s",

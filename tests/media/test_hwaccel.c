@@ -270,19 +270,19 @@ static void refused(const char *path, const char *hwaccel, const char *words)
 static void test_refusals(void **state)
 {
     (void)state;
-    refused(clip, "frobnicator", "FFmpeg knows no such device");
+    refused(clip, "frobnicator", "not a device of FFmpeg");
     refused(clip, "vdpau",
             "FFmpeg cannot decode this codec with it. For ffv1 FFmpeg offers: nothing");
     pretend = true;
     refused(clip, "cuda", "FFmpeg offers: vulkan;"); /* by this decoder only with its own setup */
     no_device = true;
-    refused(clip, "vulkan", "there is no such device here, or it does not work");
+    refused(clip, "vulkan", "the device does not exist on this machine, or does not work");
     no_device = false;
     not_this = true;
     refused(clip, "vulkan", "the device does not decode this video (yuv420p)");
     not_this = false;
     broken = true;
-    refused(clip, "vulkan", "cannot be fetched from the device");
+    refused(clip, "vulkan", "cannot be copied from the device");
 }
 
 static void test_fallback(void **state)

@@ -57,7 +57,7 @@ refuse 64 "out.unknown" -i good.mp4 -o out.unknown $m
 refuse 64 "--tile-pad" -i good.mp4 -o out.mp4 $m --tile-pad 7
 refuse 64 "-t" -i good.mp4 -o out.mp4 $m -t 33
 refuse 64 "--denoise" -i good.mp4 -o out.mp4 $m --denoise 0.3
-refuse 69 "FFmpeg knows no such device" -i good.mp4 -o out.mp4 $m --hwaccel frobnicator
+refuse 69 "not a device of FFmpeg" -i good.mp4 -o out.mp4 $m --hwaccel frobnicator
 refuse 69 "FFmpeg cannot decode this codec with it.*--hwaccel none" -i good.mp4 -o out.mp4 $m --hwaccel opencl
 refuse 65 "empty.mp4" -i empty.mp4 -o out.mp4 $m
 refuse 65 "text.mp4" -i text.mp4 -o out.mp4 $m
