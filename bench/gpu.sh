@@ -40,7 +40,7 @@ say "building for sm_$capability"
 ninja=$(command -v ninja || true) # make may be missing
 if ! {
     cmake ${ninja:+-G Ninja} -S cuda -B "$build" -DRESR_CUDA=ON -DRESR_CUDA_ARCHS="$capability" \
-        -DBUILD_TESTING=ON -DRESR_PTX_EMU=none && cmake --build "$build" -j "$(nproc)"
+        -DBUILD_TESTING=ON -DRESR_PTX_EMU=OFF && cmake --build "$build" -j "$(nproc)"
 } >"$work/build.log" 2>&1; then
     tail -n 30 "$work/build.log"
     exit 1

@@ -19,7 +19,7 @@ to=$(cd "$to" && pwd)
 build=${2:-$work/build}
 if [ $# = 1 ]; then
     cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=ON -DRESR_CUDA=ON \
-        -DRESR_CUDA_ARCHS="${RESR_CUDA_ARCHS:-90a}" -DRESR_PTX_EMU=none >"$work/log" 2>&1 || {
+        -DRESR_CUDA_ARCHS="${RESR_CUDA_ARCHS:-90a}" -DRESR_PTX_EMU=OFF >"$work/log" 2>&1 || {
         cat "$work/log" >&2
         exit 1
     }

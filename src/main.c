@@ -29,7 +29,7 @@ static void on_signal(int number)
         stop_signal_ns = resr_clock_ns();
         stop_signal = number;
         resr_stop_request(number);
-        resr_collectives_stopping();
+        resr_collectives_shorten_start_timeout();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
         _exit(128 + number); /* the second one ends at once */
     }
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
     resr_collectives_prepare(&launcher);
-    resr_collectives_starting(start_up_hangs);
+    resr_collectives_arm_start_timeout(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);

@@ -25,8 +25,8 @@ struct ResrCheckpoint {
     ResrJournal *journal;
     ResrReplay found; /* not changed after the start */
     ResrCheckpointPlan plan;
-    ResrBatchWriter *store; /* frames on their way to batch files */
-    pthread_mutex_t lock;   /* of what follows */
+    ResrBatchWriter *writer; /* frames on their way to batch files */
+    pthread_mutex_t lock;    /* of what follows */
     ResrStatus status;
     int64_t durable; /* frames in finished segments */
 };
@@ -41,7 +41,7 @@ static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
     char error[RESR_ERROR_TEXT_BYTES];
     snprintf(error, sizeof error, "%s", resr_error_text());
     int ret =
-        resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_run(then));
+        resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_job_id(then));
     resr_fail(0, "%s", error);
     if (ret < 0)
         return false;
@@ -80,15 +80,15 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     return 0;
 }
 
-static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameTable *ledger)
+static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameTable *table)
 {
     ResrRecord *records = NULL;
     size_t count = 0;
     int ret = resr_journal_open(&c->journal, &records, &count, c->journal_path,
-                                resr_manifest_run(c->manifest));
+                                resr_manifest_job_id(c->manifest));
     if (ret == 0)
         ret = resr_replay(&c->found, &c->dir, c->output, records, count,
-                          resr_manifest_segment_frames(c->manifest), frames_folder, ledger);
+                          resr_manifest_segment_frames(c->manifest), frames_folder, table);
     free(records);
     for (int i = 0; i < c->found.segment_count; i++)
         c->durable += c->found.segments[i].frames;
@@ -96,7 +96,7 @@ static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameT
 }
 
 int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *output,
-                         const char *frames_folder, ResrManifest *manifest, ResrFrameTable *ledger,
+                         const char *frames_folder, ResrManifest *manifest, ResrFrameTable *table,
                          bool *resumed, bool *finished)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
@@ -116,7 +116,7 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     if (ret == 0)
         ret = read_manifest(c, manifest);
     if (ret == 0) {
-        ret = open_journal(c, frames_folder, ledger);
+        ret = open_journal(c, frames_folder, table);
         resr_status_read(&c->status, c->status_path);
         *resumed = c->resumed = ret == 0;
         *finished = ret == 0 && c->found.published;
@@ -147,7 +147,7 @@ const char *resr_checkpoint_class(const ResrCheckpoint *c)
 static int begin_job(ResrCheckpoint *c)
 {
     char path[PATH_MAX];
-    resr_jobdir_sweep(&c->dir, NULL, NULL);
+    resr_jobdir_remove_work(&c->dir, NULL, NULL);
     if (unlink(c->journal_path) != 0 && errno != ENOENT)
         return resr_publish_write_failure(c->journal_path, 1);
     resr_jobdir_path(&c->dir, path, "manifest.json");
@@ -192,7 +192,7 @@ static int try_keeping(const ResrCheckpoint *c)
 
 static void tell_progress(void *user)
 {
-    resr_checkpoint_tell(user, "running", 0, "");
+    resr_checkpoint_set_status(user, "running", 0, "");
 }
 
 /* What is decoded from here on may hide damage: no later attempt skips it unseen. */
@@ -218,18 +218,18 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
         return ret;
     c->fresh = false;
     c->status.attempt++;
-    resr_checkpoint_tell(c, "running", 0, "");
-    return resr_batch_writer_create(&c->store, &c->dir, c->journal, &c->found, &c->plan,
+    resr_checkpoint_set_status(c, "running", 0, "");
+    return resr_batch_writer_create(&c->writer, &c->dir, c->journal, &c->found, &c->plan,
                                     tell_progress, c);
 }
 
-int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *ledger)
+int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *table)
 {
     const ResrSegmentInfo *segments = c->found.segments;
     int ret = 0;
     int64_t frames = 0;
     for (int i = 0; i < c->found.segment_count && ret == 0; i++) {
-        const ResrFrameRecord *entries = &ledger->entries[segments[i].first];
+        const ResrFrameRecord *entries = &table->entries[segments[i].first];
         size_t n = (size_t)segments[i].frames;
         int64_t *pts = NULL, *durations = NULL;
         ret = resr_alloc(&pts, n, sizeof *pts);
@@ -295,18 +295,18 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
 
 void resr_checkpoint_keep(ResrCheckpoint *c, ResrFrame *frame)
 {
-    resr_batch_writer_keep(c->store, frame);
+    resr_batch_writer_keep(c->writer, frame);
 }
 
 int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
 {
     ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
-    resr_batch_writer_end_of_input(c->store, frames);
+    resr_batch_writer_end_of_input(c->writer, frames);
     return c->found.total == frames ? 0 : append(c, &record, 1);
 }
 
 int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
-                           const ResrFrameTable *ledger)
+                           const ResrFrameTable *table)
 {
     ResrRecord *records = NULL;
     size_t n = (size_t)info->frames;
@@ -314,7 +314,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     if (ret < 0)
         return ret;
     for (size_t i = 0; i < n; i++) {
-        const ResrFrameRecord *entry = &ledger->entries[info->first + (int64_t)i];
+        const ResrFrameRecord *entry = &table->entries[info->first + (int64_t)i];
         records[i] = (ResrRecord){.type = RESR_RECORD_FRAME,
                                   .number = info->first + (int64_t)i,
                                   .a = entry->pts,
@@ -327,7 +327,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
                               .a = info->frames,
                               .b = info->bytes,
                               .hash = info->hash};
-    const ResrFrameRecord *last = &ledger->entries[info->first + info->frames - 1];
+    const ResrFrameRecord *last = &table->entries[info->first + info->frames - 1];
     records[n + 1] = (ResrRecord){.type = RESR_RECORD_SOURCE,
                                   .number = info->first + info->frames - 1,
                                   .a = last->pts,
@@ -337,11 +337,11 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     free(records);
     if (ret < 0)
         return ret;
-    resr_batch_writer_release(c->store, info->first, info->frames);
+    resr_batch_writer_release(c->writer, info->first, info->frames);
     pthread_mutex_lock(&c->lock);
     c->durable += info->frames;
     pthread_mutex_unlock(&c->lock);
-    resr_checkpoint_tell(c, "running", 0, "");
+    resr_checkpoint_set_status(c, "running", 0, "");
     return 0;
 }
 
@@ -370,16 +370,16 @@ ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *c)
 
 void resr_checkpoint_write_batches(ResrCheckpoint *c)
 {
-    resr_batch_writer_write_batches(c->store);
+    resr_batch_writer_write_batches(c->writer);
 }
 
 bool resr_checkpoint_writes_batches(const ResrCheckpoint *c)
 {
-    return resr_batch_writer_writes_batches(c->store);
+    return resr_batch_writer_writes_batches(c->writer);
 }
 
-void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
-                           const ResrRankInfo *ranks, int live)
+void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                                        const ResrRankInfo *ranks, int live)
 {
     int64_t frames = 0;
     double seconds = 0;
@@ -396,17 +396,17 @@ void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
 
 int resr_checkpoint_drain(ResrCheckpoint *c)
 {
-    return resr_batch_writer_drain(c->store);
+    return resr_batch_writer_drain(c->writer);
 }
 
 int resr_checkpoint_error(ResrCheckpoint *c)
 {
-    return resr_batch_writer_error(c->store);
+    return resr_batch_writer_error(c->writer);
 }
 
 double resr_checkpoint_stall(const ResrCheckpoint *c)
 {
-    return c->store ? resr_batch_writer_stall(c->store) : 0;
+    return c->writer ? resr_batch_writer_stall(c->writer) : 0;
 }
 
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
@@ -414,33 +414,34 @@ int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
     pthread_mutex_lock(&c->lock);
     int64_t frames = c->durable;
     pthread_mutex_unlock(&c->lock);
-    return frames + (c->store ? resr_batch_writer_frames(c->store) : 0);
+    return frames + (c->writer ? resr_batch_writer_frames(c->writer) : 0);
 }
 
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
     int ret = resr_lock_check(c->dir.lock);
     if (ret == 0 && c->plan.frames_folder[0])
-        ret = resr_batch_writer_export(c->store);
+        ret = resr_batch_writer_export(c->writer);
     if (ret < 0)
         return ret;
-    resr_batch_writer_free(c->store);
-    c->store = NULL;
+    resr_batch_writer_free(c->writer);
+    c->writer = NULL;
     if (leave_status)
-        resr_checkpoint_tell(c, "done", 0, "");
+        resr_checkpoint_set_status(c, "done", 0, "");
     resr_jobdir_remove(&c->dir, leave_status);
     return 0;
 }
 
 void resr_checkpoint_abandon(ResrCheckpoint *c)
 {
-    resr_batch_writer_free(c->store);
-    c->store = NULL;
+    resr_batch_writer_free(c->writer);
+    c->writer = NULL;
     if (resr_lock_check(c->dir.lock) == 0)
         resr_jobdir_remove(&c->dir, false);
 }
 
-void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
+void resr_checkpoint_set_status(ResrCheckpoint *c, const char *state, int exit_code,
+                                const char *message)
 {
     char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text; it stays that */
     snprintf(error, sizeof error, "%s", resr_error_text());
@@ -464,14 +465,14 @@ void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, c
     resr_fail(0, "%s", error);
 }
 
-void resr_checkpoint_strike(ResrCheckpoint *c, const char *host, int rank)
+void resr_checkpoint_record_hang(ResrCheckpoint *c, const char *host, int rank)
 {
     pthread_mutex_lock(&c->lock);
-    int ret = resr_status_strike(&c->status, host, rank);
+    int ret = resr_status_record_hang(&c->status, host, rank);
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
-    resr_checkpoint_tell(c, "running", 0, "");
+    resr_checkpoint_set_status(c, "running", 0, "");
 }
 
 void resr_checkpoint_write_pids(ResrCheckpoint *c, const ResrRankInfo *ranks, int n)
@@ -485,7 +486,7 @@ void resr_checkpoint_write_pids(ResrCheckpoint *c, const ResrRankInfo *ranks, in
             snprintf(next, line_bytes, "%d %s %d\n", ranks[i].rank, ranks[i].host, ranks[i].pid);
     resr_jobdir_path(&c->dir, path, "pids");
     if (ret == 0)
-        ret = resr_publish_news(path, lines, (size_t)(next - lines));
+        ret = resr_replace_file_nosync(path, lines, (size_t)(next - lines));
     free(lines);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
@@ -495,7 +496,7 @@ void resr_checkpoint_close(ResrCheckpoint *c)
 {
     if (!c)
         return;
-    resr_batch_writer_free(c->store);
+    resr_batch_writer_free(c->writer);
     resr_journal_close(c->journal);
     if (c->fresh)
         resr_jobdir_remove(&c->dir, false);

@@ -18,14 +18,14 @@ typedef struct ResrCheckpoint ResrCheckpoint;
 /* `frames_folder`: where batch files go in the end, if they are to stay; else empty. Opens and
  * locks the folder for the job of `manifest` (taken over, also on failure) and finds out what is
  * done. *resumed: the job was started before; its numerics class is then that of
- * resr_checkpoint_class(), and `ledger` gets the frames of finished segments. *finished: `output`
+ * resr_checkpoint_class(), and `table` gets the frames of finished segments. *finished: `output`
  * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
  * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
  * folder holds finished frames of another job. Other errors: those of resr_jobdir_open(),
  * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
-                                         ResrManifest *manifest, ResrFrameTable *ledger,
+                                         ResrManifest *manifest, ResrFrameTable *table,
                                          bool *resumed, bool *finished);
 
 const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
@@ -44,10 +44,10 @@ typedef struct ResrCheckpointPlan {
 RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
                                           const ResrCheckpointPlan *plan);
 
-/* Gives `sink` the finished segments that were found at the start, with the times that `ledger` has
+/* Gives `sink` the finished segments that were found at the start, with the times that `table` has
  * of their frames. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_checkpoint_restore(const ResrCheckpoint *checkpoint, ResrSink *sink,
-                                            const ResrFrameTable *ledger);
+                                            const ResrFrameTable *table);
 
 /* Frames of the input if an earlier attempt came to its end, else -1. */
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);
@@ -72,9 +72,9 @@ void resr_checkpoint_keep(ResrCheckpoint *checkpoint, ResrFrame *frame);
 RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int64_t frames);
 
 /* A segment's file is complete under its name and synced: journals it with its frames' entries of
- * `ledger`, lets go of its frames and removes its batch files. RESR_ERR_IO. */
+ * `table`, lets go of its frames and removes its batch files. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
-                                           const ResrFrameTable *ledger);
+                                           const ResrFrameTable *table);
 
 /* The store of the job's segments, for resr_sink_open() and the encoders. It records the output in
  * the journal before the output gets its name. */
@@ -86,8 +86,8 @@ bool resr_checkpoint_writes_batches(const ResrCheckpoint *checkpoint);
 
 /* Does that if a kill now would cost more than RESR_REDO_SECONDS of computing on `live` ranks;
  * `ranks`: plan->ranks of them, with what they have done so far. */
-void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
-                           const ResrRankInfo *ranks, int live);
+void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                                        const ResrRankInfo *ranks, int live);
 
 /* Stopping: writes all frames that are held into batch files, in order, and ends the thread. */
 RESR_MUST_CHECK int resr_checkpoint_drain(ResrCheckpoint *checkpoint);
@@ -109,9 +109,9 @@ RESR_MUST_CHECK int resr_checkpoint_finish(ResrCheckpoint *checkpoint, bool leav
 void resr_checkpoint_abandon(ResrCheckpoint *checkpoint);
 
 /* status.json says `state` now. Failures are warned of only. From any thread. */
-void resr_checkpoint_tell(ResrCheckpoint *checkpoint, const char *state, int exit_code,
-                          const char *message);
-void resr_checkpoint_strike(ResrCheckpoint *checkpoint, const char *host, int rank);
+void resr_checkpoint_set_status(ResrCheckpoint *checkpoint, const char *state, int exit_code,
+                                const char *message);
+void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, int rank);
 
 /* Writes the file pids: a line for each of `n` ranks, "RANK HOST PID". A failure is warned of only.
  */

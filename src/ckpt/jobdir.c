@@ -136,8 +136,8 @@ void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t
     resr_jobdir_path(dir, out, name);
 }
 
-void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
-                       void *user)
+void resr_jobdir_remove_work(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
+                             void *user)
 {
     char path[PATH_MAX];
     DIR *folder = opendir(dir->path);
@@ -155,7 +155,7 @@ void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const cha
 void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
 {
     char path[PATH_MAX];
-    resr_jobdir_sweep(dir, NULL, NULL);
+    resr_jobdir_remove_work(dir, NULL, NULL);
     bool gone = true;
     for (int i = 0; fixed_names[i] && gone; i++) {
         resr_jobdir_path(dir, path, fixed_names[i]);
@@ -171,7 +171,7 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
     resr_jobdir_close(dir);
 }
 
-void resr_jobdir_discard(const char *path)
+void resr_jobdir_remove_remains(const char *path)
 {
     ResrJobDir dir = {.lock = NULL};
     char manifest[PATH_MAX];

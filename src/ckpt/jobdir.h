@@ -29,8 +29,8 @@ void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t
 
 /* Removes every file that `keep` (may be NULL) does not want; names it is asked for are those of
  * segments, batch files and unfinished files. Folders are left alone. */
-void resr_jobdir_sweep(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
-                       void *user);
+void resr_jobdir_remove_work(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
+                             void *user);
 
 /* Removes the folder with all that the program wrote there, with `leave_status` all but
  * status.json, and lets it go. */
@@ -38,7 +38,7 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status);
 
 /* Removes what is left of a folder whose removal was cut short: one without a manifest that no
  * process holds. */
-void resr_jobdir_discard(const char *path);
+void resr_jobdir_remove_remains(const char *path);
 
 void resr_jobdir_close(ResrJobDir *dir); /* safe on a zeroed one */
 

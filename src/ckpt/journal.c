@@ -27,18 +27,18 @@ struct ResrJournal {
     pthread_mutex_t lock;
     const char *path;
     int fd;
-    uint64_t run, count; /* records in the file */
+    uint64_t job_id, count; /* records in the file */
 };
 
-static uint64_t check_of(const ResrRecord *record, uint64_t run)
+static uint64_t check_of(const ResrRecord *record, uint64_t job_id)
 {
-    return XXH3_64bits_withSeed(record, offsetof(ResrRecord, check), run);
+    return XXH3_64bits_withSeed(record, offsetof(ResrRecord, check), job_id);
 }
 
-static bool is_good(const ResrRecord *record, uint64_t run, uint64_t place)
+static bool is_good(const ResrRecord *record, uint64_t job_id, uint64_t place)
 {
     return record->magic == MAGIC && record->place == place &&
-           record->check == check_of(record, run);
+           record->check == check_of(record, job_id);
 }
 
 static bool is_number(int64_t value)
@@ -93,7 +93,7 @@ static int read_good(ResrJournal *journal, ResrRecord **records, size_t *count)
             resr_file_read(journal->fd, record, sizeof *record, (off_t)(*count * sizeof *record));
         if (n < 0)
             return resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", journal->path, strerror(errno));
-        if ((size_t)n < sizeof *record || !is_good(record, journal->run, *count) ||
+        if ((size_t)n < sizeof *record || !is_good(record, journal->job_id, *count) ||
             !is_in_range(record, frames))
             return 0;
         if (record->type == RESR_RECORD_FRAME)
@@ -105,7 +105,7 @@ static int read_good(ResrJournal *journal, ResrRecord **records, size_t *count)
 }
 
 int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, const char *path,
-                      uint64_t run)
+                      uint64_t job_id)
 {
     *records = NULL;
     *count = 0;
@@ -115,7 +115,7 @@ int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count, co
     ResrJournal *journal = *out;
     pthread_mutex_init(&journal->lock, NULL);
     journal->path = path;
-    journal->run = run;
+    journal->job_id = job_id;
     journal->fd = resr_file_open_own(path, 0600);
     if (journal->fd < 0)
         ret = resr_publish_write_failure(path, (int64_t)sizeof(ResrRecord));
@@ -142,7 +142,7 @@ int resr_journal_append(ResrJournal *journal, ResrRecord *records, size_t count)
     for (size_t i = 0; i < count; i++) {
         records[i].magic = MAGIC;
         records[i].place = journal->count + i;
-        records[i].check = check_of(&records[i], journal->run);
+        records[i].check = check_of(&records[i], journal->job_id);
     }
     if (resr_file_write(journal->fd, records, count * sizeof *records, offset) != 0 ||
         resr_file_sync(journal->fd, 1) != 0) {

@@ -6,8 +6,8 @@
 #include "base/hash.h"
 
 /* The journal of a job: an append-only file of 64-byte records, each with its place, a check value
- * and the mark of its run. What is not in it did not happen; a file counts only if it is there, its
- * record is there and its hash agrees. */
+ * and the mark of its job_id. What is not in it did not happen; a file counts only if it is there,
+ * its record is there and its hash agrees. */
 
 typedef enum ResrRecordType {
     RESR_RECORD_FRAME = 1, /* number: index; a: pts; b: duration; hash: of its planes */
@@ -28,16 +28,16 @@ typedef struct ResrRecord {
     int64_t number, a, b;
     ResrHash hash;
     uint64_t place; /* records before it */
-    uint64_t check; /* XXH3-64 of the 56 bytes before, seeded with the run's mark */
+    uint64_t check; /* XXH3-64 of the 56 bytes before, seeded with the job_id's mark */
 } ResrRecord;
 
 typedef struct ResrJournal ResrJournal;
 
-/* Opens or creates the journal of run `run` and returns the valid records, which the caller frees.
- * The first record that is damaged, cut, of another run or with a number out of range
+/* Opens or creates the journal of job_id `job_id` and returns the valid records, which the caller
+ * frees. The first record that is damaged, cut, of another job_id or with a number out of range
  * (is_in_range() in journal.c) and all records after it are cut off. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_journal_open(ResrJournal **out, ResrRecord **records, size_t *count,
-                                      const char *path, uint64_t run);
+                                      const char *path, uint64_t job_id);
 
 /* Stamps and appends `count` records, all or none, and waits until they are on disk. From any
  * thread. RESR_ERR_IO: the journal stays as it was. */

@@ -219,7 +219,7 @@ void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class)
     json_object_set_new(manifest->object, "numerics_class", json_string(numerics_class));
 }
 
-uint64_t resr_manifest_run(const ResrManifest *manifest)
+uint64_t resr_manifest_job_id(const ResrManifest *manifest)
 {
     ResrHash seal = {{0}};
     uint64_t run;

@@ -32,7 +32,7 @@ void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class)
 
 /* 64 bits that mark this run's journal: derived from the sealed manifest, its start time included.
  */
-uint64_t resr_manifest_run(const ResrManifest *manifest);
+uint64_t resr_manifest_job_id(const ResrManifest *manifest);
 
 /* 0 if `now` asks for the job that `then` describes, else RESR_ERR_MISMATCH and a message that
  * lists what differs. The numerics class is left out: see resr_checkpoint_open(). */

@@ -48,7 +48,7 @@ static bool has_frames(const ResrReplay *replay, const ResrRecord *segment, size
 }
 
 static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
-                        size_t place, ResrFrameTable *ledger)
+                        size_t place, ResrFrameTable *table)
 {
     char path[PATH_MAX];
     resr_jobdir_segment_path(dir, path, record->number);
@@ -68,7 +68,7 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
     for (int64_t i = 0; i < record->a && ret == 0; i++) {
         ResrFrameRecord entry = {
             .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
-        ret = resr_frame_table_set(ledger, frames[i].number, &entry);
+        ret = resr_frame_table_set(table, frames[i].number, &entry);
         if (ret == 0)
             ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
     }
@@ -172,7 +172,7 @@ static int by_subject(const void *a, const void *b)
 }
 
 static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
-                      size_t count, const char *frames_folder, ResrFrameTable *ledger)
+                      size_t count, const char *frames_folder, ResrFrameTable *table)
 {
     const ResrRecord **files = NULL;
     size_t n = 0;
@@ -189,7 +189,7 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
         if (superseded)
             continue;
         ret = file->type == RESR_RECORD_SEGMENT
-                  ? take_segment(out, dir, file, (size_t)(file - records), ledger)
+                  ? take_segment(out, dir, file, (size_t)(file - records), table)
                   : take_batch(out, dir, file, frames_folder);
     }
     free(files);
@@ -198,7 +198,7 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
 
 int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
                 const ResrRecord *records, size_t count, int64_t segment_frames,
-                const char *frames_folder, ResrFrameTable *ledger)
+                const char *frames_folder, ResrFrameTable *table)
 {
     *out = (ResrReplay){.total = -1, .segment_frames = segment_frames};
     int ret = resr_alloc(&out->segments, count + 1, sizeof *out->segments);
@@ -213,7 +213,7 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
             out->published = is_output(output, &records[i]);
     }
     if (ret == 0)
-        ret = take_files(out, dir, records, count, frames_folder, ledger);
+        ret = take_files(out, dir, records, count, frames_folder, table);
     if (ret < 0) {
         resr_replay_clear(out);
         return ret;
@@ -222,7 +222,7 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
         out->total = -1;
     else
         find_source(out, records, count);
-    resr_jobdir_sweep(dir, is_wanted, out);
+    resr_jobdir_remove_work(dir, is_wanted, out);
     return 0;
 }
 

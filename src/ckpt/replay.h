@@ -26,10 +26,10 @@ typedef struct ResrReplay {
  * contain the frames of its number (`segment_frames` a segment; 0: one segment holds all). Files
  * without a record are removed, as are batch files of finished segments, unless they are kept:
  * `frames_folder` is then their final folder (else empty). Entries of finished segments go into
- * `ledger`. RESR_ERR_INTERNAL (memory). */
+ * `table`. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
                                 const ResrRecord *records, size_t count, int64_t segment_frames,
-                                const char *frames_folder, ResrFrameTable *ledger);
+                                const char *frames_folder, ResrFrameTable *table);
 void resr_replay_clear(ResrReplay *replay);
 
 #endif

@@ -43,14 +43,14 @@ int resr_status_write(const ResrStatus *status, const char *path)
         resr_json_text(status->message), "pid", (json_int_t)getpid(), "host", resr_json_text(host),
         "strikes", strikes_of(status));
     char *text = object ? json_dumps(object, JSON_INDENT(1)) : NULL;
-    int ret = text ? resr_publish_news(path, text, strlen(text))
+    int ret = text ? resr_replace_file_nosync(path, text, strlen(text))
                    : resr_fail(RESR_ERR_INTERNAL, "%s: cannot be built", path);
     free(text);
     json_decref(object);
     return ret;
 }
 
-int resr_status_strike(ResrStatus *status, const char *host, int rank)
+int resr_status_record_hang(ResrStatus *status, const char *host, int rank)
 {
     json_t *strikes = strikes_of(status);
     json_array_append_new(strikes,

@@ -86,7 +86,7 @@ static bool parse_record(Record *record, const char *text, size_t bytes)
     const char *state = json_string_value(json_object_get(object, "state"));
     bool good = id && state && resr_hash_from_hex(&record->line, id);
     record->state = RESR_JOB_LINE_NEW;
-    for (int i = RESR_JOB_LINE_BEGUN; good && i <= RESR_JOB_LINE_FAILED; i++)
+    for (int i = RESR_JOB_LINE_STARTED; good && i <= RESR_JOB_LINE_FAILED; i++)
         if (strcmp(state, states[i]) == 0)
             record->state = (ResrJobLineState)i;
     record->frames = json_integer_value(json_object_get(object, "frames"));
@@ -258,7 +258,7 @@ int resr_job_list_next(ResrJobList *list, ResrJobLine *line)
     return 0;
 }
 
-ResrJobLineState resr_job_list_look(ResrJobList *list, const ResrJobLine *line,
+ResrJobLineState resr_job_list_find(ResrJobList *list, const ResrJobLine *line,
                                     ResrJobResult *result)
 {
     ResrHash hash = resr_hash_bytes(line->text, strlen(line->text));
@@ -312,7 +312,7 @@ static int keep(ResrJobList *list, const ResrJobLine *line, const Record *record
 int resr_job_list_begin(ResrJobList *list, const ResrJobLine *line, int64_t frames)
 {
     Record record = {.line = resr_hash_bytes(line->text, strlen(line->text)),
-                     .state = RESR_JOB_LINE_BEGUN,
+                     .state = RESR_JOB_LINE_STARTED,
                      .frames = frames};
     json_t *object =
         json_pack("{s:o, s:I}", "text", text_json(line->text), "frames", (json_int_t)frames);
@@ -328,7 +328,7 @@ int resr_job_list_end(ResrJobList *list, const ResrJobLine *line, const ResrJobR
                      .frames = result->frames,
                      .seconds = result->seconds};
     ResrJobResult known;
-    bool told = resr_job_list_look(list, line, &known) == RESR_JOB_LINE_DONE;
+    bool told = resr_job_list_find(list, line, &known) == RESR_JOB_LINE_DONE;
     json_t *object =
         json_pack("{s:I, s:o, s:o, s:i, s:o, s:I, s:f}", "line", (json_int_t)line->number, "input",
                   text_json(result->input), "output", text_json(result->output), "status",

@@ -20,7 +20,7 @@ typedef struct ResrJobLine {
 
 typedef enum ResrJobLineState {
     RESR_JOB_LINE_NEW,
-    RESR_JOB_LINE_BEGUN, /* and nobody knows how it ended */
+    RESR_JOB_LINE_STARTED, /* and nobody knows how it ended */
     RESR_JOB_LINE_DONE,
     RESR_JOB_LINE_FAILED,
 } ResrJobLineState;
@@ -43,7 +43,7 @@ RESR_MUST_CHECK int resr_job_list_open(ResrJobList **out, const char *path,
 RESR_MUST_CHECK int resr_job_list_next(ResrJobList *list, ResrJobLine *line);
 
 /* What is known of a line; frames and seconds of one that is done are filled in. */
-ResrJobLineState resr_job_list_look(ResrJobList *list, const ResrJobLine *line,
+ResrJobLineState resr_job_list_find(ResrJobList *list, const ResrJobLine *line,
                                     ResrJobResult *result);
 
 /* The line's job begins; an earlier attempt left so many frames. RESR_ERR_IO. */

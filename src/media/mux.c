@@ -36,13 +36,14 @@ static bool is_refusal(const ResrMuxer *m, int averror)
 {
     bool refused = averror == AVERROR(EINVAL) || averror == AVERROR(ERANGE) ||
                    averror == AVERROR_INVALIDDATA || averror == AVERROR_PATCHWELCOME ||
-                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS);
+                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS) ||
+                   averror == AVERROR(ENOSPC); /* of a buffer inside libavformat */
     return refused && !(m->context && m->context->pb && m->context->pb->error < 0);
 }
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
 {
-    if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT)) {
+    if (!is_refusal(m, averror) && (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT))) {
         errno = ENOSPC;
         return resr_publish_write_failure(m->output, 64 << 10);
     }

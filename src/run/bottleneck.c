@@ -34,7 +34,7 @@ static void sample_ranks(ResrActivity *sum, const ResrBottleneckConfig *config)
     for (int i = 0; i < config->n; i++) {
         if (config->ranks[i].threads == 0 || config->states[i] == RESR_RANK_SILENT)
             continue;
-        int moving = config->endpoint && i > 0 ? resr_endpoint_under_way(config->endpoint, i) : 0;
+        int moving = config->endpoint && i > 0 ? resr_endpoint_in_flight(config->endpoint, i) : 0;
         live++;
         if (resr_scheduler_in_flight(config->scheduler, i) > moving)
             computing++;

@@ -26,7 +26,7 @@ typedef struct Held {
 /* The thread's view of the upscaler: the groups of frames that were submitted and not collected. */
 typedef struct Flow {
     ResrUpscaler *upscaler;
-    int groups, count[RESR_GROUPS_UNDER_WAY];
+    int groups, count[RESR_GROUPS_IN_FLIGHT];
     int64_t ended_ns; /* the last part */
     bool final;       /* the last error is one that every rank would have: no retry */
 } Flow;
@@ -134,7 +134,7 @@ static void wait_for_part(ResrCompute *compute)
     if (!compute->stop)
         resr_compute_end_idle(compute);
     compute->idle_since_ns = 0;
-    resr_simulation_idled();
+    resr_simulation_reset_debt();
 }
 
 /* The part whose frames are begun next, up to `parts` in hand: the last one in hand, or one more.

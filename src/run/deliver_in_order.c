@@ -102,7 +102,7 @@ static void plan_saving(ResrDelivery *delivery, const ResrRankInfo *ranks, int l
 {
     const ResrDeliveryConfig *config = &((InOrder *)delivery)->config;
     if (config->checkpoint)
-        resr_checkpoint_weigh(config->checkpoint, config->plan, ranks, live);
+        resr_checkpoint_decide_batch_files(config->checkpoint, config->plan, ranks, live);
 }
 
 static void free_delivery(ResrDelivery *delivery)

@@ -64,18 +64,18 @@ void resr_rank_health_exclude(ResrRankHealth *health, int rank, ResrRankState st
     health->states[rank] = state;
     if (info->threads == 0)
         return;
-    resr_scheduler_lose(config->scheduler, rank);
+    resr_scheduler_exclude(config->scheduler, rank);
     config->delivery->ops->exclude(config->delivery, rank, silent);
     resr_liveness_busy(health->liveness, rank, false, resr_clock_ns());
     if (config->checkpoint)
-        resr_checkpoint_strike(config->checkpoint, info->host, rank);
+        resr_checkpoint_record_hang(config->checkpoint, info->host, rank);
 }
 
 int resr_rank_health_readmit(ResrRankHealth *health, int rank)
 {
     const ResrRankHealthConfig *config = &health->config;
     health->states[rank] = RESR_RANK_ACTIVE;
-    resr_scheduler_revive(config->scheduler, rank);
+    resr_scheduler_readmit(config->scheduler, rank);
     resr_log_info("rank %d on %s answers again", rank, config->ranks[rank].host);
     return config->delivery->ops->readmit(config->delivery, rank);
 }

@@ -16,7 +16,7 @@
 
 struct ResrWatchdog {
     const atomic_llong *turn_ns;
-    ResrIoThreads *pipeline;
+    ResrIoThreads *io_threads;
     ResrCheckpoint *checkpoint;
     double deadline_seconds;
     pthread_t thread;
@@ -36,7 +36,7 @@ static void give_up(const ResrWatchdog *watchdog, const char *what, double secon
     resr_log_error("%s", text);
     alarm(5); /* its default action ends the process if the next line does not return */
     if (watchdog->checkpoint)
-        resr_checkpoint_tell(watchdog->checkpoint, "resumable", -RESR_ERR_STOPPED, text);
+        resr_checkpoint_set_status(watchdog->checkpoint, "resumable", -RESR_ERR_STOPPED, text);
     _exit(-RESR_ERR_STOPPED);
 }
 
@@ -47,13 +47,13 @@ static void look(const ResrWatchdog *watchdog)
     double turn = turn_ns ? resr_clock_seconds_since(turn_ns) : 0;
     if (turn > 2 * watchdog->deadline_seconds)
         give_up(watchdog, "the main thread has not moved", turn);
-    resr_io_threads_stall(watchdog->pipeline, &busy, &longest);
+    resr_io_threads_stall(watchdog->io_threads, &busy, &longest);
     double limit = RESR_DEADLINE_FRAMES * longest;
     if (limit < 4 * watchdog->deadline_seconds)
         limit = 4 * watchdog->deadline_seconds;
     if (busy > limit)
         give_up(watchdog, "decoding or encoding has stood still", busy);
-    double finishing = resr_io_threads_finish_stall(watchdog->pipeline);
+    double finishing = resr_io_threads_finish_stall(watchdog->io_threads);
     if (finishing > RESR_FINISH_DEADLINES * limit)
         give_up(watchdog, "finishing the output has stood still", finishing);
     double writing = watchdog->checkpoint ? resr_checkpoint_stall(watchdog->checkpoint) : 0;
@@ -85,7 +85,7 @@ static void *watch_main(void *argument)
     return NULL;
 }
 
-int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoThreads *pipeline,
+int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoThreads *io_threads,
                         ResrCheckpoint *checkpoint, double deadline_seconds)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
@@ -93,7 +93,7 @@ int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoT
         return ret;
     ResrWatchdog *watchdog = *out;
     watchdog->turn_ns = turn_ns;
-    watchdog->pipeline = pipeline;
+    watchdog->io_threads = io_threads;
     watchdog->checkpoint = checkpoint;
     watchdog->deadline_seconds = deadline_seconds;
     pthread_mutex_init(&watchdog->lock, NULL);

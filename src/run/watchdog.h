@@ -13,7 +13,7 @@ typedef struct ResrWatchdog ResrWatchdog;
 /* `turn_ns`: time of the main loop's last turn; 0: it has ended. `checkpoint` may be NULL. All
  * arguments must outlive the watchdog. RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns,
-                                        ResrIoThreads *pipeline, ResrCheckpoint *checkpoint,
+                                        ResrIoThreads *io_threads, ResrCheckpoint *checkpoint,
                                         double deadline_seconds);
 void resr_watchdog_stop(ResrWatchdog *watchdog); /* NULL is allowed */
 

@@ -1,4 +1,4 @@
-/* The choice of a numerics class from what the ranks measured. */
+/* The choice of a numerics class from the measurements of the ranks. */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +50,7 @@ static void bf16_by_the_instructions_of_fp32(void **state)
     assert_string_equal(class, "bf16-avx512");
 }
 
-/* Ranks that cannot run a class count as nothing in it. */
+/* Ranks that cannot run a class have speed 0 in it. */
 static void the_sum_over_ranks_decides(void **state)
 {
     (void)state;

@@ -1,12 +1,11 @@
 #!/bin/sh
-# on_device.sh COMMAND...: runs a test of the CUDA backend on this machine's GPU, or without one on
-# the emulator ($RESR_EMULATOR: the folder of its runtime, $RESR_EMULATED: the translated kernels), or
-# skips it (77). Where CI is set a skip is a failure: kernels that nobody ran are not known to work.
-# RESR_ONLY_EMULATED=1: a test with stand-ins, for emulated devices alone; on a machine with a GPU and
-# no emulator it is skipped.
+# on_device.sh COMMAND...: runs a test of the CUDA backend on this machine's GPU, else on the PTX emulator, else skips
+# it (77). Where CI is set a skip is a failure, since kernels that never ran are not tested.
+# $RESR_EMULATOR: folder of the emulator's runtime. $RESR_EMULATED: the translated kernels. $RESR_NO_EMULATOR: why the
+# build has no emulator. RESR_ONLY_EMULATED=1: a test that needs emulated devices, also on a machine with a GPU.
 set -u
 
-# Runs the test; where it skips itself and CI is set, that is a failure too.
+# Runs the test; turns its skip into a failure where CI is set.
 run() {
     "$@"
     code=$?
@@ -16,14 +15,14 @@ run() {
     exit $code
 }
 
-# nvidia-smi is there without a GPU too; only its list tells.
-if nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
-    if [ -z "${RESR_ONLY_EMULATED:-}" ]; then
-        run "$@"
-    elif [ -z "${RESR_EMULATOR:-}" ]; then
-        echo "skipped: a GPU, and no emulator for a test with stand-ins"
-        exit 77
-    fi
+skip() {
+    echo "skipped: $*"
+    return 77
+}
+
+# nvidia-smi is also installed on machines without a GPU; its list tells.
+if [ -z "${RESR_ONLY_EMULATED:-}" ] && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+    run "$@"
 fi
 if [ -n "${RESR_EMULATOR:-}" ]; then
     LD_LIBRARY_PATH=$RESR_EMULATOR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} EMU_KERNELS=$RESR_EMULATED
@@ -31,8 +30,4 @@ if [ -n "${RESR_EMULATOR:-}" ]; then
     [ -z "${RESR_FAKE_CUBLASLT:-}" ] || export RESR_CUBLASLT="$RESR_FAKE_CUBLASLT"
     run "$@"
 fi
-no_device() {
-    echo "skipped: no GPU, and no emulator (CMake's RESR_PTX_EMU names its folder)"
-    return 77
-}
-run no_device
+run skip "no GPU for this test, and ${RESR_NO_EMULATOR:-no emulator}"

@@ -7,7 +7,7 @@ complain() {
     echo "$*"
     failed=1
 }
-sources=$(find src bench tests cuda tools -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | sort)
+sources=$(find src bench tests cuda tools -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | sort)
 
 case $1 in
 format)
@@ -52,7 +52,7 @@ includes)
     only 'jansson' 'src/model/|src/job/|src/predict/|src/ckpt/|tests/|bench/'
     only 'hdf5' 'src/ckpt/'
     only 'popt' 'src/cli\.c'
-    only 'cuda|cublas' 'cuda/|tests/cuda/|bench/cuda_'
+    only 'cuda|cublas' 'cuda/|tests/cuda/|bench/cuda_|tools/ptx-emu/'
     for header in $(git ls-files 'src/*.h' | grep -v '^src/media/'); do
         grep -nE '#include <(libav|zimg|mpi|zip|jansson|popt|xxhash|hdf5)' "$header" && complain "$header includes a library's header"
     done

@@ -15,8 +15,8 @@ int resr_checkpoint_error(ResrCheckpoint *checkpoint)
     return checkpoint->error ? resr_fail(checkpoint->error, "b0.h5: no space left") : 0;
 }
 
-void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
-                           const ResrRankInfo *ranks, int live)
+void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                                        const ResrRankInfo *ranks, int live)
 {
     (void)checkpoint;
     (void)plan;
@@ -24,7 +24,7 @@ void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
     (void)live;
 }
 
-void resr_checkpoint_strike(ResrCheckpoint *checkpoint, const char *host, int rank)
+void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, int rank)
 {
     (void)host;
     checkpoint->struck_at[checkpoint->strikes % 8] = resr_clock_seconds_since(0);

@@ -11,7 +11,7 @@ struct ResrCheckpoint {
     int kept, commits;  /* frames that were kept, segments that were committed */
     int published;
     int64_t end_of_input;   /* frames; 0: not told */
-    int struck[8], strikes; /* ranks of resr_checkpoint_strike() */
+    int struck[8], strikes; /* ranks of resr_checkpoint_record_hang() */
     double struck_at[8];    /* seconds of the clock */
 };
 

@@ -313,7 +313,7 @@ static void test_manifest(void **state)
     assert_int_equal(resr_manifest_write(written, path), 0);
     assert_int_equal(resr_manifest_read(&back, path), 0);
     assert_int_equal(resr_manifest_compare(written, back, folder), 0);
-    assert_int_equal(resr_manifest_run(written), resr_manifest_run(back));
+    assert_int_equal(resr_manifest_job_id(written), resr_manifest_job_id(back));
     resr_manifest_free(back);
     resr_manifest_free(written);
     uint8_t *whole = read_bytes(path, &bytes);
@@ -346,19 +346,19 @@ static void test_rests(void **state)
     (void)state;
     for (int i = 0; i < 6; i++)
         write_bytes(in_folder(names[i]), (const uint8_t *)"", 0);
-    resr_publish_sweep(in_folder("out.mp4"));
+    resr_publish_remove_stale(in_folder("out.mp4"));
     for (int i = 0; i < 6; i++)
         assert_int_equal(access(in_folder(names[i]), F_OK) == 0, i >= 2);
     assert_int_equal(resr_jobdir_open(&dir, in_folder("c.resr")), 0);
-    resr_jobdir_discard(in_folder("c.resr")); /* it is held */
+    resr_jobdir_remove_remains(in_folder("c.resr")); /* it is held */
     assert_int_equal(access(in_folder("c.resr"), F_OK), 0);
     resr_jobdir_close(&dir);
     write_bytes(in_folder("c.resr/manifest.json"), (const uint8_t *)"{}", 2);
-    resr_jobdir_discard(in_folder("c.resr"));
+    resr_jobdir_remove_remains(in_folder("c.resr"));
     assert_int_equal(access(in_folder("c.resr/manifest.json"), F_OK), 0);
     unlink(in_folder("c.resr/manifest.json"));
     write_bytes(in_folder("c.resr/journal"), (const uint8_t *)"", 0);
-    resr_jobdir_discard(in_folder("c.resr"));
+    resr_jobdir_remove_remains(in_folder("c.resr"));
     assert_int_not_equal(access(in_folder("c.resr"), F_OK), 0);
 }
 
@@ -407,11 +407,11 @@ static void test_mismatch(void **state)
     assert_int_equal(resr_manifest_write(first, path), 0);
     assert_int_equal(resr_manifest_read(&back, path), 0);
     assert_string_equal(resr_manifest_class(back), "exact");
-    assert_int_equal(resr_manifest_run(back), resr_manifest_run(first));
+    assert_int_equal(resr_manifest_job_id(back), resr_manifest_job_id(first));
 
     ResrManifest *same = make_manifest(&options, "");
     assert_int_equal(resr_manifest_compare(same, back, "x.resr"), 0);
-    assert_int_not_equal(resr_manifest_run(same), resr_manifest_run(first));
+    assert_int_not_equal(resr_manifest_job_id(same), resr_manifest_job_id(first));
     options.encode.crf = 20;
     options.max_frames = 7;
     ResrManifest *other = make_manifest(&options, "");

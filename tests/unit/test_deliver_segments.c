@@ -151,7 +151,7 @@ static void lose(int lost, bool silent)
     compute_all(&job, -1, 1);
     for (int i = 0; i < FRAMES; i++)
         owner[i] = owner_of(&job, i);
-    resr_scheduler_lose(job.scheduler, lost);
+    resr_scheduler_exclude(job.scheduler, lost);
     job.delivery->ops->exclude(job.delivery, lost, silent);
     for (int i = 0; i < FRAMES; i++) {
         bool expected = i >= SEGMENT && (owner[i] == lost || (silent && job.made_by[i] == lost));

@@ -101,7 +101,7 @@ static void test_lines(void **state)
 static ResrJobLineState look(ResrJobList *list, const char *text, ResrJobResult *result)
 {
     ResrJobLine line = {1, (char *)text};
-    return resr_job_list_look(list, &line, result);
+    return resr_job_list_find(list, &line, result);
 }
 
 /* Two lines: the first is done, the second fails and is begun again. */
@@ -112,7 +112,7 @@ static void write_journal(void)
     write_file(list_path, "", 0);
     ResrJobList *list = open_list();
     assert_int_equal(resr_job_list_begin(list, &first, 0), 0);
-    assert_int_equal(look(list, "-i a", &good), RESR_JOB_LINE_BEGUN);
+    assert_int_equal(look(list, "-i a", &good), RESR_JOB_LINE_STARTED);
     assert_int_equal(resr_job_list_end(list, &first, &good), 0);
     assert_int_equal(resr_job_list_begin(list, &second, 0), 0);
     assert_int_equal(resr_job_list_end(list, &second, &bad), 0);
@@ -120,7 +120,7 @@ static void write_journal(void)
     assert_int_equal(resr_job_list_begin(list, &second, 7), 0);
     ResrJobResult stopped = {"\xff", "c", "a signal", 75, 9, 0};
     assert_int_equal(resr_job_list_end(list, &second, &stopped), 0);
-    assert_int_equal(look(list, "-i \xff", &good), RESR_JOB_LINE_BEGUN);
+    assert_int_equal(look(list, "-i \xff", &good), RESR_JOB_LINE_STARTED);
     resr_job_list_close(list);
 }
 
@@ -137,7 +137,7 @@ static void test_journal(void **state)
     assert_int_equal(look(list, "-i a", &result), RESR_JOB_LINE_DONE);
     assert_int_equal(result.frames, 48);
     assert_float_equal(result.seconds, 1.5, 0);
-    assert_int_equal(look(list, "-i \xff", &result), RESR_JOB_LINE_BEGUN);
+    assert_int_equal(look(list, "-i \xff", &result), RESR_JOB_LINE_STARTED);
     assert_int_equal(look(list, "-i b", &result), RESR_JOB_LINE_NEW);
     resr_job_list_close(list);
     int last = RESR_JOB_LINE_DONE;
@@ -180,7 +180,7 @@ static void test_ends(void **state)
     ResrJobLine line = {1, "-i a"};
     ResrJobResult result = {0};
     assert_int_equal(resr_job_list_begin(list, &line, 0), 0);
-    assert_int_equal(resr_job_list_look(list, &line, &result), RESR_JOB_LINE_NEW);
+    assert_int_equal(resr_job_list_find(list, &line, &result), RESR_JOB_LINE_NEW);
     resr_job_list_close(list);
     close(ends[0]);
     close(ends[1]);
