@@ -220,6 +220,7 @@ static void remove_segment_locked(ResrSegmentEncoders *e, Segment *s)
     while (*place != s)
         place = &(*place)->after;
     *place = s->after;
+    assert(!s->busy);
     free_segment(e, s);
 }
 
