@@ -161,7 +161,7 @@ static void test_all_frames(void **state)
         start(&job, stored, false);
         for (; (frame = next(&job)); n++) {
             assert_int_equal(frame->index, n);
-            assert_int_equal(frame->stage, RESR_FRAME_DECODED);
+            assert_int_equal(frame->state, RESR_FRAME_DECODED);
             assert_non_null(frame->credit);
             expect_hash(&job, frame);
             resr_io_threads_encode(job.io, frame);
@@ -237,7 +237,7 @@ static void test_segments(void **state)
         assert_true(resr_clock_seconds_since(start_ns) < WAIT_SECONDS);
         assert_int_equal(resr_io_threads_status(job.io), 0);
         if ((frame = resr_io_threads_next(job.io))) {
-            assert_int_equal(resr_frame_create_mark(&marks[n]), 0);
+            assert_int_equal(resr_frame_create_placeholder(&marks[n]), 0);
             marks[n]->index = n;
             marks[n++]->credit = frame->credit;
             frame->credit = NULL;
