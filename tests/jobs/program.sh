@@ -53,7 +53,7 @@ while [ $# -gt 0 ]; do
     strike) echo "$2" >>"$job/strikes" ;;
     die) exit "$2" ;;
     refuse)
-        write refused "$2"
+        write failed "$2"
         exit "$2"
         ;;
     fail)
