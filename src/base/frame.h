@@ -46,9 +46,10 @@ typedef struct ResrPlane {
 /* State of a frame when the decoder's thread passes it on. In a resumed job some frames are already
  * complete. */
 typedef enum ResrFrameStage {
-    RESR_FRAME_DECODED,  /* to be upscaled */
-    RESR_FRAME_UPSCALED, /* in the output format, from a batch file */
-    RESR_FRAME_DURABLE,  /* in a finished segment: a placeholder without pixels */
+    RESR_FRAME_DECODED,            /* in the input format: to be upscaled */
+    RESR_FRAME_COMPUTED_ELSEWHERE, /* in the input format: its segment's owner has the result */
+    RESR_FRAME_RESTORED,           /* in the output format, from a batch file */
+    RESR_FRAME_DURABLE,            /* in a finished segment: a placeholder without pixels */
 } ResrFrameStage;
 
 /* A frame: one buffer with all planes in the layout of resr_format_plane(). Frames are counted

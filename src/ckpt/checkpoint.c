@@ -358,9 +358,27 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     return 0;
 }
 
-void resr_checkpoint_segment_path(const ResrCheckpoint *c, char *out, int64_t number)
+/* The rerun of a job that is killed from here on knows the output as its own. */
+static int publishing(void *user, const char *temporary)
 {
-    resr_jobdir_segment_path(&c->dir, out, number);
+    ResrCheckpoint *c = user;
+    struct stat status;
+    if (stat(temporary, &status) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
+    ResrRecord record = {
+        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
+    return append(c, &record, 1);
+}
+
+static void segment_path(void *user, char *out, int64_t number)
+{
+    resr_jobdir_segment_path(&((ResrCheckpoint *)user)->dir, out, number);
+}
+
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *c)
+{
+    return (ResrSegmentStore){
+        .user = c, .folder = c->dir.path, .path = segment_path, .publishing = publishing};
 }
 
 void resr_checkpoint_write_batches(ResrCheckpoint *c)
@@ -410,16 +428,6 @@ int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
     int64_t frames = c->durable;
     pthread_mutex_unlock(&c->lock);
     return frames + (c->writer ? resr_batch_writer_frames(c->writer) : 0);
-}
-
-int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
-{
-    struct stat status;
-    if (stat(temporary, &status) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
-    ResrRecord record = {
-        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
-    return append(c, &record, 1);
 }
 
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)

@@ -59,7 +59,7 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *checkpoint, int64_t *pts,
 /* State of frame `index` when the job was opened. Call from any thread. */
 ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
 
-/* Reads frame `index` (RESR_FRAME_UPSCALED) from its batch file into *out, the caller's.
+/* Reads frame `index` (RESR_FRAME_RESTORED) from its batch file into *out, the caller's.
  * RESR_ERR_DATA: the file is no longer readable and the frame must be computed. */
 RESR_MUST_CHECK int resr_checkpoint_load(ResrCheckpoint *checkpoint, ResrFrame **out,
                                          int64_t index);
@@ -75,8 +75,9 @@ RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int
 RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
                                            const ResrFrameTable *table);
 
-/* Path of a segment's file, PATH_MAX bytes. */
-void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number);
+/* The store of the job's segments, for resr_sink_open() and the encoders. It records the output in
+ * the journal before the output gets its name. */
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *checkpoint);
 
 /* Starts to write batch files as batches become complete. */
 void resr_checkpoint_write_batches(ResrCheckpoint *checkpoint);
@@ -98,10 +99,6 @@ double resr_checkpoint_stall(const ResrCheckpoint *checkpoint);
 
 /* Number of frames that a kill now would not lose. */
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *checkpoint);
-
-/* Journals that the complete file `temporary` gets the output's name next, so that a restart
- * recognises the output as its own. RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_checkpoint_publishing(ResrCheckpoint *checkpoint, const char *temporary);
 
 /* Ends a job whose output is published: moves kept batch files to their folder, with frames.h5 over
  * all of them, and removes the job folder, except status.json with `leave_status`. */

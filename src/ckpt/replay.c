@@ -122,7 +122,7 @@ static int replay_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
     int ret = 0;
     for (int64_t i = record->number; i < record->number + record->a && ret == 0; i++)
         if (stage_of(replay, i) == RESR_FRAME_DECODED)
-            ret = set_stage(replay, i, RESR_FRAME_UPSCALED);
+            ret = set_stage(replay, i, RESR_FRAME_RESTORED);
     return ret;
 }
 

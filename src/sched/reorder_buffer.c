@@ -76,7 +76,7 @@ void resr_reorder_buffer_set_computed(ResrReorderBuffer *buffer, int64_t index, 
 {
     ResrFrame *frame = resr_reorder_buffer_input(buffer, index);
     if (frame)
-        frame->stage = computed ? RESR_FRAME_UPSCALED : RESR_FRAME_DECODED;
+        frame->stage = computed ? RESR_FRAME_COMPUTED_ELSEWHERE : RESR_FRAME_DECODED;
 }
 
 void resr_reorder_buffer_set_durable(ResrReorderBuffer *buffer, int64_t index)

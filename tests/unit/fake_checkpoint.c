@@ -79,7 +79,19 @@ int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *in
     return 0;
 }
 
-void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number)
+static void segment_path(void *user, char *out, int64_t number)
 {
-    snprintf(out, PATH_MAX, "%s/segment-%d.nut", checkpoint->folder, (int)number);
+    snprintf(out, PATH_MAX, "%s/segment-%d.nut", ((ResrCheckpoint *)user)->folder, (int)number);
+}
+
+static int publishing(void *user, const char *temporary)
+{
+    (void)temporary;
+    ((ResrCheckpoint *)user)->published++;
+    return 0;
+}
+
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *checkpoint)
+{
+    return (ResrSegmentStore){checkpoint, checkpoint->folder, segment_path, publishing};
 }
