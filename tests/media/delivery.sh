@@ -38,6 +38,16 @@ clip vfr.mkv 40 -vf "select='not(mod(n,3))+gt(mod(n,7),4)'" -vsync vfr -c:v libx
 up -i vfr.mkv -o vfr_x2.mkv
 same "variable frame rate" "$(presentation_times vfr.mkv)" \
     "$(presentation_times vfr_x2.mkv)"
+clip vfr.mp4 17 -vf "select='not(eq(n,1)+eq(n,2)+eq(n,9))'" -vsync vfr -c:v libx264 -bf 0
+up -i vfr.mp4 -o vfr_x2.mp4 --codec mpeg4
+# shellcheck disable=SC2042
+same "durations" "$(stream vfr.mp4 packet=pts_time,duration_time)" \
+    "$(stream vfr_x2.mp4 packet=pts_time,duration_time)"
+clip equal.mkv 12 -c:v ffv1 -bsf:v 'setts=ts=if(eq(N\,5)\,PTS-40\,PTS)'
+[ "$(presentation_times equal.mkv | sort -u | wc -l)" = 11 ] || fail "no two equal timestamps: $(presentation_times equal.mkv)"
+up -i equal.mkv -o equal_x2.mkv
+grep -q 'frame 5 has .* timestamp' run.log || fail "no warning of a timestamp: $(cat run.log)"
+same "equal timestamps become rising ones" 12 "$(presentation_times equal_x2.mkv | sort -u | wc -l)"
 clip long.mp4 100 -f lavfi -i sine=440:duration=4 -map 0:v -map 1:a -c:v libx264 -c:a aac
 up -i long.mp4 -o cut.mp4 --frames 25
 same "sound ends with --frames" 1 "$(ffprobe -v error -select_streams a -show_entries stream=duration \

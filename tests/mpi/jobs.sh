@@ -143,6 +143,13 @@ wait $pid || fail "prepared beside another: $(cat run.log)"
 [ "$(count_frames h.mp4)" = 2 ] || fail "the last of three with the same name: $(cat results)"
 echo "ok prepared beside another"
 
+# A video that reads what the one before makes waits for the new file, also where an older one exists.
+cp in2.mp4 i.mp4
+printf '%s\n' "-i in1.mp4 -o i.mp4 --overwrite" "-i i.mp4 -o j.mp4" >chain
+run_list 2 0 --jobs chain -m tiny.safetensors --backend simulate:2/8
+[ "$(ffprobe -v error -show_entries stream=width -of csv=p=0 j.mp4)" = 256 ] || fail "the older input was read"
+echo "ok an input that is replaced"
+
 for bad in "-o x.mp4" "--report x.json" --dry-run; do
     # shellcheck disable=SC2086 # words
     run_list 1 64 --jobs list $bad

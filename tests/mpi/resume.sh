@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" net.safetensors rrdb 4 2 32 16 7
 "$MAKE_MODEL" other.safetensors rrdb 4 2 32 16 8
-clip in.mp4 200 -c:v libx264 -bf 3 -x264-params b-adapt=0
+clip in.mp4 200 -c:v libx264 -g 24 -bf 3 -x264-params b-adapt=0
 job="-i in.mp4 -o out.mp4 -m net.safetensors --threads 1 --precision exact --segment 24"
 
 # shellcheck disable=SC2086 # words
@@ -76,6 +76,9 @@ interrupt 1 24
 interrupt 4 72
 interrupt 2 120
 finish "1, 4, 2, then 3 ranks" 3
+# Decoding resumes behind the finished segments, at a keyframe of the input.
+from=$(sed -n 's/.*decoding .* at frame \([0-9]*\)$/\1/p' run.log)
+[ "${from:-0}" -ge 96 ] || fail "the finished segments were decoded again: $(cat run.log)"
 
 # refuse CODE WORDS OPTION...: the job folder is another job's, or cannot be used; it stays as it is.
 refuse() {

@@ -267,7 +267,9 @@ static void test_headers(void **state)
 static void test_lengths(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {0, 1, 100, 1u << 20, (1u << 20) + 1, 1ull << 32, UINT64_MAX};
+    static const uint64_t lengths[] = {
+        0,          1,         13, 14, 16, 19, 20, 21, 28, 29, 100, 1u << 20, (1u << 20) + 1,
+        1ull << 32, UINT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         TestBuffer file = test_safetensors_raw("{\"a\":{}}", "data", 4);
         memcpy(file.data, &lengths[i], 8);
