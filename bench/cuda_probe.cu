@@ -1,4 +1,4 @@
-// What rung wgmma takes for granted about sm_90a, one question at a time, so that a wrong answer
+// What variant wgmma takes for granted about sm_90a, one question at a time, so that a wrong answer
 // names the remedy: TMA's swizzle and zero fill, the strides and base offset of operands at shifted
 // pixels, then clocks a product.
 //
@@ -109,7 +109,8 @@ __global__ void __launch_bounds__(128)
 
 enum Way { TAP_COLUMNS, UNSHIFTED, PLAIN_PIXELS };
 
-// Clocks of ROUNDS stages of six products as rung wgmma has them, by every warpgroup of the block.
+// Clocks of ROUNDS stages of six products as variant wgmma has them, by every warpgroup of the
+// block.
 template <int n, Way way> __global__ void __launch_bounds__(512, 1) time_kernel(long long *clocks)
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -368,6 +369,6 @@ int main(int argc, char **argv)
     }
     if (!quick)
         time_products<2 * N, TAP_COLUMNS>(device, 2, "tap columns");
-    printf("%d of rung wgmma's assumptions wrong\n", wrong);
+    printf("%d of variant wgmma's assumptions wrong\n", wrong);
     return wrong != 0;
 }

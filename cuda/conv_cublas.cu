@@ -1,4 +1,5 @@
-// Ladder 0: a convolution as three steps that are easy to believe, the oracle and the fallback.
+// Variant cublas: a convolution as three steps that are easy to believe, the oracle and the
+// fallback.
 //
 //   im2col    rows[pixel][9][cin] fp16     the nine taps of a pixel side by side, 16 bytes a thread
 //   cuBLASLt  products[pixel][cout] fp32   rows x weights, bias where the library offers it
@@ -7,7 +8,7 @@
 // The rows are nine times the activations, so the pixels go in pieces small enough for an L2 cache
 // (48 MiB: H100 50 MB, B200 126 MB, A100 40 MB) instead of through memory. No LeakyReLU, no PReLU
 // and no residual in fp32 is among cuBLASLt's epilogues: only the bias fits.
-// Expected: 20 to 60 TFLOP/s (README.md); the other rungs are five to ten times as fast.
+// Expected: 20 to 60 TFLOP/s (README.md); the other variants are five to ten times as fast.
 #include <cuda_fp16.h>
 #include <stdint.h>
 #include <string.h>
@@ -317,7 +318,7 @@ static int supports(const ConvCall *call)
     return call->cin % 16 == 0 && call->cout % 16 == 0 && call->cout <= 64;
 }
 
-// Asked before the walk, so the handle is made here: a walk that is being captured may not
+// Asked before the pass, so the handle is made here: a pass that is being captured may not
 // allocate. run() reports what went wrong.
 static size_t scratch_bytes(const ConvCall *call)
 {
@@ -346,6 +347,6 @@ static void pack(void *out, const float *weights, int cin, int cout, int padded_
             }
 }
 
-extern "C" const ConvRung conv_rung_cublas = {
+extern "C" const ConvVariant conv_variant_cublas = {
     "cublas", available, supports, packed_bytes, pack, scratch_bytes, run,
 };

@@ -1,4 +1,4 @@
-/* Ladder 2: the convolution for Hopper (sm_90a): TMA, mbarriers, warp-specialised wgmma.
+/* Variant wgmma: the convolution for Hopper (sm_90a): TMA, mbarriers, warp-specialised wgmma.
  *
  * Persistent blocks, one an SM: two warpgroups multiply, a third feeds them. A warpgroup walks
  * down a strip of 64 columns. Of each input row, in slices of 32 channels, one copy brings 72
@@ -25,7 +25,7 @@
  * Pixels lie 64 bytes apart with TMA's 64-byte swizzle: no bank conflicts for 8 pixels x 16 bytes,
  * whatever the shift. That a swizzled operand may begin at a pixel that is no multiple of 8 follows
  * from the PTX ISA's text (the swizzle is of the address) but was not seen on a GPU yet;
- * rung wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
+ * variant wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
  * address arithmetic.
  *
  * Every pixel's additions come in the same order, wherever a strip or a segment begins: results do
@@ -287,7 +287,7 @@ template <bool SWIZZLED> int run(const ConvCall *call, cudaStream_t stream)
 
 } // namespace
 
-const ConvRung conv_rung_wgmma = {"wgmma", available, supports, packed_bytes,
-                                  pack,    nullptr,   run<true>};
-const ConvRung conv_rung_wgmma_plain = {"wgmma-plain", available, supports,  packed_bytes,
-                                        pack,          nullptr,   run<false>};
+const ConvVariant conv_variant_wgmma = {"wgmma", available, supports, packed_bytes,
+                                        pack,    nullptr,   run<true>};
+const ConvVariant conv_variant_wgmma_plain = {"wgmma-plain", available, supports,  packed_bytes,
+                                              pack,          nullptr,   run<false>};

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "walk_memory.h"
+#include "forward_memory.h"
 
 /* Red's and blue's share of luma, by H.273's number of the matrix; false for what is not of this
  * kind. */
@@ -239,8 +239,8 @@ static int convert(Run *run, const FrameSlot *slot, int i, int back)
                 : resr_cuda_to_rgb(&rgb, &frame, run->stream);
 }
 
-/* What comes before the walks; recorded from the second group of as many frames on. */
-static int begin_walks(Run *run, const FrameSlot *slot)
+/* What comes before the passes; recorded from the second group of as many frames on. */
+static int begin_passes(Run *run, const FrameSlot *slot)
 {
     Frames *frames = &run->frames;
     size_t tiles = (size_t)slot->count * (size_t)frames->max_tiles;
@@ -277,13 +277,13 @@ int resr_cuda_frames_submit(void *pointer, ResrFrame *const *in, int count)
     if (ret == 0)
         ret = upload(run, slot);
     if (ret == 0 && !slot->recorded[count - 1])
-        ret = begin_walks(run, slot);
+        ret = begin_passes(run, slot);
     else if (ret == 0)
         ret = 1;
     return resr_cuda_device_error(ret);
 }
 
-/* Ends the recording of a slot's walks. */
+/* Ends the recording of a slot's passes. */
 static int end_recording(Run *run, FrameSlot *slot)
 {
     cudaGraph_t graph = NULL;

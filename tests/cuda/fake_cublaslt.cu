@@ -1,6 +1,6 @@
-// A stand-in for cuBLASLt on emulated devices: the entry points that ladder 0 uses, as a plain
-// product in fp32, run in stream order on memory that the CPU can read. It refuses what the real
-// library refuses (attributes out of place, foreign pointers, less alignment than a kernel was
+// A stand-in for cuBLASLt on emulated devices: the entry points that variant cublas uses, as a
+// plain product in fp32, run in stream order on memory that the CPU can read. It refuses what the
+// real library refuses (attributes out of place, foreign pointers, less alignment than a kernel was
 // chosen for, a kernel chosen for another shape, a workspace too small). What it cannot tell is the
 // library's speed, its choice of kernels, and that fp16 in, fp32 out with an fp32 bias is among
 // them for every shape.

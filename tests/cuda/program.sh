@@ -68,7 +68,7 @@ for streams in lazy random; do
     EMU_STREAMS=$streams run $streams 1 $small
     same compact $streams
 done
-# Before the tiles of a walk, at first all twelve of each of four frames, come the probe's two allocations,
+# Before the tiles of a pass, at first all twelve of each of four frames, come the probe's two allocations,
 # the weights and eight for frames.
 # shellcheck disable=SC2086
 EMU_FAIL_MALLOC=12 run refused_once 1 $small
