@@ -80,7 +80,7 @@ __device__ __host__ inline float draw(uint32_t i) // [-1, 1)
     return (float)(mix(i) >> 8) / 8388608.0f - 1.0f;
 }
 
-// Random pixels: power, and so the clock, depends on what is multiplied. Padded channels are zero.
+// Random pixels: power, and so the clock, depends on the operands. Padded channels are zero.
 __global__ void fill_pixels(__half *to, size_t count, int channels, int padded)
 {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < count;
@@ -130,7 +130,7 @@ __global__ void expected_samples(ConvCall c, const __half *weights, int cin, int
     magnitude[i] = total;
 }
 
-// What was written at the samples' places.
+// The values written at the samples' places.
 __global__ void written_samples(ConvCall c, int cout, double *value, long pixels)
 {
     const int i = threadIdx.x, co = (int)(mix(i * 2 + 1) % cout);
@@ -217,9 +217,9 @@ std::vector<double> download(const double *from)
     return to;
 }
 
-// The largest error over what is explained: 9 * cin roundings of the sum of magnitudes in fp32, the
-// output's own rounding to fp16, and for enlarged inputs the rounding of sums of weights (variant
-// wgmma multiplies repeated pixels once). Infinite for a NaN.
+// The largest error, relative to the explained error: 9 * cin roundings of the sum of magnitudes in
+// fp32, the output's own rounding to fp16, and for enlarged inputs the rounding of sums of weights
+// (variant wgmma multiplies repeated pixels once). Infinite for a NaN.
 double verdict(const ConvCall &call, const Layer &l, const __half *weights, const Arena &a)
 {
     expected_samples<<<1, samples>>>(call, weights, l.cin, l.cout, l.trunk ? a.trunk_in : nullptr,

@@ -76,7 +76,7 @@ if [ -x "$ncu" ]; then
         --section WarpStateStats --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables \
         "$build/bench_cuda" --once $best
 fi
-# The peers last: compiling takes what time is left.
+# The peers last: compiling takes the rest of the time.
 step 40 cudnn python3 bench/gpu_cudnn.py
 if python3 -c 'import torch, numpy' 2>/dev/null; then
     step 150 peer python3 bench/gpu_peer.py 4 256 256 8 5

@@ -1,5 +1,5 @@
 #!/bin/sh
-# gpu_first.sh: the first five minutes on a borrowed H100 or H200: what is wrong before what is fast. Runs in the
+# gpu_first.sh: the first five minutes on a borrowed H100 or H200: correctness before speed. Runs in the
 # folder that gpu_pack.sh has made (or $CARRY names it); nothing is built. Every step has a limit of its own and leaves its
 # output in $OUT (out). The last line counts the steps; the exit status is 1 unless every step has passed.
 set -u
@@ -37,7 +37,7 @@ for job in cuts "sizes 12" "sizes 7"; do
 done
 step 40 cublas "$carry/test_conv_cublas" &
 wait
-# What bench_cuda_net does not run: the program's forward pass with graphs and streams, and colours.
+# Not run by bench_cuda_net: the program's forward pass with graphs and streams, and colours.
 step 40 forward_wgmma "$carry/test_forward_cuda" cuda-wgmma
 step 40 forward_x4plus "$carry/test_forward_cuda" cuda-wgmma "$carry/realesrgan-x4plus.param"
 step 30 colour "$carry/test_colour_cuda"

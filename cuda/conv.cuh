@@ -1,8 +1,7 @@
 #ifndef RESR_CUDA_CONV_CUH
 #define RESR_CUDA_CONV_CUH
 
-/* The convolution that every variant of the convolution implements. Valid C and C++: the forward
- * pass is C.
+/* The convolution that every variant implements. Valid C and C++: the forward pass is C.
  *
  * One 3x3 convolution, stride 1, zero padding 1 at the edge of every tile, over `tiles` tiles of
  * height x width pixels, all of the same size. Activations are fp16 (bf16 for a variant that says
@@ -54,15 +53,15 @@ typedef struct ConvCall {
     void *scratch;            /* device memory of scratch_bytes(), or NULL where that is 0 */
 } ConvCall;
 
-/* A variant. `name` is what --conv takes: "mma", "wgmma", "cublas". */
+/* A variant. `name`: the value of --conv: "mma", "wgmma", "cublas". */
 typedef struct ConvVariant {
     const char *name;
 
     /* 1 if the current device runs it; `capability` is 10 * major + minor. 0: *why (static text)
-     * says what is missing. */
+     * names the missing feature. */
     int (*available)(int capability, const char **why);
 
-    /* 1 if it computes this shape; what it does not, variant "mma" does (forward.c asks before it
+    /* 1 if it computes this shape. Variant "mma" computes the others (weights.c asks before it
      * packs). Only cin, cout, activation, upsample and which pointers are NULL are looked at. */
     int (*supports)(const ConvCall *call);
 

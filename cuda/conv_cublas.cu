@@ -17,7 +17,7 @@
 #include "conv.cuh"
 #include "cublaslt.cuh"
 
-static const size_t workspace_bytes = (size_t)32 << 20; // what cuBLASLt recommends for Hopper
+static const size_t workspace_bytes = (size_t)32 << 20; // as cuBLASLt recommends for Hopper
 size_t resr_cublas_piece_bytes = (size_t)48 << 20;
 
 static const int threads = 256;
@@ -319,7 +319,7 @@ static int supports(const ConvCall *call)
 }
 
 // Asked before the pass, so the handle is made here: a pass that is being captured may not
-// allocate. run() reports what went wrong.
+// allocate. run() reports the error.
 static size_t scratch_bytes(const ConvCall *call)
 {
     cublasLtHandle_t handle;

@@ -10,9 +10,9 @@
  *
  * The nine taps are shifted addresses of the same pixels. For one tap column a warp reads each of
  * its six input rows once and multiplies it with the weights of up to three tap rows, which stay in
- * registers: 36 reads of 512 bytes for 144 products, half of what shared memory could deliver while
+ * registers: 36 reads of 512 bytes for 144 products, half of the rate of shared memory while
  * the tensor cores of an A100 are busy. Pixels lie 48 bytes apart, which is 3 x 16 bytes, so that 8
- * neighbours hit all 32 banks whatever the tap.
+ * neighbours hit all 32 banks for every tap.
  *
  * Outputs are permuted within a warp's 32 (the packing does it), so that a lane ends up with 8
  * consecutive channels of a pixel and writes them at once (by __stcg: nvcc 13.0 splits a plain

@@ -22,8 +22,8 @@ struct CublasLt {
 
 // Opens the library that the environment variable RESR_CUBLASLT names, else libcublasLt.so.13 or
 // .12, and finds the entry points. It stays open until the process ends (unloading a CUDA library
-// under a live context is asking for trouble). 0 or RESR_ERR_DEVICE; the message names what was
-// tried. Not for several threads at once.
+// under a live context is unsafe). Returns 0 or RESR_ERR_DEVICE; the message names the libraries
+// tried. One thread at a time.
 int resr_cublaslt_open(const CublasLt **out);
 
 // Bytes of im2col rows and products that conv_variant_cublas keeps at once; a call of more pixels

@@ -64,7 +64,7 @@ void resr_cuda_run_free(void *pointer)
     Run *run = pointer;
     cudaSetDevice(run->net->device);
     if (run->stream) {
-        cudaStreamSynchronize(run->stream); /* after an error there may be work under way */
+        cudaStreamSynchronize(run->stream); /* after an error work may be in flight */
         cudaStreamDestroy(run->stream);
     }
     resr_cuda_free_frames(&run->frames);
@@ -86,7 +86,7 @@ static int fitting_px(const NetWeights *net, size_t bytes)
     return px;
 }
 
-/* A sixteenth is left to what memory is lost in pages. */
+/* A sixteenth is reserved for memory lost in pages. */
 static int fail_no_room(const Run *run, int context_px, size_t free_bytes)
 {
     const NetWeights *net = run->net;
@@ -131,9 +131,10 @@ int resr_cuda_reserve(void *pointer, int wanted, int context_px, int *tiles)
     if (ret < 0 || !resr_cuda_warn)
         return ret;
     if (run->banded)
-        resr_cuda_warn("CUDA device %d has no memory for all of a tile at once: what is behind the "
-                       "network's body is computed in bands of rows: slower, the same pixels",
-                       run->net->device);
+        resr_cuda_warn(
+            "CUDA device %d has no memory for a whole tile at once: the layers behind the "
+            "network's body are computed in bands of rows: slower, the same pixels",
+            run->net->device);
     else if (*tiles < wanted)
         resr_cuda_warn("CUDA device %d has memory for %d tiles at once, not for %d: slower, the "
                        "same pixels",
@@ -147,7 +148,7 @@ void resr_cuda_set_tiles(void *pointer, int tiles)
     run->tiles = tiles;
 }
 
-/* A convolution of the pass, with what most of them have in common. */
+/* A convolution of the pass, with the arguments that most of them share. */
 static ConvCall make_call(const Run *run, int index, int enlarged)
 {
     const NetLayer *layer = &run->net->layers[index];

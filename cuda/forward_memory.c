@@ -17,7 +17,7 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Regions behind an RRDB's body, over what is dead then. */
+/* Buffers of the layers behind an RRDB's body, over buffers that are dead by then. */
 static void place_enlarged(ForwardLayout *at, size_t planar_out)
 {
     size_t row = (size_t)at->tiles * (size_t)at->body_width, rows = (size_t)at->body_height;
@@ -42,7 +42,7 @@ static void place_enlarged(ForwardLayout *at, size_t planar_out)
     at->bytes = larger(body_end, larger(end, up_end));
 }
 
-/* Rows of a band whose buffers about fill what the body leaves free (feat, base and trunk, 768
+/* Rows of a band whose buffers about fill the body's free memory (feat, base and trunk, 768
  * bytes a pixel, less the planar output's 192; 4,608 a pixel of a band). */
 static int band_rows(int height)
 {

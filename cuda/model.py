@@ -32,7 +32,7 @@ GPUS = [
     GPU("B200", 148, 1.85, 1024, 0, 8000, 30, 228, 2250),
 ]
 
-# Assumptions about what is reached of each limit.
+# Assumptions about the share of each limit that is reached.
 SUSTAINED = 0.80  # of the peak's clock under tensor load: cuBLAS reaches 790 of 989 on an H200
 OVERLAPS = (0.60, 0.85)  # of the longest wall, for barriers and dependences within a block: a range,
 OVERLAP = OVERLAPS[1]  # since only a GPU can tell; single figures take the upper end

@@ -50,7 +50,7 @@ static void shape_layer(NetLayer *layer, const ResrNetSpec *spec, int index, int
         layer->cout = round_up(outputs, 16);
 }
 
-/* The variant for a layer: asked with what decides (conv.cuh), the rest of the call zero. */
+/* The variant for a layer. Its supports() gets the deciding fields (conv.cuh), the others zero. */
 static const ConvVariant *choose_variant(const ConvVariant *wanted, const ResrNetSpec *spec,
                                          const NetLayer *layer, int index, int n_convs)
 {

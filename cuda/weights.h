@@ -29,7 +29,7 @@ typedef struct NetWeights {
     size_t bytes;
 } NetWeights;
 
-/* Packs a network's weights for `variant` (what it does not support: for conv_variant_mma) and
+/* Packs a network's weights for `variant` (unsupported layers for conv_variant_mma) and
  * copies them to the device. RESR_ERR_DEVICE: it fails, or the network is wider than the buffers.
  */
 RESR_MUST_CHECK int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int device,

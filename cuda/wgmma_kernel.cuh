@@ -59,7 +59,7 @@ struct Job {
 #endif
 
 #ifdef HOPPER
-/* What a warpgroup does at once: the outputs of a strip's rows first..end-1, from input rows
+/* A warpgroup's unit of work: the outputs of a strip's rows first..end-1, from input rows
  * in..in_end-1. */
 struct Item {
     int column, first, end, in, in_end;
@@ -368,8 +368,8 @@ __device__ __forceinline__ void take(int turn, Done<S> &done, float (&sums)[S::s
  *
  * Output row y has slot (y - in) % 3, where the input is enlarged (y - 2 * in) % 4. Input row r
  * adds to rows r-1..r+1 (2r-1..2r+2) and finishes the first of them (the first two); the turn,
- * (r - in) % turns, says which slots those are. They are stored while the next row's products are
- * under way. */
+ * (r - in) % turns, says which slots those are. They are stored while the next row's products
+ * run. */
 template <class S, bool SWIZZLED>
 __device__ __forceinline__ void compute_item(const Job &job, const Item &item, const Place &place,
                                              Ring &ring, uint32_t shift, uint32_t weights,

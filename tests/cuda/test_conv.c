@@ -177,7 +177,7 @@ static void free_data(Data *d)
     free(d->trunk_out);
 }
 
-/* The definition at one pixel and output; *magnitude: the sum of |x w| and what is added. */
+/* The definition at one pixel and output; *magnitude: the sum of |x w| and of the addends. */
 static double expected_at(const Data *d, size_t px, int co, double *magnitude)
 {
     const Case *c = d->c;
@@ -262,7 +262,7 @@ static void judge_floats(Verdict *verdict, const Data *d, const float *got, cons
             continue;
         }
         if (channel >= d->c->cout)
-            continue; /* padding: whatever the packing's zeros give */
+            continue; /* padding: unspecified */
         double magnitude, expected = expected_at(d, at / (size_t)pitch, channel, &magnitude);
         judge(verdict, got[i], expected, (9.0 * d->padded_cin / 8 + 8) * 0x1p-23 * magnitude);
     }

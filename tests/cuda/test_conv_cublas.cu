@@ -69,7 +69,7 @@ struct Case {
     bool trunk, base, add, out, out_f32;
 };
 
-// What a case reads, the same for every variant.
+// The inputs of a case, the same for every variant.
 struct Inputs {
     std::vector<float> weights, bias, slope;
     std::vector<__half> in;
@@ -240,7 +240,7 @@ void describe(const Case &c, const char *what, long pixel, int co, double got, d
                 c.width, c.height, c.trunk, c.base, c.add, pixel, co, got, expected);
 }
 
-// What is not an output must still hold its 7s.
+// Memory that is not an output must still hold its 7s.
 void check_untouched(const Case &c, const char *what, const Outputs &got)
 {
     for (size_t i = 0; i < got.out.size(); i++) {
@@ -285,7 +285,7 @@ void check_case(const Case &c, const ConvVariant *const *variants, int count)
         }
 }
 
-// The convolutions of the networks; what a call may combine; sizes from one pixel up.
+// The convolutions of the networks; combinations of a call's arguments; sizes from one pixel up.
 const Case cases[] = {
     {64, 32, 64, 32, CONV_LEAKY_RELU, 0, 2, 9, 13, false, false, false, true, false},
     {96, 32, 96, 32, CONV_LEAKY_RELU, 0, 1, 1, 1, false, false, false, true, false},

@@ -124,7 +124,7 @@ static void tiles(void **state)
     compare(check_rrdb(2, 1, 64, 32), 29, 22, 8, 4);
 }
 
-/* What upscaling gives with a model whose results no network gives. */
+/* Upscaling with a model whose results no network gives: its error. */
 static void refuse(ResrModel *model, int code, const char *text)
 {
     ResrNet *net;

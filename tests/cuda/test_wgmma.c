@@ -1,4 +1,4 @@
-/* What variant wgmma needs beyond test_conv: sizes, and that its ways and cuts change no bit.
+/* Tests of variant wgmma beyond test_conv: sizes, and that its ways and cuts change no bit.
  *
  * test_wgmma sizes ROW  41 pairs of a width and a height out of 1..40 and 138, each number once a
  *                       side (rows 0..40 are all pairs), shapes and ways in turn, against the
@@ -141,7 +141,7 @@ static void *upload(const void *from, size_t bytes)
     return to;
 }
 
-/* What outputs hold before the call. */
+/* Contents of the outputs before the call. */
 static const uint16_t untouched_half = 0x5c5c;
 static const float untouched = 12345.5f;
 
@@ -244,7 +244,7 @@ static void taps_on(int taps[2], int at, int to, int upsample)
         }
 }
 
-/* The definition at one pixel and output; *magnitude: the sum of |x w| and of what is added. */
+/* The definition at one pixel and output; *magnitude: the sum of |x w| and of the addends. */
 static double expected_at(const Data *d, size_t px, int co, double *magnitude)
 {
     const Shape *s = &d->shape;
