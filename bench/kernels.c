@@ -129,7 +129,7 @@ static int measure_network(const Network *network, const Options *options, int *
 {
     ResrModel *model = NULL;
     float *expected = NULL;
-    int wrong = 0;
+    bool wrong = false;
     int ret = resr_random_model(&model, &network->spec, 1, 1.4);
     if (ret == 0)
         ret = upscale(&expected, NULL, resr_cpu_ops(0), model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX,
@@ -150,7 +150,7 @@ static int measure_layers(const Options *options, int *first)
 {
     BenchLayers layers = {options->layer, options->width_px, options->height_px,
                           options->max_threads, options->runs};
-    int failed = 0;
+    bool failed = false;
     for (int i = 1; resr_cpu_ops(i); i++)
         if (selected(resr_cpu_ops(i), options))
             failed |= bench_layers(&layers, resr_cpu_ops(i), first) < 0;

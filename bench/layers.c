@@ -351,7 +351,7 @@ static int measure_spec(const ResrNetSpec *spec, const ResrOps *ops, const Bench
 {
     ResrModel *model = NULL;
     void *net = NULL;
-    int wrong = 0;
+    bool wrong = false;
     int ret = resr_random_model(&model, spec, 1, 1.4);
     if (ret == 0)
         ret = ops->prepare(ops, &net, model);
@@ -370,7 +370,7 @@ static int measure_spec(const ResrNetSpec *spec, const ResrOps *ops, const Bench
 
 int bench_layers(const BenchLayers *options, const ResrOps *ops, int *first)
 {
-    int failed = measure_spec(&rrdb, ops, options, first) < 0;
+    bool failed = measure_spec(&rrdb, ops, options, first) < 0;
     failed |= measure_spec(&compact, ops, options, first) < 0;
     return failed ? RESR_ERR_INTERNAL : 0;
 }

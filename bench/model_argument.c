@@ -22,7 +22,8 @@ int bench_model_argument(ResrModel **out, const char *text)
                         .gc = rrdb ? 32 : 0,
                         .resize = 1};
     int ret = resr_random_model(out, &spec, seed, 1.0);
-    for (int i = 0; ret == 0 && rrdb && i < 3; i++) /* most of the output between black and white */
+    for (int i = 0; ret == 0 && rrdb && i < 3;
+         i++) /* most of the output is between black and white */
         (*out)->convs[(*out)->n_convs - 1].bias[i] += 0.5f;
     return ret;
 }

@@ -3,10 +3,9 @@
 
 #include "model/model.h"
 
-/* A network named on a command line: a weight file, or rrdb:SCALE:BLOCKS:SEED,
- * srvgg:SCALE:BLOCKS:SEED, seeded random weights for shapes whose weights cannot be had
- * (tests/reference/networks.py makes the same in Python). The caller frees it. RESR_ERR_* of
- * resr_model_load(). */
+/* Creates the network of a command line's argument: a weight file, or seeded random weights as
+ * rrdb:SCALE:BLOCKS:SEED or srvgg:SCALE:BLOCKS:SEED (tests/reference/networks.py computes the same
+ * ones in Python). The caller frees *out. RESR_ERR_* of resr_model_load(). */
 RESR_MUST_CHECK int bench_model_argument(ResrModel **out, const char *text);
 
 #endif

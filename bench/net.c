@@ -1,13 +1,13 @@
-/* bench_net: evaluates a network on one tile whenever it is told to, for comparisons that run
- * several programs alternately.
+/* bench_net: evaluates a network on one tile on request, for comparisons that run several programs
+ * alternately.
  *
  *   bench_net --model FILE|rrdb:..|srvgg:.. --width PX --height PX --in FILE --out FILE
  *             [--precision auto|bf16|fp32|exact] [--backend NAME] [--cpumask SET] [--threads N]
  *
  * FILE of --in: planar RGB, float32 in [0, 1], [3][height][width]; of --out: the last result,
- * [3][height * scale][width * scale]. First a line of JSON says what was chosen; then for every
- * line on stdin the tile is evaluated once and a line {"seconds": S} printed; at the end of stdin
- * the result is written. */
+ * [3][height * scale][width * scale]. Prints backend and class as a line of
+ * JSON; then, for each line on stdin, evaluates the tile once and prints {"seconds": S}; writes the
+ * result at the end of stdin. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

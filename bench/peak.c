@@ -8,8 +8,8 @@
 
 enum { LOOPS = 2000000, ACCUMULATORS = 12, RUNS = 5 };
 
-/* Twelve accumulators are more than latency (4 or 5 clocks) x throughput (2 a clock) asks for. In
- * assembler, since a compiler may merge accumulators that it sees to be equal. */
+/* Twelve accumulators exceed latency (4 or 5 clocks) x throughput (2 a clock). In assembler, since
+ * a compiler may merge accumulators of equal value. */
 #define DOT_BF16(n) "vdpbf16ps %%zmm14, %%zmm15, %%zmm" #n "\n\t"
 #define FMA(reg, n) "vfmadd231ps %%" reg "14, %%" reg "15, %%" reg #n "\n\t"
 #define FMA_4(reg, a, b, c, d) FMA(reg, a) FMA(reg, b) FMA(reg, c) FMA(reg, d)
@@ -34,7 +34,7 @@ static void multiply_avx512(void)
     __asm__ volatile("vzeroupper" ::: CLOBBERS);
 }
 
-/* Opcodes spelled out by the assembler: no compiler option is needed for them. */
+/* The assembler knows the instruction without a compiler option. */
 static void multiply_avx512_bf16(void)
 {
     __asm__ volatile("vzeroall" ::: CLOBBERS);

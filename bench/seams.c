@@ -1,8 +1,8 @@
-/* seams VIDEO FRAME TILE WEIGHTS|rrdb:SCALE:BLOCKS:SEED|srvgg:SCALE:BLOCKS:SEED: what a tile's
- * context is worth. Upscales one frame whole and in tiles with contexts from 8 to 64 px, and prints
- * a row of JSON for each: largest and mean difference in 8-bit levels, PSNR, and the work relative
- * to the whole frame. The colon forms are seeded random networks, for shapes whose weights cannot
- * be had. */
+/* seams VIDEO FRAME TILE WEIGHTS|rrdb:SCALE:BLOCKS:SEED|srvgg:SCALE:BLOCKS:SEED: the effect of the
+ * context of tiles. Upscales one frame as a whole and in tiles with contexts of 8 to 64 px, and
+ * prints a line of JSON for each: largest and mean difference in 8-bit levels, PSNR, and the work
+ * relative to the whole frame. The forms with colons are seeded random networks, for shapes whose
+ * weights are not available. */
 
 #include <math.h>
 #include <stdbool.h>
@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cpu/dispatch.h"
 #include "media/colour.h"
 #include "media/decode.h"
 #include "model_argument.h"
 #include "net/net.h"
+#include "net/select_backend.h"
 #include "net/tile.h"
 
 static void must(int ret)
@@ -51,10 +51,12 @@ static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, i
 {
     ResrNet *net;
     ResrRgb out;
+    ResrProbe probe;
     const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
     must(
         resr_rgb_create(&out, in->width_px * model->spec.scale, in->height_px * model->spec.scale));
-    must(resr_net_create(&net, resr_cpu_select(RESR_NUMERICS_EXACT, NULL, ~0u), model, in->width_px,
+    must(resr_select_backend_probe(&probe, (ResrArch)model->spec.arch, "exact", "auto", ~0u, 2));
+    must(resr_net_create(&net, resr_select_backend_fastest(&probe, "exact"), model, in->width_px,
                          in->height_px, tile_px, pad_px, 2));
     must(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL));
     resr_net_free(net);

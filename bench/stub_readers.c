@@ -1,5 +1,5 @@
-/* Readers of weight files for programs that are built where their libraries (libzip, jansson) are
- * missing, as on a borrowed GPU machine: networks come with random weights there. */
+/* Stubs of the readers of weight files, for programs that are built without libzip and jansson, as
+ * on a borrowed GPU machine: their networks have random weights. */
 #include "model/readers.h"
 
 static int refuse(void)

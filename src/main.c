@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "app/session.h"
@@ -13,15 +14,15 @@
 #include "comm/collectives.h"
 #include "job/info.h"
 
-/* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
- * and the restart loop pass it on (measured: three signals within 3 ms). */
+/* One request to stop may arrive as several signals: Slurm signals all processes of a job, and
+ * mpirun and the restart loop pass the signal on (measured: three signals within 3 ms). */
 #define SAME_SIGNAL_SECONDS 1
 
 static ResrSession session;
 static int n_words;
 static char **command_words;
-static volatile int stop_signal;
-static volatile int64_t stop_signal_ns;
+static volatile sig_atomic_t stop_signal;
+static atomic_llong stop_signal_ns; /* lock-free, hence async-signal-safe */
 
 static void on_signal(int number)
 {
@@ -29,9 +30,9 @@ static void on_signal(int number)
         stop_signal_ns = resr_clock_ns();
         stop_signal = number;
         resr_stop_request(number);
-        resr_collectives_stopping();
+        resr_collectives_shorten_start_timeout();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
-        _exit(128 + number); /* the second one ends at once */
+        _exit(128 + number); /* a second request ends the process at once */
     }
 }
 
@@ -45,7 +46,7 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* No call of the start returns while another rank hangs. */
+/* Start-up collectives block while any rank hangs; this alarm ends the process. */
 static void start_up_hangs(int number)
 {
     static const char late[] = "realesrgan-mpi: error: a rank has not finished its start in 10 "
@@ -110,7 +111,7 @@ int main(int argc, char **argv)
     session.start_up_hangs = start_up_hangs;
     session.parse_line = parse_line;
     resr_collectives_prepare(&launcher);
-    resr_collectives_starting(start_up_hangs);
+    resr_collectives_arm_start_timeout(start_up_hangs);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &session.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &session.ranks);

@@ -1,5 +1,18 @@
+/* The life of one job on rank 0, and the other ranks' part in it.
+ *
+ *   plan      input, network, output format and job folder; on a resume also the journal
+ *   order     rank 0 broadcasts an Order: the other ranks sleep in that broadcast between jobs
+ *   ready     collective: the network, the numerics class, compute threads (rank_context.h)
+ *   open      checkpoint, output, decoder and encoder threads (io_threads.h)
+ *   run       the coordinator's loop; the watchdog observes it
+ *   end       the order matters, see end_job()
+ *
+ * With --jobs the next job is planned, and if no rank has to be asked opened, while another one
+ * runs (job_list_runner.c). */
+
 #include "app/job.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -13,92 +26,109 @@
 #include "base/log.h"
 #include "base/publish.h"
 #include "ckpt/jobdir.h"
+#include "comm/clock_sync.h"
 #include "comm/collectives.h"
 #include "media/outputs.h"
 #include "run/worker.h"
 
-/* What rank 0 tells the others to do; sent as it is. */
+/* What rank 0 tells the other ranks to do; plain data, sent as it is. */
 typedef struct Order {
-    int32_t over; /* no more jobs; else a job, of which: */
+    int32_t over; /* no more jobs; else a job: */
     int32_t last, new_model, traced;
     ResrPlan plan;
 } Order;
 
 static const ResrModel *model_of(const ResrJob *job)
 {
-    return job->own_model ? job->own_model : job->crew->model;
+    return job->own_model ? job->own_model : job->context->model;
 }
 
-/* Rank 0: frames that are held go to disk, unless it is the disk that failed. */
+static bool owns_checkpoint(const ResrJob *job)
+{
+    return job->checkpoint && (job->state == RESR_JOB_STARTED || job->state == RESR_JOB_OPEN ||
+                               job->state == RESR_JOB_CLOSING);
+}
+
+/* Writes held frames to disk, unless the disk is the reason of the end. */
 static int drain_checkpoint(ResrJob *job, int ret)
 {
     char error[RESR_ERROR_TEXT_BYTES];
-    if (!job->begun || job->finished || ret == 0 || ret == RESR_ERR_IO)
+    if (!owns_checkpoint(job) || job->state == RESR_JOB_CLOSING || ret == 0 || ret == RESR_ERR_IO)
         return ret;
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     if (resr_checkpoint_drain(job->checkpoint) < 0 && ret == RESR_ERR_STOPPED)
         return resr_fail_prefix(RESR_ERR_IO, "not all frames could be saved: ");
-    return resr_fail(ret, "%s", error);
+    return resr_error_restore(ret, error);
 }
 
-/* What is on disk is settled, and status.json says how. */
-static int settle_checkpoint(ResrJob *job, int ret)
+/* Finishes or removes the job folder, or records in status.json why it stays. */
+static int settle_checkpoint(ResrJob *job, int ret, bool withdrawn)
 {
     ResrCheckpoint *checkpoint = job->checkpoint;
-    if (!job->begun)
+    if (!owns_checkpoint(job))
         return ret;
     if (ret == 0)
         ret = resr_checkpoint_finish(checkpoint, job->session->lost && !job->options.jobs[0]);
-    else if ((job->withdrawn || ret != RESR_ERR_STOPPED) &&
-             resr_checkpoint_frames_safe(checkpoint) == 0)
-        resr_checkpoint_abandon(checkpoint); /* it failed before anything was made of it */
+    else if ((withdrawn || ret != RESR_ERR_STOPPED) && resr_checkpoint_frames_safe(checkpoint) == 0)
+        resr_checkpoint_abandon(checkpoint); /* nothing in the folder is worth keeping */
     else
-        resr_checkpoint_tell(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed", -ret,
-                             resr_error_text());
+        resr_checkpoint_set_status(checkpoint, ret == RESR_ERR_STOPPED ? "resumable" : "failed",
+                                   -ret, resr_error_text());
     return ret;
 }
 
-/* The unfinished output goes first: after a signal there may be little time. Workers that answer
- * are told to stop before frames are saved, which may take longer than they wait for rank 0. A
- * compute thread that hangs is left to the abort. */
-int resr_job_end(ResrJob *job, int ret)
+/* The unfinished output is removed first: after a signal there may be little time. Workers are told
+ * to stop before frames are saved, which may take longer than their patience with a silent rank 0.
+ * A compute thread that hangs still uses the network and frames, which are left to it. */
+static int end_job(ResrJob *job, int ret, bool withdrawn)
 {
-    char error[RESR_ERROR_TEXT_BYTES]; /* the first error counts */
+    char error[RESR_ERROR_TEXT_BYTES] = ""; /* of the first error */
     bool hung = job->coordinator && resr_coordinator_gave_up_root(job->coordinator);
-    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
+    if (ret < 0)
+        resr_error_save(error);
     job->turn_ns = 0;
-    resr_io_threads_stop(job->pipeline);
+    resr_io_threads_stop(job->io_threads);
     resr_sink_close(job->sink);
-    if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
+    if (resr_coordinator_shutdown(job->coordinator, ret < 0) < 0 || hung)
         job->session->lost = true;
-    if (error[0])
-        resr_fail(0, "%s", error);
+    if (ret < 0)
+        resr_error_restore(ret, error);
     ret = drain_checkpoint(job, ret);
     resr_watchdog_stop(job->watchdog);
-    ret = settle_checkpoint(job, ret);
-    ret = resr_trace_collect_finish(job->trace, job->options.trace, job->crew->ranks,
-                                    job->plan.numerics_class, job->crew->compute, ret);
-    snprintf(error, sizeof error, "%s", ret < 0 ? resr_error_text() : "");
+    ret = settle_checkpoint(job, ret, withdrawn);
+    ret = resr_trace_collect_finish(job->trace, job->options.trace, job->context->ranks,
+                                    job->plan.numerics_class, job->context->compute, ret);
+    if (ret < 0)
+        resr_error_save(error);
     resr_checkpoint_close(job->checkpoint);
     if (hung)
-        resr_rank_context_forsake(job->crew);
-    if (!job->withdrawn)
-        resr_rank_context_rest(job->crew); /* its parts hold frames of the pipeline */
+        resr_rank_context_detach_compute(job->context);
+    if (!withdrawn)
+        resr_rank_context_end_job(job->context); /* its parts contain frames of the I/O threads */
     if (!hung)
-        resr_io_threads_free(job->pipeline);
-    if (job->options.trace[0] && !job->withdrawn && !hung)
+        resr_io_threads_free(job->io_threads);
+    if (job->options.trace[0] && !withdrawn && !hung)
         resr_events_clear();
     resr_trace_free(job->trace);
     resr_decoder_close(job->decoder);
     resr_model_free(job->own_model);
     resr_report_free(job->report);
-    resr_frame_table_clear(&job->ledger);
-    if (error[0])
-        resr_fail(0, "%s", error);
-    return ret;
+    resr_frame_table_clear(&job->frame_table);
+    return ret < 0 ? resr_error_restore(ret, error) : ret;
 }
 
-/* OUTPUT.resr, unless --job-dir says else. */
+int resr_job_end(ResrJob *job, int ret)
+{
+    return end_job(job, ret, false);
+}
+
+void resr_job_withdraw(ResrJob *job, int ret)
+{
+    assert(ret < 0);
+    end_job(job, ret, true);
+}
+
+/* OUTPUT plus `ending`, or the folder of --job-dir. */
 static int name_folder(char out[PATH_MAX], const ResrOptions *options, const char *ending)
 {
     bool given = options->job_dir[0];
@@ -109,18 +139,19 @@ static int name_folder(char out[PATH_MAX], const ResrOptions *options, const cha
                : resr_fail(RESR_ERR_USAGE, "%.64s...: the path is too long", options->output);
 }
 
-/* A class that an earlier attempt ran in holds; an explicit --precision must agree with it. */
-static int adopt_class(ResrJob *job)
+/* A resumed job keeps its numerics class; an explicit --precision must agree with it. */
+static int keep_class(ResrJob *job)
 {
     const char *class = resr_checkpoint_class(job->checkpoint);
     const char *precision = job->plan.precision;
     size_t length = strlen(precision);
     if (strcmp(precision, "auto") != 0 &&
         !(strncmp(class, precision, length) == 0 && (!class[length] || class[length] == '-')))
-        return resr_fail(RESR_ERR_MISMATCH,
-                         "%s: the job was begun in numerics class %s; --precision %s would give "
-                         "other pixels. Leave the option out to go on, or remove %s to start over",
-                         job->options.output, class, precision, job->folder);
+        return resr_fail(
+            RESR_ERR_MISMATCH,
+            "%s: the job was started in numerics class %s; --precision %s would change "
+            "its pixels; leave the option out to resume, or remove %s to start over",
+            job->options.output, class, precision, job->folder);
     snprintf(job->plan.numerics_class, sizeof job->plan.numerics_class, "%s", class);
     return 0;
 }
@@ -134,32 +165,32 @@ static bool has_manifest(const ResrOptions *options)
     return access(path, F_OK) == 0;
 }
 
-/* Then an output that exists may be the job's own. */
-bool resr_job_was_begun(const ResrOptions *options)
+bool resr_job_was_started(const ResrOptions *options)
 {
     return options->checkpoint != RESR_CHECKPOINT_OFF && has_manifest(options);
 }
 
-/* Rank 0: opens the job folder and finds out what is done. */
+/* Opens the job folder and reads its journal. */
 static int open_checkpoint(ResrJob *job)
 {
     const ResrOptions *options = &job->options;
     ResrManifest *manifest = NULL;
-    bool resumed;
+    bool resumed, published;
     if (options->checkpoint == RESR_CHECKPOINT_OFF && has_manifest(options))
-        resr_log_warn("%s: a job was begun; with --checkpoint off all is done anew beside it",
+        resr_log_warn("%s: a started job exists; with --checkpoint off it is not resumed, and the "
+                      "whole input is computed",
                       options->output);
     if (options->checkpoint == RESR_CHECKPOINT_OFF)
         return 0;
     if (!job->output.segmented &&
         (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames))
         return resr_fail(RESR_ERR_USAGE,
-                         "%s: --checkpoint always and --keep-frames work for videos, with encoders "
-                         "that give their headers at once (not %s)",
+                         "%s: --checkpoint always and --keep-frames need a video and an encoder "
+                         "that writes its headers first (not %s)",
                          options->output, job->output.encoder);
     if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
         resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
-                      "starts over after a kill",
+                      "starts over",
                       options->output, job->output.encoder);
     if (!job->output.segmented)
         return 0;
@@ -172,29 +203,29 @@ static int open_checkpoint(ResrJob *job)
     if (ret == 0)
         ret =
             resr_checkpoint_open(&job->checkpoint, job->folder, options->output, job->frames_folder,
-                                 manifest, &job->ledger, &resumed, &job->finished);
+                                 manifest, &job->frame_table, &resumed, &published);
     if (ret < 0)
         return ret;
-    resr_publish_sweep(options->output);
+    if (published)
+        job->state = RESR_JOB_PUBLISHED;
+    resr_publish_remove_stale(options->output);
     if (options->framehash[0])
-        resr_publish_sweep(options->framehash);
+        resr_publish_remove_stale(options->framehash);
     if (options->report[0])
-        resr_publish_sweep(options->report);
+        resr_publish_remove_stale(options->report);
     if (options->trace[0])
-        resr_publish_sweep(options->trace);
-    return resumed ? adopt_class(job) : 0;
+        resr_publish_remove_stale(options->trace);
+    return resumed ? keep_class(job) : 0;
 }
 
-/* The output is there and its folder has no manifest: the job was done, and a kill cut the removal
- * of the folder short. A folder that the user named is left to him. */
-void resr_job_discard_rest(const ResrOptions *options)
+void resr_job_remove_remains(const ResrOptions *options)
 {
     char folder[PATH_MAX], error[RESR_ERROR_TEXT_BYTES];
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     if (options->checkpoint != RESR_CHECKPOINT_OFF && !options->job_dir[0] &&
         name_folder(folder, options, ".resr") == 0)
-        resr_jobdir_discard(folder);
-    resr_fail(0, "%s", error);
+        resr_jobdir_remove_remains(folder);
+    resr_error_restore(0, error);
 }
 
 /* A path of the command line and its name in messages. */
@@ -209,7 +240,7 @@ static bool is_inside(const char *path, const char *folder)
     return path[0] && resr_publish_is_same(dirname(copy), folder);
 }
 
-/* What is written has a name of its own each, and none of what is read. */
+/* Every file that is written has its own name, which is not the name of a file that is read. */
 static int check_paths(const ResrJob *job)
 {
     const ResrOptions *o = &job->options;
@@ -241,7 +272,7 @@ static int check_paths(const ResrJob *job)
                              paths[i].name);
         if (i <= TEXTS && is_inside(paths[i].path, folder))
             return resr_fail(RESR_ERR_USAGE,
-                             "%s: %s lies in the job folder, which is removed at the end; name "
+                             "%s: %s is in the job folder, which is removed at the end; name "
                              "another folder",
                              paths[i].path, paths[i].name);
     }
@@ -255,17 +286,17 @@ static int check_outputs(const ResrOptions *options)
 {
     char frames[PATH_MAX];
     int ret = resr_publish_check(options->output, options->input, options->overwrite);
-    if (ret == RESR_ERR_EXISTS && resr_job_was_begun(options))
+    if (ret == RESR_ERR_EXISTS && resr_job_was_started(options))
         ret = 0;
     else if (ret == RESR_ERR_EXISTS)
-        resr_job_discard_rest(options);
+        resr_job_remove_remains(options);
     if (ret == 0 && options->framehash[0])
         ret = resr_publish_check(options->framehash, options->input, true);
     if (ret == 0 && options->report[0])
         ret = resr_publish_check(options->report, options->input, true);
     if (ret == 0 && options->trace[0])
         ret = resr_publish_check(options->trace, options->input, true);
-    if (ret == 0 && options->keep_frames && !resr_job_was_begun(options)) {
+    if (ret == 0 && options->keep_frames && !resr_job_was_started(options)) {
         ret = name_folder(frames, options, ".frames");
         if (ret == 0)
             ret = resr_publish_check(frames, NULL, options->overwrite);
@@ -275,9 +306,10 @@ static int check_outputs(const ResrOptions *options)
 
 int resr_job_plan(ResrJob *job)
 {
+    assert(job->state == RESR_JOB_NEW);
     ResrOptions *options = &job->options;
     bool dry_run = options->request == RESR_REQUEST_DRY_RUN;
-    int width_px, height_px, cpus = job->crew->cpus;
+    int width_px, height_px, cpus = job->context->cpus;
     if (options->encode.encoders == 0)
         options->encode.encoders = cpus < RESR_CPUS_PER_ENCODER ? 1 : cpus / RESR_CPUS_PER_ENCODER;
     ResrDecodeOptions decode = {.hwaccel = options->hwaccel,
@@ -291,10 +323,10 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0 && !dry_run)
         ret = check_outputs(options);
     if (ret == 0)
-        ret = resr_rank_context_find_model(job->crew, &job->model_key, &job->own_model, options);
+        ret = resr_rank_context_find_model(job->context, &job->model_key, &job->own_model, options);
     if (ret < 0)
         return ret;
-    /* -s is the delivered scale: the output of a network of another scale is resized to it. */
+    /* -s is the scale of the output: the picture of a network of another scale is resized. */
     const ResrNetSpec *spec = &model_of(job)->spec;
     if (options->outscale == 0 && options->scale > 0 &&
         options->scale != spec->scale * spec->resize)
@@ -304,142 +336,163 @@ int resr_job_plan(ResrJob *job)
     if (ret == 0)
         ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,
                              height_px, &options->encode);
-    if (ret == 0 && job->output.video) /* the ranks that encode do not know the output's name */
+    if (ret == 0 && job->output.video) /* ranks that encode do not know the output's name */
         snprintf(options->encode.codec, sizeof options->encode.codec, "%s", job->output.encoder);
     if (ret == 0)
         ret = resr_plan_make(&job->plan, options, info, &job->output, model_of(job),
                              job->session->ranks);
     if (ret == 0)
         ret = resr_plan_choose_encode(&job->plan, options, &job->output, NULL, cpus);
+    if (ret == 0)
+        job->state = RESR_JOB_PLANNED;
     if (ret == 0 && !dry_run)
         ret = open_checkpoint(job);
-    if (ret == 0 && !dry_run && !job->finished)
+    if (ret == 0 && !dry_run && job->state != RESR_JOB_PUBLISHED)
         ret = resr_publish_check(options->output, options->input, options->overwrite);
     return ret;
 }
 
-static void segment_path(void *user, char *out, int64_t number)
-{
-    resr_checkpoint_segment_path(((ResrJob *)user)->checkpoint, out, number);
-}
-
-static int publishing(void *user, const char *temporary)
-{
-    return resr_checkpoint_publishing(((ResrJob *)user)->checkpoint, temporary);
-}
-
-/* Rank 0: the checkpoint begins, or the output's finished segments are taken over. */
-static int begin_checkpoint(ResrJob *job)
+/* Starts the checkpoint: from here on the job folder is this attempt's. */
+static int start_checkpoint(ResrJob *job)
 {
     const ResrOptions *options = &job->options;
     const ResrVideoInfo *info = resr_decoder_info(job->decoder);
-    ResrCheckpointPlan plan = {
-        .plan = &job->plan,
-        .info = {&job->plan.output, info->time_base_num, info->time_base_den, model_of(job)->name,
-                 model_of(job)->sha256, job->plan.numerics_class},
-        .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames,
-        .bridges = options->on_error == RESR_ON_ERROR_CONTINUE,
-        .frames_folder = job->frames_folder};
+    ResrCheckpointPlan plan = {.plan = &job->plan,
+                               .info = {.format = &job->plan.output,
+                                        .time_base_num = info->time_base_num,
+                                        .time_base_den = info->time_base_den,
+                                        .model = model_of(job)->name,
+                                        .model_sha256 = model_of(job)->sha256,
+                                        .numerics_class = job->plan.numerics_class},
+                               .always = options->checkpoint == RESR_CHECKPOINT_ALWAYS ||
+                                         options->keep_frames,
+                               .bridges = options->on_error == RESR_ON_ERROR_CONTINUE,
+                               .frames_folder = job->frames_folder};
     int ret = resr_checkpoint_begin(job->checkpoint, &plan);
-    job->begun = ret == 0;
-    if (job->finished)
+    if (job->state == RESR_JOB_PUBLISHED)
         resr_log_info("%s: was finished already", options->output);
+    if (ret == 0)
+        job->state = job->state == RESR_JOB_PUBLISHED ? RESR_JOB_CLOSING : RESR_JOB_STARTED;
     return ret;
 }
 
 int resr_job_open(ResrJob *job)
 {
+    assert(job->state == RESR_JOB_PLANNED);
     const ResrOptions *options = &job->options;
-    ResrSegmentStore store = {job, job->folder, segment_path, publishing};
-    int ret = job->checkpoint ? begin_checkpoint(job) : 0;
+    int ret = job->checkpoint ? start_checkpoint(job) : 0;
+    ResrSegmentStore store = {0};
+    if (job->checkpoint)
+        store = resr_checkpoint_store(job->checkpoint);
     if (ret == 0)
         ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
                              &job->plan.output, &options->encode, options->overwrite,
                              job->checkpoint ? &store : NULL);
     if (ret == 0 && job->checkpoint)
-        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->ledger);
+        ret = resr_checkpoint_restore(job->checkpoint, job->sink, &job->frame_table);
     if (ret == 0)
         ret = resr_report_create(&job->report);
     if (ret == 0 && options->trace[0])
         ret = resr_trace_create(&job->trace, job->plan.ranks, job->start_ns);
-    ResrIoThreadsParts parts = {.decoder = job->decoder,
-                                .sink = job->sink,
-                                .checkpoint = job->checkpoint,
-                                .ledger = &job->ledger,
-                                .plan = &job->plan,
-                                .max_frames = options->max_frames,
-                                .framehash = options->framehash};
-    job->open = true;
-    return ret < 0 ? ret : resr_io_threads_start(&job->pipeline, &parts);
+    ResrIoThreadsConfig io = {.decoder = job->decoder,
+                              .sink = job->sink,
+                              .checkpoint = job->checkpoint,
+                              .frame_table = &job->frame_table,
+                              .plan = &job->plan,
+                              .max_frames = options->max_frames,
+                              .framehash = options->framehash};
+    if (ret == 0)
+        ret = resr_io_threads_start(&job->io_threads, &io);
+    if (ret == 0)
+        job->state = RESR_JOB_OPEN;
+    return ret;
 }
 
-/* Rank 0: the job itself, then its report. */
+/* Runs the coordinator's loop and writes the report. */
 static int coordinate(ResrJob *job)
 {
     const ResrSession *session = job->session;
     const ResrOptions *options = &job->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(job->start_ns)};
-    ResrCoordinatorParts parts = {
-        job->crew->compute, &job->plan,    options,    job->crew->ranks, job->report, job->pipeline,
-        job->checkpoint,    &job->turn_ns, job->trace, job->decoded,     job->user};
+    ResrCoordinatorConfig config = {.compute = job->context->compute,
+                                    .plan = &job->plan,
+                                    .options = options,
+                                    .ranks = job->context->ranks,
+                                    .report = job->report,
+                                    .io = job->io_threads,
+                                    .checkpoint = job->checkpoint,
+                                    .turn_ns = &job->turn_ns,
+                                    .trace = job->trace,
+                                    .decoded = job->decoded,
+                                    .user = job->user};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
-        resr_checkpoint_write_pids(job->checkpoint, job->crew->ranks, job->plan.ranks);
-    int ret = resr_coordinator_create(&job->coordinator, &parts);
+        resr_checkpoint_write_pids(job->checkpoint, job->context->ranks, job->plan.ranks);
+    int ret = resr_coordinator_create(&job->coordinator, &config);
     if (ret == 0)
-        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->pipeline, job->checkpoint,
+        ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->io_threads, job->checkpoint,
                                   job->plan.deadline_seconds);
     if (ret == 0)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (job->coordinator)
-        resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
+        resr_coordinator_counters(job->coordinator, &frames_in, &frames_out, &times);
     if (job->coordinator)
         job->frames = frames_out;
     if (ret < 0)
         return ret;
     times.wall = resr_clock_seconds_since(job->start_ns);
-    resr_io_threads_seconds(job->pipeline, &times);
+    resr_io_threads_seconds(job->io_threads, &times);
     for (int i = 0; i < job->plan.ranks; i++) {
-        times.compute += job->crew->ranks[i].compute_seconds;
-        times.encode += job->crew->ranks[i].encode_seconds;
+        times.compute += job->context->ranks[i].compute_seconds;
+        times.encode += job->context->ranks[i].encode_seconds;
     }
     if (options->progress != RESR_PROGRESS_NONE && options->progress != RESR_PROGRESS_JSON)
         resr_log_info("%s: %" PRId64 " frames in %.1f s, %.2f frames/s", options->output,
                       frames_out, times.wall, (double)frames_out / times.wall);
     if (!options->report[0])
         return 0;
-    return resr_report_write(job->report, options->report, options, &job->plan, job->decoder,
-                             model_of(job), resr_sink_encoder(job->sink), job->crew->ranks,
-                             frames_in, frames_out, &times);
+    ResrReportInput input = {.options = options,
+                             .plan = &job->plan,
+                             .decoder = job->decoder,
+                             .model = model_of(job),
+                             .encoder = resr_sink_encoder(job->sink),
+                             .ranks = job->context->ranks,
+                             .frames_in = frames_in,
+                             .frames_out = frames_out,
+                             .times = &times};
+    return resr_report_write(job->report, options->report, &input);
 }
 
 int resr_job_run(ResrJob *job, bool last)
 {
-    ResrRankContext *crew = job->crew;
+    const ResrSession *session = job->session;
+    ResrRankContext *context = job->context;
     Order order = {.last = last,
                    .new_model = job->own_model != NULL,
                    .traced = job->options.trace[0] != 0,
                    .plan = job->plan};
     int ret = 0;
-    if (job->finished) {
-        resr_collectives_started();
-        return begin_checkpoint(job);
+    assert(job->state == RESR_JOB_PLANNED || job->state == RESR_JOB_OPEN ||
+           job->state == RESR_JOB_PUBLISHED);
+    if (job->state == RESR_JOB_PUBLISHED) {
+        resr_collectives_disarm_start_timeout();
+        return start_checkpoint(job);
     }
     resr_collectives_announce(&order, sizeof order);
     if (order.traced)
         resr_events_start();
     if (order.new_model)
-        ret = resr_rank_context_adopt(crew, job->own_model, &job->model_key);
+        ret = resr_rank_context_set_model(context, job->own_model, &job->model_key);
     job->own_model = NULL;
     if (ret == 0)
-        ret = resr_rank_context_start(crew, &job->plan, &job->options, &job->output);
+        ret = resr_rank_context_start(context, &job->plan, &job->options, &job->output);
     if (ret == 0)
-        ret = resr_collectives_share_status(job->open ? 0 : resr_job_open(job));
+        ret = resr_collectives_share_status(job->state == RESR_JOB_OPEN ? 0 : resr_job_open(job));
     if (ret < 0)
         return ret;
-    resr_trace_collect_align(job->trace);
-    resr_collectives_started();
+    resr_clock_sync(job->trace, session->rank, session->ranks);
+    resr_collectives_disarm_start_timeout();
     return coordinate(job);
 }
 
@@ -449,31 +502,31 @@ void resr_job_dismiss(void)
     resr_collectives_announce(&order, sizeof order);
 }
 
-/* Another rank's part in one job. */
-static int work(ResrSession *session, ResrRankContext *crew, Order *order)
+/* The part of a rank other than 0 in one job. */
+static int work(ResrSession *session, ResrRankContext *context, Order *order)
 {
     int ret = 0;
     if (order->traced)
         resr_events_start();
     if (order->new_model)
-        ret = resr_rank_context_adopt(crew, NULL, NULL);
+        ret = resr_rank_context_set_model(context, NULL, NULL);
     if (ret == 0)
-        ret = resr_rank_context_start(crew, &order->plan, NULL, NULL);
+        ret = resr_rank_context_start(context, &order->plan, NULL, NULL);
     if (ret == 0)
         ret = resr_collectives_share_status(0);
     if (ret == 0) {
-        resr_trace_collect_align(NULL);
-        resr_collectives_started();
-        ret = resr_worker_run(crew->compute, &order->plan, session->rank, session->stop_signal);
+        resr_clock_sync(NULL, session->rank, session->ranks);
+        resr_collectives_disarm_start_timeout();
+        ret = resr_worker_run(context->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;
     }
-    resr_rank_context_rest(crew);
+    resr_rank_context_end_job(context);
     if (order->traced)
         resr_events_clear();
     return ret;
 }
 
-int resr_job_attend(ResrSession *session, ResrRankContext *crew)
+int resr_job_run_worker(ResrSession *session, ResrRankContext *context)
 {
     Order order;
     int ret;
@@ -481,9 +534,9 @@ int resr_job_attend(ResrSession *session, ResrRankContext *crew)
         resr_collectives_announce(&order, sizeof order);
         if (order.over)
             return 0;
-        resr_collectives_starting(session->start_up_hangs);
-        ret = work(session, crew, &order);
-        resr_collectives_started();
+        resr_collectives_arm_start_timeout(session->start_up_hangs);
+        ret = work(session, context, &order);
+        resr_collectives_disarm_start_timeout();
     } while (!order.last && !session->lost);
     return ret;
 }

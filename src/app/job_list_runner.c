@@ -1,3 +1,21 @@
+/* Runs the jobs of a list, of which two may overlap:
+ *
+ *   job n      decode ------------|
+ *              compute, encode ---------------|end
+ *   job n + 1                     |prepare|...|run: decode, compute, encode
+ *
+ * When the input of a job has been decoded, its coordinator calls start_preparing(): a thread reads
+ * the next line, plans its job and, if no other rank has to be asked, opens its output and starts
+ * decoding. So compute threads rarely wait between two videos. A preparation fails without harm:
+ * the job is prepared again when the running one has ended, with its own error if there is one. A
+ * job that reads or writes the output of the running one waits in this way.
+ *
+ * The list's journal (job_list.h) has a record when a job starts and one when it ends. A line that
+ * is done, or whose complete output exists, is skipped.
+ *
+ * Other ranks wait for the next order without a time limit; rank 0 arms the start's time limit as
+ * soon as a line has been read. */
+
 #include "app/job_list_runner.h"
 
 #include <inttypes.h>
@@ -18,49 +36,53 @@
 #include "job/job_list.h"
 #include "media/outputs.h"
 
-/* A line of the list and its job, as far as it has come. */
+/* A line of the list and its job. */
 typedef struct Item {
     ResrJobLine line;
-    ResrJobLineState state; /* what the journal says of it */
-    ResrJobResult known;    /* of one that is done */
-    bool done;              /* by an earlier launch: there is nothing to do */
-    bool early;             /* prepared while another one ran */
+    ResrJobLineState state; /* of the line in the list's journal */
+    ResrJobResult known;    /* of a line whose job is done */
+    bool done;              /* by an earlier launch: the job does not run */
+    bool early;             /* prepared while another job ran */
     ResrJob *job;           /* NULL: out of memory */
-    int status;             /* of the preparation, and its message */
+    int status;             /* of the preparation, with its message in `error` */
     char error[RESR_ERROR_TEXT_BYTES];
 } Item;
 
-/* The output that a line writes. */
-typedef struct Claim {
+/* The output of a line, and its input. */
+typedef struct LineOutput {
     int64_t line;
     char *output, *input;
-} Claim;
+} LineOutput;
 
-typedef struct Jobs {
+typedef struct Runner {
     ResrSession *session;
-    ResrRankContext *crew;
+    ResrRankContext *context;
     ResrJobList *list;
-    const ResrOptions *running; /* NULL: no job is */
-    /* The next one, of the preparing thread while `preparing`. */
-    Item *next; /* NULL: the list is at its end, or cannot be read: */
+    const ResrOptions *running; /* of the running job; NULL: none */
+    /* Written by prepare_main(), read after `ready`. */
+    Item *next; /* NULL: end of the list, or list_status < 0 */
     int list_status;
     char list_error[RESR_ERROR_TEXT_BYTES];
-    bool beside, traced; /* as it was when the thread began: a job runs, with --trace */
-    char output[RESR_PATH_BYTES], input[RESR_PATH_BYTES]; /* of it */
-    Claim *claims;                                        /* of the lines so far */
-    size_t claim_count, claim_capacity;
-    bool asked, preparing;       /* for the next one; by the thread */
-    atomic_bool has_line, ready; /* a line was read; the thread has come to its end */
+    /* Of the job that runs beside the preparation, copied when the preparation starts. */
+    bool overlapping, traced;
+    char output[RESR_PATH_BYTES], input[RESR_PATH_BYTES];
+    LineOutput *outputs; /* of the lines so far */
+    size_t output_count, output_capacity;
+    bool asked;                  /* a preparation was started and not yet waited for */
+    bool preparing;              /* by `thread`; else start_preparing() has done it */
+    atomic_bool has_line, ready; /* a line was read; the preparation is complete */
     pthread_t thread;
     int64_t done, failed;
     int first_status;
     char first_error[RESR_ERROR_TEXT_BYTES];
-} Jobs;
+} Runner;
 
-static void keep_error(int *status, char *error, int ret)
+static void save_error(int *status, char error[RESR_ERROR_TEXT_BYTES], int ret)
 {
     *status = ret;
-    snprintf(error, RESR_ERROR_TEXT_BYTES, "%s", ret < 0 ? resr_error_text() : "");
+    error[0] = 0;
+    if (ret < 0)
+        resr_error_save(error);
 }
 
 static void free_item(Item *item)
@@ -72,55 +94,56 @@ static void free_item(Item *item)
     free(item);
 }
 
-/* The output of a line that was begun when the launch before was killed is its own, if it is there
- * and the job's folder is not: it is published when it is complete, and one that had been there
- * before would have been refused. Not of a folder of images: it is there from the first one on. */
+/* Was the output published by a launch that was killed before the journal said so? Yes if it exists
+ * and the job folder does not: only a complete output gets its name, and an older file would have
+ * been refused. A folder of images exists from its first image on and proves nothing. */
 static bool was_published(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
     struct stat status;
-    return item->state == RESR_JOB_LINE_BEGUN && !options->overwrite &&
-           !resr_job_was_begun(options) && stat(options->output, &status) == 0 &&
+    return item->state == RESR_JOB_LINE_STARTED && !options->overwrite &&
+           !resr_job_was_started(options) && stat(options->output, &status) == 0 &&
            S_ISREG(status.st_mode);
 }
 
-/* Done before, and what it made is still there. The name of an image sequence is no file's. */
+/* Is the line done, with its output still in place? The name of an image sequence names no file. */
 static bool is_done(const Item *item)
 {
     const ResrOptions *options = &item->job->options;
     bool there = resr_outputs_kind(options->output, options->input) == RESR_OUTPUT_PATTERN ||
                  access(options->output, F_OK) == 0;
-    return (item->state == RESR_JOB_LINE_DONE && there && !resr_job_was_begun(options)) ||
+    return (item->state == RESR_JOB_LINE_DONE && there && !resr_job_was_started(options)) ||
            was_published(item);
 }
 
-/* The output may be opened and decoding may begin, unless other ranks have to be asked first, or
- * somebody records, for whom two videos at a time are one too many. */
-static int open_early(const Jobs *jobs, ResrJob *job)
+/* Opens the output and starts decoding, unless the ranks must agree first or a trace is recorded,
+ * which supports one job at a time. */
+static int open_early(const Runner *runner, ResrJob *job)
 {
     bool known;
-    if (job->options.trace[0] || jobs->traced)
+    if (job->options.trace[0] || runner->traced)
         return 0;
-    int ret = resr_rank_context_choose(jobs->crew, &job->plan, &job->options, &job->output, &known);
+    int ret = resr_rank_context_choose_class(runner->context, &job->plan, &job->options,
+                                             &job->output, &known);
     return ret == 0 && known ? resr_job_open(job) : ret;
 }
 
-/* Images appear one by one, and many names lead to them. */
+/* Does the output consist of images, which appear one by one under many names? */
 static bool makes_images(const char *output, const char *input)
 {
     ResrOutputKind kind = resr_outputs_kind(output, input);
     return kind == RESR_OUTPUT_PATTERN || kind == RESR_OUTPUT_FOLDER;
 }
 
-/* It needs what the running job makes, or makes it too, and under the same temporary name. */
-static bool must_wait(const Jobs *jobs, const ResrOptions *options)
+bool resr_job_list_runner_must_wait(const ResrOptions *options, const char *running_output,
+                                    const char *running_input)
 {
-    return jobs->beside && (makes_images(jobs->output, jobs->input) ||
-                            resr_publish_is_same(options->input, jobs->output) ||
-                            resr_publish_is_same(options->output, jobs->output));
+    return makes_images(running_output, running_input) ||
+           resr_publish_is_same(options->input, running_output) ||
+           resr_publish_is_same(options->output, running_output);
 }
 
-/* The last parts of two paths, without slashes at the end: cheap, before folders are compared. */
+/* Compares the last components of two paths, a cheap test before folders are compared. */
 static bool same_name(const char *a, const char *b)
 {
     const char *paths[] = {a, b}, *names[2];
@@ -136,173 +159,171 @@ static bool same_name(const char *a, const char *b)
     return lengths[0] == lengths[1] && memcmp(names[0], names[1], lengths[0]) == 0;
 }
 
-/* Two inputs have two outputs; the same input may be done again, with --overwrite. */
-static int claim_output(Jobs *jobs, const Item *item)
+/* Two inputs need two outputs; one input may be computed twice, with --overwrite. */
+static int reserve_output(Runner *runner, const Item *item)
 {
     const ResrOptions *options = &item->job->options;
-    for (size_t i = 0; i < jobs->claim_count; i++) {
-        const Claim *claim = &jobs->claims[i];
-        if (claim->line == item->line.number)
-            return 0; /* prepared before */
-        if (!item->done && same_name(claim->output, options->output) &&
-            resr_publish_is_same(claim->output, options->output) &&
-            !resr_publish_is_same(claim->input, options->input))
+    for (size_t i = 0; i < runner->output_count; i++) {
+        const LineOutput *earlier = &runner->outputs[i];
+        if (earlier->line == item->line.number)
+            return 0; /* reserved by the first preparation */
+        if (!item->done && same_name(earlier->output, options->output) &&
+            resr_publish_is_same(earlier->output, options->output) &&
+            !resr_publish_is_same(earlier->input, options->input))
             return resr_fail(RESR_ERR_USAGE,
                              "%s: line %" PRId64
                              " of the list already writes this output from %s; name another output",
-                             options->output, claim->line, claim->input);
+                             options->output, earlier->line, earlier->input);
     }
-    int ret =
-        resr_grow(&jobs->claims, &jobs->claim_capacity, jobs->claim_count, sizeof *jobs->claims);
+    int ret = resr_grow(&runner->outputs, &runner->output_capacity, runner->output_count,
+                        sizeof *runner->outputs);
     if (ret < 0)
         return ret;
-    Claim claim = {item->line.number, strdup(options->output), strdup(options->input)};
-    jobs->claims[jobs->claim_count++] = claim;
-    return claim.output && claim.input
+    LineOutput own = {item->line.number, strdup(options->output), strdup(options->input)};
+    runner->outputs[runner->output_count++] = own;
+    return own.output && own.input
                ? 0
                : resr_fail(RESR_ERR_INTERNAL, "out of memory: the outputs of a list");
 }
 
-static void free_claims(Jobs *jobs)
+static void free_outputs(Runner *runner)
 {
-    for (size_t i = 0; i < jobs->claim_count; i++) {
-        free(jobs->claims[i].output);
-        free(jobs->claims[i].input);
+    for (size_t i = 0; i < runner->output_count; i++) {
+        free(runner->outputs[i].output);
+        free(runner->outputs[i].input);
     }
-    free(jobs->claims);
+    free(runner->outputs);
 }
 
-static int prepare_job(Jobs *jobs, Item *item)
+static int prepare_job(Runner *runner, Item *item)
 {
     int ret = resr_alloc(&item->job, 1, sizeof *item->job);
     if (ret < 0)
         return ret;
     ResrJob *job = item->job;
-    job->session = jobs->session;
-    job->crew = jobs->crew;
-    item->early = jobs->beside;
-    ret = jobs->session->parse_line(&job->options, item->line.text);
+    job->session = runner->session;
+    job->context = runner->context;
+    item->early = runner->overlapping;
+    ret = runner->session->parse_line(&job->options, item->line.text);
     if (ret < 0)
         return ret;
-    item->state = resr_job_list_look(jobs->list, &item->line, &item->known);
+    item->state = resr_job_list_find(runner->list, &item->line, &item->known);
     item->done = is_done(item);
-    ret = claim_output(jobs, item);
+    ret = reserve_output(runner, item);
     if (ret < 0)
         return ret;
     if (item->done)
-        resr_job_discard_rest(&job->options);
+        resr_job_remove_remains(&job->options);
     if (item->done)
         return 0;
-    if (must_wait(jobs, &job->options))
-        return resr_fail(RESR_ERR_EXISTS, "%s: another job is at work on it", jobs->output);
+    if (runner->overlapping &&
+        resr_job_list_runner_must_wait(&job->options, runner->output, runner->input))
+        return resr_fail(RESR_ERR_EXISTS, "%s: another job writes this output", runner->output);
     ret = resr_job_plan(job);
-    return ret < 0 || job->finished ? ret : open_early(jobs, job);
+    return ret < 0 || job->state == RESR_JOB_PUBLISHED ? ret : open_early(runner, job);
 }
 
-/* The next line of the list, prepared as far as it can be. */
+/* Reads the next line of the list and prepares its job. */
 static void *prepare_main(void *argument)
 {
-    Jobs *jobs = argument;
+    Runner *runner = argument;
     Item *item;
     int ret = resr_alloc(&item, 1, sizeof *item);
     if (ret == 0)
-        ret = resr_job_list_next(jobs->list, &item->line);
-    keep_error(&jobs->list_status, jobs->list_error, ret);
+        ret = resr_job_list_next(runner->list, &item->line);
+    save_error(&runner->list_status, runner->list_error, ret);
     if (ret < 0 || !item->line.text) {
         free_item(item);
         item = NULL;
     }
-    jobs->has_line = item != NULL;
+    runner->has_line = item != NULL;
     if (item)
-        keep_error(&item->status, item->error, prepare_job(jobs, item));
-    jobs->next = item;
-    jobs->ready = true;
+        save_error(&item->status, item->error, prepare_job(runner, item));
+    runner->next = item;
+    runner->ready = true;
     return NULL;
 }
 
-static void note_running(Jobs *jobs)
+static void note_running(Runner *runner)
 {
-    jobs->beside = jobs->running != NULL;
-    jobs->traced = jobs->beside && jobs->running->trace[0];
-    snprintf(jobs->output, sizeof jobs->output, "%s", jobs->beside ? jobs->running->output : "");
-    snprintf(jobs->input, sizeof jobs->input, "%s", jobs->beside ? jobs->running->input : "");
+    runner->overlapping = runner->running != NULL;
+    runner->traced = runner->overlapping && runner->running->trace[0];
+    snprintf(runner->output, sizeof runner->output, "%s",
+             runner->overlapping ? runner->running->output : "");
+    snprintf(runner->input, sizeof runner->input, "%s",
+             runner->overlapping ? runner->running->input : "");
 }
 
-/* Also called while a job runs, when its input has come to its end. */
+/* Called between jobs, and by the running job when its input has been decoded. */
 static void start_preparing(void *user)
 {
-    Jobs *jobs = user;
-    note_running(jobs);
-    jobs->asked = true;
-    jobs->ready = jobs->has_line = false;
-    jobs->preparing = pthread_create(&jobs->thread, NULL, prepare_main, jobs) == 0;
-    if (!jobs->preparing)
-        prepare_main(jobs);
+    Runner *runner = user;
+    note_running(runner);
+    runner->asked = true;
+    runner->ready = runner->has_line = false;
+    runner->preparing = pthread_create(&runner->thread, NULL, prepare_main, runner) == 0;
+    if (!runner->preparing)
+        prepare_main(runner);
 }
 
-/* Waits for the next item; NULL: there is none. A line may be long in coming, but once it is there
- * its preparation must end. */
-static Item *take_next(Jobs *jobs)
+/* Waits for the next item; NULL: end of the list. A line may arrive late, but from its arrival on
+ * the preparation has the time limit of a start. */
+static Item *wait_for_next(Runner *runner)
 {
-    ResrBackoff idle = {0};
+    ResrBackoff backoff = {0};
     bool limited = false;
-    while (!jobs->ready) {
-        if (jobs->has_line && !limited) {
+    while (!runner->ready) {
+        if (runner->has_line && !limited) {
             limited = true;
-            resr_collectives_starting(jobs->session->start_up_hangs);
+            resr_collectives_arm_start_timeout(runner->session->start_up_hangs);
         }
-        resr_backoff_wait(&idle, false, true);
+        resr_backoff_wait(&backoff, false, true);
     }
-    if (jobs->preparing)
-        pthread_join(jobs->thread, NULL);
-    jobs->asked = jobs->preparing = false;
-    Item *item = jobs->next;
-    jobs->next = NULL;
+    if (runner->preparing)
+        pthread_join(runner->thread, NULL);
+    runner->asked = runner->preparing = false;
+    Item *item = runner->next;
+    runner->next = NULL;
     if (item && !limited)
-        resr_collectives_starting(jobs->session->start_up_hangs);
+        resr_collectives_arm_start_timeout(runner->session->start_up_hangs);
     return item;
 }
 
-/* An item whose turn does not come. */
+/* Ends an item that will not run. */
 static void withdraw(Item *item)
 {
     if (!item)
         return;
-    resr_collectives_started();
+    resr_collectives_disarm_start_timeout();
     if (item->job) {
-        item->job->withdrawn = true;
-        resr_fail(0, "it was not begun");
-        resr_job_end(item->job, RESR_ERR_STOPPED);
+        resr_job_withdraw(item->job, resr_fail(RESR_ERR_STOPPED, "not started"));
     }
     free_item(item);
 }
 
-/* What could not be prepared beside the job before may be possible now that it has ended. */
-static void prepare_again(Jobs *jobs, Item *item)
+/* Prepares an item again that could not be prepared while the previous job ran. */
+static void prepare_again(Runner *runner, Item *item)
 {
-    ResrJob *job = item->job;
-    job->withdrawn = true;
-    resr_fail(0, "%s", item->error);
-    resr_job_end(job, item->status);
-    free(job);
+    resr_job_withdraw(item->job, resr_error_restore(item->status, item->error));
+    free(item->job);
     item->job = NULL;
-    note_running(jobs);
-    keep_error(&item->status, item->error, prepare_job(jobs, item));
+    note_running(runner);
+    save_error(&item->status, item->error, prepare_job(runner, item));
 }
 
-/* The turn of a planned job. */
-static int run_job(Jobs *jobs, Item *item)
+/* Journals the start of a planned job and runs it. */
+static int run_job(Runner *runner, Item *item)
 {
     ResrJob *job = item->job;
     int64_t safe = job->checkpoint ? resr_checkpoint_frames_safe(job->checkpoint) : 0;
-    int ret = resr_job_list_begin(jobs->list, &item->line, safe);
+    int ret = resr_job_list_begin(runner->list, &item->line, safe);
     job->decoded = start_preparing;
-    job->user = jobs;
+    job->user = runner;
     return ret < 0 ? ret : resr_job_run(job, false);
 }
 
-/* What there is to say of a job that has ended. */
-static int conclude(Jobs *jobs, const Item *item, double seconds)
+/* Reports the result of a job that has ended. */
+static int report_result(Runner *runner, const Item *item, double seconds)
 {
     const ResrOptions *options = item->job ? &item->job->options : NULL;
     ResrJobResult result = {.input = options ? options->input : NULL,
@@ -316,94 +337,96 @@ static int conclude(Jobs *jobs, const Item *item, double seconds)
         result.seconds = item->known.seconds;
     }
     if (item->status < 0) {
-        const char *list = jobs->session->options.jobs;
+        const char *list = runner->session->options.jobs;
         char text[RESR_ERROR_TEXT_BYTES];
         snprintf(text, sizeof text, "%.200s:%" PRId64 ": %.800s", list, item->line.number,
                  item->error);
         resr_log_error("%s", text);
-        if (jobs->failed == 0)
-            keep_error(&jobs->first_status, jobs->first_error, resr_fail(item->status, "%s", text));
+        if (runner->failed == 0)
+            save_error(&runner->first_status, runner->first_error,
+                       resr_fail(item->status, "%s", text));
     }
-    jobs->failed += item->status < 0;
-    jobs->done += item->status == 0;
-    return resr_job_list_end(jobs->list, &item->line, &result);
+    runner->failed += item->status < 0;
+    runner->done += item->status == 0;
+    return resr_job_list_end(runner->list, &item->line, &result);
 }
 
-static int run_item(Jobs *jobs, Item *item)
+static int run_item(Runner *runner, Item *item)
 {
-    ResrSession *session = jobs->session;
-    int64_t start_ns = jobs->done + jobs->failed == 0 ? session->start_ns : resr_clock_ns();
+    ResrSession *session = runner->session;
+    int64_t start_ns = runner->done + runner->failed == 0 ? session->start_ns : resr_clock_ns();
     if (item->status < 0 && item->early && item->job)
-        prepare_again(jobs, item);
-    int ret = item->status < 0 ? resr_fail(item->status, "%s", item->error) : 0;
+        prepare_again(runner, item);
+    int ret = item->status < 0 ? resr_error_restore(item->status, item->error) : 0;
     ResrJob *job = item->job;
     if (job) {
         job->start_ns = start_ns;
-        jobs->running = &job->options;
+        runner->running = &job->options;
         if (ret == 0 && !item->done)
-            ret = run_job(jobs, item);
-        jobs->running = NULL;
+            ret = run_job(runner, item);
+        runner->running = NULL;
         ret = resr_job_end(job, ret);
     }
-    keep_error(&item->status, item->error, ret);
-    resr_collectives_started();
-    return conclude(jobs, item, resr_clock_seconds_since(start_ns));
+    save_error(&item->status, item->error, ret);
+    resr_collectives_disarm_start_timeout();
+    return report_result(runner, item, resr_clock_seconds_since(start_ns));
 }
 
-/* The list ends here, whatever may still come. *more: something would. */
-static void end_list(Jobs *jobs, bool at_once, bool *more)
+/* Ends the list, also one with more lines. *more: lines are left. */
+static void end_list(Runner *runner, bool at_once, bool *more)
 {
     *more = at_once;
     if (at_once)
-        resr_job_list_stop(jobs->list);
-    Item *item = jobs->asked ? take_next(jobs) : NULL;
+        resr_job_list_stop(runner->list);
+    Item *item = runner->asked ? wait_for_next(runner) : NULL;
     *more = *more || item;
     withdraw(item);
 }
 
-static int run_list(Jobs *jobs)
+static int run_list(Runner *runner)
 {
-    ResrSession *session = jobs->session;
+    ResrSession *session = runner->session;
     bool more;
     Item *item;
     int ret = 0;
-    start_preparing(jobs);
-    while (ret == 0 && !session->lost && !*session->stop_signal && (item = take_next(jobs))) {
-        ret = run_item(jobs, item);
-        if (!jobs->asked && !*session->stop_signal)
-            start_preparing(jobs);
+    start_preparing(runner);
+    while (ret == 0 && !session->lost && !*session->stop_signal && (item = wait_for_next(runner))) {
+        ret = run_item(runner, item);
+        if (!runner->asked && !*session->stop_signal)
+            start_preparing(runner);
         free_item(item);
     }
     char error[RESR_ERROR_TEXT_BYTES];
-    keep_error(&ret, error, ret);
-    end_list(jobs, ret < 0 || resr_job_list_is_open_ended(jobs->list), &more);
+    save_error(&ret, error, ret);
+    end_list(runner, ret < 0 || resr_job_list_is_open_ended(runner->list), &more);
     if (ret < 0)
-        return resr_fail(ret, "%s", error);
+        return resr_error_restore(ret, error);
     if (*session->stop_signal)
         return resr_fail(RESR_ERR_STOPPED,
-                         "stopped by signal %d; run the same command again to go on",
+                         "stopped by signal %d; run the same command again to resume",
                          *session->stop_signal);
     if (session->lost && more)
-        return resr_fail(RESR_ERR_STOPPED, "a rank was lost; run the same command again to go on "
-                                           "with the list");
-    return jobs->list_status < 0 ? resr_fail(jobs->list_status, "%s", jobs->list_error) : 0;
+        return resr_fail(RESR_ERR_STOPPED, "a rank was lost; run the same command again to resume "
+                                           "the list");
+    return runner->list_status < 0 ? resr_error_restore(runner->list_status, runner->list_error)
+                                   : 0;
 }
 
-int resr_job_list_runner_run(ResrSession *session, ResrRankContext *crew)
+int resr_job_list_runner_run(ResrSession *session, ResrRankContext *context)
 {
-    Jobs jobs = {.session = session, .crew = crew};
-    int ret = resr_job_list_open(&jobs.list, session->options.jobs, session->stop_signal);
+    Runner runner = {.session = session, .context = context};
+    int ret = resr_job_list_open(&runner.list, session->options.jobs);
     if (ret == 0)
-        ret = run_list(&jobs);
+        ret = run_list(&runner);
     if (!session->lost)
         resr_job_dismiss();
-    if (jobs.done + jobs.failed > 0)
+    if (runner.done + runner.failed > 0)
         resr_log_info("%s: %" PRId64 " videos done, %" PRId64 " failed, in %.1f s",
-                      session->options.jobs, jobs.done, jobs.failed,
+                      session->options.jobs, runner.done, runner.failed,
                       resr_clock_seconds_since(session->start_ns));
-    resr_job_list_close(jobs.list);
-    free_claims(&jobs);
-    return ret < 0            ? ret
-           : jobs.failed == 0 ? 0
-                              : resr_fail(jobs.first_status, "%s", jobs.first_error);
+    resr_job_list_close(runner.list);
+    free_outputs(&runner);
+    return ret < 0              ? ret
+           : runner.failed == 0 ? 0
+                                : resr_error_restore(runner.first_status, runner.first_error);
 }

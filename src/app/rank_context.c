@@ -1,3 +1,16 @@
+/* What a rank keeps from one job to the next, and the collective calls that get all ranks ready.
+ *
+ *   find_model  rank 0 identifies the network of a job by path, name, scale, strength, inode, size
+ *               and time of change; an equal key means that the loaded network is still valid
+ *   set_model   a new network is broadcast (comm/weights.h); compute threads stop before
+ *   start       1. measure: each rank probes its backends, once per kind of network
+ *               2. rank 0 chooses the numerics class and who encodes, and broadcasts the plan
+ *               3. each rank starts a compute thread, unless its thread fits the plan
+ *               4. rank 0 excludes ranks whose probe or start failed, with a warning
+ *   end_job     stops a compute thread that still has work of the ended job
+ *
+ * Each step ends with resr_collectives_share_status(), so that all ranks take the same branch. */
+
 #include "app/rank_context.h"
 
 #include <stdio.h>
@@ -19,50 +32,51 @@ void resr_rank_context_describe(ResrRankInfo *info, int rank)
     snprintf(info->cpu, sizeof info->cpu, "%s", resr_cpu_brand());
 }
 
-void resr_rank_context_create(ResrRankContext *crew, int rank, int size, const ResrOptions *options)
+void resr_rank_context_create(ResrRankContext *context, int rank, int size,
+                              const ResrOptions *options)
 {
-    *crew = (ResrRankContext){.rank = rank, .size = size, .options = options};
-    crew->threads = resr_collectives_threads(&crew->cpus);
+    *context = (ResrRankContext){.rank = rank, .size = size, .options = options};
+    context->threads = resr_collectives_threads(&context->cpus);
     if (options->threads > 0)
-        crew->threads = options->threads;
+        context->threads = options->threads;
     resr_collectives_share_memory(rank > 0 || !options->root_dedicated);
 }
 
-static const ResrRankContextProbe *probe_of(const ResrRankContext *crew, const ResrPlan *plan)
+static const ResrRankContextProbe *probe_of(const ResrRankContext *context, const ResrPlan *plan)
 {
-    return &crew->probes[plan->spec.arch == RESR_ARCH_SRVGG];
+    return &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
 }
 
-/* Rank 0's place for what the ranks say. */
-typedef struct Answers {
-    int *statuses;
+/* Rank 0: status and error text of every rank. */
+typedef struct RankStatuses {
+    int *codes;
     char *texts;
-} Answers;
+} RankStatuses;
 
-static int alloc_answers(ResrRankContext *crew, Answers *answers)
+static int alloc_statuses(ResrRankContext *context, RankStatuses *statuses)
 {
-    size_t ranks = (size_t)crew->size;
-    int ret = crew->ranks ? 0 : resr_alloc(&crew->ranks, ranks, sizeof *crew->ranks);
+    size_t ranks = (size_t)context->size;
+    int ret = context->ranks ? 0 : resr_alloc(&context->ranks, ranks, sizeof *context->ranks);
     if (ret == 0)
-        ret = resr_alloc(&answers->statuses, ranks, sizeof *answers->statuses);
+        ret = resr_alloc(&statuses->codes, ranks, sizeof *statuses->codes);
     if (ret == 0)
-        ret = resr_alloc(&answers->texts, ranks, RESR_ERROR_TEXT_BYTES);
+        ret = resr_alloc(&statuses->texts, ranks, RESR_ERROR_TEXT_BYTES);
     return ret;
 }
 
-/* Rank 0 judges what the ranks said: those that failed are left out with a warning. */
-static int judge_ranks(const ResrRankContext *crew, const Answers *answers)
+/* Rank 0: warns of each rank that failed; an error if no rank computes. */
+static int check_ranks(const ResrRankContext *context, const RankStatuses *statuses)
 {
     int computing = 0, first = 0;
     const char *text = "";
-    for (int i = 0; i < crew->size; i++) {
-        computing += crew->ranks[i].threads > 0;
-        if (answers->statuses[i] < 0 && crew->size > 1)
-            resr_log_warn("rank %d on %s is left out: %s", i, crew->ranks[i].host,
-                          answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
-        if (first == 0 && answers->statuses[i] < 0) {
-            first = answers->statuses[i];
-            text = answers->texts + (size_t)i * RESR_ERROR_TEXT_BYTES;
+    for (int i = 0; i < context->size; i++) {
+        computing += context->ranks[i].threads > 0;
+        if (statuses->codes[i] < 0 && context->size > 1)
+            resr_log_warn("rank %d on %s is left out: %s", i, context->ranks[i].host,
+                          statuses->texts + (size_t)i * RESR_ERROR_TEXT_BYTES);
+        if (first == 0 && statuses->codes[i] < 0) {
+            first = statuses->codes[i];
+            text = statuses->texts + (size_t)i * RESR_ERROR_TEXT_BYTES;
         }
     }
     if (computing > 0)
@@ -71,7 +85,7 @@ static int judge_ranks(const ResrRankContext *crew, const Answers *answers)
                      : resr_fail(RESR_ERR_DEVICE, "no rank can run the job");
 }
 
-/* The class that the ranks run fastest in. */
+/* The numerics class with the highest total speed of all ranks. */
 static int choose_class(char class[16], const ResrRankInfo *all, int n)
 {
     ResrProbe *probes = NULL;
@@ -84,29 +98,32 @@ static int choose_class(char class[16], const ResrRankInfo *all, int n)
     return ret;
 }
 
-int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
-                             const ResrOptions *options, const ResrSinkPlan *output, bool *known)
+int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *plan,
+                                   const ResrOptions *options, const ResrSinkPlan *output,
+                                   bool *known)
 {
-    const ResrRankInfo *all = probe_of(crew, plan)->all;
+    const ResrRankInfo *all = probe_of(context, plan)->all;
     char *class = plan->numerics_class;
     bool can_run = false;
     int ret = 0;
     *known = all != NULL;
     if (!all)
         return 0;
-    for (int i = 0; i < crew->size && class[0] && !can_run; i++)
+    for (int i = 0; i < context->size && class[0] && !can_run; i++)
         can_run = resr_select_backend_fastest(&all[i].probe, class) != NULL;
     if (class[0] && !can_run)
-        return resr_fail(RESR_ERR_DEVICE,
-                         "%s: the job was begun in numerics class %s, which no rank here can run; "
-                         "go on where it was begun, or remove the job's folder to start over",
-                         options->output, class);
+        return resr_fail(
+            RESR_ERR_DEVICE,
+            "%s: the job was started in numerics class %s, which no rank here can run; "
+            "resume it on the machines where it was started, or remove the job's "
+            "folder to start over",
+            options->output, class);
     if (!class[0])
-        ret = choose_class(class, all, crew->size);
-    return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, crew->cpus);
+        ret = choose_class(class, all, context->size);
+    return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, context->cpus);
 }
 
-static void look_at_file(ResrModelKey *key, const char *path)
+static void stat_model_file(ResrModelKey *key, const char *path)
 {
     struct stat file = {0};
     if (stat(path, &file) != 0)
@@ -123,7 +140,7 @@ static bool is_same(const ResrModelKey *a, const ResrModelKey *b)
            a->changed_ns == b->changed_ns;
 }
 
-int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
+int resr_rank_context_find_model(const ResrRankContext *context, ResrModelKey *key,
                                  ResrModel **own_model, const ResrOptions *options)
 {
     const char *path = options->model_path[0] ? options->model_path : NULL;
@@ -133,163 +150,167 @@ int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
     *key = (ResrModelKey){.scale = name ? 0 : scale, .denoise = options->denoise};
     memcpy(key->path, options->model_path, sizeof key->path);
     memcpy(key->name, options->model_name, sizeof key->name);
-    if (crew->model)
-        look_at_file(key, crew->model->path);
-    if (crew->model && is_same(key, &crew->key))
+    if (context->model)
+        stat_model_file(key, context->model->path);
+    if (context->model && is_same(key, &context->key))
         return 0;
     int ret = resr_model_find(own_model, path, name, scale, options->denoise);
     if (ret == 0)
-        look_at_file(key, (*own_model)->path);
+        stat_model_file(key, (*own_model)->path);
     return ret;
 }
 
-int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model, const ResrModelKey *key)
+int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model, const ResrModelKey *key)
 {
     if (key)
-        crew->key = *key;
-    resr_compute_stop(crew->compute);
-    crew->compute = NULL;
-    resr_model_free(crew->model);
-    crew->model = model;
-    int ret = resr_weights_broadcast(&crew->model, crew->options->transport);
+        context->key = *key;
+    resr_compute_stop(context->compute);
+    context->compute = NULL;
+    resr_model_free(context->model);
+    context->model = model;
+    int ret = resr_weights_broadcast(&context->model, context->options->transport);
     if (ret < 0) {
-        resr_model_free(crew->model);
-        crew->model = NULL;
+        resr_model_free(context->model);
+        context->model = NULL;
     }
     return ret;
 }
 
-/* Rank 0: keeps what was gathered. */
-static int keep_probes(const ResrRankContext *crew, ResrRankContextProbe *probe)
+/* Rank 0: copies the gathered probes. */
+static int store_probes(const ResrRankContext *context, ResrRankContextProbe *probe)
 {
-    int ret = resr_alloc(&probe->all, (size_t)crew->size, sizeof *probe->all);
+    int ret = resr_alloc(&probe->all, (size_t)context->size, sizeof *probe->all);
     if (ret == 0)
-        memcpy(probe->all, crew->ranks, (size_t)crew->size * sizeof *probe->all);
+        memcpy(probe->all, context->ranks, (size_t)context->size * sizeof *probe->all);
     return ret;
 }
 
-/* All ranks: what can they compute this kind of network with? */
-static int measure(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *own, Answers *answers)
+/* Collective. Probes the backends for the plan's kind of network, unless they were probed before.
+ */
+static int measure(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own,
+                   RankStatuses *statuses)
 {
-    bool root = crew->rank == 0, computes = !root || !crew->options->root_dedicated;
-    ResrRankContextProbe *probe = &crew->probes[plan->spec.arch == RESR_ARCH_SRVGG];
+    bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
+    ResrRankContextProbe *probe = &context->probes[plan->spec.arch == RESR_ARCH_SRVGG];
     if (probe->measured)
         return 0;
     probe->status = computes ? resr_select_backend_probe(&probe->own, (ResrArch)plan->spec.arch,
                                                          plan->precision, plan->backend,
-                                                         plan->cpumask, crew->threads)
+                                                         plan->cpumask, context->threads)
                              : 0;
     if (probe->status < 0)
-        snprintf(probe->error, sizeof probe->error, "%s", resr_error_text());
+        resr_error_save(probe->error);
     own->probe = probe->own;
-    resr_collectives_gather(crew->ranks, own);
-    resr_collectives_gather_status(answers->statuses, answers->texts, probe->status);
-    int ret = resr_collectives_share_status(root ? keep_probes(crew, probe) : 0);
+    resr_collectives_gather(context->ranks, own);
+    resr_collectives_gather_status(statuses->codes, statuses->texts, probe->status);
+    int ret = resr_collectives_share_status(root ? store_probes(context, probe) : 0);
     probe->measured = ret == 0;
     return ret;
 }
 
-/* Rank 0: the class and who encodes, or why there is none. */
-static int choose(const ResrRankContext *crew, ResrPlan *plan, const ResrOptions *options,
-                  const ResrSinkPlan *output, const Answers *answers)
+/* Rank 0: sets the class and who encodes, or explains why no class is possible. */
+static int choose(const ResrRankContext *context, ResrPlan *plan, const ResrOptions *options,
+                  const ResrSinkPlan *output, const RankStatuses *statuses)
 {
     bool known;
-    int ret = resr_rank_context_choose(crew, plan, options, output, &known);
-    return ret < 0 && !plan->numerics_class[0] ? judge_ranks(crew, answers) : ret;
+    int ret = resr_rank_context_choose_class(context, plan, options, output, &known);
+    return ret < 0 && !plan->numerics_class[0] ? check_ranks(context, statuses) : ret;
 }
 
-/* Can the compute thread go on as it is? */
-static bool fits(const ResrRankContext *crew, const ResrOps *ops, const ResrPlan *plan)
+/* Can the existing compute thread run the plan? */
+static bool compute_fits(const ResrRankContext *context, const ResrOps *ops, const ResrPlan *plan)
 {
-    const ResrPlan *then = &crew->plan;
-    return crew->compute && crew->ops == ops && then->tile_px == plan->tile_px &&
-           then->tile_pad_px == plan->tile_pad_px &&
-           memcmp(&then->input, &plan->input, sizeof plan->input) == 0 &&
-           memcmp(&then->output, &plan->output, sizeof plan->output) == 0;
+    const ResrPlan *last = &context->plan;
+    return context->compute && context->ops == ops && last->tile_px == plan->tile_px &&
+           last->tile_pad_px == plan->tile_pad_px &&
+           memcmp(&last->input, &plan->input, sizeof plan->input) == 0 &&
+           memcmp(&last->output, &plan->output, sizeof plan->output) == 0;
 }
 
-/* The compute thread of this rank, with its fastest backend of the class. */
-static int start_compute(ResrRankContext *crew, const ResrPlan *plan, ResrRankInfo *own)
+/* Starts this rank's compute thread with its fastest backend of the class, unless it fits. */
+static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRankInfo *own)
 {
     const ResrOps *ops = resr_select_backend_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
-    if (crew->rank == 0)
+    if (context->rank == 0)
         resr_memory_expect(resr_plan_pool_bytes(plan));
     if (!ops)
         return resr_fail(RESR_ERR_DEVICE,
                          "this CPU (%s) cannot run numerics class %s, in which "
                          "the other ranks are fastest; --precision chooses another",
                          own->cpu, plan->numerics_class);
-    if (!fits(crew, ops, plan)) {
-        resr_compute_stop(crew->compute);
-        crew->compute = NULL;
-        crew->plan = *plan;
-        crew->ops = ops;
-        resr_plan_simulate(plan, crew->options, crew->rank);
-        ret = resr_compute_start(&crew->compute, ops, crew->model, &crew->plan, crew->threads);
+    if (!compute_fits(context, ops, plan)) {
+        resr_compute_stop(context->compute);
+        context->compute = NULL;
+        context->plan = *plan;
+        context->ops = ops;
+        resr_plan_simulate(plan, context->options, context->rank);
+        ret = resr_compute_start(&context->compute, ops, context->model, &context->plan,
+                                 context->threads);
     }
     if (ret < 0)
         return ret;
     snprintf(own->backend, sizeof own->backend, "%s", ops->name);
-    own->threads = crew->threads;
-    own->workspace_bytes = (int64_t)resr_compute_workspace_bytes(crew->compute);
+    own->threads = context->threads;
+    own->workspace_bytes = (int64_t)resr_compute_workspace_bytes(context->compute);
     return 0;
 }
 
-int resr_rank_context_start(ResrRankContext *crew, ResrPlan *plan, const ResrOptions *options,
+int resr_rank_context_start(ResrRankContext *context, ResrPlan *plan, const ResrOptions *options,
                             const ResrSinkPlan *output)
 {
-    bool root = crew->rank == 0, computes = !root || !crew->options->root_dedicated;
-    const ResrRankContextProbe *probe = probe_of(crew, plan);
-    Answers answers = {0};
+    bool root = context->rank == 0, computes = !root || !context->options->root_dedicated;
+    const ResrRankContextProbe *probe = probe_of(context, plan);
+    RankStatuses statuses = {0};
     ResrRankInfo own;
-    resr_rank_context_describe(&own, crew->rank);
-    own.cpus = crew->cpus;
-    int ret = resr_collectives_share_status(root ? alloc_answers(crew, &answers) : 0);
+    resr_rank_context_describe(&own, context->rank);
+    own.cpus = context->cpus;
+    int ret = resr_collectives_share_status(root ? alloc_statuses(context, &statuses) : 0);
     if (ret == 0)
-        ret = measure(crew, plan, &own, &answers);
+        ret = measure(context, plan, &own, &statuses);
     if (ret == 0)
-        ret =
-            resr_collectives_share_status(root ? choose(crew, plan, options, output, &answers) : 0);
+        ret = resr_collectives_share_status(root ? choose(context, plan, options, output, &statuses)
+                                                 : 0);
     if (ret < 0)
         goto cleanup;
     resr_collectives_broadcast(plan, sizeof *plan);
     own.probe = probe->own;
-    int status = probe->status < 0 ? resr_fail(probe->status, "%s", probe->error) : 0;
+    int status = probe->status < 0 ? resr_error_restore(probe->status, probe->error) : 0;
     if (computes && status == 0)
-        status = start_compute(crew, plan, &own);
-    resr_collectives_gather(crew->ranks, &own);
-    resr_collectives_gather_status(answers.statuses, answers.texts, status);
-    ret = resr_collectives_share_status(root ? judge_ranks(crew, &answers) : 0);
+        status = start_compute(context, plan, &own);
+    resr_collectives_gather(context->ranks, &own);
+    resr_collectives_gather_status(statuses.codes, statuses.texts, status);
+    ret = resr_collectives_share_status(root ? check_ranks(context, &statuses) : 0);
     for (int i = 0; root && ret == 0 && i < plan->ranks; i++)
-        if (resr_report_device(&crew->ranks[i]))
-            resr_log_info("rank %d on %s: %s", i, crew->ranks[i].host, crew->ranks[i].probe.device);
+        if (resr_report_device(&context->ranks[i]))
+            resr_log_info("rank %d on %s: %s", i, context->ranks[i].host,
+                          context->ranks[i].probe.device);
 cleanup:
-    free(answers.statuses);
-    free(answers.texts);
+    free(statuses.codes);
+    free(statuses.texts);
     return ret;
 }
 
-void resr_rank_context_rest(ResrRankContext *crew)
+void resr_rank_context_end_job(ResrRankContext *context)
 {
-    if (!crew->compute || !resr_compute_busy(crew->compute))
+    if (!context->compute || !resr_compute_busy(context->compute))
         return;
-    resr_compute_stop(crew->compute);
-    crew->compute = NULL;
+    resr_compute_stop(context->compute);
+    context->compute = NULL;
 }
 
-void resr_rank_context_forsake(ResrRankContext *crew)
+void resr_rank_context_detach_compute(ResrRankContext *context)
 {
-    crew->compute = NULL;
-    crew->forsaken = true;
+    context->compute = NULL;
+    context->detached = true;
 }
 
-void resr_rank_context_end(ResrRankContext *crew)
+void resr_rank_context_end(ResrRankContext *context)
 {
-    resr_compute_stop(crew->compute);
-    if (!crew->forsaken)
-        resr_model_free(crew->model);
+    resr_compute_stop(context->compute);
+    if (!context->detached)
+        resr_model_free(context->model);
     for (int i = 0; i < 2; i++)
-        free(crew->probes[i].all);
-    free(crew->ranks);
+        free(context->probes[i].all);
+    free(context->ranks);
 }

@@ -4,80 +4,81 @@
 #include "job/report.h"
 #include "run/compute.h"
 
-/* The ranks of a launch, and what each of them keeps from one video to the next: the network, the
- * compute thread with its packed weights, and what was measured at the start. Main threads, unless
- * noted. */
+/* What a rank of a launch keeps from one job to the next: the network, the compute thread with its
+ * packed weights, and the measured speeds. Main threads only, unless noted. */
 
-/* What the ranks can compute networks of one kind with; measured once. */
+/* The measured backends of the ranks for one kind of network. */
 typedef struct ResrRankContextProbe {
     bool measured;
-    int status; /* of this rank's probe, and its message */
+    int status; /* of this rank's probe, with its message in `error` */
     char error[RESR_ERROR_TEXT_BYTES];
     ResrProbe own;
     ResrRankInfo *all; /* rank 0: of all ranks */
 } ResrRankContextProbe;
 
-/* How a network is asked for, and what its file was: the same again need not be read again. */
+/* Identity of a network: the options that select it and its file. A file with an equal key is not
+ * read again. */
 typedef struct ResrModelKey {
     char path[RESR_PATH_BYTES], name[64];
-    int scale; /* 0: the name says all */
+    int scale; /* 0: given by the name */
     double denoise;
     int64_t inode, bytes, changed_ns;
 } ResrModelKey;
 
 typedef struct ResrRankContext {
     int rank, size;
-    const ResrOptions *options; /* of the launch: what holds for all of its videos */
-    int threads, cpus;          /* this rank's share, and what it may run on */
-    ResrModel *model;           /* the network at work; NULL: none yet */
+    const ResrOptions *options; /* of the launch; they apply to all of its jobs */
+    int threads, cpus;          /* this rank's share of the CPUs, and the CPUs that it may use */
+    ResrModel *model;           /* the network in use; NULL: none yet */
     ResrModelKey key;           /* rank 0: its key */
     ResrCompute *compute;       /* NULL: none, or this rank does not compute */
-    const ResrOps *ops;         /* that compute was started with, and the plan */
+    const ResrOps *ops;         /* backend and plan of `compute` */
     ResrPlan plan;
     ResrRankContextProbe probes[2]; /* by kind of network */
-    ResrRankInfo *ranks;            /* rank 0: as of the video at work */
-    bool forsaken;                  /* a compute thread that hangs still uses the network */
+    ResrRankInfo *ranks;            /* rank 0: of the current job */
+    bool detached;                  /* a compute thread that hangs still uses `model` */
 } ResrRankContext;
 
-/* What a rank is; threads and probe are left zero. */
+/* Fills in rank, host, process and CPU; the rest becomes zero. */
 void resr_rank_context_describe(ResrRankInfo *info, int rank);
 
-/* Collective. Nothing is known but this rank's processors. */
-void resr_rank_context_create(ResrRankContext *crew, int rank, int size,
+/* Collective. Determines this rank's CPUs; network and backends are unknown yet. */
+void resr_rank_context_create(ResrRankContext *context, int rank, int size,
                               const ResrOptions *options);
 
-/* Rank 0, any thread: the numerics class of `plan`, unless it has one (then some rank must be able
- * to run it), and who encodes, if the ranks were probed for its kind of network: *known.
- * RESR_ERR_DEVICE, and those of resr_plan_choose_encode(). */
-RESR_MUST_CHECK int resr_rank_context_choose(const ResrRankContext *crew, ResrPlan *plan,
-                                             const ResrOptions *options, const ResrSinkPlan *output,
-                                             bool *known);
+/* If the ranks were probed for the plan's kind of network (*known), sets the plan's numerics class
+ * and who encodes. A class that is already set must be one that some rank can run. Rank 0; call
+ * from any thread. RESR_ERR_DEVICE, errors of resr_plan_choose_encode(). */
+RESR_MUST_CHECK int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *plan,
+                                                   const ResrOptions *options,
+                                                   const ResrSinkPlan *output, bool *known);
 
-/* Rank 0, any thread: the network that `options` ask for, read into *own_model (the caller's), or
- * the crew's, which is still so: *own_model is then NULL. The errors of resr_model_find(). */
-RESR_MUST_CHECK int resr_rank_context_find_model(const ResrRankContext *crew, ResrModelKey *key,
+/* Reads the network of `options` into *own_model (the caller's), or sets *own_model to NULL if the
+ * context's network is the same. *key: its identity. Rank 0; call from any thread. Errors of
+ * resr_model_find(). */
+RESR_MUST_CHECK int resr_rank_context_find_model(const ResrRankContext *context, ResrModelKey *key,
                                                  ResrModel **own_model, const ResrOptions *options);
 
-/* Collective. Another network than before: rank 0's `model` (taken over, also on failure) goes to
- * all. `key`: rank 0 only. The errors of resr_weights_broadcast(). */
-RESR_MUST_CHECK int resr_rank_context_adopt(ResrRankContext *crew, ResrModel *model,
-                                            const ResrModelKey *key);
+/* Collective. Broadcasts rank 0's `model` (taken over, also on failure) as the new network.
+ * `model`, `key`: rank 0 only. Errors of resr_weights_broadcast(). */
+RESR_MUST_CHECK int resr_rank_context_set_model(ResrRankContext *context, ResrModel *model,
+                                                const ResrModelKey *key);
 
-/* Collective. Makes the ranks ready for `plan`, which is the same on all and gets its numerics
- * class and who encodes: they are probed if they were not, agree on the class, and start their
- * compute threads anew where the ones they have do not fit. Ranks that fail are left out with a
- * warning. `options`, `output`: the video's, rank 0 only. The errors of resr_rank_context_choose()
- * (the message is rank 0's), RESR_ERR_INTERNAL. */
-RESR_MUST_CHECK int resr_rank_context_start(ResrRankContext *crew, ResrPlan *plan,
+/* Collective. Gets the ranks ready for `plan`, which is equal on all ranks and receives its
+ * numerics class and who encodes: probes backends, agrees on the class, and restarts compute
+ * threads that do not fit the plan. Ranks that fail are excluded with a warning. `options`,
+ * `output`: of the job, rank 0 only. Errors of resr_rank_context_choose_class() (with rank 0's
+ * message), RESR_ERR_INTERNAL. */
+RESR_MUST_CHECK int resr_rank_context_start(ResrRankContext *context, ResrPlan *plan,
                                             const ResrOptions *options, const ResrSinkPlan *output);
 
-/* A video has ended: a compute thread that still has work of it is ended. */
-void resr_rank_context_rest(ResrRankContext *crew);
+/* Stops a compute thread that still has work of the ended job. */
+void resr_rank_context_end_job(ResrRankContext *context);
 
-/* The compute thread hangs: it is left alone with what it uses, until the process ends. */
-void resr_rank_context_forsake(ResrRankContext *crew);
+/* Abandons a compute thread that hangs, with the network that it uses, until the process ends. */
+void resr_rank_context_detach_compute(ResrRankContext *context);
 
-/* Frees everything. */
-void resr_rank_context_end(ResrRankContext *crew);
+/* Stops the compute thread and frees everything else. */
+void resr_rank_context_end(ResrRankContext *context);
 
 #endif

@@ -12,23 +12,23 @@
 #include "net/select_backend.h"
 #include "predict/dry_run.h"
 
-static int run_one(ResrSession *session, ResrRankContext *crew)
+static int run_one(ResrSession *session, ResrRankContext *context)
 {
     ResrJob *job;
     int ret = resr_alloc(&job, 1, sizeof *job);
     if (ret == 0) {
         job->session = session;
-        job->crew = crew;
+        job->context = context;
         job->options = session->options;
         job->start_ns = session->start_ns;
         ret = resr_job_plan(job);
     }
-    bool begun = ret == 0 && !job->finished;
+    bool ranks_needed = ret == 0 && job->state != RESR_JOB_PUBLISHED;
     if (ret == 0)
         ret = resr_job_run(job, true);
     if (job)
         ret = resr_job_end(job, ret);
-    if (!begun)
+    if (!ranks_needed)
         resr_job_dismiss();
     free(job);
     return ret;
@@ -36,37 +36,43 @@ static int run_one(ResrSession *session, ResrRankContext *crew)
 
 int resr_session_run(ResrSession *session)
 {
-    static ResrRankContext crew; /* a compute thread that hangs uses it to the end */
+    static ResrRankContext context; /* a compute thread that hangs uses it until the process ends */
     int ret;
-    resr_rank_context_create(&crew, session->rank, session->ranks, &session->options);
+    resr_rank_context_create(&context, session->rank, session->ranks, &session->options);
     if (session->options.jobs[0])
-        resr_collectives_started(); /* a list may come later */
+        resr_collectives_disarm_start_timeout(); /* a list may arrive later */
     if (session->rank > 0)
-        ret = resr_job_attend(session, &crew);
+        ret = resr_job_run_worker(session, &context);
     else if (session->options.jobs[0])
-        ret = resr_job_list_runner_run(session, &crew);
+        ret = resr_job_list_runner_run(session, &context);
     else
-        ret = run_one(session, &crew);
-    resr_rank_context_end(&crew);
+        ret = run_one(session, &context);
+    resr_rank_context_end(&context);
     return ret;
 }
 
 int resr_session_dry_run(ResrSession *session)
 {
-    ResrRankContext crew;
+    ResrRankContext context;
     ResrJob *job;
-    resr_rank_context_create(&crew, session->rank, session->ranks, &session->options);
+    resr_rank_context_create(&context, session->rank, session->ranks, &session->options);
     if (session->rank > 0)
         return resr_collectives_share_status(0);
     int ret = resr_alloc(&job, 1, sizeof *job);
     if (ret < 0)
         return resr_collectives_share_status(ret);
     job->session = session;
-    job->crew = &crew;
+    job->context = &context;
     job->options = session->options;
     ret = resr_job_plan(job);
-    ResrDryRun run = {&job->options,  &job->plan,   &job->output, job->decoder,
-                      job->own_model, crew.threads, crew.cpus,    session->start_ns};
+    ResrDryRun run = {.options = &job->options,
+                      .plan = &job->plan,
+                      .output = &job->output,
+                      .decoder = job->decoder,
+                      .model = job->own_model,
+                      .threads = context.threads,
+                      .cpus = context.cpus,
+                      .start_ns = session->start_ns};
     if (ret == 0)
         ret = resr_dry_run(&run);
     ret = resr_job_end(job, ret);

@@ -5,35 +5,36 @@
 
 #include "base/clock.h"
 
-/* How long a thread has been at work, seen by others too: whoever stands still shows here. */
+/* How long a thread has worked on its current item. Only that thread begins and ends; any thread
+ * may read, so that a watchdog sees a thread that hangs. */
 typedef struct ResrBusyTimer {
     atomic_llong total_ns, longest_ns;
-    atomic_llong since_ns; /* begin of what it is doing now; 0: it waits */
+    atomic_llong since_ns; /* start of the current item; 0: the thread waits */
 } ResrBusyTimer;
 
-static inline void resr_busy_timer_begin(ResrBusyTimer *work)
+static inline void resr_busy_timer_begin(ResrBusyTimer *timer)
 {
-    work->since_ns = resr_clock_ns();
+    timer->since_ns = resr_clock_ns();
 }
 
-/* Returns the time now. */
-static inline int64_t resr_busy_timer_end(ResrBusyTimer *work)
+/* Returns the current time. */
+static inline int64_t resr_busy_timer_end(ResrBusyTimer *timer)
 {
-    int64_t now_ns = resr_clock_ns(), ns = now_ns - work->since_ns;
-    work->total_ns += ns;
-    if (ns > work->longest_ns)
-        work->longest_ns = ns;
-    work->since_ns = 0;
+    int64_t now_ns = resr_clock_ns(), ns = now_ns - timer->since_ns;
+    timer->total_ns += ns;
+    if (ns > timer->longest_ns)
+        timer->longest_ns = ns;
+    timer->since_ns = 0;
     return now_ns;
 }
 
-/* Raises *now to the seconds that the thread has been busy with one thing, and *longest to the most
- * that it ever was. */
-static inline void resr_busy_timer_stall(const ResrBusyTimer *work, double *now, double *longest)
+/* Raises *now to the seconds spent on the current item so far, and *longest to the seconds of the
+ * longest finished item, where these are larger. */
+static inline void resr_busy_timer_stall(const ResrBusyTimer *timer, double *now, double *longest)
 {
-    int64_t since_ns = work->since_ns;
+    int64_t since_ns = timer->since_ns;
     double busy = since_ns ? resr_clock_seconds_since(since_ns) : 0;
-    double most = (double)work->longest_ns * 1e-9;
+    double most = (double)timer->longest_ns * 1e-9;
     *now = busy > *now ? busy : *now;
     *longest = most > *longest ? most : *longest;
 }

@@ -7,14 +7,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A walk over the process's cgroups of one controller. */
-typedef struct Walk {
+/* Iteration over the process's cgroups of one controller. */
+typedef struct CgroupPaths {
     const char *root, *controller;
-    char places[2][PATH_MAX]; /* the process's, by version - 1; empty: in none */
+    char places[2][PATH_MAX]; /* paths of the process's cgroups, by version - 1; empty: none */
     /* Called for each cgroup's folder. */
     void (*visit)(void *result, const char *folder, bool unified);
     void *result;
-} Walk;
+} CgroupPaths;
 
 /* Whether `word` is one of the comma-separated words of `list`. */
 static bool contains(const char *list, const char *word)
@@ -28,7 +28,7 @@ static bool contains(const char *list, const char *word)
     return false;
 }
 
-/* Replaces the kernel's \040 and its like by the characters they stand for. */
+/* Replaces the kernel's octal escapes, such as \040, by their characters. */
 static void unescape(char *text)
 {
     char *to = text;
@@ -44,7 +44,7 @@ static void unescape(char *text)
 }
 
 /* ID:CONTROLLERS:PATH; version 2 names no controllers. */
-static void take_place(Walk *walk, char *line)
+static void parse_cgroup(CgroupPaths *cgroups, char *line)
 {
     char *controllers = strchr(line, ':');
     char *path = controllers ? strchr(++controllers, ':') : NULL;
@@ -52,32 +52,33 @@ static void take_place(Walk *walk, char *line)
         return;
     *path++ = 0;
     path[strcspn(path, "\n")] = 0;
-    if (!*controllers || contains(controllers, walk->controller))
-        snprintf(walk->places[!*controllers], PATH_MAX, "%s", path);
+    if (!*controllers || contains(controllers, cgroups->controller))
+        snprintf(cgroups->places[!*controllers], PATH_MAX, "%s", path);
 }
 
 /* The process's cgroup and its parents below a mount, whose own cgroup is `top`. Where the process
  * is not below `top`, as seen from within a container, the mount's own limits still hold. */
-static void visit_mount(const Walk *walk, const char *mount, const char *top, bool unified)
+static void visit_mount(const CgroupPaths *cgroups, const char *mount, const char *top,
+                        bool unified)
 {
     char folder[PATH_MAX];
     size_t top_length = strcmp(top, "/") == 0 ? 0 : strlen(top);
-    const char *below = walk->places[unified];
+    const char *below = cgroups->places[unified];
     below = strncmp(below, top, top_length) == 0 ? below + top_length : "";
     int used =
-        snprintf(folder, sizeof folder, "%s%s%s", walk->root, mount, *below == '/' ? below : "");
+        snprintf(folder, sizeof folder, "%s%s%s", cgroups->root, mount, *below == '/' ? below : "");
     if (used >= (int)sizeof folder)
         return;
     for (char *end = folder + used; end; end = strrchr(folder, '/')) {
         *end = 0;
-        if (strlen(folder) < strlen(walk->root) + strlen(mount))
+        if (strlen(folder) < strlen(cgroups->root) + strlen(mount))
             break;
-        walk->visit(walk->result, folder, unified);
+        cgroups->visit(cgroups->result, folder, unified);
     }
 }
 
 /* ID PARENT DEVICE TOP MOUNT OPTIONS [TAG...] - TYPE SOURCE OPTIONS. */
-static void take_mount(Walk *walk, char *line)
+static void parse_mount(CgroupPaths *cgroups, char *line)
 {
     char top[PATH_MAX], mount[PATH_MAX], type[16], *tail = strstr(line, " - ");
     int options = 0;
@@ -86,23 +87,24 @@ static void take_mount(Walk *walk, char *line)
         sscanf(line, "%*s %*s %*s %4095s %4095s", top, mount) != 2)
         return;
     bool unified = strcmp(type, "cgroup2") == 0;
-    if (!unified && (strcmp(type, "cgroup") != 0 || !contains(tail + options, walk->controller)))
+    if (!unified && (strcmp(type, "cgroup") != 0 || !contains(tail + options, cgroups->controller)))
         return;
     unescape(top);
     unescape(mount);
-    if (walk->places[unified][0])
-        visit_mount(walk, mount, top, unified);
+    if (cgroups->places[unified][0])
+        visit_mount(cgroups, mount, top, unified);
 }
 
-static void read_lines(Walk *walk, const char *name, void (*take)(Walk *walk, char *line))
+static void read_lines(CgroupPaths *cgroups, const char *name,
+                       void (*take)(CgroupPaths *cgroups, char *line))
 {
     char path[PATH_MAX], *line = NULL;
     size_t room = 0;
-    if (snprintf(path, sizeof path, "%s%s", walk->root, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s%s", cgroups->root, name) >= (int)sizeof path)
         return;
     FILE *file = fopen(path, "rbe");
     while (file && getline(&line, &room, file) > 0)
-        take(walk, line);
+        take(cgroups, line);
     if (file)
         fclose(file);
     free(line);
@@ -112,9 +114,10 @@ static void walk_cgroups(const char *root, const char *controller,
                          void (*visit)(void *result, const char *folder, bool unified),
                          void *result)
 {
-    Walk walk = {.root = root, .controller = controller, .visit = visit, .result = result};
-    read_lines(&walk, "/proc/self/cgroup", take_place);
-    read_lines(&walk, "/proc/self/mountinfo", take_mount);
+    CgroupPaths cgroups = {
+        .root = root, .controller = controller, .visit = visit, .result = result};
+    read_lines(&cgroups, "/proc/self/cgroup", parse_cgroup);
+    read_lines(&cgroups, "/proc/self/mountinfo", parse_mount);
 }
 
 /* The first `count` numbers of a folder's file; "max" is -1. False if it has fewer. */

@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Register state that the operating system saves on a context switch (XCR0). An instruction whose
- * registers it does not save faults, whatever the CPU has. */
+/* Register state that the operating system saves on a context switch (XCR0). An instruction
+ * whose registers it does not save faults even if the CPU has it. */
 enum {
     XCR0_SSE_AVX = 0x6,
     XCR0_AVX512 = 0xe0 | XCR0_SSE_AVX,

@@ -35,6 +35,17 @@ const char *resr_error_text(void)
     return error_text;
 }
 
+void resr_error_save(char out[RESR_ERROR_TEXT_BYTES])
+{
+    memcpy(out, error_text, sizeof error_text);
+}
+
+int resr_error_restore(int code, const char *saved)
+{
+    snprintf(error_text, sizeof error_text, "%s", saved);
+    return code;
+}
+
 int resr_error_exit_status(int code)
 {
     return code == 0 ? 0 : code < 0 && code > -256 ? -code : -RESR_ERR_INTERNAL;

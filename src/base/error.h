@@ -34,6 +34,11 @@ int resr_fail_prefix(int code, const char *format, ...) __attribute__((format(pr
 /* The calling thread's message; an empty string if there is none. Valid until the next failure. */
 const char *resr_error_text(void);
 
+/* Copies the calling thread's message, for a clean-up that may record others or for another thread,
+ * and records such a copy as the calling thread's message; returns `code`. */
+void resr_error_save(char out[RESR_ERROR_TEXT_BYTES]);
+int resr_error_restore(int code, const char *saved);
+
 /* Exit status for a return value: 0 for 0, 1..255 for errors. */
 int resr_error_exit_status(int code);
 

@@ -5,9 +5,10 @@
 
 #include "base/limits.h"
 
-#define CHUNK_EVENTS 1024 /* 48 KiB: what a thread's buffer grows by */
+#define CHUNK_EVENTS 1024 /* 48 KiB: step by which a thread's buffer grows */
 
-/* One thread writes a log and its chunks; `length` and `next` tell readers what is complete. */
+/* Log and chunks have one writer, the thread of the log. Readers see an event once `length` counts
+ * it, and a chunk once `next` points to it. */
 typedef struct Chunk {
     _Atomic(struct Chunk *) next;
     atomic_size_t length;
@@ -53,7 +54,7 @@ void resr_events_clear(void)
     generation++;
 }
 
-/* The calling thread's log, with room for one more event; NULL: there is none. */
+/* The calling thread's log with room for one more event; NULL: no memory, or the limit. */
 static Log *log_with_room(void)
 {
     if (!own_log || own_generation != generation) {
@@ -63,7 +64,7 @@ static Log *log_with_room(void)
         own_generation = generation;
         own_log->next = logs;
         while (!atomic_compare_exchange_weak(&logs, &own_log->next, own_log)) {
-            /* another thread came first; `next` is its log now */
+            /* another thread was first; `next` is now that thread's log */
         }
     }
     Log *log = own_log;
@@ -104,9 +105,9 @@ static void enter_log(ResrEventCursor *cursor, const Log *log)
 size_t resr_events_read(ResrEventCursor *cursor, ResrEvent *out, size_t max)
 {
     size_t n = 0;
-    if (!cursor->begun)
+    if (!cursor->started)
         enter_log(cursor, logs);
-    cursor->begun = true;
+    cursor->started = true;
     while (n < max && cursor->log) {
         const Chunk *chunk = cursor->chunk;
         const Chunk *next = chunk ? chunk->next : NULL; /* first: a chunk with a next one is full */

@@ -8,27 +8,27 @@
 
 #include "base/clock.h"
 
-/* What the threads of this process did and when, for --trace (job/trace.h). Each thread writes to a
- * buffer of its own, so that recording takes no lock. Nothing is recorded, and no clock is read,
- * before resr_events_start(). */
+/* Events of the threads of this process with their times, for --trace (job/trace.h). Each thread
+ * writes to its own buffer, so that recording takes no lock. Nothing is recorded, and no clock is
+ * read, before resr_events_start(). */
 
 typedef enum ResrStage {
     RESR_STAGE_DECODE,  /* a frame: decoded, or read from a batch file; hashed */
-    RESR_STAGE_SEND,    /* a part's frames on their way to `peer`, as this rank sees it */
-    RESR_STAGE_RECEIVE, /* a part's frames from `peer`, from their header on */
+    RESR_STAGE_SEND,    /* a part's frames are sent to `peer`: until MPI has taken all of them */
+    RESR_STAGE_RECEIVE, /* a part's frames arrive from `peer`: from the header to the last frame */
     RESR_STAGE_COMPUTE, /* a part */
     RESR_STAGE_IDLE,    /* the compute thread has no part */
-    RESR_STAGE_ACCEPT,  /* a frame of a result of `peer` is taken: an instant */
-    RESR_STAGE_ENCODE,  /* a frame, the segment's end included where it is the last one */
+    RESR_STAGE_ACCEPT,  /* a frame of a result of `peer` is accepted: an instant */
+    RESR_STAGE_ENCODE,  /* a frame; the last frame of a segment includes the segment's end */
     RESR_STAGE_FINISH,  /* the last segment ends, segments are joined, the output is published */
-    RESR_STAGE_COMMIT,  /* a segment's file is made durable; lies within an ENCODE or FINISH */
+    RESR_STAGE_COMMIT,  /* a segment's file is made durable, within an ENCODE or FINISH */
     RESR_STAGE_BATCH,   /* a batch file is written and made durable */
     RESR_STAGES
 } ResrStage;
 
 /* Plain data; sent between ranks as it is. */
 typedef struct ResrEvent {
-    int64_t start_ns, end_ns; /* of the rank's own clock */
+    int64_t start_ns, end_ns; /* on the rank's own clock */
     int64_t first;            /* frame */
     int64_t bytes;            /* SEND, RECEIVE, COMMIT, BATCH; else 0 */
     int32_t frames;
@@ -39,14 +39,14 @@ typedef struct ResrEvent {
     int32_t reserved; /* 0 */
 } ResrEvent;
 
-/* Use the functions below. */
+/* Internal: use the functions below. */
 extern atomic_bool resr_events_recording;
 void resr_events_store(const ResrEvent *event);
 
-/* From now on events are recorded. Not while other threads record. */
+/* Starts to record. Call while no other thread records. */
 void resr_events_start(void);
 
-/* Nothing is recorded any more, and what was is freed. Not while other threads record. */
+/* Stops recording and frees all events. Call while no other thread records. */
 void resr_events_clear(void);
 
 static inline bool resr_events_on(void)
@@ -54,33 +54,33 @@ static inline bool resr_events_on(void)
     return atomic_load_explicit(&resr_events_recording, memory_order_relaxed);
 }
 
-/* The time now for an event's start; 0 where nothing is recorded. */
+/* The current time for an event's start; 0 if nothing is recorded. */
 static inline int64_t resr_events_now(void)
 {
     return resr_events_on() ? resr_clock_ns() : 0;
 }
 
-/* Records an event of the calling thread. Where memory is exhausted, or RESR_TRACE_MAX_EVENTS are
- * there, it is counted and dropped. */
+/* Records an event of the calling thread. If memory is exhausted or RESR_TRACE_MAX_EVENTS events
+ * exist, the event is counted and dropped. */
 static inline void resr_events_add(const ResrEvent *event)
 {
     if (resr_events_on())
         resr_events_store(event);
 }
 
-/* A place among the events of this process; zero is the beginning. */
+/* A position among the events of this process; zeroed: the beginning. */
 typedef struct ResrEventCursor {
     const void *log, *chunk;
     size_t next;
-    bool begun;
+    bool started;
 } ResrEventCursor;
 
-/* Copies up to `max` events from the cursor on, of each thread in the order of their ends, and
- * moves the cursor; 0 when none are left. Other threads may go on recording: what they add to logs
- * that were read already is not seen. */
+/* Copies up to `max` events and advances the cursor; returns 0 after the last event. The events of
+ * each thread are in the order of their ends. Other threads may continue to record; events that
+ * they add to logs before the cursor are not returned. */
 size_t resr_events_read(ResrEventCursor *cursor, ResrEvent *out, size_t max);
 
-/* Events that were dropped. */
+/* Number of dropped events. */
 int64_t resr_events_dropped(void);
 
 #endif

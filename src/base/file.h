@@ -24,14 +24,14 @@ RESR_MUST_CHECK int resr_file_check_input(const char *path, int error, mode_t mo
  * removed and never opened: neither a symbolic nor a hard link is followed. */
 RESR_MUST_CHECK int resr_file_create(const char *path, mode_t mode);
 
-/* Opens or creates a file that is kept between runs. Symbolic links (ELOOP) and files that are not
+/* Opens or creates a file that outlives the process. Symbolic links (ELOOP) and files that are not
  * regular (EINVAL) are refused. */
 RESR_MUST_CHECK int resr_file_open_own(const char *path, mode_t mode);
 
-/* All of `bytes`, or a failure. */
+/* Writes all of `bytes` or fails. */
 RESR_MUST_CHECK int resr_file_write(int fd, const void *data, size_t bytes, off_t offset);
 
-/* Bytes read: fewer than `bytes` at the end of the file only. */
+/* Returns the bytes read: fewer than `bytes` only at the end of the file. */
 RESR_MUST_CHECK ssize_t resr_file_read(int fd, void *data, size_t bytes, off_t offset);
 
 RESR_MUST_CHECK int resr_file_truncate(int fd, off_t bytes);
@@ -39,7 +39,7 @@ RESR_MUST_CHECK int resr_file_truncate(int fd, off_t bytes);
 /* Waits until the file, or the folder, is on disk; with `data_only` fdatasync(). */
 RESR_MUST_CHECK int resr_file_sync(int fd, int data_only);
 
-/* The same for what lies at `path`; `flags` as for opening it. */
+/* The same for the file or folder `path`, opened with `flags`. */
 RESR_MUST_CHECK int resr_file_sync_path(const char *path, int flags);
 
 /* Writes the path of `name`, relative to the folder of the running program, to `out`. -1 if the

@@ -43,26 +43,27 @@ typedef struct ResrPlane {
 /* Capacity of a frame's hash. */
 #define RESR_FRAME_HASH_BYTES RESR_HASH_HEX_BYTES
 
-/* How far a frame has come when the decoder's thread hands it out: a job that goes on finds some
- * of them done. */
-typedef enum ResrFrameStage {
-    RESR_FRAME_DECODED,  /* to be upscaled */
-    RESR_FRAME_UPSCALED, /* in the output format, from a batch file */
-    RESR_FRAME_DURABLE,  /* in a finished segment: a mark of its place, without pixels */
-} ResrFrameStage;
+/* State of a frame when the decoder's thread passes it on. In a resumed job some frames are already
+ * complete. */
+typedef enum ResrFrameState {
+    RESR_FRAME_DECODED,            /* in the input format: to be upscaled */
+    RESR_FRAME_COMPUTED_ELSEWHERE, /* in the input format: its segment's owner has the result */
+    RESR_FRAME_RESTORED,           /* in the output format, from a batch file */
+    RESR_FRAME_DURABLE,            /* in a finished segment: a placeholder without pixels */
+} ResrFrameState;
 
-/* A frame: one buffer that holds all planes as resr_format_plane() lays them out. Whoever holds it
- * has a reference (resr_frame_hold); the last one to let go frees it and gives back its credit. */
+/* A frame: one buffer with all planes in the layout of resr_format_plane(). Frames are counted
+ * references (resr_frame_hold()); the last resr_frame_free() frees the frame and posts its credit.
+ */
 typedef struct ResrFrame {
     int64_t index;    /* place in the video, from 0 */
     int64_t pts;      /* in the stream's time base */
     int64_t duration; /* in the stream's time base; 0 if unknown */
     size_t bytes;
     uint8_t *data;
-    char hash[RESR_FRAME_HASH_BYTES];   /* kept for whoever needs it next; empty: not computed */
-    char source[RESR_FRAME_HASH_BYTES]; /* of the decoded frame that it was made from; empty: not
-                                           known */
-    ResrFrameStage stage;
+    char hash[RESR_FRAME_HASH_BYTES];   /* of the samples; empty: not computed */
+    char source[RESR_FRAME_HASH_BYTES]; /* hash of the decoded frame; empty: unknown */
+    ResrFrameState state;
     sem_t *credit; /* posted when the frame is freed; NULL: none */
     atomic_int holders;
 } ResrFrame;
@@ -74,31 +75,31 @@ RESR_MUST_CHECK int resr_format_check(const ResrFormat *format);
 int resr_format_sample_bytes(const ResrFormat *format);
 ResrPlane resr_format_plane(const ResrFormat *format, int plane);
 
-/* The plane of component `c` (R, G, B, A or Y, U, V, A). */
+/* Index of the plane with component `c` (R, G, B, A or Y, U, V, A). */
 int resr_format_plane_index(const ResrFormat *format, int c);
 size_t resr_format_frame_bytes(const ResrFormat *format);
 
-/* What stays known of an output frame when its pixels are gone: when it is shown, and its identity
- * before encoding. */
+/* Record of an output frame that outlives its pixels: its times and its identity before encoding.
+ */
 typedef struct ResrFrameRecord {
     int64_t pts, duration;
     ResrHash hash;
-    ResrHash source; /* of the decoded frame; zero: not known */
+    ResrHash source; /* of the decoded frame; zero: unknown */
 } ResrFrameRecord;
 
 /* Allocates a frame for `format`, its samples uninitialised but row padding zero; the caller frees
  * it with resr_frame_free(). */
 RESR_MUST_CHECK int resr_frame_create(ResrFrame **out, const ResrFormat *format);
 
-/* A buffer of so many bytes that travels like a frame. */
+/* Allocates a buffer of `bytes` that is sent like a frame. */
 RESR_MUST_CHECK int resr_frame_create_raw(ResrFrame **out, size_t bytes);
 
-/* A frame without pixels that keeps the place of one (RESR_FRAME_DURABLE). */
-RESR_MUST_CHECK int resr_frame_create_mark(ResrFrame **out);
+/* Allocates a placeholder without pixels (RESR_FRAME_DURABLE). */
+RESR_MUST_CHECK int resr_frame_create_placeholder(ResrFrame **out);
 
-/* One more holder; returns `frame`. From any thread. */
+/* Adds a reference and returns `frame`. Call from any thread. */
 ResrFrame *resr_frame_hold(ResrFrame *frame);
-void resr_frame_free(ResrFrame *frame); /* one holder less; NULL is allowed */
+void resr_frame_free(ResrFrame *frame); /* drops a reference; NULL is allowed */
 
 /* Fills the last plane, of a format with alpha, with full opacity. */
 void resr_frame_set_opaque(ResrFrame *frame, const ResrFormat *format);
@@ -108,7 +109,7 @@ void resr_frame_set_opaque(ResrFrame *frame, const ResrFormat *format);
 void resr_frame_hash(char out[RESR_FRAME_HASH_BYTES], const ResrFormat *format,
                      const ResrFrame *frame);
 
-/* Compares a frame's samples with the hash that it came with. RESR_ERR_DATA names the frame. */
+/* Compares a frame's samples with the frame's `hash`. RESR_ERR_DATA names the frame. */
 RESR_MUST_CHECK int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format);
 
 /* Fills *record from a frame. */

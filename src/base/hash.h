@@ -17,7 +17,7 @@ typedef struct ResrHash {
 
 ResrHash resr_hash_bytes(const void *data, size_t bytes);
 
-/* All of a regular file, and its size. RESR_ERR_IO names the file. */
+/* Hashes all of a regular file and gets its size. RESR_ERR_IO names the file. */
 RESR_MUST_CHECK int resr_hash_file(ResrHash *out, int64_t *file_bytes, const char *path);
 
 void resr_hash_to_hex(char out[RESR_HASH_HEX_BYTES], const ResrHash *hash);

@@ -3,13 +3,15 @@
 
 #include <stdint.h>
 
-/* The unit ladder's sizes and the bounds on what is accepted, each with its reason. */
+/* Default sizes of segments, batches and tiles, and the bounds of accepted values, each with its
+ * reason. */
 
 /* Frames of a segment: one closed GOP with its own encoder. Two seconds at 24 frames/s: a player
  * can seek in it, and an I-frame every 48 costs little. */
 #define RESR_SEGMENT_FRAMES 48
 
-/* Frames of a batch: what a GPU needs to fill its memory pipeline, and a divisor of a segment. */
+/* Frames of a batch: enough for a GPU to overlap transfers with computing, and a divisor of a
+ * segment. */
 #define RESR_BATCH_FRAMES 8
 
 /* Largest --batch: the frames that one message describes. */
@@ -20,58 +22,59 @@
 #define RESR_TILE_PX 256
 
 /* Context on each side of a tile in input pixels: at least the 34 px that make the compact networks
- * exactly independent of tiling, and a multiple of 4 for networks with pixel_unshuffle(4). What it
- * leaves of seams with RRDBNet is measured in bench/README.md. */
+ * exactly independent of tiling, and a multiple of 4 for networks with pixel_unshuffle(4). The
+ * remaining seams with RRDBNet are measured in bench/README.md. */
 #define RESR_TILE_PAD_PX 36
 
-/* The official strength of realesr-general-x4v3 where none is asked for. */
+/* Default strength of realesr-general-x4v3, as its authors set it. */
 #define RESR_DENOISE 0.5
 
-/* Rank 0 encodes one segment at a time for so many CPUs: x264's threads and its lookahead. */
+/* Rank 0 encodes one segment at a time per this many CPUs: x264's threads and its lookahead. */
 #define RESR_CPUS_PER_ENCODER 8
 
-/* Encoder threads where none are asked for: part of the result with some encoders, so the same on
- * every machine. */
+/* Default number of encoder threads: the same on every machine, because the number changes the
+ * output of some encoders. */
 #define RESR_ENCODER_THREADS 4
 
-/* Quality of libx264 where none is asked for, visually lossless: an upscaled video should not lose
- * its detail to the encoder. */
+/* Default quality of libx264, visually lossless: the encoder should not remove the detail that the
+ * network adds. */
 #define RESR_X264_CRF 17
 
 /* Pixels that a core encodes in a second with an encoder's default preset, for --encode auto:
- * measured, bench/README.md. Encoders that are not named are taken for as fast as x264. */
+ * measured, bench/README.md. Other encoders are assumed to be as fast as x264. */
 #define RESR_X264_CORE_PX 17e6
 #define RESR_X265_CORE_PX 8e6
 
-/* Parts on their way to or on a rank: one computing, one received. */
+/* Parts in flight of a rank: one being computed, one being received. */
 #define RESR_PARTS_IN_FLIGHT 2
 
-/* A rank that shows no sign of life for so long counts as hung; one that does but gets no further,
- * for this many times the longest frame seen. */
+/* A rank counts as hung after RESR_DEADLINE_SECONDS without a message, or, while it sends
+ * heartbeats without progress, after RESR_DEADLINE_FRAMES times the duration of the longest frame
+ * so far. */
 #define RESR_DEADLINE_SECONDS 30
 #define RESR_DEADLINE_FRAMES 20
 
-/* All ranks have come through the start, in which they wait for each other without a deadline of
- * their own, or the job ends. */
+/* Limit of the start, during which the ranks wait for each other in collective calls that have no
+ * timeout: the job ends afterwards. */
 #define RESR_START_UP_SECONDS 600
 
-/* Before any frame was seen, a rank is believed to be no slower than this. */
+/* Slowest speed assumed of a rank before its first frame. */
 #define RESR_SLOWEST_FLOPS 5e9
 
-/* A part may fail so often, each time on whoever has room, before the job gives up. Attempts of
- * ranks that hang or go are not counted. */
+/* Failures of a part, each on a rank that had room, before the job fails. Attempts of ranks that
+ * hang or are excluded are not counted. */
 #define RESR_MAX_FAILURES 3
 
-/* --checkpoint auto writes batch files when a kill would cost more than so much computing. */
+/* --checkpoint auto writes batch files when a kill would cost more than this much computing. */
 #define RESR_REDO_SECONDS 300
 
-/* A job that is told to stop waits at most so long for parts that are being computed: after
- * SIGTERM or SIGINT, which are followed by SIGKILL, and after SIGUSR1, the early notice. */
+/* Longest wait of a stopping job for parts that are being computed: after SIGTERM or SIGINT, which
+ * SIGKILL follows, and after SIGUSR1, the early notice. */
 #define RESR_DRAIN_SECONDS 10
 #define RESR_DRAIN_NOTICE_SECONDS 60
 
-/* A job that ends early waits so long at most for ranks to say goodbye: what it holds is saved
- * afterwards. */
+/* Longest wait of a job that ends early for the goodbye of its ranks; its frames are saved after
+ * that. */
 #define RESR_HURRY_SECONDS 2
 
 /* Longest wait for another process that holds the job's lock: ranks live for up to 2 s after mpirun
@@ -107,7 +110,7 @@
 /* Streams of an input: as many as FFmpeg handles by default. */
 #define RESR_MAX_STREAMS 1000
 
-/* Ranks that a report and the coordinator's tables are made for. */
+/* Largest number of ranks, which bounds reports and the coordinator's tables. */
 #define RESR_MAX_RANKS 65536
 
 /* Events that --trace keeps of a rank, and of all ranks together on rank 0 (48 bytes each, 192

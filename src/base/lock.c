@@ -1,3 +1,20 @@
+/* A lock between processes, by flock() or by a lease file.
+ *
+ * resr_lock_try() opens the file and asks for flock(). After a success the descriptor must still be
+ * the file of that name (is_current()): the previous holder may have removed the folder in between.
+ * If a lease exists beside the file, the lease counts, too.
+ *
+ * Lease: PATH.lease contains one line, "HOST BOOT/NAMESPACE PID SECONDS.NANOSECONDS COUNT".
+ *   take     creates the file with O_EXCL, syncs it and reads it again; the process that finds its
+ *            own line holds the lease. Two processes may both remove one stale lease: the last one
+ *            to create it wins.
+ *   renew    a thread increments COUNT in place every RESR_LEASE_BEAT_SECONDS, unless the line
+ *            names another owner.
+ *   stale    a waiting process removes a lease whose line has not changed for
+ *            RESR_LEASE_STALE_SECONDS of its own clock, or whose process on this host has ended.
+ *   check    resr_lock_check() before each write: a holder that lost its lease writes nothing more.
+ *   release  removes the file if the line is the holder's. */
+
 #include "base/lock.h"
 
 #include <errno.h>
@@ -27,8 +44,8 @@ struct ResrLock {
     char path[PATH_MAX], lease[PATH_MAX + 8];
     int fd;
     bool unsupported, leased;    /* no flock() here; the lease file is this process's */
-    char place[192], owner[384]; /* host and process namespace; the lease without its count */
-    char seen[LEASE_BYTES];      /* another owner's lease, unchanged since: */
+    char place[192], owner[384]; /* host and process namespace; the line without its count */
+    char seen[LEASE_BYTES];      /* another owner's line, unchanged since: */
     int64_t seen_ns;             /* 0: never seen */
     pthread_t thread;            /* renews the lease */
     pthread_mutex_t lock;        /* of `ended` */
@@ -70,7 +87,7 @@ static int create(ResrLock **out, const char *path)
     memcpy(lock->path, path, strlen(path) + 1);
     snprintf(lock->lease, sizeof lock->lease, "%s.lease", path);
     pthread_mutex_init(&lock->lock, NULL);
-    pthread_condattr_t monotonic; /* a clock that is set back must not end the renewals */
+    pthread_condattr_t monotonic; /* setting the clock back must not stop the renewals */
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&lock->changed, &monotonic);
@@ -89,8 +106,8 @@ static void close_file(ResrLock *lock)
     lock->fd = -1;
 }
 
-/* False if the file that was locked is no longer the one of that name: its owner just removed the
- * folder. */
+/* False if the locked file no longer has the lock's name: the previous holder removed the folder.
+ */
 static bool is_current(const ResrLock *lock)
 {
     struct stat ours, there;
@@ -133,8 +150,9 @@ static int write_lease(const ResrLock *lock, int fd, uint64_t beat)
     return resr_file_write(fd, text, (size_t)bytes, 0);
 }
 
-/* Counts the lease up unless it is another's: what follows is for resr_lock_check(). One descriptor
- * reads and writes: a lease that another process creates in between stays as it is. */
+/* Increments the count unless the lease is another process's, which resr_lock_check() will report.
+ * One descriptor reads and writes: a lease that another process creates in between is not changed.
+ */
 static void renew(const ResrLock *lock, uint64_t beat)
 {
     char lease[LEASE_BYTES];
@@ -166,7 +184,7 @@ static void *renew_main(void *argument)
     return NULL;
 }
 
-/* Has the process that `lease` names ended? Known of processes of this host and namespace only. */
+/* Has the process of `lease` ended? Known only for processes of this host and namespace. */
 static bool has_ended(const ResrLock *lock, const char *lease)
 {
     size_t length = strlen(lock->place);
@@ -175,7 +193,7 @@ static bool has_ended(const ResrLock *lock, const char *lease)
            pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-/* Removes a lease whose process has ended or stands still; false if it may be renewed. */
+/* Removes a lease whose process has ended or does not renew it; false if the lease may be valid. */
 static bool remove_stale(ResrLock *lock)
 {
     char lease[LEASE_BYTES];
@@ -207,7 +225,7 @@ static int take_lease(ResrLock *lock, mode_t mode, bool *taken)
                   ? 0
                   : resr_publish_write_failure(lock->lease, LEASE_BYTES);
     close(fd);
-    /* Two processes that found a lease stale may both have removed one: the last one has it. */
+    /* Two processes may both have removed a stale lease: the last one to create it holds it. */
     if (ret == 0 && (!read_lease(lock, lease) || !is_ours(lock, lease) || !is_current(lock)))
         return 0;
     if (ret == 0 && pthread_create(&lock->thread, NULL, renew_main, lock) != 0)

@@ -23,7 +23,7 @@ void resr_log_set_hook(void (*before_line)(void))
 __attribute__((format(printf, 2, 0))) static void log_line(const char *level, const char *format,
                                                            va_list args)
 {
-    char text[2048], line[4 * sizeof text]; /* names and files may hold escape sequences */
+    char text[2048], line[4 * sizeof text]; /* names and files may contain escape sequences */
     int used = log_rank < 0
                    ? snprintf(line, sizeof line, "realesrgan-mpi: %s", level)
                    : snprintf(line, sizeof line, "realesrgan-mpi[%d]: %s", log_rank, level);
@@ -35,7 +35,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *level, co
     if (before_line)
         before_line();
     ssize_t written = write(STDERR_FILENO, line, length);
-    (void)written; /* nowhere left to complain to */
+    (void)written; /* a failure cannot be reported anywhere */
 }
 
 #define LOG_LINE(level)                                                                            \

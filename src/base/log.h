@@ -7,8 +7,8 @@
 /* Rank shown before warnings ("realesrgan-mpi[3]: ..."); -1 (the default) shows none. */
 void resr_log_set_rank(int rank);
 
-/* Called before each line, so that a progress bar can be wiped first.
- * Set before threads start; NULL for none. */
+/* `before_line` is called before each line and erases a progress bar; NULL: none. Set by one
+ * thread, called by any thread. */
 void resr_log_set_hook(void (*before_line)(void));
 
 void resr_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

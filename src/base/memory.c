@@ -48,25 +48,35 @@ int resr_grow_zeroed(void *array, size_t *capacity, size_t index, size_t size)
     return 0;
 }
 
-int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
+int resr_grow_by(void *array, size_t *capacity, size_t count, size_t more, size_t size)
 {
     enum { FIRST = 64 };
     void **pointer = array;
-    size_t more = *capacity ? 2 * *capacity : FIRST, bytes;
-    if (count < *capacity)
+    size_t needed, bytes, grown_capacity = *capacity ? 2 * *capacity : FIRST;
+    bool fits = resr_checked_add(&needed, count, more);
+    if (fits && needed <= *capacity)
         return 0;
-    void *grown = resr_checked_mul(&bytes, more, size) ? realloc(*pointer, bytes) : NULL;
+    if (fits && grown_capacity < needed)
+        grown_capacity = needed;
+    fits = fits && resr_checked_mul(&bytes, grown_capacity, size);
+    void *grown = fits ? realloc(*pointer, bytes) : NULL;
     if (!grown)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu x %zu bytes", more, size);
+        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu + %zu elements of %zu bytes", count,
+                         more, size);
     *pointer = grown;
-    *capacity = more;
+    *capacity = grown_capacity;
     return 0;
+}
+
+int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
+{
+    return resr_grow_by(array, capacity, count, 1, size);
 }
 
 static int sharing = 1;
 static int64_t expected_bytes;
 
-/* RAM; with `swap` swap space, too. */
+/* RAM, plus swap space with `swap`. */
 static int64_t machine_bytes(bool swap)
 {
     struct sysinfo info;
@@ -99,7 +109,7 @@ int resr_memory_check(const char *what, int64_t bytes, const char *remedy)
     double need = (double)bytes * sharing + (double)expected_bytes;
     if (need <= limit)
         return 0;
-    bool pool = need - (double)expected_bytes <= limit; /* without which the rest fits */
+    bool pool = need - (double)expected_bytes <= limit; /* a smaller pool is enough */
     return resr_fail(RESR_ERR_USAGE,
                      "%s: %.1f GiB are needed (%d rank%s of %.1f GiB on this machine, %.1f GiB for "
                      "the pool of frames), but %.1f GiB are available (%s); %s%s",

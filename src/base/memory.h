@@ -15,16 +15,19 @@
  * memory is exhausted; *out is then NULL. */
 RESR_MUST_CHECK int resr_alloc(void *out, size_t count, size_t size);
 
-/* The same without zeroing, for buffers whose first touch belongs to another thread. */
+/* The same without zeroing, for buffers that another thread must touch first (NUMA). */
 RESR_MUST_CHECK int resr_alloc_uninitialised(void *out, size_t count, size_t size);
 
-/* Room for one more after `count` elements of `size` bytes: *array (a pointer, NULL or from
- * realloc()) holds *capacity of them and grows to twice as many. RESR_ERR_INTERNAL leaves both as
- * they are. */
+/* Makes room for one more after `count` elements of `size` bytes: *array (a pointer, NULL or from
+ * realloc()) has *capacity elements, which doubles. RESR_ERR_INTERNAL leaves both unchanged. */
 RESR_MUST_CHECK int resr_grow(void *array, size_t *capacity, size_t count, size_t size);
 
-/* Makes room for element `index` in such an array; new elements are zeroed, and the array grows by
- * half. RESR_ERR_INTERNAL as above. */
+/* The same for `more` elements after `count`. */
+RESR_MUST_CHECK int resr_grow_by(void *array, size_t *capacity, size_t count, size_t more,
+                                 size_t size);
+
+/* Makes room for element `index` in such an array; new elements are zeroed, and the capacity grows
+ * by half. RESR_ERR_INTERNAL as above. */
 RESR_MUST_CHECK int resr_grow_zeroed(void *array, size_t *capacity, size_t index, size_t size);
 
 /* Memory of this machine, or the limit of this process's cgroup if that limit is smaller. */
@@ -44,7 +47,7 @@ void resr_memory_expect(int64_t bytes);
  * `what` and ends with `remedy`. */
 RESR_MUST_CHECK int resr_memory_check(const char *what, int64_t bytes, const char *remedy);
 
-/* *out = a * b, or *out = a + b: true, or false where the result does not fit a size_t. */
+/* *out = a * b, or *out = a + b: returns false if the result does not fit a size_t. */
 static inline bool resr_checked_mul(size_t *out, size_t a, size_t b)
 {
     return !__builtin_mul_overflow(a, b, out);

@@ -1,3 +1,14 @@
+/* Atomic replace, as POSIX and the file systems in use allow it:
+ *
+ *   write   the temporary file in the folder of the final name (rename() stays on one file system)
+ *   fsync   the file: its bytes are on disk before its name can be
+ *   rename  to the final name: readers see the old file, or all of the new one. Without `overwrite`
+ *           an existing file must not be replaced: rename_new()
+ *   fsync   the folder: the name is on disk
+ *
+ * A kill at any point leaves the old file or the new one, and at most a temporary file, which
+ * resr_publish_remove_stale() removes at the next start. */
+
 #include "base/publish.h"
 
 #include <ctype.h>
@@ -98,7 +109,7 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     int ret = folder_of(folder, path);
     if (ret < 0)
         return ret;
-    bool exists = lstat(path, &out) == 0; /* a symbolic link to nothing takes the name as well */
+    bool exists = lstat(path, &out) == 0; /* a dangling symbolic link occupies the name, too */
     if (exists && input && stat(path, &out) == 0 && stat(input, &in) == 0 &&
         in.st_dev == out.st_dev && in.st_ino == out.st_ino)
         return resr_fail(RESR_ERR_USAGE, "%s: input and output are the same file; name another",
@@ -123,7 +134,7 @@ int resr_publish_check(const char *path, const char *input, bool overwrite)
     return 0;
 }
 
-/* Names the missing bytes where a full disk is the reason. */
+/* On a full disk the message names the missing bytes. */
 static int failure(const char *path, const char *what)
 {
     if (errno == ENOSPC || errno == EDQUOT)
@@ -167,8 +178,8 @@ static bool is_unsupported(void)
 }
 
 /* rename() that fails with EEXIST where `to` exists. Where the file system has no
- * RENAME_NOREPLACE, link() refuses as well; where it has no hard links either, or none between
- * folders, a look has to do: the job's lock keeps other processes of this program away. */
+ * RENAME_NOREPLACE, link() fails in the same way; without hard links (or between folders) lstat()
+ * checks before rename(): the job's lock excludes other processes of this program. */
 static int rename_new(const char *from, const char *to)
 {
     struct stat ours, there;
@@ -184,7 +195,7 @@ static int rename_new(const char *from, const char *to)
     bool exists = lstat(to, &there) == 0;
     if (error != EEXIST && !exists)
         return rename(from, to);
-    /* An NFS server that answers a repeated request says EEXIST of the link that it made. */
+    /* A repeated NFS request fails with EEXIST although the first one made the link. */
     if (exists && lstat(from, &ours) == 0 && ours.st_dev == there.st_dev &&
         ours.st_ino == there.st_ino && ours.st_nlink > 1) {
         unlink(from);
@@ -265,7 +276,7 @@ int resr_publish_bytes(const char *path, const void *data, size_t bytes, bool ov
     return ret;
 }
 
-int resr_publish_news(const char *path, const void *data, size_t bytes)
+int resr_replace_file_nosync(const char *path, const void *data, size_t bytes)
 {
     char temporary[PATH_MAX];
     int ret = resr_publish_temporary(temporary, sizeof temporary, path);
@@ -279,7 +290,7 @@ int resr_publish_news(const char *path, const void *data, size_t bytes)
     return ret;
 }
 
-/* ".NAME.", digits and points, ".tmp" and anything. */
+/* Matches ".NAME.", digits and points, ".tmp" and any ending. */
 static bool is_temporary_of(const char *name, const char *candidate)
 {
     size_t length = strlen(name);
@@ -291,7 +302,7 @@ static bool is_temporary_of(const char *name, const char *candidate)
     return strncmp(candidate - 1, ".tmp", 4) == 0;
 }
 
-void resr_publish_sweep(const char *path)
+void resr_publish_remove_stale(const char *path)
 {
     char folder[PATH_MAX], found[PATH_MAX + 300];
     struct dirent *entry;

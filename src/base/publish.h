@@ -16,14 +16,14 @@
  * long. */
 RESR_MUST_CHECK int resr_publish_temporary(char *out, size_t out_bytes, const char *path);
 
-/* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a symbolic link to nothing counts) and
+/* Refuses an output early: RESR_ERR_EXISTS if `path` exists (a dangling symbolic link counts) and
  * `overwrite` is false, or if its folder is missing; RESR_ERR_PERM if the folder may not be
  * written; RESR_ERR_USAGE if `path` and `input` (may be NULL) are the same file, or `path` is a
  * pipe, a device or a socket. */
 RESR_MUST_CHECK int resr_publish_check(const char *path, const char *input, bool overwrite);
 
-/* True if both paths lead to one file, or would create one name in one folder. Empty paths lead
- * nowhere. */
+/* True if both paths name one file, or would create one name in one folder. False for empty paths.
+ */
 bool resr_publish_is_same(const char *a, const char *b);
 
 /* Syncs `temporary` and renames it to `path`; without `overwrite` a file that appeared in the
@@ -42,23 +42,24 @@ RESR_MUST_CHECK int resr_publish_try(const char *temporary, const char *path);
 RESR_MUST_CHECK int resr_publish_bytes(const char *path, const void *data, size_t bytes,
                                        bool overwrite);
 
-/* The same with `overwrite` and without waiting for the disk: for files that only show progress. */
-RESR_MUST_CHECK int resr_publish_news(const char *path, const void *data, size_t bytes);
+/* Replaces `path` atomically, without fsync: after a power loss the file may be old, empty or
+ * missing. For files that only show progress. */
+RESR_MUST_CHECK int resr_replace_file_nosync(const char *path, const void *data, size_t bytes);
 
-/* Waits until the names in the folder that `path` lies in are on disk. RESR_ERR_IO. */
+/* Waits until the names in the folder of `path` are on disk. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_publish_sync_folder(const char *path);
 
 /* Removes unfinished files of killed processes for `path`. Call with the job's lock held. */
-void resr_publish_sweep(const char *path);
+void resr_publish_remove_stale(const char *path);
 
 /* Records that `path` could not be written (errno says why) and returns RESR_ERR_IO; on a full disk
- * the message names what is missing for `needed_bytes` more. */
+ * the message names the bytes that are missing for `needed_bytes` more. */
 int resr_publish_write_failure(const char *path, int64_t needed_bytes);
 
 /* The same for a file that could not be created; also RESR_ERR_PERM or RESR_ERR_EXISTS. */
 int resr_publish_create_failure(const char *path, int64_t needed_bytes);
 
-/* Bytes that this user may still write where `path` lies; INT64_MAX if that is unknown. */
+/* Free bytes for this user on the file system of `path`; INT64_MAX if unknown. */
 int64_t resr_publish_free_bytes(const char *path);
 
 #endif

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* SHA-256 (FIPS 180-4): names weight files in reports the way their publishers do. */
+/* SHA-256 (FIPS 180-4): identifies weight files in reports by the hash that their publishers give.
+ */
 typedef struct ResrSha256 {
     uint32_t state[8];
     uint64_t bytes;

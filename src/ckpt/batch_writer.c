@@ -1,3 +1,16 @@
+/* Holds upscaled frames until they are durable, and writes them to batch files if that is asked
+ * for.
+ *
+ * A frame is held from resr_batch_writer_keep() until its segment is journalled (release) or until
+ * it is in a batch file. Frames are held only if the pool has room for whole segments (`retain`) or
+ * files are written (`writing`). The thread writes a span of consecutive frames of one batch when
+ * all of them exist, or any span while draining: file, fsync, rename (batchfile.h), then the record
+ * in the journal. A batch file whose segment became durable meanwhile is removed at once, unless
+ * batch files are kept.
+ *
+ * `lock` protects the fields below it; functions with the suffix _locked need it. Files are written
+ * without the lock. */
+
 #include "ckpt/batch_writer.h"
 
 #include <dirent.h>
@@ -24,122 +37,123 @@ struct ResrBatchWriter {
     void (*written)(void *user);
     void *user;
     int64_t group_frames; /* frames of a file: a batch, or less where the pool is small */
-    bool retain;          /* the pool has room to hold frames until their segment is durable */
+    bool retain;          /* the pool can hold frames until their segment is durable */
     pthread_t thread;
     bool started;
-    atomic_llong busy_since_ns; /* of the thread's write under way; 0: none */
+    atomic_llong busy_since_ns; /* start of the thread's current write; 0: none */
     pthread_mutex_t lock;       /* of what follows */
     pthread_cond_t changed;
     bool writing, draining, ended;
-    int64_t total; /* frames of the input; INT64_MAX as long as its end is not known */
+    int64_t total; /* frames of the input; INT64_MAX: unknown */
     ResrFrame **held;
     size_t held_count, held_capacity; /* by index */
-    uint8_t *seen;                    /* by index: was handed to resr_batch_writer_keep() */
+    uint8_t *seen;                    /* by index: was passed to resr_batch_writer_keep() */
     size_t seen_capacity;
-    ResrRecord *files; /* batch files that are there, by first frame */
+    ResrRecord *files; /* existing batch files, by first frame */
     size_t file_count, file_capacity;
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
 
-static void set_error(ResrBatchWriter *store, int status)
+static void set_error_locked(ResrBatchWriter *writer, int status)
 {
-    if (store->status == 0) {
-        store->status = status;
-        snprintf(store->error, sizeof store->error, "%s", resr_error_text());
+    if (writer->status == 0) {
+        writer->status = status;
+        snprintf(writer->error, sizeof writer->error, "%s", resr_error_text());
     }
 }
 
-static bool was_seen(const ResrBatchWriter *store, int64_t index)
+static bool was_seen_locked(const ResrBatchWriter *writer, int64_t index)
 {
-    bool found = index < store->found->frames && store->found->stages[index] != RESR_FRAME_DECODED;
-    return found || ((size_t)index < store->seen_capacity && store->seen[index]);
+    bool found =
+        index < writer->found->frames && writer->found->states[index] != RESR_FRAME_DECODED;
+    return found || ((size_t)index < writer->seen_capacity && writer->seen[index]);
 }
 
-static int mark_seen(ResrBatchWriter *store, int64_t index)
+static int mark_seen_locked(ResrBatchWriter *writer, int64_t index)
 {
-    int ret = resr_grow_zeroed(&store->seen, &store->seen_capacity, (size_t)index, 1);
+    int ret = resr_grow_zeroed(&writer->seen, &writer->seen_capacity, (size_t)index, 1);
     if (ret < 0)
         return ret;
-    store->seen[index] = 1;
+    writer->seen[index] = 1;
     return 0;
 }
 
 /* The frames that share a file with frame `index`. */
-static void group_of(const ResrBatchWriter *store, int64_t index, int64_t *first, int64_t *end)
+static void group_of(const ResrBatchWriter *writer, int64_t index, int64_t *first, int64_t *end)
 {
-    const ResrBatching *units = &store->plan->plan->units;
+    const ResrBatching *units = &writer->plan->plan->units;
     int64_t batch = resr_batching_batch_first(units, index);
     int64_t batch_end = resr_batching_batch_end(units, index);
-    *first = batch + (index - batch) / store->group_frames * store->group_frames;
-    *end = *first + store->group_frames < batch_end ? *first + store->group_frames : batch_end;
+    *first = batch + (index - batch) / writer->group_frames * writer->group_frames;
+    *end = *first + writer->group_frames < batch_end ? *first + writer->group_frames : batch_end;
 }
 
-static bool is_complete(const ResrBatchWriter *store, int64_t first, int64_t end)
+static bool is_complete_locked(const ResrBatchWriter *writer, int64_t first, int64_t end)
 {
     bool complete = true;
-    for (int64_t i = first; i < end && i < store->total && complete; i++)
-        complete = was_seen(store, i);
+    for (int64_t i = first; i < end && i < writer->total && complete; i++)
+        complete = was_seen_locked(writer, i);
     return complete;
 }
 
-/* The next frames that can go into one file, each with a hold of its own; 0 if there are none. */
-static int next_run(ResrBatchWriter *store, ResrFrame *run[RESR_MAX_BATCH_FRAMES])
+/* Gets the next frames for one file, each with its own reference; returns their number. */
+static int next_span_locked(ResrBatchWriter *writer, ResrFrame *span[RESR_MAX_BATCH_FRAMES])
 {
-    for (size_t i = 0; i < store->held_count && (store->writing || store->draining); i++) {
+    for (size_t i = 0; i < writer->held_count && (writer->writing || writer->draining); i++) {
         int64_t first, end;
         int n = 0;
-        group_of(store, store->held[i]->index, &first, &end);
-        if (!store->draining && !is_complete(store, first, end))
+        group_of(writer, writer->held[i]->index, &first, &end);
+        if (!writer->draining && !is_complete_locked(writer, first, end))
             continue;
-        for (size_t k = i; k < store->held_count && store->held[k]->index < end &&
-                           store->held[k]->index == store->held[i]->index + n;
+        for (size_t k = i; k < writer->held_count && writer->held[k]->index < end &&
+                           writer->held[k]->index == writer->held[i]->index + n;
              k++)
-            run[n++] = resr_frame_hold(store->held[k]);
+            span[n++] = resr_frame_hold(writer->held[k]);
         return n;
     }
     return 0;
 }
 
-static int find_held(const ResrBatchWriter *store, int64_t index)
+static int find_held_locked(const ResrBatchWriter *writer, int64_t index)
 {
-    for (size_t i = 0; i < store->held_count; i++)
-        if (store->held[i]->index == index)
+    for (size_t i = 0; i < writer->held_count; i++)
+        if (writer->held[i]->index == index)
             return (int)i;
     return -1;
 }
 
-/* Lets go of held frames first .. end - 1. */
-static void drop_held(ResrBatchWriter *store, int64_t first, int64_t end)
+/* Releases held frames first .. end - 1. */
+static void drop_held_locked(ResrBatchWriter *writer, int64_t first, int64_t end)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < store->held_count; i++) {
-        if (store->held[i]->index >= first && store->held[i]->index < end)
-            resr_frame_free(store->held[i]);
+    for (size_t i = 0; i < writer->held_count; i++) {
+        if (writer->held[i]->index >= first && writer->held[i]->index < end)
+            resr_frame_free(writer->held[i]);
         else
-            store->held[kept++] = store->held[i];
+            writer->held[kept++] = writer->held[i];
     }
-    store->held_count = kept;
+    writer->held_count = kept;
 }
 
-static int write_run(ResrBatchWriter *store, ResrRecord *record, char path[PATH_MAX],
-                     ResrFrame *const run[], int n)
+static int write_span(ResrBatchWriter *writer, ResrRecord *record, char path[PATH_MAX],
+                      ResrFrame *const span[], int n)
 {
     char name[32];
-    resr_batchfile_name(name, run[0]->index);
-    resr_jobdir_path(store->dir, path, name);
-    int ret = resr_lock_check(store->dir->lock);
+    resr_batchfile_name(name, span[0]->index);
+    resr_jobdir_path(writer->dir, path, name);
+    int ret = resr_lock_check(writer->dir->lock);
     if (ret == 0)
-        ret = resr_batchfile_write(record, path, &store->plan->info, run, n);
-    return ret < 0 ? ret : resr_journal_append(store->journal, record, 1);
+        ret = resr_batchfile_write(record, path, &writer->plan->info, span, n);
+    return ret < 0 ? ret : resr_journal_append(writer->journal, record, 1);
 }
 
-static void record_run(const ResrRecord *record, ResrFrame *const run[], int n, int64_t start_ns,
-                       int status)
+static void record_span(const ResrRecord *record, ResrFrame *const span[], int n, int64_t start_ns,
+                        int status)
 {
     resr_events_add(&(ResrEvent){.start_ns = start_ns,
                                  .end_ns = resr_events_now(),
-                                 .first = run[0]->index,
+                                 .first = span[0]->index,
                                  .bytes = status < 0 ? 0 : record->b,
                                  .frames = n,
                                  .peer = -1,
@@ -147,47 +161,48 @@ static void record_run(const ResrRecord *record, ResrFrame *const run[], int n, 
                                  .failed = status < 0});
 }
 
-static void *store_main(void *argument)
+static void *writer_main(void *argument)
 {
-    ResrBatchWriter *store = argument;
-    ResrFrame *run[RESR_MAX_BATCH_FRAMES];
+    ResrBatchWriter *writer = argument;
+    ResrFrame *span[RESR_MAX_BATCH_FRAMES];
     ResrRecord record;
     char path[PATH_MAX];
-    pthread_mutex_lock(&store->lock);
-    while (store->status == 0) {
-        int n = next_run(store, run);
-        if (n == 0 && (store->draining || store->ended))
+    pthread_mutex_lock(&writer->lock);
+    while (writer->status == 0) {
+        int n = next_span_locked(writer, span);
+        if (n == 0 && (writer->draining || writer->ended))
             break;
         if (n == 0) {
-            pthread_cond_wait(&store->changed, &store->lock);
+            pthread_cond_wait(&writer->changed, &writer->lock);
             continue;
         }
-        pthread_mutex_unlock(&store->lock);
-        store->busy_since_ns = resr_clock_ns();
-        int ret = write_run(store, &record, path, run, n);
-        record_run(&record, run, n, store->busy_since_ns, ret);
-        store->busy_since_ns = 0;
-        pthread_mutex_lock(&store->lock);
+        pthread_mutex_unlock(&writer->lock);
+        writer->busy_since_ns = resr_clock_ns();
+        int ret = write_span(writer, &record, path, span, n);
+        record_span(&record, span, n, writer->busy_since_ns, ret);
+        writer->busy_since_ns = 0;
+        pthread_mutex_lock(&writer->lock);
         if (ret == 0)
-            ret = resr_grow(&store->files, &store->file_capacity, store->file_count,
-                            sizeof *store->files);
-        /* The segment may have become durable in the meantime: then nobody needs the file. */
-        bool needed = find_held(store, run[0]->index) >= 0 || store->plan->frames_folder[0];
+            ret = resr_grow(&writer->files, &writer->file_capacity, writer->file_count,
+                            sizeof *writer->files);
+        /* The file is not needed if the segment became durable meanwhile. */
+        bool needed =
+            find_held_locked(writer, span[0]->index) >= 0 || writer->plan->frames_folder[0];
         if (ret == 0 && needed)
-            store->files[store->file_count++] = record;
+            writer->files[writer->file_count++] = record;
         else if (ret == 0)
             unlink(path);
         if (ret < 0)
-            set_error(store, ret);
-        drop_held(store, run[0]->index, run[0]->index + n);
+            set_error_locked(writer, ret);
+        drop_held_locked(writer, span[0]->index, span[0]->index + n);
         for (int i = 0; i < n; i++)
-            resr_frame_free(run[i]);
-        pthread_mutex_unlock(&store->lock);
+            resr_frame_free(span[i]);
+        pthread_mutex_unlock(&writer->lock);
         if (ret == 0)
-            store->written(store->user);
-        pthread_mutex_lock(&store->lock);
+            writer->written(writer->user);
+        pthread_mutex_lock(&writer->lock);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&writer->lock);
     return NULL;
 }
 
@@ -198,145 +213,145 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
-    ResrBatchWriter *store = *out;
+    ResrBatchWriter *writer = *out;
     const ResrPlan *job = plan->plan;
-    store->dir = dir;
-    store->journal = journal;
-    store->found = found;
-    store->plan = plan;
-    store->written = written;
-    store->user = user;
-    store->total = found->published ? found->total : INT64_MAX;
-    store->group_frames = job->units.batch_frames;
-    if (store->group_frames > job->pool_frames / 2)
-        store->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
-    store->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
-    /* Where memory does not hold an open segment, files do. With one segment for the whole video
-     * they would hold all of it: only if that was asked for. */
-    store->writing = plan->always || (job->units.segment_frames > 0 && !store->retain);
-    pthread_mutex_init(&store->lock, NULL);
-    pthread_cond_init(&store->changed, NULL);
+    writer->dir = dir;
+    writer->journal = journal;
+    writer->found = found;
+    writer->plan = plan;
+    writer->written = written;
+    writer->user = user;
+    writer->total = found->published ? found->total : INT64_MAX;
+    writer->group_frames = job->units.batch_frames;
+    if (writer->group_frames > job->pool_frames / 2)
+        writer->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
+    writer->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
+    /* If memory cannot hold an open segment, files hold it. With one segment for the whole video
+     * they would hold all of it: only with --checkpoint always. */
+    writer->writing = plan->always || (job->units.segment_frames > 0 && !writer->retain);
+    pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->changed, NULL);
     for (size_t i = 0; i < found->batch_count && ret == 0; i++) {
-        ret = resr_grow(&store->files, &store->file_capacity, i, sizeof *store->files);
+        ret = resr_grow(&writer->files, &writer->file_capacity, i, sizeof *writer->files);
         if (ret == 0)
-            store->files[store->file_count++] = found->batches[i];
+            writer->files[writer->file_count++] = found->batches[i];
     }
-    if (ret == 0 && pthread_create(&store->thread, NULL, store_main, store) != 0)
+    if (ret == 0 && pthread_create(&writer->thread, NULL, writer_main, writer) != 0)
         ret = resr_fail(RESR_ERR_INTERNAL, "the checkpoint's thread cannot be started");
-    store->started = ret == 0;
+    writer->started = ret == 0;
     if (ret < 0) {
-        resr_batch_writer_free(store);
+        resr_batch_writer_free(writer);
         *out = NULL;
     }
     return ret;
 }
 
-void resr_batch_writer_keep(ResrBatchWriter *store, ResrFrame *frame)
+void resr_batch_writer_keep(ResrBatchWriter *writer, ResrFrame *frame)
 {
-    pthread_mutex_lock(&store->lock);
-    int ret = mark_seen(store, frame->index);
-    if (ret == 0 && (store->writing || store->retain))
-        ret =
-            resr_grow(&store->held, &store->held_capacity, store->held_count, sizeof *store->held);
+    pthread_mutex_lock(&writer->lock);
+    int ret = mark_seen_locked(writer, frame->index);
+    if (ret == 0 && (writer->writing || writer->retain))
+        ret = resr_grow(&writer->held, &writer->held_capacity, writer->held_count,
+                        sizeof *writer->held);
     if (ret < 0) {
-        set_error(store, ret);
-    } else if (store->writing || store->retain) {
-        size_t i = store->held_count++;
-        for (; i > 0 && store->held[i - 1]->index > frame->index; i--)
-            store->held[i] = store->held[i - 1];
-        store->held[i] = resr_frame_hold(frame);
-        pthread_cond_signal(&store->changed);
+        set_error_locked(writer, ret);
+    } else if (writer->writing || writer->retain) {
+        size_t i = writer->held_count++;
+        for (; i > 0 && writer->held[i - 1]->index > frame->index; i--)
+            writer->held[i] = writer->held[i - 1];
+        writer->held[i] = resr_frame_hold(frame);
+        pthread_cond_signal(&writer->changed);
     }
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_unlock(&writer->lock);
 }
 
-void resr_batch_writer_end_of_input(ResrBatchWriter *store, int64_t frames)
+void resr_batch_writer_end_of_input(ResrBatchWriter *writer, int64_t frames)
 {
-    pthread_mutex_lock(&store->lock);
-    store->total = frames;
-    pthread_cond_signal(&store->changed);
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&writer->lock);
+    writer->total = frames;
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->lock);
 }
 
-void resr_batch_writer_write_batches(ResrBatchWriter *store)
+void resr_batch_writer_write_batches(ResrBatchWriter *writer)
 {
-    pthread_mutex_lock(&store->lock);
-    store->writing = true;
-    pthread_cond_signal(&store->changed);
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&writer->lock);
+    writer->writing = true;
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->lock);
 }
 
-bool resr_batch_writer_writes_batches(ResrBatchWriter *store)
+bool resr_batch_writer_writes_batches(ResrBatchWriter *writer)
 {
-    pthread_mutex_lock(&store->lock);
-    bool writing = store->writing;
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&writer->lock);
+    bool writing = writer->writing;
+    pthread_mutex_unlock(&writer->lock);
     return writing;
 }
 
-static void end_thread(ResrBatchWriter *store, bool drain)
+static void end_thread(ResrBatchWriter *writer, bool drain)
 {
-    pthread_mutex_lock(&store->lock);
-    store->draining = drain;
-    store->ended = true;
-    pthread_cond_signal(&store->changed);
-    pthread_mutex_unlock(&store->lock);
-    if (store->started)
-        pthread_join(store->thread, NULL);
-    store->started = false;
+    pthread_mutex_lock(&writer->lock);
+    writer->draining = drain;
+    writer->ended = true;
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->lock);
+    if (writer->started)
+        pthread_join(writer->thread, NULL);
+    writer->started = false;
 }
 
-int resr_batch_writer_drain(ResrBatchWriter *store)
+int resr_batch_writer_drain(ResrBatchWriter *writer)
 {
-    end_thread(store, true);
-    return resr_batch_writer_error(store);
+    end_thread(writer, true);
+    return resr_batch_writer_error(writer);
 }
 
-int resr_batch_writer_error(ResrBatchWriter *store)
+int resr_batch_writer_error(ResrBatchWriter *writer)
 {
-    pthread_mutex_lock(&store->lock);
-    int status = store->status;
+    pthread_mutex_lock(&writer->lock);
+    int status = writer->status;
     if (status < 0)
-        resr_fail(status, "%s", store->error);
-    pthread_mutex_unlock(&store->lock);
+        resr_fail(status, "%s", writer->error);
+    pthread_mutex_unlock(&writer->lock);
     return status;
 }
 
-double resr_batch_writer_stall(const ResrBatchWriter *store)
+double resr_batch_writer_stall(const ResrBatchWriter *writer)
 {
-    int64_t since_ns = store->busy_since_ns;
+    int64_t since_ns = writer->busy_since_ns;
     return since_ns ? resr_clock_seconds_since(since_ns) : 0;
 }
 
-void resr_batch_writer_release(ResrBatchWriter *store, int64_t first, int64_t frames)
+void resr_batch_writer_release(ResrBatchWriter *writer, int64_t first, int64_t frames)
 {
     char path[PATH_MAX], name[32];
     size_t kept = 0;
-    pthread_mutex_lock(&store->lock);
-    if (!store->plan->frames_folder[0]) /* else what is not written yet still has to be */
-        drop_held(store, first, first + frames);
-    for (size_t i = 0; i < store->file_count; i++) {
-        const ResrRecord *file = &store->files[i];
+    pthread_mutex_lock(&writer->lock);
+    if (!writer->plan->frames_folder[0]) /* else unwritten frames must still be written */
+        drop_held_locked(writer, first, first + frames);
+    for (size_t i = 0; i < writer->file_count; i++) {
+        const ResrRecord *file = &writer->files[i];
         bool inside = file->number >= first && file->number < first + frames;
-        if (!inside || store->plan->frames_folder[0]) {
-            store->files[kept++] = *file;
+        if (!inside || writer->plan->frames_folder[0]) {
+            writer->files[kept++] = *file;
             continue;
         }
         resr_batchfile_name(name, file->number);
-        resr_jobdir_path(store->dir, path, name);
+        resr_jobdir_path(writer->dir, path, name);
         unlink(path);
     }
-    store->file_count = kept;
-    pthread_mutex_unlock(&store->lock);
+    writer->file_count = kept;
+    pthread_mutex_unlock(&writer->lock);
 }
 
-int64_t resr_batch_writer_frames(ResrBatchWriter *store)
+int64_t resr_batch_writer_frames(ResrBatchWriter *writer)
 {
     int64_t frames = 0;
-    pthread_mutex_lock(&store->lock);
-    for (size_t i = 0; i < store->file_count && !store->plan->frames_folder[0]; i++)
-        frames += store->files[i].a;
-    pthread_mutex_unlock(&store->lock);
+    pthread_mutex_lock(&writer->lock);
+    for (size_t i = 0; i < writer->file_count && !writer->plan->frames_folder[0]; i++)
+        frames += writer->files[i].a;
+    pthread_mutex_unlock(&writer->lock);
     return frames;
 }
 
@@ -347,7 +362,7 @@ static int by_first(const void *a, const void *b)
 }
 
 /* Removes batch files of an earlier output from the folder. */
-static void clear_folder(const ResrBatchWriter *store, const char *folder)
+static void clear_folder(const ResrBatchWriter *writer, const char *folder)
 {
     char path[PATH_MAX + 300], name[32];
     DIR *entries = opendir(folder);
@@ -357,8 +372,8 @@ static void clear_folder(const ResrBatchWriter *store, const char *folder)
         bool wanted = false;
         if (!resr_batchfile_is_name(entry->d_name, &number))
             continue;
-        for (size_t i = 0; i < store->file_count && !wanted; i++)
-            wanted = store->files[i].number == number;
+        for (size_t i = 0; i < writer->file_count && !wanted; i++)
+            wanted = writer->files[i].number == number;
         resr_batchfile_name(name, number);
         snprintf(path, sizeof path, "%s/%s", folder, name);
         if (!wanted)
@@ -368,49 +383,49 @@ static void clear_folder(const ResrBatchWriter *store, const char *folder)
         closedir(entries);
 }
 
-int resr_batch_writer_export(ResrBatchWriter *store)
+int resr_batch_writer_export(ResrBatchWriter *writer)
 {
-    const char *folder = store->plan->frames_folder;
+    const char *folder = writer->plan->frames_folder;
     char from[PATH_MAX], to[PATH_MAX + 64], name[32];
     int ret = 0;
-    end_thread(store, false);
+    end_thread(writer, false);
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return resr_fail(RESR_ERR_EXISTS, "%s: the folder cannot be created: %s", folder,
                          strerror(errno));
-    qsort(store->files, store->file_count, sizeof *store->files, by_first);
-    clear_folder(store, folder);
+    qsort(writer->files, writer->file_count, sizeof *writer->files, by_first);
+    clear_folder(writer, folder);
     int64_t next = 0;
-    for (size_t i = 0; i < store->file_count && ret == 0; i++) {
-        resr_batchfile_name(name, store->files[i].number);
-        resr_jobdir_path(store->dir, from, name);
+    for (size_t i = 0; i < writer->file_count && ret == 0; i++) {
+        resr_batchfile_name(name, writer->files[i].number);
+        resr_jobdir_path(writer->dir, from, name);
         snprintf(to, sizeof to, "%s/%s", folder, name);
         if (rename(from, to) != 0 && !(errno == ENOENT && access(to, F_OK) == 0))
             ret = resr_fail(RESR_ERR_IO, "%s: cannot be moved to %s: %s", from, folder,
                             strerror(errno));
-        if (ret == 0 && store->files[i].number != next)
+        if (ret == 0 && writer->files[i].number != next)
             ret = resr_fail(RESR_ERR_INTERNAL, "%s: frame %" PRId64 " is in no batch file", folder,
                             next);
-        next = store->files[i].number + store->files[i].a;
+        next = writer->files[i].number + writer->files[i].a;
     }
-    if (ret == 0 && store->total != INT64_MAX && next != store->total)
+    if (ret == 0 && writer->total != INT64_MAX && next != writer->total)
         ret =
             resr_fail(RESR_ERR_INTERNAL, "%s: frame %" PRId64 " is in no batch file", folder, next);
     snprintf(to, sizeof to, "%s/frames.h5", folder);
     return ret < 0 ? ret
-                   : resr_batchfile_write_index(to, &store->plan->info, store->files,
-                                                store->file_count);
+                   : resr_batchfile_write_index(to, &writer->plan->info, writer->files,
+                                                writer->file_count);
 }
 
-void resr_batch_writer_free(ResrBatchWriter *store)
+void resr_batch_writer_free(ResrBatchWriter *writer)
 {
-    if (!store)
+    if (!writer)
         return;
-    end_thread(store, false);
-    drop_held(store, 0, INT64_MAX);
-    free(store->held);
-    free(store->seen);
-    free(store->files);
-    pthread_cond_destroy(&store->changed);
-    pthread_mutex_destroy(&store->lock);
-    free(store);
+    end_thread(writer, false);
+    drop_held_locked(writer, 0, INT64_MAX);
+    free(writer->held);
+    free(writer->seen);
+    free(writer->files);
+    pthread_cond_destroy(&writer->changed);
+    pthread_mutex_destroy(&writer->lock);
+    free(writer);
 }

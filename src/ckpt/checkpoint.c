@@ -1,3 +1,14 @@
+/* The checkpoint of a job: job folder, manifest, journal and batch writer behind one interface.
+ *
+ *   open      lock the folder; manifest equal: replay the journal; no manifest, a damaged one, or
+ * one of a job without finished frames: a new job begin     a new job publishes its manifest before
+ * anything else, then the writer starts restore   finished segments go to the sink, with the times
+ * of their frames commit    a segment: journal, then release of its frames and batch files finish
+ * after the output has its name: kept batch files move, then the folder is removed with the
+ * manifest last but one, so that an interrupted removal is recognised
+ *
+ * The job is safe against a kill at any point: see journal.c. */
+
 #include "ckpt/checkpoint.h"
 
 #include <errno.h>
@@ -19,19 +30,19 @@
 struct ResrCheckpoint {
     ResrJobDir dir;
     const char *output;
-    ResrManifest *manifest; /* of the job as it was begun */
-    bool resumed, fresh;    /* fresh: nothing of use was there, and nothing was written yet */
+    ResrManifest *manifest; /* of the job as it was first started */
+    bool resumed, fresh;    /* fresh: no job was found and nothing was written yet */
     char journal_path[PATH_MAX], status_path[PATH_MAX];
     ResrJournal *journal;
     ResrReplay found; /* not changed after the start */
     ResrCheckpointPlan plan;
-    ResrBatchWriter *store; /* frames on their way to batch files */
-    pthread_mutex_t lock;   /* of what follows */
+    ResrBatchWriter *writer; /* frames and batch files that are not durable */
+    pthread_mutex_t lock;    /* of what follows */
     ResrStatus status;
     int64_t durable; /* frames in finished segments */
 };
 
-/* Has job `then` finished nothing yet? Then its folder is worth nothing. Keeps the error text. */
+/* Has job `then` no finished frames, so that its folder may be removed? Keeps the error text. */
 static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
 {
     ResrJournal *journal;
@@ -39,10 +50,10 @@ static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
     size_t count;
     bool empty = true;
     char error[RESR_ERROR_TEXT_BYTES];
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     int ret =
-        resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_run(then));
-    resr_fail(0, "%s", error);
+        resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_job_id(then));
+    resr_error_restore(0, error);
     if (ret < 0)
         return false;
     for (size_t i = 0; i < count && empty; i++)
@@ -53,7 +64,7 @@ static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
     return empty;
 }
 
-/* The job as an earlier attempt began it; RESR_ERR_NOINPUT if there is none that can be used. */
+/* Reads the manifest of an earlier attempt; RESR_ERR_NOINPUT if there is no usable one. */
 static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
 {
     char path[PATH_MAX];
@@ -80,15 +91,15 @@ static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
     return 0;
 }
 
-static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameTable *ledger)
+static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameTable *table)
 {
     ResrRecord *records = NULL;
     size_t count = 0;
     int ret = resr_journal_open(&c->journal, &records, &count, c->journal_path,
-                                resr_manifest_run(c->manifest));
+                                resr_manifest_job_id(c->manifest));
     if (ret == 0)
         ret = resr_replay(&c->found, &c->dir, c->output, records, count,
-                          resr_manifest_segment_frames(c->manifest), frames_folder, ledger);
+                          resr_manifest_segment_frames(c->manifest), frames_folder, table);
     free(records);
     for (int i = 0; i < c->found.segment_count; i++)
         c->durable += c->found.segments[i].frames;
@@ -96,7 +107,7 @@ static int open_journal(ResrCheckpoint *c, const char *frames_folder, ResrFrameT
 }
 
 int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *output,
-                         const char *frames_folder, ResrManifest *manifest, ResrFrameTable *ledger,
+                         const char *frames_folder, ResrManifest *manifest, ResrFrameTable *table,
                          bool *resumed, bool *finished)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
@@ -116,7 +127,7 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     if (ret == 0)
         ret = read_manifest(c, manifest);
     if (ret == 0) {
-        ret = open_journal(c, frames_folder, ledger);
+        ret = open_journal(c, frames_folder, table);
         resr_status_read(&c->status, c->status_path);
         *resumed = c->resumed = ret == 0;
         *finished = ret == 0 && c->found.published;
@@ -131,7 +142,7 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     return ret;
 }
 
-/* Nothing is written beside a process that has taken the job over. */
+/* Appends, unless another process has taken over the job. */
 static int append(const ResrCheckpoint *c, ResrRecord *records, size_t count)
 {
     int ret = resr_lock_check(c->dir.lock);
@@ -143,11 +154,12 @@ const char *resr_checkpoint_class(const ResrCheckpoint *c)
     return resr_manifest_class(c->manifest);
 }
 
-/* A new job: whatever lies there is of no use; the manifest makes it this job's folder. */
+/* Starts a new job: removes files of earlier jobs, then writes the manifest, which makes the folder
+ * this job's. */
 static int begin_job(ResrCheckpoint *c)
 {
     char path[PATH_MAX];
-    resr_jobdir_sweep(&c->dir, NULL, NULL);
+    resr_jobdir_remove_work(&c->dir, NULL, NULL);
     if (unlink(c->journal_path) != 0 && errno != ENOENT)
         return resr_publish_write_failure(c->journal_path, 1);
     resr_jobdir_path(&c->dir, path, "manifest.json");
@@ -156,7 +168,7 @@ static int begin_job(ResrCheckpoint *c)
     return ret < 0 ? ret : open_journal(c, "", NULL);
 }
 
-/* Is there room for the batch files that exist at once? */
+/* Checks the room for the batch files that exist at once. */
 static int check_room(const ResrCheckpoint *c)
 {
     const ResrPlan *plan = c->plan.plan;
@@ -173,7 +185,7 @@ static int check_room(const ResrCheckpoint *c)
                      c->dir.path, bytes, free_bytes, bytes - free_bytes);
 }
 
-/* Can batch files that are to stay be moved to their folder in the end? */
+/* Tests that kept batch files can be moved to their final folder. */
 static int try_keeping(const ResrCheckpoint *c)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
@@ -192,10 +204,11 @@ static int try_keeping(const ResrCheckpoint *c)
 
 static void tell_progress(void *user)
 {
-    resr_checkpoint_tell(user, "running", 0, "");
+    resr_checkpoint_set_status(user, "running", 0, "");
 }
 
-/* What is decoded from here on may hide damage: no later attempt skips it unseen. */
+/* Records that damage may be bridged from here on, so that later attempts decode all of the input.
+ */
 static int begin_bridging(ResrCheckpoint *c)
 {
     ResrRecord record = {.type = RESR_RECORD_BRIDGED};
@@ -218,18 +231,18 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
         return ret;
     c->fresh = false;
     c->status.attempt++;
-    resr_checkpoint_tell(c, "running", 0, "");
-    return resr_batch_writer_create(&c->store, &c->dir, c->journal, &c->found, &c->plan,
+    resr_checkpoint_set_status(c, "running", 0, "");
+    return resr_batch_writer_create(&c->writer, &c->dir, c->journal, &c->found, &c->plan,
                                     tell_progress, c);
 }
 
-int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *ledger)
+int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *table)
 {
     const ResrSegmentInfo *segments = c->found.segments;
     int ret = 0;
     int64_t frames = 0;
     for (int i = 0; i < c->found.segment_count && ret == 0; i++) {
-        const ResrFrameRecord *entries = &ledger->entries[segments[i].first];
+        const ResrFrameRecord *entries = &table->entries[segments[i].first];
         size_t n = (size_t)segments[i].frames;
         int64_t *pts = NULL, *durations = NULL;
         ret = resr_alloc(&pts, n, sizeof *pts);
@@ -264,9 +277,9 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *c, int64_t *pts,
     return source->type == RESR_RECORD_SOURCE ? source->number : -1;
 }
 
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *c, int64_t index)
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *c, int64_t index)
 {
-    return index < c->found.frames ? (ResrFrameStage)c->found.stages[index] : RESR_FRAME_DECODED;
+    return index < c->found.frames ? (ResrFrameState)c->found.states[index] : RESR_FRAME_DECODED;
 }
 
 int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
@@ -295,18 +308,18 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
 
 void resr_checkpoint_keep(ResrCheckpoint *c, ResrFrame *frame)
 {
-    resr_batch_writer_keep(c->store, frame);
+    resr_batch_writer_keep(c->writer, frame);
 }
 
 int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)
 {
     ResrRecord record = {.type = RESR_RECORD_END, .a = frames};
-    resr_batch_writer_end_of_input(c->store, frames);
+    resr_batch_writer_end_of_input(c->writer, frames);
     return c->found.total == frames ? 0 : append(c, &record, 1);
 }
 
 int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
-                           const ResrFrameTable *ledger)
+                           const ResrFrameTable *table)
 {
     ResrRecord *records = NULL;
     size_t n = (size_t)info->frames;
@@ -314,7 +327,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     if (ret < 0)
         return ret;
     for (size_t i = 0; i < n; i++) {
-        const ResrFrameRecord *entry = &ledger->entries[info->first + (int64_t)i];
+        const ResrFrameRecord *entry = &table->entries[info->first + (int64_t)i];
         records[i] = (ResrRecord){.type = RESR_RECORD_FRAME,
                                   .number = info->first + (int64_t)i,
                                   .a = entry->pts,
@@ -327,7 +340,7 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
                               .a = info->frames,
                               .b = info->bytes,
                               .hash = info->hash};
-    const ResrFrameRecord *last = &ledger->entries[info->first + info->frames - 1];
+    const ResrFrameRecord *last = &table->entries[info->first + info->frames - 1];
     records[n + 1] = (ResrRecord){.type = RESR_RECORD_SOURCE,
                                   .number = info->first + info->frames - 1,
                                   .a = last->pts,
@@ -337,31 +350,49 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     free(records);
     if (ret < 0)
         return ret;
-    resr_batch_writer_release(c->store, info->first, info->frames);
+    resr_batch_writer_release(c->writer, info->first, info->frames);
     pthread_mutex_lock(&c->lock);
     c->durable += info->frames;
     pthread_mutex_unlock(&c->lock);
-    resr_checkpoint_tell(c, "running", 0, "");
+    resr_checkpoint_set_status(c, "running", 0, "");
     return 0;
 }
 
-void resr_checkpoint_segment_path(const ResrCheckpoint *c, char *out, int64_t number)
+/* The rerun of a job that is killed from here on knows the output as its own. */
+static int publishing(void *user, const char *temporary)
 {
-    resr_jobdir_segment_path(&c->dir, out, number);
+    ResrCheckpoint *c = user;
+    struct stat status;
+    if (stat(temporary, &status) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
+    ResrRecord record = {
+        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
+    return append(c, &record, 1);
+}
+
+static void segment_path(void *user, char *out, int64_t number)
+{
+    resr_jobdir_segment_path(&((ResrCheckpoint *)user)->dir, out, number);
+}
+
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *c)
+{
+    return (ResrSegmentStore){
+        .user = c, .folder = c->dir.path, .path = segment_path, .publishing = publishing};
 }
 
 void resr_checkpoint_write_batches(ResrCheckpoint *c)
 {
-    resr_batch_writer_write_batches(c->store);
+    resr_batch_writer_write_batches(c->writer);
 }
 
 bool resr_checkpoint_writes_batches(const ResrCheckpoint *c)
 {
-    return resr_batch_writer_writes_batches(c->store);
+    return resr_batch_writer_writes_batches(c->writer);
 }
 
-void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
-                           const ResrRankInfo *ranks, int live)
+void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPlan *plan,
+                                        const ResrRankInfo *ranks, int live)
 {
     int64_t frames = 0;
     double seconds = 0;
@@ -378,17 +409,17 @@ void resr_checkpoint_weigh(ResrCheckpoint *checkpoint, const ResrPlan *plan,
 
 int resr_checkpoint_drain(ResrCheckpoint *c)
 {
-    return resr_batch_writer_drain(c->store);
+    return resr_batch_writer_drain(c->writer);
 }
 
 int resr_checkpoint_error(ResrCheckpoint *c)
 {
-    return resr_batch_writer_error(c->store);
+    return resr_batch_writer_error(c->writer);
 }
 
 double resr_checkpoint_stall(const ResrCheckpoint *c)
 {
-    return c->store ? resr_batch_writer_stall(c->store) : 0;
+    return c->writer ? resr_batch_writer_stall(c->writer) : 0;
 }
 
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
@@ -396,48 +427,39 @@ int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
     pthread_mutex_lock(&c->lock);
     int64_t frames = c->durable;
     pthread_mutex_unlock(&c->lock);
-    return frames + (c->store ? resr_batch_writer_frames(c->store) : 0);
-}
-
-int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
-{
-    struct stat status;
-    if (stat(temporary, &status) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
-    ResrRecord record = {
-        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
-    return append(c, &record, 1);
+    return frames + (c->writer ? resr_batch_writer_frames(c->writer) : 0);
 }
 
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
     int ret = resr_lock_check(c->dir.lock);
     if (ret == 0 && c->plan.frames_folder[0])
-        ret = resr_batch_writer_export(c->store);
+        ret = resr_batch_writer_export(c->writer);
     if (ret < 0)
         return ret;
-    resr_batch_writer_free(c->store);
-    c->store = NULL;
+    resr_batch_writer_free(c->writer);
+    c->writer = NULL;
     if (leave_status)
-        resr_checkpoint_tell(c, "done", 0, "");
+        resr_checkpoint_set_status(c, "done", 0, "");
     resr_jobdir_remove(&c->dir, leave_status);
     return 0;
 }
 
 void resr_checkpoint_abandon(ResrCheckpoint *c)
 {
-    resr_batch_writer_free(c->store);
-    c->store = NULL;
+    resr_batch_writer_free(c->writer);
+    c->writer = NULL;
     if (resr_lock_check(c->dir.lock) == 0)
         resr_jobdir_remove(&c->dir, false);
 }
 
-void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, const char *message)
+void resr_checkpoint_set_status(ResrCheckpoint *c, const char *state, int exit_code,
+                                const char *message)
 {
-    char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text; it stays that */
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text, which is kept */
+    resr_error_save(error);
     bool lost = resr_lock_check(c->dir.lock) < 0;
-    resr_fail(0, "%s", error);
+    resr_error_restore(0, error);
     if (lost)
         return;
     int64_t safe = resr_checkpoint_frames_safe(c);
@@ -453,17 +475,17 @@ void resr_checkpoint_tell(ResrCheckpoint *c, const char *state, int exit_code, c
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
-    resr_fail(0, "%s", error);
+    resr_error_restore(0, error);
 }
 
-void resr_checkpoint_strike(ResrCheckpoint *c, const char *host, int rank)
+void resr_checkpoint_record_hang(ResrCheckpoint *c, const char *host, int rank)
 {
     pthread_mutex_lock(&c->lock);
-    int ret = resr_status_strike(&c->status, host, rank);
+    int ret = resr_status_record_hang(&c->status, host, rank);
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
-    resr_checkpoint_tell(c, "running", 0, "");
+    resr_checkpoint_set_status(c, "running", 0, "");
 }
 
 void resr_checkpoint_write_pids(ResrCheckpoint *c, const ResrRankInfo *ranks, int n)
@@ -477,7 +499,7 @@ void resr_checkpoint_write_pids(ResrCheckpoint *c, const ResrRankInfo *ranks, in
             snprintf(next, line_bytes, "%d %s %d\n", ranks[i].rank, ranks[i].host, ranks[i].pid);
     resr_jobdir_path(&c->dir, path, "pids");
     if (ret == 0)
-        ret = resr_publish_news(path, lines, (size_t)(next - lines));
+        ret = resr_replace_file_nosync(path, lines, (size_t)(next - lines));
     free(lines);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
@@ -487,7 +509,7 @@ void resr_checkpoint_close(ResrCheckpoint *c)
 {
     if (!c)
         return;
-    resr_batch_writer_free(c->store);
+    resr_batch_writer_free(c->writer);
     resr_journal_close(c->journal);
     if (c->fresh)
         resr_jobdir_remove(&c->dir, false);

@@ -1,5 +1,21 @@
+/* Messages over MPI.
+ *
+ * A message is a header, then its buffers in pieces of at most RESR_MESSAGE_PIECE_BYTES; all pieces
+ * of one pair of ranks have one tag, so that MPI's order of messages gives the order of the pieces.
+ *
+ *   send     posts the header and all pieces; the message is freed when MPI has taken everything
+ *   receive  one header request is always posted for each peer. When a header arrives, it is
+ *            checked (resr_message_check()), its buffers are allocated and their requests posted.
+ *            When these are complete, the message is queued and the next header request posted:
+ *            messages of a peer arrive one after the other
+ *   poll     MPI_Testsome() over all requests, which are kept dense in one array; then hands out
+ *            one queued message
+ *
+ * After STOP or BYE no header request is posted: the peer sends nothing more. */
+
 #include "comm/endpoint.h"
 
+#include <assert.h>
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +23,17 @@
 #include "base/events.h"
 #include "base/memory.h"
 
-/* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
- * own would be one more at which a hung rank could hold all. */
+/* Tags on MPI_COMM_WORLD, which collective operations do not use. Creating a separate communicator
+ * would be another collective call that a hung rank can block. */
 enum { TAG_HEADER = 1, TAG_PIECE = 2 };
 
-/* One message on its way, in or out, and the number of its requests that MPI has not completed. */
+/* A message being sent or received, and the number of its incomplete requests. */
 typedef struct Transfer {
     ResrMessage *message;
     int rank;
     int pending;
     bool outgoing;
-    bool has_header;  /* incoming: the header has arrived, the frames are on their way */
+    bool has_header;  /* incoming: the header has arrived and the frames are in flight */
     int64_t start_ns; /* of the frames, for --trace */
     struct Transfer *next;
 } Transfer;
@@ -25,57 +41,54 @@ typedef struct Transfer {
 struct ResrEndpoint {
     ResrFormat work, result; /* of frames that arrive */
     int sending;
-    int *under_way; /* by rank: parts */
-    int parts;      /* under way, of all */
+    int *in_flight; /* by rank: parts */
+    int parts;      /* sum of in_flight */
     int64_t bytes_out, bytes_in;
     bool moved;
-    int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
+    int length; /* of the arrays below, kept dense for MPI_Testsome */
+    size_t capacity;
     MPI_Request *requests;
-    Transfer **owners;
+    Transfer **transfers;
     int *completed;
-    Transfer *first, *last; /* arrived, not yet handed out */
+    Transfer *first, *last; /* queue of messages that have arrived */
 };
 
-static int reserve(ResrEndpoint *mail, int more)
+static int reserve(ResrEndpoint *endpoint, int more)
 {
-    int capacity = mail->capacity ? mail->capacity : 64;
-    while (capacity < mail->length + more)
-        capacity *= 2;
-    if (capacity == mail->capacity)
-        return 0;
-    void *requests = realloc(mail->requests, (size_t)capacity * sizeof *mail->requests);
-    if (requests)
-        mail->requests = requests;
-    void *owners = realloc(mail->owners, (size_t)capacity * sizeof *mail->owners);
-    if (owners)
-        mail->owners = owners;
-    void *completed = realloc(mail->completed, (size_t)capacity * sizeof *mail->completed);
-    if (completed)
-        mail->completed = completed;
-    if (!requests || !owners || !completed)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %d requests", capacity);
-    mail->capacity = capacity;
-    return 0;
+    void *arrays[] = {&endpoint->requests, &endpoint->transfers, &endpoint->completed};
+    const size_t sizes[] = {sizeof *endpoint->requests, sizeof *endpoint->transfers,
+                            sizeof *endpoint->completed};
+    size_t capacity = endpoint->capacity;
+    int ret = 0;
+    for (int i = 0; ret == 0 && i < 3; i++) {
+        capacity = endpoint->capacity; /* of each array at least */
+        ret = resr_grow_by(arrays[i], &capacity, (size_t)endpoint->length, (size_t)more, sizes[i]);
+    }
+    if (ret == 0)
+        endpoint->capacity = capacity;
+    return ret;
 }
 
-/* A new request slot of `transfer`; room was reserved. */
-static MPI_Request *add_request(ResrEndpoint *mail, Transfer *transfer)
+/* Adds a request of `transfer`; call after reserve(). */
+static MPI_Request *add_request(ResrEndpoint *endpoint, Transfer *transfer)
 {
-    mail->owners[mail->length] = transfer;
+    endpoint->transfers[endpoint->length] = transfer;
     transfer->pending++;
-    return &mail->requests[mail->length++];
+    return &endpoint->requests[endpoint->length++];
 }
 
-/* The frames of a part begin their way (change 1), or are through (-1). */
-static void count_part(ResrEndpoint *mail, Transfer *transfer, int change)
+/* Adds `change` (+1 when a transfer starts, -1 when it completes) to the peer's count of parts in
+ * flight. */
+static void count_part(ResrEndpoint *endpoint, Transfer *transfer, int change)
 {
     const ResrWireHeader *header = &transfer->message->header;
     if (!resr_wire_has_payload(header->kind))
         return;
-    mail->under_way[transfer->rank] += change;
-    mail->parts += change;
+    endpoint->in_flight[transfer->rank] += change;
+    assert(endpoint->in_flight[transfer->rank] >= 0);
+    endpoint->parts += change;
     if (change < 0)
-        *(transfer->outgoing ? &mail->bytes_out : &mail->bytes_in) +=
+        *(transfer->outgoing ? &endpoint->bytes_out : &endpoint->bytes_in) +=
             (int64_t)header->frame_bytes * header->part.count;
     if (change > 0)
         transfer->start_ns = resr_events_now();
@@ -99,22 +112,22 @@ static size_t piece_count(const ResrWireHeader *header)
     return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
 }
 
-/* Starts the transfer of all frames' pieces, in or out. */
-static int start_pieces(ResrEndpoint *mail, Transfer *transfer)
+/* Posts the requests for all pieces of all frames. */
+static int start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
 {
     const ResrWireHeader *header = &transfer->message->header;
     size_t pieces = piece_count(header);
     int count = pieces ? header->part.count : 0;
-    int ret = reserve(mail, count * (int)pieces);
+    int ret = reserve(endpoint, count * (int)pieces);
     if (ret < 0)
         return ret;
-    count_part(mail, transfer, 1);
+    count_part(endpoint, transfer, 1);
     for (int i = 0; i < count; i++) {
         uint8_t *data = transfer->message->frames[i]->data;
         size_t left = header->frame_bytes;
         while (left > 0) {
             int bytes = (int)(left < RESR_MESSAGE_PIECE_BYTES ? left : RESR_MESSAGE_PIECE_BYTES);
-            MPI_Request *request = add_request(mail, transfer);
+            MPI_Request *request = add_request(endpoint, transfer);
             if (transfer->outgoing)
                 MPI_Isend(data, bytes, MPI_BYTE, transfer->rank, TAG_PIECE, MPI_COMM_WORLD,
                           request);
@@ -128,15 +141,15 @@ static int start_pieces(ResrEndpoint *mail, Transfer *transfer)
     return 0;
 }
 
-/* Waits (without blocking) for the next header from `rank`. */
-static int post_header(ResrEndpoint *mail, int rank)
+/* Posts the request for the next header from `rank`. */
+static int post_header(ResrEndpoint *endpoint, int rank)
 {
     Transfer *transfer = NULL;
     int ret = resr_alloc(&transfer, 1, sizeof *transfer);
     if (ret == 0)
         ret = resr_message_create(&transfer->message, RESR_WIRE_BYE);
     if (ret == 0)
-        ret = reserve(mail, 1);
+        ret = reserve(endpoint, 1);
     if (ret < 0) {
         if (transfer)
             resr_message_free(transfer->message);
@@ -145,7 +158,7 @@ static int post_header(ResrEndpoint *mail, int rank)
     }
     transfer->rank = rank;
     MPI_Irecv(&transfer->message->header, sizeof(ResrWireHeader), MPI_BYTE, rank, TAG_HEADER,
-              MPI_COMM_WORLD, add_request(mail, transfer));
+              MPI_COMM_WORLD, add_request(endpoint, transfer));
     return 0;
 }
 
@@ -158,37 +171,38 @@ int resr_endpoint_create(ResrEndpoint **out, int first_peer, int last_peer, cons
     (*out)->work = plan->input;
     (*out)->result = plan->output;
     MPI_Comm_rank(MPI_COMM_WORLD, &self);
-    ret = resr_alloc(&(*out)->under_way, (size_t)last_peer + 1, sizeof *(*out)->under_way);
+    ret = resr_alloc(&(*out)->in_flight, (size_t)last_peer + 1, sizeof *(*out)->in_flight);
     for (int rank = first_peer; rank <= last_peer && ret == 0; rank++)
         if (rank != self)
             ret = post_header(*out, rank);
     return ret;
 }
 
-int resr_endpoint_send(ResrEndpoint *mail, int rank, ResrMessage *message)
+int resr_endpoint_send(ResrEndpoint *endpoint, int rank, ResrMessage *message)
 {
     Transfer *transfer = NULL;
     resr_message_seal(message);
     int ret = resr_alloc(&transfer, 1, sizeof *transfer);
     if (ret == 0)
-        ret = reserve(mail, 1);
+        ret = reserve(endpoint, 1);
     if (ret < 0) {
         free(transfer);
         resr_message_free(message);
         return ret;
     }
     *transfer = (Transfer){.message = message, .rank = rank, .outgoing = true};
-    mail->sending++;
+    endpoint->sending++;
     MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, MPI_COMM_WORLD,
-              add_request(mail, transfer));
-    return start_pieces(mail, transfer);
+              add_request(endpoint, transfer));
+    return start_pieces(endpoint, transfer);
 }
 
-/* The header of an incoming message is here: make room for its frames and receive them. */
-static int receive_frames(ResrEndpoint *mail, Transfer *transfer)
+/* Checks a header that has arrived, allocates its frames and posts their requests. */
+static int receive_frames(ResrEndpoint *endpoint, Transfer *transfer)
 {
     ResrMessage *message = transfer->message;
-    const ResrFormat *format = message->header.kind == RESR_WIRE_WORK ? &mail->work : &mail->result;
+    const ResrFormat *format =
+        message->header.kind == RESR_WIRE_WORK ? &endpoint->work : &endpoint->result;
     int ret = resr_message_check(message, format);
     if (ret < 0)
         return resr_fail_prefix(ret, "from rank %d: ", transfer->rank);
@@ -207,33 +221,34 @@ static int receive_frames(ResrEndpoint *mail, Transfer *transfer)
         message->frames[i]->duration = wire->duration;
         memcpy(message->frames[i]->hash, wire->hash, sizeof wire->hash);
     }
-    return start_pieces(mail, transfer);
+    return start_pieces(endpoint, transfer);
 }
 
-/* All requests of a transfer are complete. */
-static int complete(ResrEndpoint *mail, Transfer *transfer)
+/* Finishes a transfer whose requests are complete. */
+static int complete(ResrEndpoint *endpoint, Transfer *transfer)
 {
     if (transfer->outgoing) {
-        mail->sending--;
-        count_part(mail, transfer, -1);
+        endpoint->sending--;
+        count_part(endpoint, transfer, -1);
         resr_message_free(transfer->message);
         free(transfer);
         return 0;
     }
     if (!transfer->has_header) {
-        int ret = receive_frames(mail, transfer);
+        int ret = receive_frames(endpoint, transfer);
         if (ret < 0 || transfer->pending > 0)
             return ret;
     }
-    count_part(mail, transfer, -1);
+    count_part(endpoint, transfer, -1);
     transfer->next = NULL;
-    if (mail->last)
-        mail->last->next = transfer;
+    if (endpoint->last)
+        endpoint->last->next = transfer;
     else
-        mail->first = transfer;
-    mail->last = transfer;
+        endpoint->first = transfer;
+    endpoint->last = transfer;
     int kind = transfer->message->header.kind;
-    return kind == RESR_WIRE_STOP || kind == RESR_WIRE_BYE ? 0 : post_header(mail, transfer->rank);
+    return kind == RESR_WIRE_STOP || kind == RESR_WIRE_BYE ? 0
+                                                           : post_header(endpoint, transfer->rank);
 }
 
 static int by_descending(const void *a, const void *b)
@@ -241,42 +256,43 @@ static int by_descending(const void *a, const void *b)
     return *(const int *)b - *(const int *)a;
 }
 
-int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
+int resr_endpoint_poll(ResrEndpoint *endpoint, ResrMessage **out, int *rank)
 {
     int n = 0, ret = 0;
     *out = NULL;
-    if (mail->length > 0)
-        MPI_Testsome(mail->length, mail->requests, &n, mail->completed, MPI_STATUSES_IGNORE);
+    if (endpoint->length > 0)
+        MPI_Testsome(endpoint->length, endpoint->requests, &n, endpoint->completed,
+                     MPI_STATUSES_IGNORE);
     if (n == MPI_UNDEFINED)
         n = 0;
-    mail->moved = n > 0;
-    /* From the back, so that filling a hole with the last request never moves a completed one. New
-     * requests are added only after the holes are closed. */
-    qsort(mail->completed, (size_t)n, sizeof *mail->completed, by_descending);
+    endpoint->moved = n > 0;
+    /* From the back, so that the last request, which fills a hole, is never a completed one. New
+     * requests are added only after all holes are filled. */
+    qsort(endpoint->completed, (size_t)n, sizeof *endpoint->completed, by_descending);
     Transfer *finished = NULL;
     for (int i = 0; i < n; i++) {
-        int slot = mail->completed[i];
-        Transfer *owner = mail->owners[slot];
-        mail->length--;
-        mail->requests[slot] = mail->requests[mail->length];
-        mail->owners[slot] = mail->owners[mail->length];
-        if (--owner->pending == 0) {
-            owner->next = finished;
-            finished = owner;
+        int slot = endpoint->completed[i];
+        Transfer *transfer = endpoint->transfers[slot];
+        endpoint->length--;
+        endpoint->requests[slot] = endpoint->requests[endpoint->length];
+        endpoint->transfers[slot] = endpoint->transfers[endpoint->length];
+        if (--transfer->pending == 0) {
+            transfer->next = finished;
+            finished = transfer;
         }
     }
     while (finished) {
         Transfer *next = finished->next;
-        int status = complete(mail, finished);
+        int status = complete(endpoint, finished);
         if (ret == 0)
             ret = status;
         finished = next;
     }
-    if (ret == 0 && mail->first) {
-        Transfer *transfer = mail->first;
-        mail->first = transfer->next;
-        if (!mail->first)
-            mail->last = NULL;
+    if (ret == 0 && endpoint->first) {
+        Transfer *transfer = endpoint->first;
+        endpoint->first = transfer->next;
+        if (!endpoint->first)
+            endpoint->last = NULL;
         *out = transfer->message;
         *rank = transfer->rank;
         free(transfer);
@@ -284,51 +300,51 @@ int resr_endpoint_poll(ResrEndpoint *mail, ResrMessage **out, int *rank)
     return ret;
 }
 
-int resr_endpoint_under_way(const ResrEndpoint *mail, int rank)
+int resr_endpoint_in_flight(const ResrEndpoint *endpoint, int rank)
 {
-    return mail->under_way[rank];
+    return endpoint->in_flight[rank];
 }
 
-void resr_endpoint_bytes(const ResrEndpoint *mail, int64_t *out, int64_t *in)
+void resr_endpoint_bytes(const ResrEndpoint *endpoint, int64_t *out, int64_t *in)
 {
-    *out = mail ? mail->bytes_out : 0;
-    *in = mail ? mail->bytes_in : 0;
+    *out = endpoint ? endpoint->bytes_out : 0;
+    *in = endpoint ? endpoint->bytes_in : 0;
 }
 
-bool resr_endpoint_moving(const ResrEndpoint *mail)
+bool resr_endpoint_moving(const ResrEndpoint *endpoint)
 {
-    return mail && (mail->sending > 0 || mail->parts > 0);
+    return endpoint && (endpoint->sending > 0 || endpoint->parts > 0);
 }
 
-bool resr_endpoint_active(const ResrEndpoint *mail)
+bool resr_endpoint_active(const ResrEndpoint *endpoint)
 {
-    return mail->moved || mail->first;
+    return endpoint->moved || endpoint->first;
 }
 
-int resr_endpoint_sending(const ResrEndpoint *mail)
+int resr_endpoint_sending(const ResrEndpoint *endpoint)
 {
-    return mail->sending;
+    return endpoint->sending;
 }
 
-void resr_endpoint_free(ResrEndpoint *mail)
+void resr_endpoint_free(ResrEndpoint *endpoint)
 {
-    if (!mail)
+    if (!endpoint)
         return;
-    while (mail->first) {
-        Transfer *next = mail->first->next;
-        resr_message_free(mail->first->message);
-        free(mail->first);
-        mail->first = next;
+    while (endpoint->first) {
+        Transfer *next = endpoint->first->next;
+        resr_message_free(endpoint->first->message);
+        free(endpoint->first);
+        endpoint->first = next;
     }
-    for (int i = 0; i < mail->length; i++) { /* of peers that have nothing more to say */
-        MPI_Cancel(&mail->requests[i]);
-        MPI_Wait(&mail->requests[i], MPI_STATUS_IGNORE);
-        resr_message_free(mail->owners[i]->message);
-        free(mail->owners[i]);
+    for (int i = 0; i < endpoint->length; i++) { /* of peers that send nothing more */
+        MPI_Cancel(&endpoint->requests[i]);
+        MPI_Wait(&endpoint->requests[i], MPI_STATUS_IGNORE);
+        resr_message_free(endpoint->transfers[i]->message);
+        free(endpoint->transfers[i]);
     }
-    free(mail->under_way);
-    free(mail->requests);
-    free(mail->owners);
-    free(mail->completed);
-    free(mail);
+    free(endpoint->in_flight);
+    free(endpoint->requests);
+    free(endpoint->transfers);
+    free(endpoint->completed);
+    free(endpoint);
 }

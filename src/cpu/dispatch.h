@@ -11,8 +11,4 @@ const ResrOps *resr_cpu_ops(int index);
  * of base/cpu_features.h). */
 bool resr_cpu_can_run(const ResrOps *ops, unsigned mask);
 
-/* The last backend of a numerics class that can run here under `mask`, whatever its speed; `name`
- * (may be NULL): the backend of that name. NULL with a message if there is none. */
-const ResrOps *resr_cpu_select(ResrNumerics numerics, const char *name, unsigned mask);
-
 #endif

@@ -60,8 +60,9 @@ typedef struct Context {
     ResrTileIn in;
     ResrTileOut out;
     ResrPixelsSink sink;
-    int width, height; /* of the body, pixels */
-    ResrRect body_end; /* part of conv_body's output that the kept output depends on */
+    int max_width, max_height; /* of the body, that the memory is for */
+    int width, height;         /* of the body, pixels */
+    ResrRect body_end;         /* part of conv_body's output that the kept output depends on */
     ResrRect up1, up2, high_res, last; /* the same of these feature maps */
     int current;                       /* TRUNK or TRUNK_2: the one that holds the trunk */
     ResrFeatureMap maps[N_MAPS];
@@ -221,6 +222,8 @@ int resr_forward_ctx_create(void **out, const void *packed, int width_px, int he
         goto cleanup;
     ctx->net = net;
     ctx->threads = threads;
+    ctx->max_width = width;
+    ctx->max_height = height;
     ctx->body_rows = body_rows_for(net, width, threads);
     ctx->tail_rows = tail_rows_for(net, width, threads);
     ctx->scratch_bytes = scratch_bytes(net);
@@ -348,6 +351,7 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     ctx->current = TRUNK;
     ctx->width = in->width_px / factor;
     ctx->height = in->height_px / factor;
+    assert(ctx->width <= ctx->max_width && ctx->height <= ctx->max_height);
     find_needed(ctx);
     set_maps(ctx);
     for (int y = 0; y < ctx->height; y++)

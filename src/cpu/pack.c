@@ -1,5 +1,6 @@
 #include "cpu/pack.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -128,9 +129,13 @@ static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
                             .cin = conv->cin,
                             .cout = conv->cout,
                             .out_blocks = resr_blocks(conv->cout)};
-    for (int i = 0; groups[i]; i++)
+    int channels = 0;
+    for (int i = 0; groups[i]; i++) {
+        channels += groups[i];
         shape.in_cells += kernels->direct ? resr_blocks(groups[i])
                                           : resr_winograd_cells(kernels->winograd, groups[i]);
+    }
+    assert(channels == conv->cin && !kernels->direct != !kernels->winograd);
     return shape;
 }
 

@@ -1,10 +1,10 @@
-/* The scalar reference: the definition of the numerics class `exact`, one plain loop nest per
- * operation. Frozen: the other backends are compared with it bit for bit, it is never made fast at
- * the price of being obvious.
+/* The scalar reference: the definition of numerics class `exact`, one plain loop nest for each
+ * operation. Frozen: other backends are compared with it bit for bit, so it stays obvious rather
+ * than fast.
  *
- * A map is planar, [channel][row][column], with a border of one zero pixel around each plane, so
- * that a convolution at the edge reads zeros. A dense block's maps are consecutive planes: a
- * concatenation is a longer run of planes. */
+ * A feature map is planar, [channel][row][column], with a border of one zero pixel around each
+ * plane, so that a convolution at the edge reads zeros. The feature maps of a dense block are
+ * consecutive planes, so a concatenation is only a larger number of planes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,9 @@
 #include "base/memory.h"
 #include "cpu/backends.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-/* fmaf() is a library call without FMA hardware and one instruction with it; the bits are equal. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_THREAD__)
+/* Compiled twice: fmaf() is a library call without FMA hardware and an instruction with it, with
+ * the same bits. ThreadSanitizer is initialised too late for the choice between the two. */
 #define WITH_FMA __attribute__((target_clones("fma", "default")))
 #else
 #define WITH_FMA
@@ -37,7 +38,7 @@ typedef struct Context {
     Map rrdb_in, conv_out; /* the RRDB's input; output of a body convolution */
     Map wide, wide_out;    /* up to the full output size */
     float *memory[N_MAPS];
-    int not_finite; /* a value of the output was infinite or NaN */
+    bool not_finite; /* a value of the output was infinite or NaN */
 } Context;
 
 static size_t plane_floats(int width, int height)
@@ -66,9 +67,9 @@ static void map_reset(Map *map, int channels, int width, int height)
     memset(map->data, 0, (size_t)channels * plane_floats(width, height) * sizeof(float));
 }
 
-/* One channel of a 3x3 convolution. Every output starts from the bias and adds its products in the
- * order ky, kx, ci; the loop over x is innermost because the outputs do not depend on each other.
- */
+/* One channel of a 3x3 convolution. Each output starts from the bias and adds its products in the
+ * order ky, kx, ci; the loop over x may be the innermost, since outputs are independent of each
+ * other. */
 WITH_FMA static void conv_plane(const Map *out, const Map *in, const ResrConv *conv, int co)
 {
     const float *weight = conv->weight + (size_t)co * (size_t)conv->cin * 9;
@@ -137,7 +138,7 @@ static void nearest_x2(const Map *out, const Map *in, int channels)
 static float clamp01(Context *ctx, float value)
 {
     if (!isfinite(value))
-        ctx->not_finite = 1;
+        ctx->not_finite = true;
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
@@ -152,7 +153,7 @@ static int head(void *pointer, const ResrTileIn *in)
     const ResrNetSpec *spec = &ctx->model->spec;
     int factor = spec->unshuffle;
     ctx->in = *in;
-    ctx->not_finite = 0;
+    ctx->not_finite = false;
     ctx->width = in->width_px / factor;
     ctx->height = in->height_px / factor;
     map_reset(&ctx->pixels, 3 * factor * factor, ctx->width, ctx->height);
@@ -247,8 +248,8 @@ static int tail_rrdb(Context *ctx, const ResrTileOut *out)
     return 0;
 }
 
-/* The last convolution's channel (c * scale + dy) * scale + dx is output pixel (dy, dx) of the
- * scale x scale pixels that stand for an input pixel; the input pixel itself is added to all. */
+/* Channel (c * scale + dy) * scale + dx of the last convolution is output pixel (dx, dy) of the
+ * scale x scale ones of an input pixel, which is added to all of them. */
 static int tail_srvgg(Context *ctx, const ResrTileOut *out)
 {
     int scale = ctx->model->spec.scale;
@@ -297,7 +298,7 @@ static void release(void *packed)
     resr_model_free(packed);
 }
 
-/* Floats of the maps in the order of ctx_create()'s table. */
+/* Floats of the feature maps in the order of ctx_create()'s table. */
 static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_px, int height_px)
 {
     int factor = spec->unshuffle;

@@ -9,8 +9,8 @@
  * computed in strips, each in three steps:
  *
  *   input     V = B^T d B of all tiles, for every cell of input channels
- *   product   M = sum of U x V, for every frequency; a small matrix product: tiles x output
- * channels output    Y = A^T M A, activation, residuals, store
+ *   product   M = sum of U x V, for every frequency: a matrix product, tiles x output channels
+ *   output    Y = A^T M A, activation, residuals, store
  *
  * Product and output alternate over tiles of output channels, so that M stays in cache.
  *

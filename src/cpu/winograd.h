@@ -31,7 +31,7 @@ typedef struct ResrWinogradProduct {
 } ResrWinogradProduct;
 #define RESR_WINOGRAD_SPARE_TILES 15
 
-/* Output transform: A^T M A, then what follows the convolution (cpu/layer.h), and the store. NULL
+/* Output transform: A^T M A, then activation and residuals (cpu/layer.h), then the store. NULL
  * means absent. Block b of a feature map lies b * block_stride floats after the pointer. */
 typedef struct ResrWinogradOutput {
     const float *m;          /* [frequency][tile][lane] */
@@ -85,7 +85,7 @@ static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int ch
 typedef struct ResrWinogradLineBuffer {
     char *data;
     size_t frequency_stride;                      /* bytes */
-    size_t cell_bytes;                            /* of a row of tiles */
+    size_t cell_bytes;                            /* of a cell, for a row of tiles */
     int32_t first_cell[RESR_WINOGRAD_GROUPS + 1]; /* of each group; then the number of cells */
     int32_t tile_rows[RESR_WINOGRAD_GROUPS];      /* rows of tiles kept */
     size_t offset[RESR_WINOGRAD_GROUPS];          /* bytes */

@@ -21,36 +21,37 @@ typedef struct ResrPart {
     int16_t failures;
 } ResrPart;
 
-static inline int64_t resr_batching_batches_per_segment(const ResrBatching *units)
+static inline int64_t resr_batching_batches_per_segment(const ResrBatching *batching)
 {
-    return (units->segment_frames + units->batch_frames - 1) / units->batch_frames;
+    return (batching->segment_frames + batching->batch_frames - 1) / batching->batch_frames;
 }
 
 /* Number of the batch that frame `frame` belongs to, counted over the whole video. */
-static inline int64_t resr_batching_batch_of(const ResrBatching *units, int64_t frame)
+static inline int64_t resr_batching_batch_of(const ResrBatching *batching, int64_t frame)
 {
-    if (units->segment_frames == 0)
-        return frame / units->batch_frames;
-    return frame / units->segment_frames * resr_batching_batches_per_segment(units) +
-           frame % units->segment_frames / units->batch_frames;
+    if (batching->segment_frames == 0)
+        return frame / batching->batch_frames;
+    return frame / batching->segment_frames * resr_batching_batches_per_segment(batching) +
+           frame % batching->segment_frames / batching->batch_frames;
 }
 
 /* First frame of the batch of `frame`. */
-static inline int64_t resr_batching_batch_first(const ResrBatching *units, int64_t frame)
+static inline int64_t resr_batching_batch_first(const ResrBatching *batching, int64_t frame)
 {
     int64_t segment =
-        units->segment_frames ? frame / units->segment_frames * units->segment_frames : 0;
-    return segment + (frame - segment) / units->batch_frames * units->batch_frames;
+        batching->segment_frames ? frame / batching->segment_frames * batching->segment_frames : 0;
+    return segment + (frame - segment) / batching->batch_frames * batching->batch_frames;
 }
 
 /* First frame after the batch of `frame`, if the video does not end before. */
-static inline int64_t resr_batching_batch_end(const ResrBatching *units, int64_t frame)
+static inline int64_t resr_batching_batch_end(const ResrBatching *batching, int64_t frame)
 {
-    if (units->segment_frames == 0)
-        return (frame / units->batch_frames + 1) * units->batch_frames;
-    int64_t segment = frame / units->segment_frames * units->segment_frames;
-    int64_t end = segment + ((frame - segment) / units->batch_frames + 1) * units->batch_frames;
-    int64_t segment_end = segment + units->segment_frames;
+    if (batching->segment_frames == 0)
+        return (frame / batching->batch_frames + 1) * batching->batch_frames;
+    int64_t segment = frame / batching->segment_frames * batching->segment_frames;
+    int64_t end =
+        segment + ((frame - segment) / batching->batch_frames + 1) * batching->batch_frames;
+    int64_t segment_end = segment + batching->segment_frames;
     return end < segment_end ? end : segment_end;
 }
 

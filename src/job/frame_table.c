@@ -8,40 +8,40 @@
 #include "base/memory.h"
 #include "base/publish.h"
 
-int resr_frame_table_set(ResrFrameTable *ledger, int64_t index, const ResrFrameRecord *entry)
+int resr_frame_table_set(ResrFrameTable *table, int64_t index, const ResrFrameRecord *entry)
 {
     if (index < 0 || index >= RESR_MAX_FRAMES)
         return resr_fail(RESR_ERR_INTERNAL, "frame %" PRId64 " is out of range", index);
-    int ret = resr_grow_zeroed(&ledger->entries, &ledger->capacity, (size_t)index,
-                               sizeof *ledger->entries);
+    int ret =
+        resr_grow_zeroed(&table->entries, &table->capacity, (size_t)index, sizeof *table->entries);
     if (ret < 0)
         return ret;
-    ledger->entries[index] = *entry;
-    if (index >= ledger->length)
-        ledger->length = index + 1;
+    table->entries[index] = *entry;
+    if (index >= table->length)
+        table->length = index + 1;
     return 0;
 }
 
-int resr_frame_table_write(const ResrFrameTable *ledger, const char *path)
+int resr_frame_table_write(const ResrFrameTable *table, const char *path)
 {
     enum { LINE_BYTES = 20 + 1 + 20 + 1 + 32 + 1 };
     char *text = NULL, *next, hex[RESR_HASH_HEX_BYTES];
-    int ret = resr_alloc(&text, (size_t)ledger->length + 1, LINE_BYTES);
+    int ret = resr_alloc(&text, (size_t)table->length + 1, LINE_BYTES);
     if (ret < 0)
         return ret;
     next = text;
-    for (int64_t i = 0; i < ledger->length; i++) {
-        resr_hash_to_hex(hex, &ledger->entries[i].hash);
+    for (int64_t i = 0; i < table->length; i++) {
+        resr_hash_to_hex(hex, &table->entries[i].hash);
         next += snprintf(next, LINE_BYTES + 1, "%" PRId64 " %" PRId64 " %s\n", i,
-                         ledger->entries[i].pts, hex);
+                         table->entries[i].pts, hex);
     }
     ret = resr_publish_bytes(path, text, (size_t)(next - text), true);
     free(text);
     return ret;
 }
 
-void resr_frame_table_clear(ResrFrameTable *ledger)
+void resr_frame_table_clear(ResrFrameTable *table)
 {
-    free(ledger->entries);
-    *ledger = (ResrFrameTable){0};
+    free(table->entries);
+    *table = (ResrFrameTable){0};
 }

@@ -12,12 +12,12 @@ typedef struct ResrFrameTable {
 } ResrFrameTable;
 
 /* Sets frame `index`. RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_frame_table_set(ResrFrameTable *ledger, int64_t index,
+RESR_MUST_CHECK int resr_frame_table_set(ResrFrameTable *table, int64_t index,
                                          const ResrFrameRecord *entry);
 
 /* Publishes a line per frame, index, pts and hash. RESR_ERR_EXISTS, RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_frame_table_write(const ResrFrameTable *ledger, const char *path);
+RESR_MUST_CHECK int resr_frame_table_write(const ResrFrameTable *table, const char *path);
 
-void resr_frame_table_clear(ResrFrameTable *ledger);
+void resr_frame_table_clear(ResrFrameTable *table);
 
 #endif

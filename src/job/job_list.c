@@ -21,6 +21,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "job/json.h"
 
 #define STOP_POLL_MS 100 /* a signal that came just before a wait is seen after it */
@@ -36,7 +37,6 @@ typedef struct Record {
 
 struct ResrJobList {
     const char *path;
-    const volatile int *stop;
     int fd;
     bool at_end;
     atomic_bool stopped;
@@ -86,7 +86,7 @@ static bool parse_record(Record *record, const char *text, size_t bytes)
     const char *state = json_string_value(json_object_get(object, "state"));
     bool good = id && state && resr_hash_from_hex(&record->line, id);
     record->state = RESR_JOB_LINE_NEW;
-    for (int i = RESR_JOB_LINE_BEGUN; good && i <= RESR_JOB_LINE_FAILED; i++)
+    for (int i = RESR_JOB_LINE_STARTED; good && i <= RESR_JOB_LINE_FAILED; i++)
         if (strcmp(state, states[i]) == 0)
             record->state = (ResrJobLineState)i;
     record->frames = json_integer_value(json_object_get(object, "frames"));
@@ -133,7 +133,7 @@ static int open_journal(ResrJobList *list)
         if (taken)
             break;
         if (resr_clock_seconds_since(start_ns) > resr_lock_wait_seconds(list->journal_lock) ||
-            *list->stop)
+            resr_stop_signal())
             return resr_fail(RESR_ERR_STOPPED,
                              "%s: another process works on this list; wait for it or stop it",
                              list->journal_path);
@@ -156,14 +156,14 @@ static int open_journal(ResrJobList *list)
     return ret;
 }
 
-int resr_job_list_open(ResrJobList **out, const char *path, const volatile int *stop)
+int resr_job_list_open(ResrJobList **out, const char *path)
 {
     struct stat status;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrJobList *list = *out;
-    *list = (ResrJobList){.path = path, .stop = stop, .fd = STDIN_FILENO, .journal_fd = -1};
+    *list = (ResrJobList){.path = path, .fd = STDIN_FILENO, .journal_fd = -1};
     pthread_mutex_init(&list->lock, NULL);
     if (strcmp(path, "-") != 0)
         list->fd = resr_file_open(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe without a writer */
@@ -193,7 +193,7 @@ void resr_job_list_stop(ResrJobList *list)
 
 static bool is_stopped(const ResrJobList *list)
 {
-    return list->stopped || *list->stop;
+    return list->stopped || resr_stop_signal();
 }
 
 /* More of the list into the buffer; at_end after the last of it, or after a signal. */
@@ -258,7 +258,7 @@ int resr_job_list_next(ResrJobList *list, ResrJobLine *line)
     return 0;
 }
 
-ResrJobLineState resr_job_list_look(ResrJobList *list, const ResrJobLine *line,
+ResrJobLineState resr_job_list_find(ResrJobList *list, const ResrJobLine *line,
                                     ResrJobResult *result)
 {
     ResrHash hash = resr_hash_bytes(line->text, strlen(line->text));
@@ -312,7 +312,7 @@ static int keep(ResrJobList *list, const ResrJobLine *line, const Record *record
 int resr_job_list_begin(ResrJobList *list, const ResrJobLine *line, int64_t frames)
 {
     Record record = {.line = resr_hash_bytes(line->text, strlen(line->text)),
-                     .state = RESR_JOB_LINE_BEGUN,
+                     .state = RESR_JOB_LINE_STARTED,
                      .frames = frames};
     json_t *object =
         json_pack("{s:o, s:I}", "text", text_json(line->text), "frames", (json_int_t)frames);
@@ -328,7 +328,7 @@ int resr_job_list_end(ResrJobList *list, const ResrJobLine *line, const ResrJobR
                      .frames = result->frames,
                      .seconds = result->seconds};
     ResrJobResult known;
-    bool told = resr_job_list_look(list, line, &known) == RESR_JOB_LINE_DONE;
+    bool told = resr_job_list_find(list, line, &known) == RESR_JOB_LINE_DONE;
     json_t *object =
         json_pack("{s:I, s:o, s:o, s:i, s:o, s:I, s:f}", "line", (json_int_t)line->number, "input",
                   text_json(result->input), "output", text_json(result->output), "status",

@@ -12,7 +12,7 @@ typedef struct ResrProgress {
     int64_t start_ns, last_ns;
     int64_t frames_total; /* 0: unknown */
     int64_t frames_shown;
-    const char *limit; /* set by the caller: a word of resr_load_limit(); NULL: not known */
+    const char *limit; /* set by the caller: a word of resr_bottleneck_name(); NULL: not known */
 } ResrProgress;
 
 void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total);

@@ -48,7 +48,7 @@ static int by_first_frame(const void *a, const void *b)
     return left->part.first < right->part.first ? -1 : left->part.first > right->part.first;
 }
 
-/* Batches in order, each with its parts. */
+/* Array of batches in order, each with its parts. */
 static json_t *batches_json(const ResrReport *report)
 {
     json_t *batches = json_array();
@@ -137,21 +137,21 @@ static void set_damage(json_t *input, const ResrVideoInfo *info, ResrDamageCount
     json_object_set_new(input, "end_unknown", json_boolean(info->end_unknown));
 }
 
-int resr_report_write(const ResrReport *report, const char *path, const ResrOptions *options,
-                      const ResrPlan *plan, const ResrDecoder *decoder, const ResrModel *model,
-                      const char *encoder, const ResrRankInfo *ranks, int64_t frames_in,
-                      int64_t frames_out, const ResrTimes *times)
+int resr_report_write(const ResrReport *report, const char *path, const ResrReportInput *in)
 {
     double computed, useful;
-    const ResrVideoInfo *info = resr_decoder_info(decoder);
+    const ResrOptions *options = in->options;
+    const ResrPlan *plan = in->plan;
+    const ResrTimes *times = in->times;
+    const ResrVideoInfo *info = resr_decoder_info(in->decoder);
     resr_plan_frame_macs(plan, &computed, &useful);
     json_t *input = format_json(options->input, &info->format);
     json_object_set_new(input, "codec", json_string(info->codec));
     json_object_set_new(input, "hwaccel", json_string(info->hwaccel));
     json_object_set_new(input, "container", json_string(info->container));
-    set_damage(input, info, resr_decoder_damage(decoder));
+    set_damage(input, info, resr_decoder_damage(in->decoder));
     json_t *output = format_json(options->output, &plan->output);
-    json_object_set_new(output, "encoder", json_string(encoder));
+    json_object_set_new(output, "encoder", json_string(in->encoder));
     json_object_set_new(output, "encoded_by", json_string(plan->encode_ranks ? "ranks" : "root"));
     json_object_set_new(output, "encoders", json_integer(plan->encode.encoders));
     json_t *command = json_pack("{s:I, s:I, s:i, s:i, s:s, s:s}", "batch_frames",
@@ -167,12 +167,13 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrOpti
     json_t *root = json_pack(
         "{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "version",
         RESR_VERSION, "command", command, "input", input, "output", output, "model",
-        model_json(model), "numerics_class", plan->numerics_class, "ranks",
-        ranks_json(ranks, plan->ranks), "frames_in", (json_int_t)frames_in, "frames_out",
-        (json_int_t)frames_out, "pool_frames", (json_int_t)plan->pool_frames, "frames_per_second",
-        times->wall > 0 ? (double)frames_out / times->wall : 0.0, "tflop_computed",
-        computed * 2e-12 * (double)frames_out, "tflop_useful", useful * 2e-12 * (double)frames_out,
-        "seconds", seconds, "batches", batches_json(report));
+        model_json(in->model), "numerics_class", plan->numerics_class, "ranks",
+        ranks_json(in->ranks, plan->ranks), "frames_in", (json_int_t)in->frames_in, "frames_out",
+        (json_int_t)in->frames_out, "pool_frames", (json_int_t)plan->pool_frames,
+        "frames_per_second", times->wall > 0 ? (double)in->frames_out / times->wall : 0.0,
+        "tflop_computed", computed * 2e-12 * (double)in->frames_out, "tflop_useful",
+        useful * 2e-12 * (double)in->frames_out, "seconds", seconds, "batches",
+        batches_json(report));
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     json_object_set_new(root, "root_bytes_out", json_integer(times->bytes_out));

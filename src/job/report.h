@@ -4,11 +4,11 @@
 #include "job/plan.h"
 #include "net/select_backend.h"
 
-/* The GPU that the rank computes on, with its UUID; NULL if it is none. */
+/* The GPU of a rank, with its UUID; NULL: the rank computes on CPUs. */
 const char *resr_report_device(const ResrRankInfo *rank);
 
-/* The record of a job: which rank computed which part, and where the time went. One thread (rank
- * 0's main thread) uses it. */
+/* The record of a job: which rank computed which part, and the time of each activity. Rank 0's main
+ * thread only. */
 typedef struct ResrReport ResrReport;
 
 typedef struct ResrTimes {
@@ -22,17 +22,24 @@ typedef struct ResrTimes {
 RESR_MUST_CHECK int resr_report_create(ResrReport **out);
 void resr_report_free(ResrReport *report);
 
-/* A part's result has arrived. */
+/* Records that the result of a part has arrived. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_report_part(ResrReport *report, const ResrPart *part, int rank,
                                      double seconds);
 
-/* Writes the report, once the decoder has finished, as one JSON object; see bench/README.md for its
- * fields. RESR_ERR_IO. */
+/* A finished job, as the report describes it. */
+typedef struct ResrReportInput {
+    const ResrOptions *options;
+    const ResrPlan *plan;
+    const ResrDecoder *decoder; /* at the end of the input */
+    const ResrModel *model;
+    const char *encoder;       /* its name */
+    const ResrRankInfo *ranks; /* plan->ranks of them */
+    int64_t frames_in, frames_out;
+    const ResrTimes *times;
+} ResrReportInput;
+
+/* Publishes the report as one JSON object; bench/README.md describes its fields. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_report_write(const ResrReport *report, const char *path,
-                                      const ResrOptions *options, const ResrPlan *plan,
-                                      const ResrDecoder *decoder, const ResrModel *model,
-                                      const char *encoder, const ResrRankInfo *ranks,
-                                      int64_t frames_in, int64_t frames_out,
-                                      const ResrTimes *times);
+                                      const ResrReportInput *input);
 
 #endif

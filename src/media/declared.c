@@ -70,7 +70,7 @@ static int read_byte(AVIOContext *file)
 }
 
 /* Result of checking a file's size or last bytes. */
-typedef enum End { END_WHOLE, END_CUT, END_NOT_DECLARED } End;
+typedef enum End { END_WHOLE, END_CUT, END_GAP, END_NOT_DECLARED } End;
 
 /* RIFF chunks follow each other (AVI, OpenDML); in a cut file the last one ends behind the file's
  * end. */
@@ -150,27 +150,43 @@ static End find_flv_end(AVIOContext *file, int64_t bytes)
     return declared > 0 && declared > (double)bytes ? END_CUT : END_WHOLE;
 }
 
-/* The last page of an Ogg file is complete and has the flag "end of stream". */
+/* The pages of an Ogg file follow each other (RFC 3533, section 6): the page numbers of each
+ * logical stream have no gap, and the last page of the file ends a stream. Bytes between pages are
+ * skipped. */
 static End find_ogg_end(AVIOContext *file, int64_t bytes)
 {
-    enum { PAGE_BYTES = 27 + 255 + 255 * 255 };
-    uint8_t *tail = NULL;
-    int64_t length = bytes < PAGE_BYTES ? bytes : PAGE_BYTES;
-    bool whole = false;
-    if (resr_alloc(&tail, 1, PAGE_BYTES) < 0)
-        return END_NOT_DECLARED;
-    bool known = read_at(file, bytes - length, tail, (size_t)length);
-    for (int64_t at = length - 27; known && at >= 0; at--) {
-        if (memcmp(tail + at, "OggS", 4) != 0 || tail[at + 4] != 0)
+    enum { HEAD_BYTES = 27, MAX_STREAMS = 64, FLAGS = 5, ENDS_STREAM = 4, STARTS_STREAM = 2 };
+    struct {
+        uint32_t serial, number;
+    } streams[MAX_STREAMS];
+    uint8_t head[HEAD_BYTES + 255];
+    int count = 0;
+    int64_t at = 0;
+    bool ended = false;
+    while (at + HEAD_BYTES <= bytes && read_at(file, at, head, HEAD_BYTES)) {
+        if (memcmp(head, "OggS", 4) != 0) {
+            at++;
             continue;
-        int64_t end = at + 27 + tail[at + 26];
-        for (int i = 0; i < tail[at + 26] && at + 27 + i < length; i++)
-            end += tail[at + 27 + i];
-        whole = end <= length && tail[at + 5] & 4;
-        break;
+        }
+        if (avio_read(file, head + HEAD_BYTES, head[26]) != head[26])
+            return END_CUT;
+        uint32_t serial = AV_RL32(head + 14), number = AV_RL32(head + 18);
+        int i = 0;
+        while (i < count && streams[i].serial != serial)
+            i++;
+        if (i < count && number != streams[i].number + 1 && !(head[FLAGS] & STARTS_STREAM))
+            return END_GAP;
+        if (i < MAX_STREAMS) {
+            streams[i].serial = serial;
+            streams[i].number = number;
+            count += i == count;
+        }
+        ended = head[FLAGS] & ENDS_STREAM;
+        at += HEAD_BYTES + head[26];
+        for (int k = 0; k < head[26]; k++)
+            at += head[HEAD_BYTES + k];
     }
-    free(tail);
-    return !known ? END_NOT_DECLARED : whole ? END_WHOLE : END_CUT;
+    return ended && at <= bytes ? END_WHOLE : END_CUT;
 }
 
 /* Skips GIF's sub-blocks; false if the file ends first. */
@@ -254,7 +270,9 @@ static int find_end(End *end, const char **defect, const AVFormatContext *input,
     if (ret < 0)
         return ret;
     *end = by_size[i].find(file, avio_size(file));
-    *defect = *end == END_CUT ? by_size[i].defect : NULL;
+    *defect = *end == END_CUT   ? by_size[i].defect
+              : *end == END_GAP ? "the file is damaged: pages are missing"
+                                : NULL;
     return resr_avio_end(&file, path, 0);
 }
 
@@ -362,8 +380,10 @@ const char *resr_declared_missing(const ResrDeclared *declared, const ResrExtent
     *missing = few ? declared->packets - extent->packets : 0;
     if (early && !declared->every_stream && !few && frame_seconds > 0)
         *missing = (int64_t)((declared->end_seconds - end) / frame_seconds + 0.5);
-    if (declared->either)
-        return (few || !counted) && early ? cut : declared->defect;
+    if (declared->either) {
+        bool without_gaps = counted && extent->last_dts == extent->packets - 1;
+        return (few || !counted) && (early || without_gaps) ? cut : declared->defect;
+    }
     if (few || early)
         return cut;
     if (!counted && declared->last_dts != AV_NOPTS_VALUE && extent->last_dts < declared->last_dts)

@@ -8,6 +8,7 @@
 
 #include "media/mux.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,13 +37,14 @@ static bool is_refusal(const ResrMuxer *m, int averror)
 {
     bool refused = averror == AVERROR(EINVAL) || averror == AVERROR(ERANGE) ||
                    averror == AVERROR_INVALIDDATA || averror == AVERROR_PATCHWELCOME ||
-                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS);
+                   averror == AVERROR_EXPERIMENTAL || averror == AVERROR(ENOSYS) ||
+                   averror == AVERROR(ENOSPC); /* of a buffer inside libavformat */
     return refused && !(m->context && m->context->pb && m->context->pb->error < 0);
 }
 
 static int write_failure(const ResrMuxer *m, int averror, const char *what)
 {
-    if (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT)) {
+    if (!is_refusal(m, averror) && (averror == AVERROR(ENOSPC) || averror == AVERROR(EDQUOT))) {
         errno = ENOSPC;
         return resr_publish_write_failure(m->output, 64 << 10);
     }
@@ -168,6 +170,7 @@ static int copy_until(ResrMuxer *m, int64_t until)
 
 int resr_muxer_write(ResrMuxer *m, AVPacket *packet)
 {
+    assert(m->video); /* resr_muxer_start() was called */
     int ret = copy_until(m, av_rescale_q(packet->dts, m->time_base, AV_TIME_BASE_Q));
     if (ret < 0)
         return ret;

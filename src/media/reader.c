@@ -15,6 +15,7 @@
 
 #include "media/reader.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,9 +113,11 @@ static int check_other_streams(ResrReader *r)
 
 int resr_reader_open(ResrReader *r, const char *path, bool listed)
 {
+    assert(!r->input && !r->codec);
     r->path = path;
     r->draining = r->seeking = r->keyed = false;
     r->splice = 0;
+    r->owed = 0;
     r->leading = true;
     r->extent = (ResrExtent){.last_dts = AV_NOPTS_VALUE};
     r->damage.lead_count = 0;
@@ -205,6 +208,16 @@ static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *pac
            (packet->data[2] == 3 || packet->data[2] == 11);
 }
 
+/* True if the decoder returns exactly one picture for each packet: codecs without prediction
+ * between pictures, and AV1, each of whose temporal units shows one picture (AV1 specification,
+ * 7.5). Other codecs have packets without a picture, such as hidden and uncoded pictures. */
+static bool one_to_one(const ResrReader *r)
+{
+    const AVCodecDescriptor *descriptor = avcodec_descriptor_get(r->codec->codec_id);
+    return r->codec->codec_id == AV_CODEC_ID_AV1 ||
+           (descriptor && descriptor->props & AV_CODEC_PROP_INTRA_ONLY);
+}
+
 static int send_packet(ResrReader *r)
 {
     AVPacket *packet = r->packet;
@@ -227,7 +240,10 @@ static int send_packet(ResrReader *r)
     r->sent_pts = packet->flags & AV_PKT_FLAG_DISCARD ? AV_NOPTS_VALUE : packet->pts;
     r->grey_alpha = is_grey_alpha_targa(r->codec, packet);
     int averror = avcodec_send_packet(r->codec, packet);
-    return averror < 0 || torn ? record_loss(r, r->sent_pts, "a packet is damaged", averror) : 0;
+    if (averror < 0 || torn)
+        return record_loss(r, r->sent_pts, "a packet is damaged", averror);
+    r->owed += one_to_one(r) && !(packet->flags & AV_PKT_FLAG_DISCARD);
+    return 0;
 }
 
 static int end_input(ResrReader *r, int averror)
@@ -336,6 +352,16 @@ static int check_picture(ResrReader *r, bool *good)
     return ret < 0 ? ret : resr_hwaccel_fetch(&r->hw, r->frame, r->path);
 }
 
+/* Packets without a picture, of which the decoder reports no error. A decoder with several threads
+ * returns pictures late, so that its packets count at the end only. */
+static int check_owed(ResrReader *r)
+{
+    if (r->owed <= 0 || !(r->draining || r->options.bridge))
+        return 0;
+    r->owed = 0;
+    return record_loss(r, r->sent_pts, "a packet has no picture", 0);
+}
+
 int resr_reader_next(ResrReader *r, bool *end)
 {
     *end = false;
@@ -343,17 +369,22 @@ int resr_reader_next(ResrReader *r, bool *end)
         int ret = 0, averror = avcodec_receive_frame(r->codec, r->frame);
         if (averror == 0) {
             bool good;
+            r->owed -= one_to_one(r);
             ret = check_picture(r, &good);
             if (ret < 0 || good)
                 return ret;
             continue;
         }
-        if (averror == AVERROR_EOF) {
+        if (averror == AVERROR_EOF || averror == AVERROR(EAGAIN)) {
+            ret = check_owed(r);
+        } else {
+            r->owed -= one_to_one(r);
+            ret = record_loss(r, r->sent_pts, "decoding failed", averror);
+        }
+        if (ret == 0 && averror == AVERROR_EOF) {
             *end = true;
             return 0;
         }
-        if (averror != AVERROR(EAGAIN))
-            ret = record_loss(r, r->sent_pts, "decoding failed", averror);
         if (ret == 0 && !r->draining)
             ret = feed(r);
         if (ret < 0)
@@ -398,6 +429,7 @@ bool resr_reader_seek(ResrReader *r, int64_t pts)
         av_seek_frame(r->input, r->stream, pts, AVSEEK_FLAG_BACKWARD) < 0)
         return false;
     avcodec_flush_buffers(r->codec);
+    r->owed = 0;
     resr_timeline_start(&r->line, r->input, r->stream);
     r->draining = r->keyed = false;
     r->splice = 0;
@@ -415,7 +447,7 @@ void resr_reader_found(ResrReader *r)
 int resr_reader_create(ResrReader *r, const ResrDecodeOptions *options)
 {
     *r = (ResrReader){.options = *options, .first_damaged = -1};
-    r->hw.wanted = options->hwaccel;
+    r->hw.requested = options->hwaccel;
     r->packet = av_packet_alloc();
     r->frame = av_frame_alloc();
     return r->packet && r->frame ? 0 : resr_fail(RESR_ERR_INTERNAL, "out of memory: a decoder");

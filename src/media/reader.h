@@ -37,6 +37,7 @@ typedef struct ResrReader {
     bool warned_splice, warned_jump;
     int64_t demuxer_errors, decoder_errors, concealed; /* already handled */
     int64_t sent_pts;                                  /* of the packet that was sent last */
+    int64_t owed; /* packets sent minus pictures returned; counted for one_to_one() codecs only */
     int read_errors;
     bool grey_alpha; /* the packet's two bytes a pixel are grey and alpha */
 } ResrReader;

@@ -12,7 +12,7 @@
 #include "base/sha256.h"
 #include "model/readers.h"
 
-/* A weight file is read whole; the largest published one is 67 MB. */
+/* A weight file is read as a whole; the largest published one has 67 MB. */
 #define MAX_FILE_BYTES ((off_t)1 << 30)
 
 int resr_model_create(ResrModel **out, const ResrNetSpec *spec)
@@ -70,7 +70,7 @@ int resr_bytes_read(ResrBytes *out, const char *path)
     if (fstat(fd, &status) != 0)
         ret = resr_fail(RESR_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     else if (status.st_size < 16 || status.st_size > MAX_FILE_BYTES)
-        ret = resr_fail(RESR_ERR_DATA, "%s: %lld bytes are no weight file", path,
+        ret = resr_fail(RESR_ERR_DATA, "%s: %lld bytes are not a weight file", path,
                         (long long)status.st_size);
     else
         ret = resr_alloc_uninitialised(&out->data, 1, (size_t)status.st_size);
@@ -89,8 +89,8 @@ static bool ends_with(const char *text, const char *ending)
     return length >= tail && strcmp(text + length - tail, ending) == 0;
 }
 
-/* Reads by content; a .bin of ncnn says nothing by itself, so its name leads to its .param.
- * Messages about the content come without the path. */
+/* Chooses the reader by the content; the caller has replaced a .bin of ncnn by its .param. Messages
+ * about the content lack the path. */
 static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
 {
     if (memcmp(file->data, "PK\3\4", 4) == 0)
@@ -100,12 +100,13 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
     if (file->data[8] == '{')
         return resr_model_read_safetensors(out, file);
     if (file->data[0] == 0x80)
-        return resr_fail(RESR_ERR_DATA, "is a PyTorch file of the old kind; load and save it once "
-                                        "with PyTorch 1.6 or later");
+        return resr_fail(RESR_ERR_DATA,
+                         "is a PyTorch file of the old format; load and save it once "
+                         "with PyTorch 1.6 or later");
     if (file->bytes > 262 && memcmp(file->data + 257, "ustar", 5) == 0)
         return resr_fail(RESR_ERR_DATA, "is a tar archive; load and save it once with PyTorch 1.6 "
                                         "or later");
-    return resr_fail(RESR_ERR_DATA, "is no weight file: expected PyTorch .pth, .safetensors or "
+    return resr_fail(RESR_ERR_DATA, "is not a weight file: expected PyTorch .pth, .safetensors or "
                                     "ncnn .param with its .bin");
 }
 

@@ -43,8 +43,8 @@ typedef struct ResrConv {
 typedef struct ResrModel {
     ResrNetSpec spec;
     char name[64];   /* "RealESRGAN_x4plus", or the file's name */
-    char path[1024]; /* the file it came from (the first, of a blend) */
-    char sha256[65]; /* of that file (ncnn: of the .bin); empty for models made in memory */
+    char path[1024]; /* the weight file; of a blend, the first one */
+    char sha256[65]; /* of this file (ncnn: of the .bin); empty for models without a file */
     int32_t n_convs;
     ResrConv *convs;
     float *arena; /* all weights, biases and slopes in the order of convs */
@@ -53,22 +53,20 @@ typedef struct ResrModel {
 
 /* Number of convolutions of a network. */
 int resr_spec_convs(const ResrNetSpec *spec);
-RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec); /* ranges; RESR_ERR_DATA */
+
+/* RESR_ERR_DATA if a number of the shape is out of the supported range. */
+RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec);
 
 /* Multiply-accumulates of the network per input pixel, all layers. */
 double resr_spec_macs_per_px(const ResrNetSpec *spec);
 
-/* Radius of the receptive field in input pixels: an output pixel depends on no input farther away.
- */
-int resr_spec_radius_px(const ResrNetSpec *spec);
-
-/* A model with all arrays allocated and zero, names set. */
+/* Creates a model with all arrays zero and the names set. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_model_create(ResrModel **out, const ResrNetSpec *spec);
 void resr_model_free(ResrModel *model); /* NULL is allowed */
 
-/* Reads a weight file; the format is told by its content: .pth (zip), .safetensors, ncnn .param
- * with its .bin beside it (either name may be given). RESR_ERR_NOINPUT, RESR_ERR_DATA with the
- * tensor, its shape and what was expected. */
+/* Reads a weight file, in the format of its content: .pth (zip), .safetensors, or ncnn .param with
+ * its .bin in the same folder (either name may be given). RESR_ERR_NOINPUT; RESR_ERR_DATA, with the
+ * tensor, its shape and the expected shape. */
 RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
 
 /* Finds a model by name or file. `where` is -m: a weight file, a folder, or NULL for
@@ -83,18 +81,20 @@ RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
 RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const char *name, int scale,
                                     double denoise);
 
-/* Known names, for --list-models: returns the i-th, or NULL past the end. */
+/* A known network. */
 typedef struct ResrModelEntry {
     const char *name;     /* official name */
     const char *alias;    /* ncnn's name, or NULL */
     const char *files[3]; /* candidates in a model folder, in order of preference, NULL-ended */
     int scale;
-    const char *about; /* a few words */
+    const char *about; /* a few words for --list-models */
 } ResrModelEntry;
+
+/* The known network of this index; NULL past the end. */
 const ResrModelEntry *resr_model_entry(int index);
 
-/* Path of the first of an entry's files that exists under `where` (as resr_model_find), written
- * to `out`; 0 if found, RESR_ERR_NOINPUT if not (no message). */
+/* Writes the path of an entry's first file that exists under `where` (as in resr_model_find()) to
+ * `out`. RESR_ERR_NOINPUT without a message if none exists. */
 RESR_MUST_CHECK int resr_model_locate(char *out, size_t out_bytes, const ResrModelEntry *entry,
                                       const char *where);
 

@@ -9,7 +9,7 @@
 #include "base/sha256.h"
 #include "model/ncnn_graph.h"
 
-/* The graph of a 23-block RRDBNet takes 116 KB. */
+/* The graph of a 23-block RRDBNet has 116 KB. */
 enum { MAX_PARAM_BYTES = 4 << 20 };
 
 enum { TAG_BYTES = 4, TAG_FP32 = 0, TAG_FP16 = 0x01306B47 };
@@ -35,8 +35,8 @@ static int read_conv(Reader *reader, const ResrConv *conv)
     uint32_t kind = tag ? tag[0] | tag[1] << 8 | tag[2] << 16 | (uint32_t)tag[3] << 24 : TAG_FP32;
     if (kind != TAG_FP32 && kind != TAG_FP16)
         return resr_fail(RESR_ERR_DATA,
-                         "convolution %s: weights of kind %08x in the .bin; fp32 and "
-                         "fp16 are read",
+                         "convolution %s: weights of kind %08x in the .bin; only fp32 "
+                         "and fp16 are supported",
                          conv->name, (unsigned)kind);
     ResrDtype dtype = kind == TAG_FP16 ? RESR_DTYPE_F16 : RESR_DTYPE_F32;
     const uint8_t *values = take(reader, resr_round_up(weights * resr_dtype_bytes(dtype), 4));
@@ -52,7 +52,7 @@ static int read_conv(Reader *reader, const ResrConv *conv)
     return ret;
 }
 
-/* Memory for the network is asked for only when the file is large enough to fill it. */
+/* Allocates the network only if the file is large enough to fill it. */
 static int read_weights(ResrModel **out, const ResrNetSpec *spec, const ResrBytes *bin)
 {
     size_t expected = 2 * resr_spec_floats(spec);
@@ -65,8 +65,7 @@ static int read_weights(ResrModel **out, const ResrNetSpec *spec, const ResrByte
     for (int i = 0; ret == 0 && i < (*out)->n_convs; i++)
         ret = read_conv(&reader, &(*out)->convs[i]);
     if (ret == 0 && reader.left > 0)
-        ret = resr_fail(RESR_ERR_DATA, "the .bin goes on for %zu bytes after the last layer",
-                        reader.left);
+        ret = resr_fail(RESR_ERR_DATA, "the .bin has %zu bytes after the last layer", reader.left);
     return ret;
 }
 

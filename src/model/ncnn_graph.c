@@ -1,7 +1,8 @@
-/* The graph of an ncnn model is checked whole: every blob gets a value that stands for the
- * expression that computes it (a hash of the operation and its operands' values), and the last one
- * must be that of the network which the convolutions' shapes suggest. So a graph that concatenates
- * in another order, or leaves out a residual, is refused whatever its names are. */
+/* Checks the whole graph of an ncnn model: every blob gets a value, a hash of the operation that
+ * computes it and of its operands' values, so the last value stands for the whole expression. It
+ * must equal the value of the network that the convolutions' shapes suggest. A graph that
+ * concatenates in a different order or lacks a residual is therefore refused; names of layers and
+ * blobs do not matter. */
 
 #include "model/ncnn_graph.h"
 
@@ -17,25 +18,25 @@ enum { MAX_LAYERS = 10000 };
 typedef uint64_t Value;
 
 typedef struct Blob {
-    char name[RESR_NCNN_NAME_BYTES]; /* empty: a free slot */
+    char name[RESR_NCNN_NAME_BYTES]; /* empty: the slot is free */
     Value value;
 } Blob;
 
-/* A convolution as its layer describes it. */
+/* A convolution as described by its layer. */
 typedef struct ConvLayer {
     int cout, weights; /* number of weights */
-    int slopes;        /* of the PReLU behind it, 0: none */
+    int slopes;        /* of the PReLU after it; 0: none */
 } ConvLayer;
 
 typedef struct Graph {
-    Blob *blobs; /* a hash table with a power of two of slots, at most half of them used */
+    Blob *blobs; /* hash table: a power of two of slots, at most half of them used */
     size_t slots;
     int n_blobs;
     ConvLayer *convs;
     int n_convs;
     Value output;
-    int shuffle;   /* PixelShuffle's factor, 0: there is none */
-    double resize; /* of the last Interp, if it follows the network */
+    int shuffle;   /* PixelShuffle's factor; 0: none */
+    double resize; /* factor of an Interp after the network; 1: none */
 } Graph;
 
 typedef enum Op {
@@ -63,7 +64,7 @@ static Value apply(Op op, int64_t parameter, Value operand)
     return mix(mix((Value)op, (Value)parameter), operand);
 }
 
-/* Parameters are compared to a millionth. */
+/* A parameter as an integer of millionths, for comparisons. */
 static int64_t fixed_point(double x)
 {
     return x > -1e6 && x < 1e6 ? (int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)) : INT64_MAX;
@@ -92,7 +93,7 @@ static Value concatenated(const Value *maps, int n)
     return value;
 }
 
-/* The slot of a blob, or the free one where it belongs. */
+/* The slot of a blob, or the free slot for it. */
 static Blob *find_blob(const Graph *graph, const char *name)
 {
     Value hash = 0;
@@ -173,7 +174,7 @@ static int interp(Graph *graph, const ResrNcnnLayer *layer, Value in, Value *out
                          layer->name);
     if (kind == NEAREST) {
         *out = nearest(in, factor);
-    } else { /* a smooth resize is that of the finished picture; our filter for it is Lanczos */
+    } else { /* any other resize is that of the finished picture; we use Lanczos for it */
         graph->resize = factor;
         *out = in;
     }
@@ -186,7 +187,7 @@ static int evaluate(Graph *graph, const ResrNcnnLayer *layer, const Value *in, V
     const char *type = layer->type;
     *out = apply(OP_INPUT, 0, 0);
     if (graph->resize != 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s comes after the final resize", layer->name);
+        return resr_fail(RESR_ERR_DATA, "layer %s follows the final resize", layer->name);
     if (strcmp(type, "Input") == 0)
         return 0;
     if (layer->n_in < 1)
@@ -220,7 +221,7 @@ static int evaluate(Graph *graph, const ResrNcnnLayer *layer, const Value *in, V
         *out = concatenated(in, layer->n_in);
         return 0;
     }
-    return resr_fail(RESR_ERR_DATA, "layer %s of type %s is no part of RRDBNet or SRVGGNetCompact",
+    return resr_fail(RESR_ERR_DATA, "layer %s of type %s is not part of RRDBNet or SRVGGNetCompact",
                      layer->name, type);
 }
 
@@ -231,7 +232,7 @@ static int add_layer(Graph *graph, const ResrNcnnLayer *layer, int max_blobs)
         const Blob *blob = find_blob(graph, layer->in[i]);
         if (!blob->name[0])
             return resr_fail(RESR_ERR_DATA,
-                             "layer %s reads blob %s, which nothing before it writes", layer->name,
+                             "layer %s reads blob %s, which no layer before it writes", layer->name,
                              layer->in[i]);
         in[i] = blob->value;
     }
@@ -241,11 +242,12 @@ static int add_layer(Graph *graph, const ResrNcnnLayer *layer, int max_blobs)
     for (int i = 0; i < layer->n_out; i++) {
         Blob *blob = find_blob(graph, layer->out[i]);
         if (blob->name[0])
-            return resr_fail(RESR_ERR_DATA, "layer %s writes blob %s, which another writes as well",
-                             layer->name, layer->out[i]);
+            return resr_fail(RESR_ERR_DATA,
+                             "layer %s writes blob %s, which another layer writes too", layer->name,
+                             layer->out[i]);
         if (graph->n_blobs++ == max_blobs)
-            return resr_fail(RESR_ERR_DATA, "layer %s: only %d blobs were announced", layer->name,
-                             max_blobs);
+            return resr_fail(RESR_ERR_DATA, "layer %s: the file announces only %d blobs",
+                             layer->name, max_blobs);
         snprintf(blob->name, sizeof blob->name, "%s", layer->out[i]);
         blob->value = out;
     }
@@ -273,16 +275,15 @@ static int read_layers(Graph *graph, char *text)
     for (int i = 0; ret == 0 && i < layers; i++) {
         char *line = strtok_r(NULL, "\n", &state);
         if (!line)
-            return resr_fail(RESR_ERR_DATA, "%d layers were announced, %d are there", layers, i);
+            return resr_fail(RESR_ERR_DATA, "the file announces %d layers and has %d", layers, i);
         ret = resr_ncnn_read_layer(&layer, line);
         if (ret == 0)
             ret = add_layer(graph, &layer, blobs);
     }
     if (ret == 0 && strtok_r(NULL, " \t\r\n", &state))
-        ret = resr_fail(RESR_ERR_DATA, "there are more than the %d layers that were announced",
-                        layers);
+        ret = resr_fail(RESR_ERR_DATA, "the file has more than the announced %d layers", layers);
     if (ret == 0 && graph->n_blobs != blobs)
-        ret = resr_fail(RESR_ERR_DATA, "%d blobs were announced, %d are there", blobs,
+        ret = resr_fail(RESR_ERR_DATA, "the file announces %d blobs and has %d", blobs,
                         graph->n_blobs);
     return ret;
 }

@@ -3,8 +3,8 @@
 
 #include "model/readers.h"
 
-/* Reads the text of a .param (changed in place, zero-terminated) and checks that its graph is
- * RRDBNet or SRVGGNetCompact with convolutions of the shapes that `spec` has. RESR_ERR_DATA. */
+/* Reads the text of a .param (zero-terminated; modified), checks that its graph is RRDBNet or
+ * SRVGGNetCompact, and returns its shape in *spec. RESR_ERR_DATA. */
 RESR_MUST_CHECK int resr_ncnn_read_graph(ResrNetSpec *spec, char *text);
 
 #endif

@@ -13,18 +13,18 @@ static int read_param(ResrNcnnLayer *layer, const char *text)
     int i = layer->n_params;
     long key = strtol(text, &end, 10);
     if (end == text || *end != '=' || key > 10000 || key < -33300 || i == RESR_NCNN_MAX_PARAMS)
-        return resr_fail(RESR_ERR_DATA, "layer %s: '%.40s' is no parameter", layer->name, text);
+        return resr_fail(RESR_ERR_DATA, "layer %s: '%.40s' is not a parameter", layer->name, text);
     bool array = key <= -23300;
     layer->params[i].key = (int)(array ? -23300 - key : key);
     for (int k = 0; k < i; k++)
         if (layer->params[k].key == layer->params[i].key)
-            return resr_fail(RESR_ERR_DATA, "layer %s: parameter %d is there twice", layer->name,
+            return resr_fail(RESR_ERR_DATA, "layer %s: parameter %d occurs twice", layer->name,
                              layer->params[k].key);
     long count = 1;
     if (array) {
         count = strtol(end + 1, &end, 10);
         if (count < 1 || count > 4 || *end != ',')
-            return resr_fail(RESR_ERR_DATA, "layer %s: '%.40s' is no array of 1 to 4 numbers",
+            return resr_fail(RESR_ERR_DATA, "layer %s: '%.40s' is not an array of 1 to 4 numbers",
                              layer->name, text);
         layer->params[i].count = (int)count;
     }

@@ -5,7 +5,7 @@
 
 enum { RESR_NCNN_NAME_BYTES = 64, RESR_NCNN_MAX_BLOBS = 64, RESR_NCNN_MAX_PARAMS = 32 };
 
-/* One line of a .param, taken apart: type, name, numbers of inputs and outputs, their names,
+/* A parsed line of a .param: type, name, numbers of inputs and outputs, names of these blobs,
  * parameters. The names of blobs point into the line. */
 typedef struct ResrNcnnLayer {
     char type[RESR_NCNN_NAME_BYTES], name[RESR_NCNN_NAME_BYTES];
@@ -18,13 +18,13 @@ typedef struct ResrNcnnLayer {
     } params[RESR_NCNN_MAX_PARAMS];
 } ResrNcnnLayer;
 
-/* Takes a line apart in place. RESR_ERR_DATA. */
+/* Parses a line in place. RESR_ERR_DATA. */
 RESR_MUST_CHECK int resr_ncnn_read_layer(ResrNcnnLayer *layer, char *line);
 
-/* The parameter with this key, the first value of an array; `otherwise` where there is none. */
+/* The parameter with this key, of an array its first value; `otherwise` if the line has none. */
 double resr_ncnn_param(const ResrNcnnLayer *layer, int key, double otherwise);
 
-/* The same as an integer; -1 if it is none. */
+/* The same as an integer; -1 if the value is not one. */
 int resr_ncnn_int_param(const ResrNcnnLayer *layer, int key, int otherwise);
 
 #endif

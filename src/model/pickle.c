@@ -1,5 +1,5 @@
-/* The opcodes of a pickle (Python's pickletools names them) that a state dict is made of. All
- * others are refused, and none of these calls or imports anything. */
+/* The opcodes of a pickle (named as in Python's pickletools) that state dicts consist of. All other
+ * opcodes are refused, and none of these calls or imports anything. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ enum { OP_PROTO = 0x80, OP_STOP = '.' };
 typedef ResrPickle Machine;
 typedef ResrPickleValue Value;
 
-/* `bytes` of the pickle as an unsigned little-endian number; false at its end. */
+/* Reads an unsigned little-endian number of `bytes` bytes; false at the end of the pickle. */
 static bool take_number(Machine *p, int bytes, uint64_t *out)
 {
     if ((size_t)bytes > p->bytes - p->at)
@@ -71,7 +71,7 @@ static int push_number(Machine *p, ResrPickleKind kind, int64_t number)
     return resr_pickle_push(p, value);
 }
 
-/* `bytes` of an integer; negative: it is signed. */
+/* Pushes an integer of `bytes` bytes; negative: a signed one of -bytes bytes. */
 static int op_int(Machine *p, int bytes)
 {
     uint64_t number = 0;
@@ -91,7 +91,7 @@ static int op_long(Machine *p, int length_bytes)
     return bytes == 0 ? push_number(p, RESR_PICKLE_INT, 0) : op_int(p, -(int)bytes);
 }
 
-/* No floating-point number of a checkpoint is of interest. */
+/* Skips a floating-point number: none of a checkpoint is used. */
 static int op_float(Machine *p, int bytes)
 {
     uint64_t ignored;
@@ -119,12 +119,12 @@ static int op_mark(Machine *p, int unused)
     return 0;
 }
 
-/* A tuple of the top `count` values, or with -1 of those above the last mark. */
+/* Pushes a tuple of the top `count` values; -1: of the values above the last mark. */
 static int op_tuple(Machine *p, int count)
 {
     int floor = p->n_marks > 0 ? p->marks[p->n_marks - 1] : 0;
     if (count < 0 && p->n_marks-- == 0)
-        return resr_pickle_refuse(p, "there is no mark");
+        return resr_pickle_refuse(p, "the stack has no mark");
     if (count < 0)
         count = p->depth - floor;
     if (p->depth - floor < count)
@@ -142,8 +142,8 @@ static int fill(Machine *p, Value *target, int kind, Value *const *items, int n)
     int ret = 0;
     if (!target || (int)target->kind != kind)
         return resr_pickle_refuse(p, kind == RESR_PICKLE_DICT
-                                         ? "sets an item of something that is no dictionary"
-                                         : "appends to something that is no list");
+                                         ? "sets an item of something that is not a dictionary"
+                                         : "appends to something that is not a list");
     if (kind == RESR_PICKLE_DICT && n % 2)
         return resr_pickle_refuse(p, "a key without a value");
     for (int i = 0; ret == 0 && i < n; i++)
@@ -151,11 +151,11 @@ static int fill(Machine *p, Value *target, int kind, Value *const *items, int n)
     return ret;
 }
 
-/* SETITEMS and APPENDS: what lies above the last mark goes into the value below it. */
+/* SETITEMS and APPENDS: moves the values above the last mark into the value below it. */
 static int op_fill(Machine *p, int kind)
 {
     if (p->n_marks == 0)
-        return resr_pickle_refuse(p, "there is no mark");
+        return resr_pickle_refuse(p, "the stack has no mark");
     int first = p->marks[--p->n_marks], n = p->depth - first;
     p->depth = first;
     return fill(p, resr_pickle_top(p), kind, p->stack + first, n);
@@ -171,13 +171,13 @@ static int op_fill_one(Machine *p, int kind)
     return fill(p, resr_pickle_top(p), kind, p->stack + p->depth, n);
 }
 
-/* BUILD sets attributes: those of an OrderedDict (_metadata) are of no interest. */
+/* BUILD sets attributes; those of an OrderedDict (_metadata) are ignored. */
 static int op_build(Machine *p, int unused)
 {
     (void)unused;
     const Value *state = resr_pickle_pop(p), *target = resr_pickle_top(p);
     if (!state || !target || target->kind != RESR_PICKLE_DICT || target->number != 1)
-        return resr_pickle_refuse(p, "attributes of something that is no OrderedDict");
+        return resr_pickle_refuse(p, "attributes of something that is not an OrderedDict");
     return 0;
 }
 
@@ -185,8 +185,7 @@ static int op_put(Machine *p, int bytes)
 {
     uint64_t index;
     if (!take_number(p, bytes, &index) || index >= RESR_PICKLE_MAX_MEMO || !resr_pickle_top(p))
-        return resr_pickle_refuse(p,
-                                  "the memo's index is out of range, or there is nothing to keep");
+        return resr_pickle_refuse(p, "the memo's index is out of range, or the stack is empty");
     p->memo[index] = resr_pickle_top(p);
     return 0;
 }
@@ -241,10 +240,10 @@ static int step(Machine *p)
     for (size_t i = 0; i < sizeof opcodes / sizeof *opcodes; i++)
         if (opcodes[i].code == p->op)
             return opcodes[i].handle(p, opcodes[i].argument);
-    return resr_pickle_refuse(p, "is not allowed: a state dict needs no such thing");
+    return resr_pickle_refuse(p, "is not allowed: state dicts do not use it");
 }
 
-/* Runs to STOP. Each step takes at least one byte, so the pickle's size bounds their number. */
+/* Runs to STOP. Each step consumes at least one byte, so the pickle's size bounds their number. */
 static int run(Machine *p)
 {
     while (p->at < p->bytes) {
@@ -254,7 +253,7 @@ static int run(Machine *p)
             return resr_pickle_refuse(p, "a pickle begins with the number of its protocol");
         if (p->op == OP_STOP) {
             if (p->depth != 1 || p->n_marks > 0 || p->stack[0]->kind != RESR_PICKLE_DICT)
-                return resr_pickle_refuse(p, "the result is no dictionary");
+                return resr_pickle_refuse(p, "the result is not a dictionary");
             return p->at == p->bytes ? 0 : resr_pickle_refuse(p, "something follows the end");
         }
         int ret = step(p);

@@ -52,14 +52,9 @@ int resr_pickle_append(ResrPickle *p, ResrPickleValue *to, ResrPickleValue *item
 {
     if (p->n_items++ >= RESR_PICKLE_MAX_ITEMS)
         return resr_pickle_refuse(p, "too many items");
-    if (to->count == to->capacity) {
-        size_t capacity = to->capacity ? 2 * to->capacity : 4;
-        ResrPickleValue **items = realloc(to->items, capacity * sizeof *items);
-        if (!items)
-            return resr_fail(RESR_ERR_INTERNAL, "out of memory: %zu items were refused", capacity);
-        to->items = items;
-        to->capacity = capacity;
-    }
+    int ret = resr_grow(&to->items, &to->capacity, to->count, sizeof *to->items);
+    if (ret < 0)
+        return ret;
     to->items[to->count++] = item;
     return 0;
 }

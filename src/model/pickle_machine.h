@@ -1,8 +1,8 @@
 #ifndef RESR_MODEL_PICKLE_MACHINE_H
 #define RESR_MODEL_PICKLE_MACHINE_H
 
-/* What pickle.c (the opcodes) and pickle_tensors.c (what a state dict is made of) share: values,
- * and the stack machine that holds them. */
+/* Values and the stack machine that holds them, for pickle.c (the opcodes) and pickle_tensors.c
+ * (the objects of a state dict). */
 
 #include "model/pickle.h"
 
@@ -30,7 +30,7 @@ typedef enum ResrPickleKind {
     RESR_PICKLE_TENSOR,
 } ResrPickleKind;
 
-/* The globals that are known, as tokens. The storages come in the order of ResrDtype. */
+/* The known globals; the storages in the order of ResrDtype. */
 typedef enum ResrPickleGlobal {
     RESR_PICKLE_ORDERED_DICT,
     RESR_PICKLE_REBUILD_TENSOR,
@@ -50,17 +50,17 @@ struct ResrPickleValue {
     ResrPickleValue **items;
     size_t capacity;
     int64_t numel;                  /* STORAGE */
-    const ResrPickleValue *storage; /* TENSOR, as what follows */
+    const ResrPickleValue *storage; /* TENSOR, as the next three */
     int64_t offset;
     int rank;
     int64_t shape[RESR_TENSOR_MAX_RANK];
-    ResrPickleValue *next; /* all values, for freeing */
+    ResrPickleValue *next; /* list of all values, for resr_pickle_free() */
 };
 
 typedef struct ResrPickle {
     const uint8_t *data;
     size_t bytes, at;
-    size_t op_at; /* offset of the opcode at work */
+    size_t op_at; /* offset of the current opcode */
     uint8_t op;
     ResrPickleValue *stack[RESR_PICKLE_MAX_STACK];
     int depth;
@@ -72,15 +72,15 @@ typedef struct ResrPickle {
     size_t n_items;
 } ResrPickle;
 
-/* RESR_ERR_DATA with the opcode at work and its offset. */
+/* Returns RESR_ERR_DATA; the message has the current opcode and its offset. */
 int resr_pickle_refuse(const ResrPickle *p, const char *what);
 
-/* A new value, owned by the machine; NULL past the limit, which resr_pickle_push() reports. */
+/* A new value, owned by the machine; NULL beyond the limit, which resr_pickle_push() reports. */
 ResrPickleValue *resr_pickle_create(ResrPickle *p, ResrPickleKind kind);
 
 RESR_MUST_CHECK int resr_pickle_push(ResrPickle *p, ResrPickleValue *value);
 
-/* The value on top (removed, or not); NULL if there is none above the last mark. */
+/* The value on top, removed or kept; NULL if the stack has none above the last mark. */
 ResrPickleValue *resr_pickle_pop(ResrPickle *p);
 ResrPickleValue *resr_pickle_top(const ResrPickle *p);
 
@@ -91,16 +91,16 @@ bool resr_pickle_is_text(const ResrPickleValue *value, const char *text);
 
 void resr_pickle_free(ResrPickle *p);
 
-/* GLOBAL: two lines, module and name, which must be one of the known pairs. */
+/* GLOBAL: reads two lines, module and name, which must be one of the known pairs. */
 RESR_MUST_CHECK int resr_pickle_global(ResrPickle *p);
 
-/* BINPERSID: ('storage', type, key, device, number of elements). */
+/* BINPERSID: replaces ('storage', type, key, device, number of elements) by a storage. */
 RESR_MUST_CHECK int resr_pickle_persistent_id(ResrPickle *p);
 
-/* REDUCE would call a function; here it recognises the three calls of a state dict. */
+/* REDUCE: would call a function; accepts the three calls of a state dict only. */
 RESR_MUST_CHECK int resr_pickle_reduce(ResrPickle *p);
 
-/* The tensors of a state dict, see resr_pickle_read(). */
+/* Lists the tensors of a state dict; see resr_pickle_read(). */
 RESR_MUST_CHECK int resr_pickle_collect(ResrTensor **tensors, size_t *n,
                                         const ResrPickleValue *root, ResrRecordReader read_record,
                                         void *user);

@@ -1,4 +1,4 @@
-/* The part of a pickle that is PyTorch's: known globals, storages, tensors, the state dict. */
+/* PyTorch's objects in a pickle: known globals, storages, tensors, the state dict. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ int resr_pickle_global(ResrPickle *p)
                 value->number = (int64_t)i;
             return resr_pickle_push(p, value);
         }
-    for (char *c = name; *c; c++) /* the message is for a terminal */
+    for (char *c = name; *c; c++) /* for the terminal, in the message */
         *c = *c < ' ' || *c > '~' ? '?' : *c;
     return resr_fail(RESR_ERR_DATA,
                      "pickle: opcode 0x%02x at offset %zu: the global '%s' is not allowed; only "
@@ -48,7 +48,7 @@ int resr_pickle_persistent_id(ResrPickle *p)
     const ResrPickleValue *id = resr_pickle_pop(p);
     if (!id || id->kind != RESR_PICKLE_TUPLE || id->count != 5 ||
         !resr_pickle_is_text(id->items[0], "storage"))
-        return resr_pickle_refuse(p, "a persistent id is no storage");
+        return resr_pickle_refuse(p, "a persistent id is not a storage");
     const ResrPickleValue *type = id->items[1], *key = id->items[2], *numel = id->items[4];
     if (type->kind != RESR_PICKLE_GLOBAL || type->number < RESR_PICKLE_FLOAT_STORAGE ||
         key->kind != RESR_PICKLE_TEXT || numel->kind != RESR_PICKLE_INT || numel->number < 0)
@@ -64,7 +64,7 @@ int resr_pickle_persistent_id(ResrPickle *p)
     return resr_pickle_push(p, storage);
 }
 
-/* Shape and strides of a tensor: C-contiguous, inside its storage. */
+/* Checks shape and strides of a tensor: C-contiguous and inside its storage. */
 static int set_geometry(ResrPickle *p, ResrPickleValue *tensor, const ResrPickleValue *shape,
                         const ResrPickleValue *strides)
 {
@@ -77,7 +77,7 @@ static int set_geometry(ResrPickle *p, ResrPickleValue *tensor, const ResrPickle
     for (int i = tensor->rank - 1; i >= 0; i--) {
         const ResrPickleValue *size = shape->items[i], *stride = strides->items[i];
         if (size->kind != RESR_PICKLE_INT || stride->kind != RESR_PICKLE_INT || size->number < 1)
-            return resr_pickle_refuse(p, "a tensor's sizes and strides are no positive numbers");
+            return resr_pickle_refuse(p, "a tensor's sizes and strides are not positive numbers");
         if (size->number > 1 && stride->number != expected)
             return resr_pickle_refuse(p, "a tensor's elements do not lie one behind the other");
         tensor->shape[i] = size->number;
@@ -112,7 +112,7 @@ int resr_pickle_reduce(ResrPickle *p)
     const ResrPickleValue *callee = resr_pickle_pop(p);
     if (!arguments || !callee || callee->kind != RESR_PICKLE_GLOBAL ||
         arguments->kind != RESR_PICKLE_TUPLE)
-        return resr_pickle_refuse(p, "a call of something that is no known global");
+        return resr_pickle_refuse(p, "a call of something that is not a known global");
     if (callee->number == RESR_PICKLE_ORDERED_DICT && arguments->count == 0) {
         ResrPickleValue *dict = resr_pickle_create(p, RESR_PICKLE_DICT);
         if (dict)
@@ -142,18 +142,18 @@ static int emit(ResrTensor *tensor, const ResrPickleValue *key, const ResrPickle
     size_t bytes, expected;
     if (key->kind != RESR_PICKLE_TEXT || key->count == 0 || key->count >= sizeof tensor->name ||
         memchr(key->text, 0, key->count))
-        return resr_fail(RESR_ERR_DATA, "a key of the state dict is no text of 1 to %d bytes",
+        return resr_fail(RESR_ERR_DATA, "a key of the state dict is not text of 1 to %d bytes",
                          RESR_TENSOR_NAME_BYTES - 1);
     memcpy(tensor->name, key->text, key->count);
     if (value->kind != RESR_PICKLE_TENSOR)
-        return resr_fail(RESR_ERR_DATA, "%s is no tensor", tensor->name);
+        return resr_fail(RESR_ERR_DATA, "%s is not a tensor", tensor->name);
     const ResrPickleValue *storage = value->storage;
     tensor->rank = value->rank;
     tensor->dtype = (ResrDtype)storage->number;
     memcpy(tensor->shape, value->shape, sizeof tensor->shape);
     if (storage->count >= sizeof record || memchr(storage->text, 0, storage->count))
         return resr_fail(RESR_ERR_DATA,
-                         "tensor %s: the key of its storage is no text of up to %zu "
+                         "tensor %s: the key of its storage is not text of up to %zu "
                          "bytes",
                          tensor->name, sizeof record - 1);
     snprintf(record, sizeof record, "%.*s", (int)storage->count, storage->text);
@@ -163,7 +163,7 @@ static int emit(ResrTensor *tensor, const ResrPickleValue *key, const ResrPickle
     size_t element = resr_dtype_bytes(tensor->dtype);
     if (!resr_checked_mul(&expected, (size_t)storage->numel, element) || expected != bytes)
         return resr_fail(RESR_ERR_DATA,
-                         "tensor %s: its storage is said to hold %lld elements, but record data/%s "
+                         "tensor %s: its storage should hold %lld elements, but record data/%s "
                          "has %zu bytes",
                          tensor->name, (long long)storage->numel, record, bytes);
     tensor->data += (size_t)value->offset * element;
@@ -179,7 +179,7 @@ int resr_pickle_collect(ResrTensor **tensors, size_t *n, const ResrPickleValue *
     if (!dict)
         dict = root;
     if (dict->kind != RESR_PICKLE_DICT)
-        return resr_fail(RESR_ERR_DATA, "params_ema or params is no dictionary");
+        return resr_fail(RESR_ERR_DATA, "params_ema or params is not a dictionary");
     size_t count = dict->count / 2;
     if (count > RESR_MAX_TENSORS)
         return resr_fail(RESR_ERR_DATA, "the state dict has %zu entries; at most %d are read",

@@ -1,6 +1,6 @@
-/* PyTorch's checkpoint: a zip archive of stored entries under one top folder: data.pkl, data/KEY
- * for each storage, version, byteorder. Our own look at the structure comes first, libzip then
- * reads the entries and checks their CRC-32. */
+/* PyTorch's checkpoint: a zip archive with stored entries in one top folder: data.pkl, data/KEY for
+ * each storage, version, byteorder. zip_layout.c judges the layout of the archive and reads no
+ * entry; libzip reads the entries and checks their CRC-32. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ typedef struct Archive {
     zip_t *zip;
     zip_int64_t entries;
     char folder[RESR_ZIP_NAME_BYTES];
-    uint8_t **records; /* entries that were read, by index */
+    uint8_t **records; /* the entries read so far, by index */
 } Archive;
 
 static zip_int64_t find_entry(const Archive *a, const char *name)
@@ -25,7 +25,7 @@ static zip_int64_t find_entry(const Archive *a, const char *name)
     return zip_name_locate(a->zip, path, 0);
 }
 
-/* libzip compares the CRC-32 when it meets the entry's end, so one read more must find nothing. */
+/* Reads an entry to its end: libzip compares the CRC-32 in the read that finds no more bytes. */
 static bool read_all(zip_file_t *file, uint8_t *data, size_t bytes)
 {
     for (size_t done = 0; done < bytes;) {
@@ -54,7 +54,7 @@ static int read_entry(Archive *a, const char *name, const uint8_t **data, size_t
         if (file)
             zip_fclose(file);
         if (!whole)
-            return resr_fail(RESR_ERR_DATA, "zip: entry %s%s is damaged: its CRC-32 is another",
+            return resr_fail(RESR_ERR_DATA, "zip: entry %s%s is damaged: CRC-32 mismatch",
                              a->folder, name);
     }
     *data = a->records[index];
@@ -68,7 +68,7 @@ static int read_record(void *user, const char *key, const uint8_t **data, size_t
     return read_entry(user, name, data, bytes);
 }
 
-/* An entry that old files lack, but that must begin so where it is there. */
+/* Checks that an entry begins with `expected`; old files lack it. */
 static int check_text(Archive *a, const char *name, const char *expected)
 {
     const uint8_t *data;
@@ -101,7 +101,7 @@ static int open_archive(Archive *a, const ResrBytes *file)
     return resr_alloc(&a->records, (size_t)a->entries, sizeof *a->records);
 }
 
-/* A file of a few bytes must not unfold into a large network by tensors that share their data. */
+/* A small file must not expand into a large network by tensors that share their data. */
 static int check_bytes(const ResrTensor *tensors, size_t n, size_t file_bytes)
 {
     size_t total = 0;

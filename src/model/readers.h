@@ -1,8 +1,8 @@
 #ifndef RESR_MODEL_READERS_H
 #define RESR_MODEL_READERS_H
 
-/* The readers of weight files, and what they share. Every number in a file is untrusted; nothing in
- * a file is ever executed. Messages lack the path: resr_model_load() puts it in front. */
+/* The readers of weight files and their common functions. Every number in a file is untrusted, and
+ * nothing in a file is ever executed. Messages lack the path, which resr_model_load() prepends. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,11 +15,11 @@ typedef struct ResrBytes {
     size_t bytes;
 } ResrBytes;
 
-/* Reads a whole regular file of at most 1 GiB; out->data is the caller's. The message names the
+/* Reads a whole regular file of at most 1 GiB; the caller frees out->data. The message names the
  * path. RESR_ERR_NOINPUT, RESR_ERR_PERM, RESR_ERR_DATA, RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_bytes_read(ResrBytes *out, const char *path);
 
-/* Name and shape of one convolution; see the order in model.h. */
+/* Name and shape of one convolution; model.h gives the order. */
 typedef struct ResrConvShape {
     char name[48];
     int cout, cin;
@@ -28,19 +28,19 @@ typedef struct ResrConvShape {
 
 ResrConvShape resr_spec_conv(const ResrNetSpec *spec, int index);
 
-/* Weights, biases and slopes of a network that resr_spec_check() accepts. */
+/* Number of weights, biases and slopes of a network that resr_spec_check() accepts. */
 size_t resr_spec_floats(const ResrNetSpec *spec);
 
 typedef enum ResrDtype { RESR_DTYPE_F32, RESR_DTYPE_F16, RESR_DTYPE_BF16 } ResrDtype;
 
 size_t resr_dtype_bytes(ResrDtype dtype);
 
-/* Converts `count` little-endian values to fp32 and checks that they are weights: finite and of
- * magnitude at most 1e4. RESR_ERR_DATA names `what`. */
+/* Converts `count` little-endian values to fp32 and checks that they are finite and of magnitude at
+ * most 1e4. RESR_ERR_DATA; the message begins with `what`. */
 RESR_MUST_CHECK int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype,
                                          size_t count, const char *what);
 
-/* The largest network that is accepted has under 4,000 tensors. */
+/* The largest supported network has fewer than 4,000 tensors. */
 enum { RESR_TENSOR_MAX_RANK = 4, RESR_TENSOR_NAME_BYTES = 256, RESR_MAX_TENSORS = 5000 };
 
 /* A named tensor of a state dict; its data lies inside the reader's buffers. */
@@ -53,23 +53,22 @@ typedef struct ResrTensor {
     bool used;
 } ResrTensor;
 
-/* Its sizes must have been checked: their product fits. */
+/* Bytes of a tensor whose sizes have been checked, so that their product does not overflow. */
 size_t resr_tensor_bytes(const ResrTensor *tensor);
 
-/* Builds a model from a state dict in the official naming: the network's kind and sizes are read
- * from names and shapes; every tensor must fit, none may be missing or left over. RESR_ERR_DATA
- * with the tensor, its shape and what was expected. */
+/* Builds a model from a state dict with the official names. Architecture and sizes follow from
+ * names and shapes; every tensor of this network must exist with its shape, and no other. Sorts
+ * `tensors`. RESR_ERR_DATA, with the tensor, its shape and the expected shape. */
 RESR_MUST_CHECK int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n);
 
-/* PyTorch's zip container with a pickle, read by a machine that knows tensors in dictionaries and
- * nothing else. */
+/* PyTorch's zip container with a pickle; model/pickle.h says which pickles are accepted. */
 RESR_MUST_CHECK int resr_model_read_pth(ResrModel **out, const ResrBytes *file);
 
 /* github.com/huggingface/safetensors, README "Format". */
 RESR_MUST_CHECK int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file);
 
-/* ncnn's text .param (in `file`, read from `path`) and the .bin beside it, whose hash becomes the
- * model's. */
+/* ncnn's text .param (in `file`, read from `path`) and its .bin in the same folder, whose hash
+ * becomes the model's. */
 RESR_MUST_CHECK int resr_model_read_ncnn(ResrModel **out, const ResrBytes *file, const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* Names of networks, where their files are looked for, and the denoise blend. */
+/* Names of networks, the search for their files, and the denoise blend. */
 
 #include <limits.h>
 #include <stdbool.h>
@@ -110,7 +110,7 @@ static void user_folder(char out[PATH_MAX])
 }
 
 /* The i-th folder that is searched for weights: only `where`, if it is given. False past the last;
- * an empty text for a folder that is unknown. */
+ * an empty string if the folder is not known. */
 static bool search_folder(char out[PATH_MAX], const char *where, int i)
 {
     const char *variable = getenv("REALESRGAN_MODELS");
@@ -182,14 +182,13 @@ static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *
     if (ret < 0)
         return ret;
     snprintf((*out)->name, sizeof(*out)->name, "%s", entry->name);
-    /* animevideov3-x2 and -x3 are the 4x network, resized: ncnn's graphs say so, the .pth cannot.
-     */
+    /* animevideov3-x2 and -x3 are the 4x network with a resize, which the .pth does not contain. */
     if (entry->scale < (*out)->spec.scale)
         (*out)->spec.resize = (double)entry->scale / (*out)->spec.scale;
     return 0;
 }
 
-/* Weights of the user's own in the folder: NAME with one of the known endings. */
+/* Loads the user's own weights from the folder: NAME with one of the known endings. */
 static int load_unknown(ResrModel **out, const char *name, const char *where)
 {
     static const char *const endings[] = {"", ".pth", ".safetensors", ".param"};
@@ -200,7 +199,7 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
             return resr_model_load(out, path);
     return resr_fail(
         RESR_ERR_NOINPUT,
-        "-n: '%s' is no known network (see --list-models) and no weight file of that name "
+        "-n: '%s' is not a known network (see --list-models) and no weight file of that name "
         "is in %s",
         name, describe_search(where));
 }
@@ -232,7 +231,8 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     *out = NULL;
     if (where && !is_folder(where)) {
         ret = name ? resr_fail(RESR_ERR_USAGE,
-                               "-n %s: -m %s names a file already; give one of both", name, where)
+                               "-n %s: -m %s names a file already; give only one of them", name,
+                               where)
                    : resr_model_load(out, where);
     } else {
         if (!name)

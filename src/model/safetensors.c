@@ -1,4 +1,4 @@
-/* .safetensors: an 8-byte little-endian length, a JSON header of that length, the tensors' data. */
+/* .safetensors: an 8-byte little-endian length, a JSON header of this length, the tensors' data. */
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "model/readers.h"
 
-/* The header of a 23-block RRDBNet takes 80 KB. */
+/* The header of a 23-block RRDBNet has 80 KB. */
 #define MAX_HEADER_BYTES (1u << 20)
 
 static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
@@ -22,8 +22,8 @@ static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
                      text ? text : "(none)");
 }
 
-/* One header entry; its data must begin at `offset`, which is moved behind it: the format leaves no
- * holes and no overlaps. */
+/* Reads one entry of the header. Its data must begin at *offset, which is moved to its end: the
+ * format allows no gaps and no overlaps. */
 static int read_entry(ResrTensor *tensor, const char *name, const json_t *entry,
                       const uint8_t *data, size_t data_bytes)
 {
@@ -71,19 +71,20 @@ static int by_data(const void *a, const void *b)
     return left->data < right->data ? -1 : left->data > right->data;
 }
 
-/* The data section is filled by the tensors exactly. */
+/* Checks that the tensors fill the data section exactly. */
 static int check_layout(ResrTensor *tensors, size_t n, const uint8_t *data, size_t data_bytes)
 {
     const uint8_t *expected = data;
     qsort(tensors, n, sizeof *tensors, by_data);
     for (size_t i = 0; i < n; i++) {
         if (tensors[i].data != expected)
-            return resr_fail(RESR_ERR_DATA, "tensor %s overlaps another or leaves a hole before it",
+            return resr_fail(RESR_ERR_DATA,
+                             "tensor %s overlaps another tensor or leaves a gap before it",
                              tensors[i].name);
         expected += resr_tensor_bytes(&tensors[i]);
     }
     if (expected != data + data_bytes)
-        return resr_fail(RESR_ERR_DATA, "%zu bytes after the last tensor belong to none",
+        return resr_fail(RESR_ERR_DATA, "%zu bytes follow the last tensor",
                          (size_t)(data + data_bytes - expected));
     return 0;
 }
@@ -101,7 +102,7 @@ static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes
             file->bytes - 8 < MAX_HEADER_BYTES ? file->bytes - 8 : (size_t)MAX_HEADER_BYTES);
     *out = json_loadb((const char *)file->data + 8, length, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(*out))
-        return resr_fail(RESR_ERR_DATA, "the header is no JSON object: %s", error.text);
+        return resr_fail(RESR_ERR_DATA, "the header is not a JSON object: %s", error.text);
     *header_bytes = 8 + length;
     return 0;
 }
@@ -111,11 +112,11 @@ static int check_metadata(json_t *metadata)
     const char *key;
     json_t *value;
     if (!json_is_object(metadata))
-        return resr_fail(RESR_ERR_DATA, "__metadata__ is no object");
+        return resr_fail(RESR_ERR_DATA, "__metadata__ is not an object");
     json_object_foreach(metadata, key, value)
     {
         if (!json_is_string(value))
-            return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is no text", key);
+            return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is not text", key);
     }
     return 0;
 }

@@ -3,15 +3,15 @@
 #include "base/memory.h"
 #include "model/readers.h"
 
-/* Bounds on what a weight file may ask for: far above any published network (16.7 million weights),
- * far below what would overflow or exhaust memory. */
+/* Bounds on the networks of weight files: far above any published network (16.7 million weights),
+ * far below those that would overflow an int or exhaust memory. */
 enum { MAX_BLOCKS = 128, MAX_FEATURES = 512, MAX_SCALE = 8, MAX_FLOATS = 1 << 27 };
 
 enum { DENSE_BLOCKS = 3, DENSE_CONVS = 5, RRDB_CONVS = DENSE_BLOCKS * DENSE_CONVS };
 
 int resr_spec_convs(const ResrNetSpec *spec)
 {
-    return spec->arch == RESR_ARCH_RRDB ? RRDB_CONVS * spec->num_blocks + 6 : spec->num_blocks + 2;
+    return resr_spec_is_rrdb(spec) ? RRDB_CONVS * spec->num_blocks + 6 : spec->num_blocks + 2;
 }
 
 static ResrConvShape srvgg_conv(const ResrNetSpec *spec, int index)
@@ -59,7 +59,7 @@ size_t resr_spec_floats(const ResrNetSpec *spec)
 
 int resr_spec_check(const ResrNetSpec *spec)
 {
-    bool rrdb = spec->arch == RESR_ARCH_RRDB;
+    bool rrdb = resr_spec_is_rrdb(spec);
     if (!rrdb && spec->arch != RESR_ARCH_SRVGG)
         return resr_fail(RESR_ERR_DATA, "architecture %d is unknown", spec->arch);
     if (spec->num_blocks < (rrdb ? 1 : 0) || spec->num_blocks > MAX_BLOCKS || spec->nf < 1 ||
@@ -72,7 +72,7 @@ int resr_spec_check(const ResrNetSpec *spec)
                          MAX_FEATURES, MAX_SCALE);
     if (rrdb ? spec->scale * spec->unshuffle != 4 : spec->unshuffle != 1)
         return resr_fail(RESR_ERR_DATA,
-                         "scale %d with pixel_unshuffle(%d) is no network of this kind",
+                         "scale %d with pixel_unshuffle(%d) is not a network of this kind",
                          spec->scale, spec->unshuffle);
     if (!(spec->resize > 0 && spec->resize <= MAX_SCALE))
         return resr_fail(RESR_ERR_DATA, "a resize of the output by %g is not supported",
@@ -85,26 +85,14 @@ int resr_spec_check(const ResrNetSpec *spec)
 
 double resr_spec_macs_per_px(const ResrNetSpec *spec)
 {
-    /* Those behind conv_body run at 2x (conv_up1) and 4x of the body's grid. */
+    /* The convolutions after conv_body run at 2x (conv_up1) and 4x the body's size. */
     static const int area[] = {1, 4, 16, 16, 16};
     int n = resr_spec_convs(spec);
     double macs = 0;
     for (int i = 0; i < n; i++) {
         ResrConvShape conv = resr_spec_conv(spec, i);
-        int behind = spec->arch == RESR_ARCH_RRDB ? i - (n - 5) : 0;
-        macs += 9.0 * conv.cin * conv.cout * (behind > 0 ? area[behind] : 1);
+        int after_body = resr_spec_is_rrdb(spec) ? i - (n - 5) : 0;
+        macs += 9.0 * conv.cin * conv.cout * (after_body > 0 ? area[after_body] : 1);
     }
     return macs / (spec->unshuffle * spec->unshuffle);
-}
-
-int resr_spec_radius_px(const ResrNetSpec *spec)
-{
-    if (spec->arch == RESR_ARCH_SRVGG)
-        return resr_spec_convs(spec);
-    /* On the body's grid: conv_first, the dense blocks, conv_body, and 2 for what follows:
-     * conv_up2, conv_hr and conv_last reach 3 pixels at 4x, which is 2 at 2x; with conv_up1 3
-     * there, which is
-     * 2. With pixel_unshuffle a pixel of the body's grid is a square of pixels. */
-    int body_px = 1 + RRDB_CONVS * spec->num_blocks + 1 + 2;
-    return body_px * spec->unshuffle + spec->unshuffle - 1;
 }

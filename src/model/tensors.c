@@ -5,7 +5,7 @@
 
 #include "model/readers.h"
 
-/* Trained weights are of magnitude 1; what is a thousand times larger is a damaged file. */
+/* Trained weights are of magnitude 1; values a thousand times larger mean a damaged file. */
 #define MAX_WEIGHT 1e4f
 
 size_t resr_dtype_bytes(ResrDtype dtype)
@@ -60,7 +60,7 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
     return 0;
 }
 
-/* In tensors that are sorted by name. */
+/* Finds a tensor by name; `tensors` are sorted. */
 static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
 {
     size_t first = 0, end = n;
@@ -86,8 +86,8 @@ static void shape_text(char out[96], const int64_t *shape, int rank)
     snprintf(out + used, 96 - (size_t)used, "]");
 }
 
-/* What is to be done with a tensor that the network has: first all shapes are checked, then, with
- * the memory for them at hand, the values are read. */
+/* The tensors are visited twice: first to check all shapes, then, with the memory allocated, to
+ * read the values. */
 typedef enum Pass { PASS_CHECK, PASS_READ } Pass;
 
 static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, const int64_t *shape,
@@ -113,7 +113,7 @@ static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, cons
                               : resr_weights_convert(out, tensor->data, tensor->dtype, count, name);
 }
 
-/* `conv`: where the values go, NULL in the first pass. */
+/* `conv` receives the values; NULL in the first pass. */
 static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape, int index,
                       const ResrConv *conv)
 {
@@ -125,7 +125,7 @@ static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape,
     snprintf(name, sizeof name, "%s.bias", shape->name);
     if (ret == 0)
         ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->bias : NULL);
-    snprintf(name, sizeof name, "body.%d.weight", 2 * index + 1); /* the PReLU behind it */
+    snprintf(name, sizeof name, "body.%d.weight", 2 * index + 1); /* the PReLU after it */
     if (ret == 0 && shape->has_slope)
         ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->slope : NULL);
     return ret;
@@ -142,8 +142,9 @@ static int infer_rrdb(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
     const ResrTensor *first = find(tensors, n, "conv_first.weight");
     const ResrTensor *growth = find(tensors, n, "body.0.rdb1.conv1.weight");
     if (!growth)
-        return resr_fail(RESR_ERR_DATA, "tensor body.0.rdb1.conv1.weight is missing: conv_first is "
-                                        "there, but no RRDB");
+        return resr_fail(RESR_ERR_DATA,
+                         "tensor body.0.rdb1.conv1.weight is missing: conv_first exists, "
+                         "but no RRDB");
     *spec = (ResrNetSpec){.arch = RESR_ARCH_RRDB, .resize = 1};
     spec->nf = small(first->shape[0]);
     spec->gc = small(growth->shape[0]);
@@ -199,7 +200,7 @@ static int sort(ResrTensor *tensors, size_t n)
     qsort(tensors, n, sizeof *tensors, by_name);
     for (size_t i = 1; i < n; i++)
         if (strcmp(tensors[i - 1].name, tensors[i].name) == 0)
-            return resr_fail(RESR_ERR_DATA, "tensor %s is there twice", tensors[i].name);
+            return resr_fail(RESR_ERR_DATA, "tensor %s occurs twice", tensors[i].name);
     return 0;
 }
 
@@ -211,11 +212,10 @@ static int infer(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
     else if (find(tensors, n, "body.0.weight"))
         ret = infer_srvgg(spec, tensors, n);
     else
-        ret =
-            resr_fail(RESR_ERR_DATA,
-                      "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) is "
-                      "there%s%s; the network must be named as in the official checkpoints",
-                      n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
+        ret = resr_fail(RESR_ERR_DATA,
+                        "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) "
+                        "exists%s%s; tensors must be named as in the official checkpoints",
+                        n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
     return ret < 0 ? ret : resr_spec_check(spec);
 }
 
@@ -233,7 +233,7 @@ int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
     for (size_t i = 0; ret == 0 && i < n; i++)
         if (!tensors[i].used)
             ret = resr_fail(RESR_ERR_DATA,
-                            "tensor %s is not part of the network that the others form",
+                            "tensor %s does not belong to the network of the other tensors",
                             tensors[i].name);
     if (ret == 0)
         ret = resr_model_create(out, &spec);

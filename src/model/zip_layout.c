@@ -23,10 +23,11 @@ enum {
 #define SIGNATURE_LOCATOR 0x07064b50u
 
 typedef struct Entry {
-    const char *name; /* inside the file, not terminated */
+    const char *name; /* inside the file, not zero-terminated */
     size_t name_bytes;
     uint32_t flags, crc;
-    size_t bytes, begin, end; /* of the data; from the local header to the descriptor's end */
+    size_t bytes;      /* of the data */
+    size_t begin, end; /* from the local header to the end of data or descriptor */
 } Entry;
 
 typedef struct Directory {
@@ -42,8 +43,8 @@ static uint64_t number(const uint8_t *data, int bytes)
     return value;
 }
 
-/* The end record, which must close the file, and the zip64 records that PyTorch writes before it;
- * both must say the same. */
+/* Reads the end record, which must be the last in the file, and the zip64 records that PyTorch
+ * writes before it; both must agree. */
 static int read_end(Directory *directory, const ResrBytes *file)
 {
     if (file->bytes < END_BYTES + LOCATOR_BYTES + END64_BYTES)
@@ -64,7 +65,8 @@ static int read_end(Directory *directory, const ResrBytes *file)
             number(end64 + 4, 8) != END64_BYTES - 12 || number(end64 + 16, 8) != 0 ||
             number(end64 + 24, 8) != entries || number(end64 + 32, 8) != entries ||
             number(end64 + 40, 8) != bytes || number(end64 + 48, 8) != offset)
-            return resr_fail(RESR_ERR_DATA, "zip: the zip64 end record disagrees with the other");
+            return resr_fail(RESR_ERR_DATA,
+                             "zip: the zip64 end record disagrees with the end record");
     }
     if (!one_disk || offset > at || bytes != at - offset)
         return resr_fail(RESR_ERR_DATA,
@@ -84,18 +86,18 @@ static int refuse(const Entry *entry, const char *what)
                      what);
 }
 
-/* Compares an entry's local header, and the descriptor behind its data, with the directory. */
+/* Compares an entry's local header, and the descriptor after its data, with the directory. */
 static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
 {
     const uint8_t *local = file->data + entry->begin;
     if (entry->begin > limit || limit - entry->begin < LOCAL_BYTES ||
         number(local, 4) != SIGNATURE_LOCAL)
-        return refuse(entry, "has no local header where the directory says");
+        return refuse(entry, "has no local header at the directory's offset");
     size_t names = number(local + 26, 2), extra = number(local + 28, 2);
     size_t left = limit - entry->begin - LOCAL_BYTES;
     if (names != entry->name_bytes || left < names + extra ||
         memcmp(local + LOCAL_BYTES, entry->name, names) != 0)
-        return refuse(entry, "has another name in its local header");
+        return refuse(entry, "has a different name in its local header");
     left -= names + extra;
     if (left < entry->bytes)
         return refuse(entry, "reaches into the central directory");
@@ -107,7 +109,8 @@ static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
     bool descriptor = entry->flags & FLAG_DESCRIPTOR;
     if (number(local + 6, 2) != entry->flags || number(local + 8, 2) != 0 ||
         !(same || (descriptor && later)))
-        return refuse(entry, "has other flags or sizes in its local header than in the directory");
+        return refuse(entry,
+                      "has different flags or sizes in its local header than in the directory");
     if (!descriptor)
         return 0;
     const uint8_t *behind = file->data + entry->end;
@@ -118,7 +121,7 @@ static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
     bool sizes64 = left >= 24 && number(behind + 8, 8) == entry->bytes &&
                    number(behind + 16, 8) == entry->bytes;
     if (!sizes32 && !sizes64)
-        return refuse(entry, "has another size in its data descriptor than in the directory");
+        return refuse(entry, "has a different size in its data descriptor than in the directory");
     entry->end += sizes32 ? 16 : 24;
     return 0;
 }
@@ -147,9 +150,9 @@ static int read_central(Entry *entry, size_t *at, const ResrBytes *file, const D
     if (entry->flags & FLAGS_ENCRYPTED)
         return refuse(entry, "is encrypted");
     if (number(central + 10, 2) != 0 || number(central + 20, 4) != entry->bytes)
-        return refuse(entry, "is compressed; PyTorch stores");
+        return refuse(entry, "is compressed; PyTorch's entries are not");
     if (number(central + 34, 2) != 0)
-        return refuse(entry, "lies on another disk");
+        return refuse(entry, "is on another disk of a split archive");
     return check_local(entry, file, directory->begin);
 }
 
@@ -177,15 +180,15 @@ static int check_together(Entry *entries, size_t n, char folder[RESR_ZIP_NAME_BY
     for (size_t i = 0; i < n; i++)
         if (folder_bytes < 2 || entries[i].name_bytes <= folder_bytes ||
             memcmp(entries[i].name, folder, folder_bytes) != 0)
-            return refuse(&entries[i], "is not in the one top folder");
+            return refuse(&entries[i], "is not in the top folder of the others");
     qsort(entries, n, sizeof *entries, by_name);
     for (size_t i = 1; i < n; i++)
         if (by_name(&entries[i - 1], &entries[i]) == 0)
-            return refuse(&entries[i], "is there twice");
+            return refuse(&entries[i], "occurs twice");
     qsort(entries, n, sizeof *entries, by_place);
     for (size_t i = 1; i < n; i++)
         if (entries[i].begin < entries[i - 1].end)
-            return refuse(&entries[i], "overlaps another");
+            return refuse(&entries[i], "overlaps another entry");
     return 0;
 }
 
@@ -201,8 +204,8 @@ int resr_zip_check(char folder[RESR_ZIP_NAME_BYTES], const ResrBytes *file)
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = read_central(&entries[i], &at, file, &directory);
     if (ret == 0 && at != directory.end)
-        ret =
-            resr_fail(RESR_ERR_DATA, "zip: the central directory goes on after its %zu entries", n);
+        ret = resr_fail(RESR_ERR_DATA, "zip: the central directory has data after its %zu entries",
+                        n);
     if (ret == 0)
         ret = check_together(entries, n, folder);
     free(entries);

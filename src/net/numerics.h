@@ -18,15 +18,16 @@ typedef enum ResrNumerics {
     RESR_NUMERICS_COUNT
 } ResrNumerics;
 
-/* What a class runs on. */
-typedef enum ResrProcessor { RESR_ON_NOTHING, RESR_ON_CPU, RESR_ON_GPU } ResrProcessor;
+/* Processor that a class runs on. */
+typedef enum ResrProcessor { RESR_ON_NONE, RESR_ON_CPU, RESR_ON_GPU } ResrProcessor;
 
 typedef struct ResrNumericsInfo {
-    const char *name;      /* of GPUs' classes: the default of ResrOps.class_name */
+    const char *name;      /* unless ResrOps.class_name is set */
     const char *precision; /* value of --precision that asks for the class */
     ResrProcessor needs;
     /* Largest error against `exact`: root mean square of the difference of a whole network's
-     * outputs, over the standard deviation of the expected ones. 0: the same bits. */
+     * outputs, over the standard deviation of the expected ones. 0: the same bits. GPU classes: an
+     * estimate; tests/cuda holds them to a PSNR instead. */
     double tolerance;
     /* Order of the automatic choice: the measured speed is divided by this first. */
     double handicap;

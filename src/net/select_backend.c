@@ -18,7 +18,7 @@
  * small networks of the choice. */
 enum { PROBE_PX = 48, PROBE_RUNS = 3, CHOICE_RRDB_PX = 24, CHOICE_SRVGG_PX = 64, CHOICE_RUNS = 5 };
 
-/* A backend that takes longer is slow, whatever disturbed it (emulated devices): one run suffices.
+/* A backend that takes longer in one run, an emulated device, is not run again.
  */
 #define CHOICE_MAX_SECONDS 0.5
 
@@ -207,7 +207,9 @@ static int none_found(const char *precision, const char *backend, bool name_know
             "library (cuBLASLt 12 or 13) was not found; leave the choice to --conv auto",
             backend + 5);
     if (!name_known)
-        return resr_fail(RESR_ERR_USAGE, "--backend %s: there is no such backend here", backend);
+        return resr_fail(RESR_ERR_USAGE,
+                         "--backend %s: not a backend of this program; see --list-devices",
+                         backend);
     if (is_cuda)
         return resr_fail(
             RESR_ERR_DEVICE,
@@ -271,7 +273,7 @@ static double speed_in(const ResrProbe *probe, const char *class)
     return !best ? 0 : 1 + (same_instructions ? fmin(best->flops, fp32->flops) : best->flops);
 }
 
-/* What a candidate's class is worth to all ranks, in operations per second. */
+/* Value of a candidate's class to all ranks together, in operations per second. */
 static double worth(const ResrCandidate *candidate, const ResrProbe *probes, int n)
 {
     double sum = 0;

@@ -15,24 +15,24 @@
     ",seed=N ,slow=RANK:FACTOR ,fail=RANK:FRAMES ,time=FACTOR; for instance "                      \
     "simulate:3.2/8,slow=11:4"
 
-/* A wait that is late by less is made up for by the next one, as long as there is work: so a part
- * takes what its frames take, whatever else the machine does in between. */
-#define MAKE_UP_NS 100000000
+/* A wait that ends late shortens the next one, up to this much, as long as there is work. A part
+ * then takes the time of its frames even if other programs delay the rank. */
+#define MAX_DEBT_NS 100000000
 
-/* A wait looks so often whether it is to stop. */
-#define LOOK_NS 100000000
+/* Interval at which a wait polls for a request to stop. */
+#define POLL_NS 100000000
 
-/* What resr_simulation_set() settled. */
+/* The process's device, from resr_simulation_set(). */
 static struct {
     double px_seconds, jitter, frame_px;
     double frames_to_failure; /* infinite: never */
-    int64_t idle_until_ns;    /* it had no work before */
-    const atomic_bool *stop;  /* NULL: no request ends a wait */
+    int64_t idle_until_ns;    /* end of its last idle period */
+    const atomic_bool *stop;  /* ends waits; may be NULL */
     uint64_t random;
 } device;
 
-/* A positive number and what must follow it; moves *text behind both. */
-static int take_number(double *out, const char **text, const char *ending)
+/* Parses a number >= 0 followed by `ending`, and moves *text past both. */
+static int parse_number(double *out, const char **text, const char *ending)
 {
     char *end;
     errno = 0;
@@ -44,47 +44,48 @@ static int take_number(double *out, const char **text, const char *ending)
     return 0;
 }
 
-static int take_speed(ResrSimulation *out, const char **text)
+static int parse_speed(ResrSimulation *out, const char **text)
 {
     const char *start = *text;
     double frames;
-    if (take_number(&out->flops, text, "TF") == 0) {
+    if (parse_number(&out->flops, text, "TF") == 0) {
         out->flops *= 1e12;
         return out->flops > 0 ? 0 : RESR_ERR_USAGE;
     }
     out->flops = 0;
     *text = start;
-    if (take_number(&out->frame_seconds, text, "/") < 0 || take_number(&frames, text, "") < 0 ||
+    if (parse_number(&out->frame_seconds, text, "/") < 0 || parse_number(&frames, text, "") < 0 ||
         !(frames > 0) || !(out->frame_seconds > 0))
         return RESR_ERR_USAGE;
     out->frame_seconds /= frames;
     return 0;
 }
 
-static int take_option(ResrSimulation *out, const char **text)
+static int parse_option(ResrSimulation *out, const char **text)
 {
     double rank, value = 0;
     if (strncmp(*text, "jitter=", 7) == 0) {
         *text += 7;
-        int ret = take_number(&out->jitter, text, "%");
+        int ret = parse_number(&out->jitter, text, "%");
         out->jitter /= 100;
         return ret < 0 || out->jitter > 1 ? RESR_ERR_USAGE : 0;
     }
     if (strncmp(*text, "time=", 5) == 0) {
         *text += 5;
-        return take_number(&out->speedup, text, "") < 0 || !(out->speedup > 0) ? RESR_ERR_USAGE : 0;
+        return parse_number(&out->speedup, text, "") < 0 || !(out->speedup > 0) ? RESR_ERR_USAGE
+                                                                                : 0;
     }
     if (strncmp(*text, "seed=", 5) == 0) {
         *text += 5;
-        int ret = take_number(&value, text, "");
+        int ret = parse_number(&value, text, "");
         out->seed = (uint64_t)value;
         return ret;
     }
-    int slow = strncmp(*text, "slow=", 5) == 0;
+    bool slow = strncmp(*text, "slow=", 5) == 0;
     if (!slow && strncmp(*text, "fail=", 5) != 0)
         return RESR_ERR_USAGE;
     *text += 5;
-    if (take_number(&rank, text, ":") < 0 || rank > 1e6 || take_number(&value, text, "") < 0 ||
+    if (parse_number(&rank, text, ":") < 0 || rank > 1e6 || parse_number(&value, text, "") < 0 ||
         (slow && !(value > 0)))
         return RESR_ERR_USAGE;
     int32_t *count = slow ? &out->slow_count : &out->fail_count;
@@ -99,10 +100,10 @@ int resr_simulation_parse(ResrSimulation *out, const char *spec)
 {
     const char *text = spec;
     *out = (ResrSimulation){.speedup = 1};
-    int ret = take_speed(out, &text);
+    int ret = parse_speed(out, &text);
     while (ret == 0 && *text == ',') {
         text++;
-        ret = take_option(out, &text);
+        ret = parse_option(out, &text);
     }
     return ret < 0 || *text
                ? resr_fail(RESR_ERR_USAGE, "--backend simulate:%s: near '%s': " USAGE, spec, text)
@@ -119,7 +120,7 @@ double resr_simulation_frame_seconds(const ResrSimulation *simulation, int rank,
     return seconds / simulation->speedup;
 }
 
-/* SplitMix64's output function (Steele, Lea, Flood): neighbours give unlike numbers. */
+/* SplitMix64's output function (Steele, Lea, Flood): similar inputs give unrelated numbers. */
 static uint64_t mix(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15;
@@ -141,7 +142,7 @@ void resr_simulation_set(const ResrSimulation *simulation, int rank, double fram
             device.frames_to_failure = simulation->fail[i].value;
 }
 
-void resr_simulation_idled(void)
+void resr_simulation_reset_debt(void)
 {
     device.idle_until_ns = resr_clock_ns();
 }
@@ -238,7 +239,7 @@ static int tail(void *pointer, const ResrTileOut *out)
     return 0;
 }
 
-/* Between -1 and 1: xorshift64 (Marsaglia). */
+/* A random number between -1 and 1, by xorshift64 (Marsaglia). */
 static double next_random(void)
 {
     device.random ^= device.random << 13;
@@ -252,9 +253,9 @@ static int wait_for_device(void *pointer)
     Context *ctx = pointer;
     ctx->done_px += ctx->px;
     if (ctx->done_px > device.frames_to_failure * device.frame_px)
-        return resr_fail(RESR_ERR_DEVICE, "the simulated device failed, as it was told to");
+        return resr_fail(RESR_ERR_DEVICE, "the simulated device failed, as requested");
     int64_t now_ns = resr_clock_ns();
-    if (now_ns - ctx->due_ns > MAKE_UP_NS)
+    if (now_ns - ctx->due_ns > MAX_DEBT_NS)
         ctx->due_ns = now_ns;
     if (ctx->due_ns < device.idle_until_ns)
         ctx->due_ns = device.idle_until_ns;
@@ -264,7 +265,7 @@ static int wait_for_device(void *pointer)
         int64_t left_ns = ctx->due_ns - now_ns;
         if (device.stop && *device.stop)
             return resr_fail(RESR_ERR_STOPPED, "stopped on request");
-        nanosleep(&(struct timespec){0, (long)(left_ns < LOOK_NS ? left_ns : LOOK_NS)}, NULL);
+        nanosleep(&(struct timespec){0, (long)(left_ns < POLL_NS ? left_ns : POLL_NS)}, NULL);
     }
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "net/tile.h"
 
+#include <assert.h>
+
 #include "base/minmax.h"
 
 static int check_multiple(const char *what, int value_px, int multiple)
@@ -44,7 +46,7 @@ int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px, i
     return 0;
 }
 
-/* One axis of a tile: the part kept and the part read, which is clipped at the frame's border. */
+/* One axis of a tile: the kept part, and the part read, clipped at the frame's border. */
 static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int32_t *start,
                  int32_t *length, int32_t *in_start, int32_t *in_length)
 {
@@ -60,6 +62,7 @@ static void axis(const ResrTilePlan *plan, int32_t index, int32_t frame_px, int3
 ResrTile resr_tile_at(const ResrTilePlan *plan, int index)
 {
     ResrTile tile;
+    assert(index >= 0 && index < plan->columns * plan->rows);
     axis(plan, index % plan->columns, plan->frame_width_px, &tile.x_px, &tile.width_px,
          &tile.in_x_px, &tile.in_width_px);
     axis(plan, index / plan->columns, plan->frame_height_px, &tile.y_px, &tile.height_px,
@@ -67,7 +70,7 @@ ResrTile resr_tile_at(const ResrTilePlan *plan, int index)
     return tile;
 }
 
-/* Which tile is widest is not obvious where the context is larger than a tile: all are asked. */
+/* Largest part read on one axis. Any tile can have it if the context is larger than a tile. */
 static int32_t widest(const ResrTilePlan *plan, int32_t count, int32_t frame_px)
 {
     int32_t widest_px = 0;

@@ -5,30 +5,32 @@
 
 #include "base/error.h"
 
-/* One tile of a frame, in input pixels: the part that is kept, and the part that is read, which
- * is larger by the context where the frame does not end (the convolutions' own zero padding acts
- * at the frame's border). Geometry of the official inference scripts (RealESRGANer.tile_process).
- */
+/* A tile of a frame, in input pixels: the kept part, and the part read, which is larger by the
+ * context on the sides that are not the frame's border. (At the border the convolutions' own zero
+ * padding applies.) Geometry of the official inference scripts, RealESRGANer.tile_process. */
 typedef struct ResrTile {
     int32_t x_px, y_px, width_px, height_px;             /* kept */
     int32_t in_x_px, in_y_px, in_width_px, in_height_px; /* read */
 } ResrTile;
 
-/* The frame's grid: tiles from (0, 0), the last of a row or column short. `tile_px` 0: the whole
- * frame is one tile. `multiple`: the network's unshuffle factor; frame size, tile and pad must be
- * multiples of it (RESR_ERR_USAGE names the option). */
+/* The grid of tiles: from the pixel (0, 0), the last ones of a row and column possibly smaller.
+ * `tile_px` 0: the whole frame is one tile. `pad_px`: context. */
 typedef struct ResrTilePlan {
     int32_t columns, rows, tile_px, pad_px, frame_width_px, frame_height_px;
 } ResrTilePlan;
 
+/* `multiple`: the network's unshuffle factor. Frame size, tile and context must be multiples of it.
+ * RESR_ERR_USAGE, with the option. */
 RESR_MUST_CHECK int resr_tile_plan(ResrTilePlan *out, int frame_width_px, int frame_height_px,
                                    int tile_px, int tile_pad_px, int multiple);
-ResrTile resr_tile_at(const ResrTilePlan *plan, int index); /* row by row */
 
-/* Largest tile that is read, context included. */
+/* Tile `index`, counted row by row. */
+ResrTile resr_tile_at(const ResrTilePlan *plan, int index);
+
+/* Width and height of the largest part read. */
 void resr_tile_bounds(const ResrTilePlan *plan, int *width_px, int *height_px);
 
-/* Pixels read / pixels kept: 1 is no extra work. */
+/* Pixels read / pixels of the frame; 1 means no extra work. */
 double resr_tile_overhead(const ResrTilePlan *plan);
 
 #endif

@@ -1,5 +1,6 @@
 #include "net/upscale.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,8 +9,8 @@
 #include "media/colour.h"
 
 typedef struct Group {
-    ResrFrame *frames[RESR_MAX_GROUP_FRAMES]; /* results; NULL: given away */
-    int count, next;                          /* next: to be given away */
+    ResrFrame *frames[RESR_MAX_GROUP_FRAMES]; /* results; NULL: collected */
+    int count, next;                          /* next: the next one to be collected */
 } Group;
 
 struct ResrUpscaler {
@@ -17,13 +18,14 @@ struct ResrUpscaler {
     ResrNet *net;
     ResrColour *colour;
     ResrRgb small, large; /* the network's input and output */
-    bool on_device;       /* frames go to the backend as they are; no RGB here */
+    bool on_device;       /* the backend converts colours; no RGB here */
     int group_frames;
-    Group under_way[RESR_GROUPS_UNDER_WAY];
+    Group in_flight[RESR_GROUPS_IN_FLIGHT];
     unsigned submitted, collected; /* groups */
 };
 
-/* Whether the backend takes frames as they are; else the RGB images that the conversion needs. */
+/* Lets the backend convert colours if it can; otherwise creates the RGB images for the conversion.
+ */
 static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, int scale)
 {
     ResrFrameSetup setup = {.in = input, .out = &upscaler->output};
@@ -83,8 +85,8 @@ void resr_upscaler_free(ResrUpscaler *upscaler)
 {
     if (!upscaler)
         return;
-    for (int i = 0; i < RESR_GROUPS_UNDER_WAY; i++)
-        free_group(&upscaler->under_way[i]);
+    for (int i = 0; i < RESR_GROUPS_IN_FLIGHT; i++)
+        free_group(&upscaler->in_flight[i]);
     resr_rgb_free(&upscaler->small);
     resr_rgb_free(&upscaler->large);
     resr_colour_free(upscaler->colour);
@@ -118,10 +120,10 @@ int resr_upscaler_group(const ResrUpscaler *upscaler)
 
 int resr_upscaler_depth(const ResrUpscaler *upscaler)
 {
-    return upscaler->on_device ? RESR_GROUPS_UNDER_WAY : 1;
+    return upscaler->on_device ? RESR_GROUPS_IN_FLIGHT : 1;
 }
 
-/* Frames for the results of `in`. */
+/* Creates the frames for the results of `in`. */
 static int create_group(Group *group, const ResrFormat *format, ResrFrame *const *in, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -136,7 +138,7 @@ static int create_group(Group *group, const ResrFormat *format, ResrFrame *const
     return 0;
 }
 
-/* Which frames the network's output failed for. */
+/* Prepends the group's frames to a message about the network's output. */
 static int name_frames(const Group *group, int ret)
 {
     int64_t first = group->frames[0]->index;
@@ -151,12 +153,12 @@ static int name_frames(const Group *group, int ret)
 int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
                          const atomic_bool *stop)
 {
-    Group *group = &upscaler->under_way[upscaler->submitted % RESR_GROUPS_UNDER_WAY];
+    Group *group = &upscaler->in_flight[upscaler->submitted % RESR_GROUPS_IN_FLIGHT];
     if (stop && *stop)
         return resr_fail(RESR_ERR_STOPPED, "stopped on request");
-    if (upscaler->submitted - upscaler->collected == RESR_GROUPS_UNDER_WAY ||
+    if (upscaler->submitted - upscaler->collected == RESR_GROUPS_IN_FLIGHT ||
         count > upscaler->group_frames)
-        return resr_fail(RESR_ERR_INTERNAL, "%d frames more, with %u groups under way", count,
+        return resr_fail(RESR_ERR_INTERNAL, "%d more frames, with %u groups in flight", count,
                          upscaler->submitted - upscaler->collected);
     int ret = create_group(group, &upscaler->output, in, count);
     if (ret == 0 && upscaler->on_device)
@@ -173,10 +175,12 @@ int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count
 int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out)
 {
     *out = NULL;
+    assert(upscaler->submitted - upscaler->collected <= RESR_GROUPS_IN_FLIGHT);
     if (upscaler->collected == upscaler->submitted)
         return 0;
-    Group *group = &upscaler->under_way[upscaler->collected % RESR_GROUPS_UNDER_WAY];
+    Group *group = &upscaler->in_flight[upscaler->collected % RESR_GROUPS_IN_FLIGHT];
     int ret = 0;
+    assert(group->next < group->count);
     if (upscaler->on_device && group->next == 0)
         ret = name_frames(group, resr_net_collect_frames(upscaler->net, group->frames));
     if (ret == 0) {

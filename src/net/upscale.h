@@ -6,8 +6,14 @@
 #include "base/frame.h"
 #include "net/net.h"
 
-/* The engine: one frame in the decoder's format to one frame in the encoder's, with colour
- * conversion on both sides of the network. Knows no MPI. One thread uses it. */
+/* The engine of a rank: frames in the decoder's format to frames in the encoder's, with colour
+ * conversion before and after the network. One thread at a time may use it. Frames are submitted in
+ * groups and collected one by one, in order:
+ *
+ *   while frames are left or in flight:
+ *       submit a group while fewer than resr_upscaler_depth() groups are in flight
+ *       collect the frames of the oldest group
+ */
 typedef struct ResrUpscaler ResrUpscaler;
 
 /* `tile_px`, `tile_pad_px`, `threads`: as in resr_net_create(). The model is not needed afterwards.
@@ -17,27 +23,31 @@ RESR_MUST_CHECK int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops,
                                          const ResrFormat *output, int tile_px, int tile_pad_px,
                                          int threads);
 void resr_upscaler_free(ResrUpscaler *upscaler);
+
+/* Bytes of the network and of the RGB images. */
 size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler);
 
-/* Frames that are best submitted together: their tiles fill a GPU where those of one do not; 1
- * where that gains nothing. At most RESR_MAX_GROUP_FRAMES. */
+/* Best number of frames in a group, 1 to RESR_MAX_GROUP_FRAMES: the tiles of several frames fill a
+ * GPU better than those of one. */
 int resr_upscaler_group(const ResrUpscaler *upscaler);
 
-/* Groups that may be under way: one is computed while another one goes to or from a GPU. */
-#define RESR_GROUPS_UNDER_WAY 2
+/* Most groups in flight: one is computed while another is copied to or from a GPU. */
+#define RESR_GROUPS_IN_FLIGHT 2
 
-/* Groups that should be: as many; 1 where resr_upscaler_submit() itself computes. */
+/* Best number of groups in flight: RESR_GROUPS_IN_FLIGHT; 1 if resr_upscaler_submit() itself
+ * computes. */
 int resr_upscaler_depth(const ResrUpscaler *upscaler);
 
-/* Begins to upscale `count` frames, at most resr_upscaler_group(); they are not needed afterwards.
- * At most RESR_GROUPS_UNDER_WAY groups are submitted and not collected. `stop` (may be NULL) is
- * polled between tiles, or between groups where a GPU computes: RESR_ERR_STOPPED. */
+/* Starts a group of `count` frames, 1 to resr_upscaler_group(), which are not needed afterwards. At
+ * most RESR_GROUPS_IN_FLIGHT groups may be in flight. `stop` (may be NULL) is polled between tiles,
+ * or between groups if a GPU computes: RESR_ERR_STOPPED once it is set. RESR_ERR_DATA: the
+ * network's output has infinite values or NaN. */
 RESR_MUST_CHECK int resr_upscaler_submit(ResrUpscaler *upscaler, ResrFrame *const *in, int count,
                                          const atomic_bool *stop);
 
-/* Waits for the group submitted first and gives its next frame: a new one (the caller's) with the
- * same index, pts and duration as the input's. NULL if none is under way. An error drops the group.
- * RESR_ERR_DATA, here or at submission: the network's output has infinite values or NaN. */
+/* Waits for the oldest group and returns its next frame in *out: a new frame, owned by the caller,
+ * with the index, pts and duration of the input frame; NULL if no group is in flight. An error
+ * discards the group. RESR_ERR_DATA as above. */
 RESR_MUST_CHECK int resr_upscaler_collect(ResrUpscaler *upscaler, ResrFrame **out);
 
 #endif

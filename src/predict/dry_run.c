@@ -241,8 +241,8 @@ static void describe_hosts(ResrPredictionTable *f, ResrPredictInput *in, const R
                                    given > 0 ? "--plan host=" : "--plan ...,host=RANKS sets it");
 }
 
-static int forecast(const ResrDryRun *run, const Speed *speed, const ResrPredictInput *start,
-                    int threads)
+static int table(const ResrDryRun *run, const Speed *speed, const ResrPredictInput *start,
+                 int threads)
 {
     const ResrVideoInfo *info = resr_decoder_info(run->decoder);
     const ResrOptions *options = run->options;
@@ -297,5 +297,5 @@ int resr_dry_run(const ResrDryRun *run)
         return ret;
     resr_plan_print(run->plan, options, resr_decoder_info(run->decoder), run->model,
                     workspace_bytes, speed.flops);
-    return plans ? forecast(run, &speed, &start, threads) : 0;
+    return plans ? table(run, &speed, &start, threads) : 0;
 }

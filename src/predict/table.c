@@ -13,25 +13,25 @@
 
 static const char *const marks[] = {"measured", "model", "datasheet", "given", "assumed"};
 
-void resr_prediction_table_constant(ResrPredictionTable *forecast, const char *name, double value,
+void resr_prediction_table_constant(ResrPredictionTable *table, const char *name, double value,
                                     const char *unit, ResrMark mark, const char *source, ...)
 {
     va_list arguments;
-    if (forecast->count == RESR_MAX_CONSTANTS)
+    if (table->count == RESR_MAX_CONSTANTS)
         return;
-    ResrConstant *constant = &forecast->constants[forecast->count++];
+    ResrConstant *constant = &table->constants[table->count++];
     *constant = (ResrConstant){.name = name, .unit = unit, .value = value, .mark = mark};
     va_start(arguments, source);
     vsnprintf(constant->source, sizeof constant->source, source, arguments);
     va_end(arguments);
 }
 
-int resr_prediction_table_predict(ResrPredictionTable *forecast, const ResrPredictInput *input,
+int resr_prediction_table_predict(ResrPredictionTable *table, const ResrPredictInput *input,
                                   const ResrPlan *plan, const ResrSinkPlan *output,
                                   const ResrOptions *options)
 {
-    forecast->rows = options->planner.count;
-    for (int i = 0; i < forecast->rows; i++) {
+    table->rows = options->planner.count;
+    for (int i = 0; i < table->rows; i++) {
         ResrPredictInput job = *input;
         ResrPlan spread = *plan;
         int ranks = options->planner.ranks[i];
@@ -41,8 +41,8 @@ int resr_prediction_table_predict(ResrPredictionTable *forecast, const ResrPredi
             return ret;
         job.part_frames = spread.part_frames;
         job.pool_frames = spread.pool_frames < spread.pool_frames_wanted ? spread.pool_frames : 0;
-        job.ranks_encode = forecast->ranks_encode[i] = spread.encode_ranks;
-        resr_predict(&forecast->predictions[i], &job, ranks);
+        job.ranks_encode = table->ranks_encode[i] = spread.encode_ranks;
+        resr_predict(&table->predictions[i], &job, ranks);
     }
     return 0;
 }
@@ -57,14 +57,14 @@ static void print_number(int width, double value)
         printf("%*.2e", width, value);
 }
 
-void resr_prediction_table_print(const ResrPredictionTable *forecast)
+void resr_prediction_table_print(const ResrPredictionTable *table)
 {
     printf("\nPredicted, not measured: ranks of %s. Decoder and encoder are as fast as here.\n\n",
-           forecast->device);
+           table->device);
     printf("%8s %11s %11s %11s  %-10s %18s\n", "ranks", "wall, s", "frames/s", "efficiency",
            "limited by", "device-s a minute");
-    for (int i = 0; i < forecast->rows; i++) {
-        const ResrPrediction *p = &forecast->predictions[i];
+    for (int i = 0; i < table->rows; i++) {
+        const ResrPrediction *p = &table->predictions[i];
         printf("%8" PRId32 " ", p->ranks);
         print_number(11, p->wall_seconds);
         printf(" ");
@@ -74,8 +74,8 @@ void resr_prediction_table_print(const ResrPredictionTable *forecast)
         printf("\n");
     }
     printf("\n");
-    for (int i = 0; i < forecast->count; i++) {
-        const ResrConstant *c = &forecast->constants[i];
+    for (int i = 0; i < table->count; i++) {
+        const ResrConstant *c = &table->constants[i];
         char value[64];
         snprintf(value, sizeof value, "%.4g %s", c->value, c->unit);
         printf("%-18s %-22s %-10s %s\n", c->name, value, marks[c->mark], c->source);
@@ -96,15 +96,15 @@ static json_t *prediction_json(const ResrPrediction *p, bool ranks_encode)
                      "tail_seconds", p->tail_seconds, "stage_seconds", stages);
 }
 
-int resr_prediction_table_write(const ResrPredictionTable *forecast, const ResrPlan *plan,
+int resr_prediction_table_write(const ResrPredictionTable *table, const ResrPlan *plan,
                                 const ResrOptions *options, const ResrModel *model)
 {
     json_t *ranks = json_array(), *constants = json_array();
-    for (int i = 0; i < forecast->rows; i++)
-        json_array_append_new(
-            ranks, prediction_json(&forecast->predictions[i], forecast->ranks_encode[i]));
-    for (int i = 0; i < forecast->count; i++) {
-        const ResrConstant *c = &forecast->constants[i];
+    for (int i = 0; i < table->rows; i++)
+        json_array_append_new(ranks,
+                              prediction_json(&table->predictions[i], table->ranks_encode[i]));
+    for (int i = 0; i < table->count; i++) {
+        const ResrConstant *c = &table->constants[i];
         json_array_append_new(constants, json_pack("{s:s, s:f, s:s, s:s, s:s}", "name", c->name,
                                                    "value", c->value, "unit", c->unit, "mark",
                                                    marks[c->mark], "source", c->source));
@@ -112,7 +112,7 @@ int resr_prediction_table_write(const ResrPredictionTable *forecast, const ResrP
     json_t *root = json_pack(
         "{s:s, s:b, s:o, s:o, s:o, s:s, s:I, s:o, s:o}", "version", RESR_VERSION, "predicted", 1,
         "input", resr_json_text(options->input), "output", resr_json_text(options->output), "model",
-        resr_json_text(model->name), "device", forecast->device, "frames",
+        resr_json_text(model->name), "device", table->device, "frames",
         (json_int_t)plan->frames_estimate, "ranks", ranks, "constants", constants);
     char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     int ret =

@@ -35,23 +35,23 @@ typedef struct ResrPredictionTable {
 } ResrPredictionTable;
 
 /* One constant more; `source` is a printf format. */
-void resr_prediction_table_constant(ResrPredictionTable *forecast, const char *name, double value,
+void resr_prediction_table_constant(ResrPredictionTable *table, const char *name, double value,
                                     const char *unit, ResrMark mark, const char *source, ...)
     __attribute__((format(printf, 6, 7)));
 
 /* Predicts each number of ranks that `options` ask for. `input`: the job, but for what follows from
  * the number of ranks; `plan` with its frames, `output` as planned. RESR_ERR_USAGE where --encode
  * ranks cannot be. */
-RESR_MUST_CHECK int resr_prediction_table_predict(ResrPredictionTable *forecast,
+RESR_MUST_CHECK int resr_prediction_table_predict(ResrPredictionTable *table,
                                                   const ResrPredictInput *input,
                                                   const ResrPlan *plan, const ResrSinkPlan *output,
                                                   const ResrOptions *options);
 
 /* The table and the constants, on stdout. */
-void resr_prediction_table_print(const ResrPredictionTable *forecast);
+void resr_prediction_table_print(const ResrPredictionTable *table);
 
 /* The same as one JSON object. RESR_ERR_EXISTS, RESR_ERR_IO, RESR_ERR_INTERNAL. */
-RESR_MUST_CHECK int resr_prediction_table_write(const ResrPredictionTable *forecast,
+RESR_MUST_CHECK int resr_prediction_table_write(const ResrPredictionTable *table,
                                                 const ResrPlan *plan, const ResrOptions *options,
                                                 const ResrModel *model);
 

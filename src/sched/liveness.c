@@ -81,6 +81,6 @@ double resr_liveness_overdue(const ResrLiveness *liveness, int rank, bool *silen
         return unheard;
     if (stuck <= liveness->deadline_seconds || stuck <= frame)
         return 0;
-    *silent = unheard > liveness->deadline_seconds / 2; /* it is the reason then */
+    *silent = unheard > liveness->deadline_seconds / 2; /* progress is unknown without messages */
     return stuck;
 }

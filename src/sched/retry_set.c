@@ -9,63 +9,63 @@ typedef struct ResrRetrySetFrame {
     int16_t attempt, failures;
 } ResrRetrySetFrame;
 
-int resr_retry_set_create(ResrRetrySet *again, int64_t size)
+int resr_retry_set_create(ResrRetrySet *set, int64_t size)
 {
-    *again = (ResrRetrySet){.size = size};
-    int ret = resr_alloc(&again->frames, (size_t)size, sizeof *again->frames);
+    *set = (ResrRetrySet){.size = size};
+    int ret = resr_alloc(&set->frames, (size_t)size, sizeof *set->frames);
     for (int64_t i = 0; ret == 0 && i < size; i++)
-        again->frames[i].index = -1;
+        set->frames[i].index = -1;
     return ret;
 }
 
-void resr_retry_set_free(ResrRetrySet *again)
+void resr_retry_set_free(ResrRetrySet *set)
 {
-    free(again->frames);
+    free(set->frames);
 }
 
-static ResrRetrySetFrame *slot_of(const ResrRetrySet *again, int64_t index)
+static ResrRetrySetFrame *slot_of(const ResrRetrySet *set, int64_t index)
 {
-    return &again->frames[index % again->size];
+    return &set->frames[index % set->size];
 }
 
-static void drop(ResrRetrySet *again, int64_t index)
+static void drop(ResrRetrySet *set, int64_t index)
 {
-    slot_of(again, index)->index = -1;
-    again->count--;
+    slot_of(set, index)->index = -1;
+    set->count--;
 }
 
-void resr_retry_set_add(ResrRetrySet *again, const ResrPart *part)
+void resr_retry_set_add(ResrRetrySet *set, const ResrPart *part)
 {
-    if (again->count == 0 || again->low > part->first)
-        again->low = part->first;
+    if (set->count == 0 || set->low > part->first)
+        set->low = part->first;
     for (int64_t i = part->first; i < part->first + part->count; i++) {
-        ResrRetrySetFrame *frame = slot_of(again, i);
+        ResrRetrySetFrame *frame = slot_of(set, i);
         if (frame->index > i)
-            continue;                     /* a pool further: this one came after all */
-        again->count += frame->index < 0; /* an earlier one: it came after all */
+            continue; /* slot reused by a later frame: frame i has already arrived */
+        set->count += frame->index < 0; /* overwrites an older entry whose frame has arrived */
         *frame = (ResrRetrySetFrame){i, (int16_t)(part->attempt + 1), part->failures};
     }
 }
 
-bool resr_retry_set_find(ResrRetrySet *again, ResrPart *part, ResrFrameNeeded needed, void *user)
+bool resr_retry_set_find(ResrRetrySet *set, ResrPart *part, ResrFrameNeeded needed, void *user)
 {
-    for (; again->count > 0; again->low++) {
-        if (slot_of(again, again->low)->index != again->low)
+    for (; set->count > 0; set->low++) {
+        if (slot_of(set, set->low)->index != set->low)
             continue;
-        part->first = again->low;
-        if (needed(user, again->low))
+        part->first = set->low;
+        if (needed(user, set->low))
             return true;
-        drop(again, again->low);
+        drop(set, set->low);
     }
     return false;
 }
 
-void resr_retry_set_take(ResrRetrySet *again, ResrPart *part, int64_t end, ResrFrameNeeded needed,
+void resr_retry_set_take(ResrRetrySet *set, ResrPart *part, int64_t end, ResrFrameNeeded needed,
                          void *user)
 {
     part->count = part->attempt = part->failures = 0;
     for (int64_t i = part->first; i < end; i++) {
-        const ResrRetrySetFrame *frame = slot_of(again, i);
+        const ResrRetrySetFrame *frame = slot_of(set, i);
         if (frame->index != i || !needed(user, i))
             break;
         part->count++;
@@ -73,6 +73,6 @@ void resr_retry_set_take(ResrRetrySet *again, ResrPart *part, int64_t end, ResrF
             part->attempt = frame->attempt;
         if (part->failures < frame->failures)
             part->failures = frame->failures;
-        drop(again, i);
+        drop(set, i);
     }
 }

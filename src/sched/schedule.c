@@ -1,5 +1,30 @@
+/* Which rank computes which frames.
+ *
+ * State: for each rank its parts in flight (at most RESR_PARTS_IN_FLIGHT, the first one is being
+ * computed) and its measured pace, in seconds per frame; the number of decoded frames; the first
+ * frame that was not assigned; the frames to retry (retry_set.h).
+ *
+ * pull, resr_scheduler_next():
+ *   1. Frames to retry come first, then new ones.
+ *   2. Each rank's completion time for one more frame is estimated from its pace and its parts in
+ *      flight; a rank that is late with its part is assumed to be twice as late in the end.
+ *   3. The earliest rank with room gets a part, unless it would finish after the time at which all
+ *      ranks would finish if the rest could be divided exactly (common_end()).
+ *   4. The part is half of the rank's share of the rest, rounded down to a power of two, and at
+ *      most a batch: parts become smaller, so that ranks finish within about one frame.
+ *
+ * Stragglers, when a rank is idle and others wait for one part (find_straggler()):
+ *   recall     resr_scheduler_recall(): the rank gives back its unstarted frames, which are retried
+ *              elsewhere
+ *   duplicate  speculative execution: if all frames of the part are started, the part is also
+ *              assigned to an idle rank, and the first result counts
+ *
+ * static: batch b belongs to computing rank b mod N; an excluded rank's batches go to the rank with
+ * the fewest parts. */
+
 #include "sched/schedule.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,55 +32,54 @@
 #include "base/limits.h"
 #include "base/memory.h"
 
-/* Of a rank's frames before the last part: how much they count for its speed. */
-#define FORGET 0.75
+/* clang-format off */
+/* Tunables. */
+#define MEASURE_WEIGHT 0.75 /* weight of a rank's earlier frames when its next part is measured */
+#define WORTH_FRAMES   0.75 /* a rank that is not the earliest gets a part only if its share of the
+                               rest is at least this many frames */
+#define LONGEST_PART   1.5  /* longest part of a slow rank, in batches of the fastest rank */
+#define MOST_OF_POOL   0.75 /* longest frame of a rank, as the share of the pool that the other ranks
+                               compute in that time: the pool fills up behind it */
+#define WAITING_PARTS  2    /* completed parts behind an older one that count as others waiting */
+#define CHANGED        2    /* a part that is this many times slower or faster than the earlier
+                               parts of its rank replaces the measurement */
+/* clang-format on */
 
-/* A part more for a rank that is not the first to be free, if its share is so many frames. */
-#define WORTH_FRAMES 0.75
-
-/* What a slow rank's part may take, in batches of the fastest. */
-#define LONGEST_PART 1.5
-
-/* A rank gets no frame that takes it longer than the others need for so much of the pool, which
- * would then wait for it. */
-#define MOST_OF_POOL 0.75
-
-/* So many parts that are done but wait for an older one hold ranks up that have nothing to do. */
-#define WAITING_PARTS 2
-
-/* A part that takes so many times longer, or shorter, than its rank's others: the rank has changed.
- */
-#define CHANGED 2
+typedef enum FlightState {
+    ASSIGNED,
+    RECALLED, /* no answer yet */
+    TRIMMED,  /* the answer has arrived: all frames of the part are started */
+} FlightState;
 
 typedef struct Flight {
     ResrPart part;
-    enum { FLYING, RECALLED, TRIMMED } state; /* recalled: no answer yet; trimmed: all is begun */
-    bool doubled;                             /* handed out a second time */
+    FlightState state;
+    bool duplicated; /* also assigned to another rank */
 } Flight;
 
 typedef struct RankState {
     int rank;
-    bool lost;
-    double frames, seconds; /* computed so far, and the time that took: its speed */
-    double since;           /* it works on the first of its parts since then */
+    bool excluded;
+    double frames, seconds; /* weighted measurement: frames, and the seconds that they took */
+    double since;           /* start of the first part in flight */
     int in_flight;
     Flight flights[RESR_PARTS_IN_FLIGHT]; /* the first in_flight of them */
-    int64_t batch;                        /* static: the batch it is at, and the next frame of it */
+    int64_t batch;                        /* static: current batch and its next frame */
     int64_t frame;
 } RankState;
 
 struct ResrScheduler {
     ResrBatching units;
     int64_t part_frames, pool_frames;
-    bool fixed;            /* --schedule static */
-    bool doubles;          /* a second result of a frame does no harm */
+    bool is_static;        /* --schedule static */
+    bool may_duplicate;    /* a second result of a frame is dropped */
     int64_t expected;      /* frames of the video, 0: unknown */
     double now;            /* seconds */
-    int64_t decoded, next; /* pull: first frame not handed out */
+    int64_t decoded, next; /* pull: first frame not assigned */
     bool at_end;
     ResrFrameNeeded needed;
     void *user;
-    ResrRetrySet again;
+    ResrRetrySet retries;
     int n, turn;
     RankState ranks[];
 };
@@ -78,28 +102,29 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     scheduler->units = plan->units;
     scheduler->part_frames = plan->part_frames;
     scheduler->pool_frames = plan->pool_frames;
-    scheduler->doubles = !plan->encode_ranks; /* it would come to a segment that is finished */
+    scheduler->may_duplicate = !plan->encode_ranks; /* its segment might be finished */
     scheduler->expected = plan->frames_estimate;
-    scheduler->fixed = schedule == RESR_SCHEDULE_STATIC;
+    scheduler->is_static = schedule == RESR_SCHEDULE_STATIC;
     scheduler->needed = needed;
     scheduler->user = user;
     scheduler->n = n;
     for (int i = 0; i < n; i++)
         scheduler->ranks[i] =
             (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
-    return resr_retry_set_create(&scheduler->again, plan->pool_frames);
+    return resr_retry_set_create(&scheduler->retries, plan->pool_frames);
 }
 
 void resr_scheduler_free(ResrScheduler *scheduler)
 {
     if (!scheduler)
         return;
-    resr_retry_set_free(&scheduler->again);
+    resr_retry_set_free(&scheduler->retries);
     free(scheduler);
 }
 
 void resr_scheduler_update(ResrScheduler *scheduler, int64_t decoded, bool at_end, double now)
 {
+    assert(decoded >= scheduler->decoded);
     scheduler->decoded = decoded;
     scheduler->at_end = at_end;
     scheduler->now = now;
@@ -115,11 +140,11 @@ static RankState *find_rank(const ResrScheduler *scheduler, int rank)
 
 static bool has_room(const RankState *state)
 {
-    return !state->lost && state->in_flight < RESR_PARTS_IN_FLIGHT;
+    return !state->excluded && state->in_flight < RESR_PARTS_IN_FLIGHT;
 }
 
-/* The live rank with the fewest parts in flight that has room for one more. */
-static RankState *idlest(ResrScheduler *scheduler)
+/* The rank with the fewest parts in flight that has room for one more; NULL: none. */
+static RankState *least_busy(ResrScheduler *scheduler)
 {
     RankState *best = NULL;
     for (int i = 0; i < scheduler->n; i++) {
@@ -130,16 +155,20 @@ static RankState *idlest(ResrScheduler *scheduler)
     return best;
 }
 
-static bool give(const ResrScheduler *scheduler, RankState *state, const ResrPart *part, int *rank)
+static bool assign(const ResrScheduler *scheduler, RankState *state, const ResrPart *part,
+                   int *rank)
 {
     if (state->in_flight == 0)
         state->since = scheduler->now;
+    assert(state->in_flight < RESR_PARTS_IN_FLIGHT);
+    assert(part->count > 0 && part->count <= RESR_MAX_BATCH_FRAMES);
     state->flights[state->in_flight++] = (Flight){.part = *part};
     *rank = state->rank;
     return true;
 }
 
-/* Seconds a frame of ranks that have not shown theirs: the mean of the others, or anything. */
+/* Assumed pace of ranks without a measurement: the mean of the measured ranks, or an arbitrary
+ * constant if there are none. */
 static double common_pace(const ResrScheduler *scheduler)
 {
     double frames = 0, seconds = 0;
@@ -150,33 +179,33 @@ static double common_pace(const ResrScheduler *scheduler)
     return seconds > 0 ? seconds / frames : 1;
 }
 
-static double shown_pace(const RankState *state, double common)
+static double measured_pace(const RankState *state, double common)
 {
     return state->seconds > 0 ? state->seconds / state->frames : common;
 }
 
-/* Seconds a frame. A rank that is late with its part is believed to need as much more for it as it
- * is late. */
+/* Pace of a rank, in seconds per frame. A part that is late by t is assumed to be 2 t late in the
+ * end. */
 static double pace_of(const ResrScheduler *scheduler, const RankState *state, double common)
 {
-    double pace = shown_pace(state, common);
+    double pace = measured_pace(state, common);
     if (state->in_flight == 0)
         return pace;
     double frames = state->flights[0].part.count;
     return pace + 2 * fmax(scheduler->now - state->since - frames * pace, 0) / frames;
 }
 
-/* Seconds a frame of the fastest rank that has shown its speed; infinite if none has. */
+/* Pace of the fastest measured rank; infinite if no rank was measured. */
 static double fastest_pace(const ResrScheduler *scheduler)
 {
     double fastest = INFINITY;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost && scheduler->ranks[i].seconds > 0)
-            fastest = fmin(fastest, shown_pace(&scheduler->ranks[i], 0));
+        if (!scheduler->ranks[i].excluded && scheduler->ranks[i].seconds > 0)
+            fastest = fmin(fastest, measured_pace(&scheduler->ranks[i], 0));
     return fastest;
 }
 
-/* When a rank will have done its first `parts` parts, in seconds from now. */
+/* Seconds from now until a rank has completed its first `parts` parts. */
 static double busy_for(const ResrScheduler *scheduler, const RankState *state, int parts,
                        double pace)
 {
@@ -186,8 +215,8 @@ static double busy_for(const ResrScheduler *scheduler, const RankState *state, i
     return parts > 0 ? fmax(state->since + (double)frames * pace - scheduler->now, 0) : 0;
 }
 
-/* Frames that no rank has yet: those that are there, or as many as the container promises. Without
- * an end in sight enough for everybody. */
+/* Frames that are not assigned: decoded ones, or as many as the container announces. Without a
+ * known end, enough for all ranks. */
 static double frames_left(const ResrScheduler *scheduler)
 {
     int64_t left = scheduler->decoded - scheduler->next;
@@ -196,11 +225,11 @@ static double frames_left(const ResrScheduler *scheduler)
         left = scheduler->expected - scheduler->next;
     else if (!scheduler->at_end && left < plenty)
         left = plenty;
-    return (double)(left + scheduler->again.count);
+    return (double)(left + scheduler->retries.count);
 }
 
-/* When all ranks would end, in seconds from now, if frames could be shared out exactly: the time
- * T at which the ranks that are free before T have done what is left. */
+/* Seconds from now until all ranks would finish if the rest could be divided exactly: the time T at
+ * which the ranks that are free before T have computed the rest. */
 static double common_end(const ResrScheduler *scheduler, double common)
 {
     double end = INFINITY, before;
@@ -211,7 +240,7 @@ static double common_end(const ResrScheduler *scheduler, double common)
             const RankState *state = &scheduler->ranks[i];
             double pace = pace_of(scheduler, state, common);
             double busy = busy_for(scheduler, state, state->in_flight, pace);
-            if (state->lost || busy >= before)
+            if (state->excluded || busy >= before)
                 continue;
             frames += busy / pace;
             speed += 1 / pace;
@@ -221,10 +250,9 @@ static double common_end(const ResrScheduler *scheduler, double common)
     return end;
 }
 
-/* A part takes half of what its rank will do until the end, so that errors in its projected speed
- * even out, as a power of two, and a rank whose speed is not known begins with one frame. A slow
- * rank's takes no longer than one and a half batches of the fastest: all others would wait for it
- * once the pool is full. */
+/* Frames of the next part of a rank whose share of the rest is `share` frames: half of it, so that
+ * later parts correct errors of the estimate, as a power of two. A rank without a measurement gets
+ * one frame. A part takes at most LONGEST_PART batches of the fastest rank. */
 static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *state, double share)
 {
     int64_t frames = scheduler->part_frames;
@@ -232,27 +260,29 @@ static int64_t part_of_share(const ResrScheduler *scheduler, const RankState *st
         return frames;
     if (state->seconds <= 0)
         return 1;
-    double most = LONGEST_PART * (double)frames * fastest_pace(scheduler) / shown_pace(state, 0);
+    double most = LONGEST_PART * (double)frames * fastest_pace(scheduler) / measured_pace(state, 0);
     while (frames > 1 && (2 * (double)frames > share || (double)frames > most))
         frames /= 2;
     return frames;
 }
 
-/* The longest that a frame may take its rank: see MOST_OF_POOL. The fastest is never excluded. */
+/* Longest acceptable seconds per frame, see MOST_OF_POOL; at least twice those of the fastest rank.
+ */
 static double longest_frame(const ResrScheduler *scheduler, double common)
 {
     double speed = 0;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost)
-            speed += 1 / shown_pace(&scheduler->ranks[i], common);
+        if (!scheduler->ranks[i].excluded)
+            speed += 1 / measured_pace(&scheduler->ranks[i], common);
     return fmax(MOST_OF_POOL * (double)(scheduler->pool_frames - scheduler->units.segment_frames) /
                     speed,
                 CHANGED * fastest_pace(scheduler));
 }
 
-/* Who could end a frame more first. A rank that has no room, or that would end after all the others
- * if it took one, is passed over, and another one gets a part only if it would end in time: a slow
- * rank never holds the job. One that needs half a batch's time for a frame gets none in advance. */
+/* Chooses the rank with the earliest estimated completion of one more frame, and the frames of its
+ * part. Skips ranks without room, and ranks that would finish after all others, so that a slow rank
+ * never delays the job. A rank whose frame takes half as long as a batch of the fastest rank gets
+ * no second part in advance. NULL: no rank should get a part now. */
 static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
 {
     double common = common_pace(scheduler), end = common_end(scheduler, common);
@@ -264,7 +294,7 @@ static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
         RankState *state = &scheduler->ranks[i];
         double pace = pace_of(scheduler, state, common);
         double at = busy_for(scheduler, state, state->in_flight, pace) + pace;
-        if (!state->lost && at < first_at) {
+        if (!state->excluded && at < first_at) {
             first = state;
             first_at = at;
         }
@@ -283,8 +313,8 @@ static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
     return free;
 }
 
-/* Cuts a part that begins at `first`; false if its frames are not all there yet. It ends before the
- * first frame that an earlier attempt has made. */
+/* Makes a part from `first` on; false if not all of its frames are decoded yet. The part ends
+ * before the first frame that an earlier attempt has computed. */
 static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t first, int64_t frames)
 {
     int64_t end = resr_batching_batch_end(&scheduler->units, first);
@@ -303,21 +333,21 @@ static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t fir
     return true;
 }
 
-/* The first frame from `frame` on that is needed, or the first that is not there yet. */
-static int64_t skip_made(const ResrScheduler *scheduler, int64_t frame, int64_t end)
+/* The first frame from `frame` on that is needed, or else the first that is not decoded yet. */
+static int64_t skip_computed(const ResrScheduler *scheduler, int64_t frame, int64_t end)
 {
     while (frame < end && frame < scheduler->decoded && !scheduler->needed(scheduler->user, frame))
         frame++;
     return frame;
 }
 
-/* Static: the next frame of a rank, past those that are made. */
+/* static: moves a rank to its next frame that is needed. */
 static void advance_static(const ResrScheduler *scheduler, RankState *state)
 {
     for (;;) {
         int64_t first = first_frame_of(&scheduler->units, state->batch);
         int64_t end = resr_batching_batch_end(&scheduler->units, first);
-        state->frame = skip_made(scheduler, state->frame, end);
+        state->frame = skip_computed(scheduler, state->frame, end);
         if (state->frame < end)
             return;
         state->batch += scheduler->n;
@@ -329,70 +359,71 @@ static bool next_static(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[(scheduler->turn + i) % scheduler->n];
-        RankState *taker = state->lost ? idlest(scheduler) : state;
+        RankState *chosen = state->excluded ? least_busy(scheduler) : state;
         advance_static(scheduler, state);
-        if (!taker || taker->in_flight >= RESR_PARTS_IN_FLIGHT ||
+        if (!chosen || chosen->in_flight >= RESR_PARTS_IN_FLIGHT ||
             !cut_part(scheduler, part, state->frame, scheduler->part_frames))
             continue;
         state->frame = part->first + part->count;
         scheduler->turn = (scheduler->turn + i + 1) % scheduler->n;
-        return give(scheduler, taker, part, rank);
+        return assign(scheduler, chosen, part, rank);
     }
     return false;
 }
 
-static bool next_again(ResrScheduler *scheduler, ResrPart *part, int *rank)
+static bool next_retry(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     int64_t frames = scheduler->part_frames;
-    if (!resr_retry_set_find(&scheduler->again, part, scheduler->needed, scheduler->user))
+    if (!resr_retry_set_find(&scheduler->retries, part, scheduler->needed, scheduler->user))
         return false;
-    RankState *taker = scheduler->fixed ? idlest(scheduler) : choose_rank(scheduler, &frames);
-    if (!taker)
+    RankState *chosen =
+        scheduler->is_static ? least_busy(scheduler) : choose_rank(scheduler, &frames);
+    if (!chosen)
         return false;
     int64_t end = resr_batching_batch_end(&scheduler->units, part->first);
     if (end > part->first + frames)
         end = part->first + frames;
     part->batch = resr_batching_batch_of(&scheduler->units, part->first);
-    resr_retry_set_take(&scheduler->again, part, end, scheduler->needed, scheduler->user);
-    return give(scheduler, taker, part, rank);
+    resr_retry_set_take(&scheduler->retries, part, end, scheduler->needed, scheduler->user);
+    return assign(scheduler, chosen, part, rank);
 }
 
 static bool next_new(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
     int64_t frames;
-    scheduler->next = skip_made(scheduler, scheduler->next, scheduler->decoded);
-    if (!idlest(scheduler) || scheduler->next >= scheduler->decoded)
+    scheduler->next = skip_computed(scheduler, scheduler->next, scheduler->decoded);
+    if (!least_busy(scheduler) || scheduler->next >= scheduler->decoded)
         return false;
-    RankState *taker = choose_rank(scheduler, &frames);
-    if (!taker || !cut_part(scheduler, part, scheduler->next, frames))
+    RankState *chosen = choose_rank(scheduler, &frames);
+    if (!chosen || !cut_part(scheduler, part, scheduler->next, frames))
         return false;
     scheduler->next += part->count;
-    return give(scheduler, taker, part, rank);
+    return assign(scheduler, chosen, part, rank);
 }
 
-/* What all wait for, while at least one rank has nothing to do. */
-typedef struct Holdup {
+/* The part that idle ranks wait for. */
+typedef struct Straggler {
     RankState *owner;
     Flight *flight;
-    double seconds;   /* until it is there */
-    double idle_pace; /* of the fastest that has nothing to do */
-    double expected;  /* seconds until it should be there */
-} Holdup;
+    double seconds;   /* estimate until its result arrives */
+    double idle_pace; /* pace of the fastest idle rank */
+    double expected;  /* seconds until its result would arrive if the work was balanced */
+} Straggler;
 
-/* At the end of the video that is the part that will be there last, before it the one with the
- * oldest frame, if others are done and wait for it, or if it would take too long. */
-static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
+/* At the end of the video the straggler is the part that will arrive last; before the end it is the
+ * part with the oldest frame, if completed parts wait behind it or if it takes too long. */
+static bool find_straggler(ResrScheduler *scheduler, Straggler *out)
 {
-    double common = common_pace(scheduler), frames = 0, speed = 0, flying = 0, idle = 0;
+    double common = common_pace(scheduler), frames = 0, speed = 0, assigned = 0, idle = 0;
     int64_t oldest = INT64_MAX;
     bool at_end = scheduler->at_end && scheduler->next >= scheduler->decoded;
-    *out = (Holdup){.idle_pace = fastest_pace(scheduler)};
-    if (scheduler->fixed || scheduler->again.count > 0)
+    *out = (Straggler){.idle_pace = fastest_pace(scheduler)};
+    if (scheduler->is_static || scheduler->retries.count > 0)
         return false;
     for (int i = 0; i < scheduler->n; i++) {
         RankState *state = &scheduler->ranks[i];
         double pace = pace_of(scheduler, state, common);
-        if (state->lost)
+        if (state->excluded)
             continue;
         frames += busy_for(scheduler, state, state->in_flight, pace) / pace;
         speed += 1 / pace;
@@ -401,14 +432,14 @@ static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
         for (int k = 0; k < state->in_flight; k++) {
             Flight *flight = &state->flights[k];
             double seconds = busy_for(scheduler, state, k + 1, pace);
-            flying += flight->part.count;
+            assigned += flight->part.count;
             if (oldest > flight->part.first)
                 oldest = flight->part.first;
-            if (flight->doubled || flight->state == RECALLED ||
+            if (flight->duplicated || flight->state == RECALLED ||
                 (out->flight &&
                  (at_end ? seconds <= out->seconds : flight->part.first > out->flight->part.first)))
                 continue;
-            *out = (Holdup){state, flight, seconds, out->idle_pace, pace};
+            *out = (Straggler){state, flight, seconds, out->idle_pace, pace};
         }
     }
     if (!out->flight)
@@ -418,60 +449,61 @@ static bool find_holdup(ResrScheduler *scheduler, Holdup *out)
     else
         out->expected =
             fmax(out->expected, ceil(out->flight->part.count / fmax(idle, 1)) * out->idle_pace);
-    bool waiting = (double)(scheduler->decoded - oldest) - flying >=
+    bool waiting = (double)(scheduler->decoded - oldest) - assigned >=
                    (double)(WAITING_PARTS * scheduler->part_frames);
     return idle > 0 ? at_end || waiting
                     : !at_end && out->seconds > longest_frame(scheduler, common);
 }
 
-/* Would ranks that have nothing to do have the whole part done before its owner? */
-static bool is_overtaken(const Holdup *holdup)
+/* Would an idle rank finish the whole part before its current rank? */
+static bool is_overtaken(const Straggler *straggler)
 {
-    return holdup->seconds > (holdup->flight->part.count + 1) * holdup->idle_pace;
+    return straggler->seconds > (straggler->flight->part.count + 1) * straggler->idle_pace;
 }
 
-static bool has_begun_all(const Holdup *holdup)
+static bool has_started_all(const Straggler *straggler)
 {
-    return holdup->flight->state == TRIMMED ||
-           (holdup->flight->part.count == 1 && holdup->flight == holdup->owner->flights);
+    return straggler->flight->state == TRIMMED ||
+           (straggler->flight->part.count == 1 && straggler->flight == straggler->owner->flights);
 }
 
-/* All of a part is begun: it is done a second time, and what comes first counts. */
-static bool double_holdup(ResrScheduler *scheduler)
+/* Queues a started part for another rank, too; the first result counts. */
+static bool duplicate_straggler(ResrScheduler *scheduler)
 {
-    Holdup holdup;
-    if (!scheduler->doubles || !find_holdup(scheduler, &holdup) || !has_begun_all(&holdup) ||
-        !is_overtaken(&holdup))
+    Straggler straggler;
+    if (!scheduler->may_duplicate || !find_straggler(scheduler, &straggler) ||
+        !has_started_all(&straggler) || !is_overtaken(&straggler))
         return false;
-    holdup.flight->doubled = true;
-    resr_scheduler_requeue(scheduler, &holdup.flight->part);
+    straggler.flight->duplicated = true;
+    resr_scheduler_requeue(scheduler, &straggler.flight->part);
     return true;
 }
 
 bool resr_scheduler_recall(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
-    Holdup holdup;
-    if (!find_holdup(scheduler, &holdup) || has_begun_all(&holdup) ||
-        (holdup.seconds - holdup.expected <= holdup.idle_pace && !is_overtaken(&holdup)))
+    Straggler straggler;
+    if (!find_straggler(scheduler, &straggler) || has_started_all(&straggler) ||
+        (straggler.seconds - straggler.expected <= straggler.idle_pace &&
+         !is_overtaken(&straggler)))
         return false;
-    holdup.flight->state = RECALLED;
-    *part = holdup.flight->part;
-    *rank = holdup.owner->rank;
+    straggler.flight->state = RECALLED;
+    *part = straggler.flight->part;
+    *rank = straggler.owner->rank;
     return true;
 }
 
 bool resr_scheduler_next(ResrScheduler *scheduler, ResrPart *part, int *rank)
 {
-    if (next_again(scheduler, part, rank))
+    if (next_retry(scheduler, part, rank))
         return true;
-    if (scheduler->fixed)
+    if (scheduler->is_static)
         return next_static(scheduler, part, rank);
     return next_new(scheduler, part, rank) ||
-           (double_holdup(scheduler) && next_again(scheduler, part, rank));
+           (duplicate_straggler(scheduler) && next_retry(scheduler, part, rank));
 }
 
-/* It is no longer in flight. */
-static void land(const ResrScheduler *scheduler, RankState *state, int i)
+/* Removes flight `i` of a rank. */
+static void remove_flight(const ResrScheduler *scheduler, RankState *state, int i)
 {
     memmove(&state->flights[i], &state->flights[i + 1],
             (size_t)(--state->in_flight - i) * sizeof state->flights[0]);
@@ -483,10 +515,10 @@ bool resr_scheduler_done(ResrScheduler *scheduler, int rank, const ResrPart *par
 {
     RankState *state = find_rank(scheduler, rank);
     for (int i = 0; state && i < state->in_flight; i++) {
-        const ResrPart *flying = &state->flights[i].part;
-        if (flying->first != part->first || flying->attempt != part->attempt)
+        const ResrPart *assigned = &state->flights[i].part;
+        if (assigned->first != part->first || assigned->attempt != part->attempt)
             continue;
-        land(scheduler, state, i);
+        remove_flight(scheduler, state, i);
         return true;
     }
     return false;
@@ -503,10 +535,10 @@ void resr_scheduler_return(ResrScheduler *scheduler, int rank, const ResrPart *r
             continue;
         part->count -= rest->count;
         flight->state = TRIMMED;
-        if (!flight->doubled)
+        if (!flight->duplicated)
             resr_scheduler_requeue(scheduler, rest);
         if (part->count == 0)
-            land(scheduler, state, i);
+            remove_flight(scheduler, state, i);
         return;
     }
 }
@@ -516,41 +548,41 @@ void resr_scheduler_measure(ResrScheduler *scheduler, int rank, int frames, doub
     RankState *state = find_rank(scheduler, rank);
     if (!state)
         return;
-    double change = seconds / frames / shown_pace(state, seconds / frames);
-    double keep = change > CHANGED || change < 1.0 / CHANGED ? 0 : FORGET;
+    double change = seconds / frames / measured_pace(state, seconds / frames);
+    double keep = change > CHANGED || change < 1.0 / CHANGED ? 0 : MEASURE_WEIGHT;
     state->frames = state->frames * keep + frames;
     state->seconds = state->seconds * keep + seconds;
 }
 
 void resr_scheduler_requeue(ResrScheduler *scheduler, const ResrPart *part)
 {
-    resr_retry_set_add(&scheduler->again, part);
+    resr_retry_set_add(&scheduler->retries, part);
 }
 
-void resr_scheduler_lose(ResrScheduler *scheduler, int rank)
+void resr_scheduler_exclude(ResrScheduler *scheduler, int rank)
 {
     RankState *state = find_rank(scheduler, rank);
-    if (!state || state->lost)
+    if (!state || state->excluded)
         return;
-    state->lost = true;
+    state->excluded = true;
     for (int i = 0; i < state->in_flight; i++)
-        if (!state->flights[i].doubled)
+        if (!state->flights[i].duplicated)
             resr_scheduler_requeue(scheduler, &state->flights[i].part);
     state->in_flight = 0;
 }
 
-void resr_scheduler_revive(ResrScheduler *scheduler, int rank)
+void resr_scheduler_readmit(ResrScheduler *scheduler, int rank)
 {
     RankState *state = find_rank(scheduler, rank);
     if (state)
-        state->lost = false;
+        state->excluded = false;
 }
 
 int resr_scheduler_in_flight(const ResrScheduler *scheduler, int rank)
 {
     int parts = 0;
     for (int i = 0; i < scheduler->n; i++)
-        if (!scheduler->ranks[i].lost && (rank < 0 || scheduler->ranks[i].rank == rank))
+        if (!scheduler->ranks[i].excluded && (rank < 0 || scheduler->ranks[i].rank == rank))
             parts += scheduler->ranks[i].in_flight;
     return parts;
 }
@@ -559,6 +591,6 @@ int resr_scheduler_live(const ResrScheduler *scheduler)
 {
     int live = 0;
     for (int i = 0; i < scheduler->n; i++)
-        live += !scheduler->ranks[i].lost;
+        live += !scheduler->ranks[i].excluded;
     return live;
 }

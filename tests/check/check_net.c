@@ -45,7 +45,7 @@ void check_image_random(CheckImage *image, uint64_t seed)
                              seed + (uint64_t)(c * image->height_px + y));
 }
 
-static int is_pixel(const CheckImage *image, size_t index)
+static bool is_pixel(const CheckImage *image, size_t index)
 {
     for (int c = 0; c < 3; c++) {
         size_t first = (size_t)(image->plane[c] - image->memory);
@@ -53,7 +53,7 @@ static int is_pixel(const CheckImage *image, size_t index)
         if (index >= first && index < first + size)
             return (index - first) % image->stride < (size_t)image->width_px;
     }
-    return 0;
+    return false;
 }
 
 void check_guards(const CheckImage *image)
@@ -69,7 +69,7 @@ void check_equal(const CheckImage *got, const CheckImage *expected, const char *
     assert_int_equal(got->width_px, expected->width_px);
     assert_int_equal(got->height_px, expected->height_px);
     if (got->not_finite != expected->not_finite)
-        fail_msg("%s: %s of both overflowed", what, got->not_finite ? "the first" : "the second");
+        fail_msg("%s: only %s overflowed", what, got->not_finite ? "the first" : "the second");
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < got->height_px; y++)
             for (int x = 0; x < got->width_px; x++) {
@@ -117,6 +117,15 @@ int check_share(void)
     int every = share ? atoi(share) : 1;
     assert_true(every >= 1);
     return every;
+}
+
+const ResrOps *check_backend(ResrNumerics numerics)
+{
+    const ResrOps *last = NULL;
+    for (int i = 0; resr_cpu_ops(i); i++)
+        if (resr_cpu_ops(i)->numerics == numerics && resr_cpu_can_run(resr_cpu_ops(i), ~0u))
+            last = resr_cpu_ops(i);
+    return last;
 }
 
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
@@ -180,7 +189,7 @@ ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
     return model;
 }
 
-/* Whether upscaling with `model` reports an overflow, which names the network. */
+/* Whether upscaling with `model` reports an overflow; the message must name the network. */
 static bool overflows(const ResrOps *ops, const ResrModel *model, int tile_px)
 {
     CheckRun run = {ops, tile_px, 2 * (tile_px > 0), 2, true};

@@ -1,7 +1,7 @@
 #ifndef RESR_TESTS_CHECK_NET_H
 #define RESR_TESTS_CHECK_NET_H
 
-/* What cmocka.h wants to have seen. */
+/* Headers that cmocka.h needs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include "net/net.h"
 #include "random_model.h"
 
-/* Planar RGB with guard values around each row and plane: NaN around inputs, so that a read outside
- * shows in the result; a pattern around outputs, so that a write outside is found. */
+/* Planar RGB with NaN around each row and plane: a read outside shows in the result, a write
+ * outside is found by check_guards(). */
 typedef struct CheckImage {
     float *memory, *plane[3];
     size_t stride, floats;
@@ -30,24 +30,27 @@ void check_image_random(CheckImage *image, uint64_t seed);
 /* Fails the test unless everything outside the planes is as check_image() left it. */
 void check_guards(const CheckImage *image);
 
-/* Fails the test at the first pixel whose bits differ, or if one of both overflowed; `what`
- * describes the case. */
+/* Fails the test at the first pixel whose bits differ, or if only one image overflowed. `what`
+ * describes the case in the message. */
 void check_equal(const CheckImage *got, const CheckImage *expected, const char *what);
 
 /* Fails the test unless the root mean square of the difference is at most `limit` times the
  * standard deviation of the expected values. */
 void check_close(const CheckImage *got, const CheckImage *expected, double limit, const char *what);
 
-/* Share of values strictly between 0 and 1: where all are clamped, equality says little. */
+/* Share of values strictly between 0 and 1. Equality of clamped values says little. */
 double check_inside(const CheckImage *image);
 
-/* N: a test takes every Nth of its many cases. 1, or the environment's RESR_TEST_SHARE, which slow
- * builds set. */
+/* N, if tests are to run every Nth of many cases: $RESR_TEST_SHARE, which slow builds set;
+ * default 1. */
 int check_share(void);
 
-/* Fails the test unless `ops` reports each kind of overflow: large weights everywhere, and one
- * channel of the output; and none where values are as large as they can be. */
+/* Fails the test unless `ops` reports an overflow for large weights in all layers and for one
+ * output channel of infinity or NaN, and none for the largest finite values. */
 void check_overflow(const ResrOps *ops);
+
+/* The CPU's last backend of a class that can run here; NULL if there is none. */
+const ResrOps *check_backend(ResrNumerics numerics);
 
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
@@ -61,8 +64,8 @@ typedef struct CheckRun {
     bool may_overflow;
 } CheckRun;
 
-/* Upscales `in` through resr_net_upscale(); the guards of both images are checked. An
- * output that is not finite fails the test unless the run may overflow. */
+/* Upscales `in` by resr_net_upscale() and checks the guards of both images. An output that is not
+ * finite fails the test unless run->may_overflow. */
 CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const CheckImage *in);
 
 #endif

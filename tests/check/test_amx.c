@@ -1,6 +1,6 @@
-/* The AMX kernel source with its tiles emulated in plain C (cpu/x86/amx_tile.h), on every machine:
- * close to the scalar reference, closer to class bf16-avx512 where that can run, and the bits of
- * real tiles where those are. */
+/* The AMX kernels with tiles emulated in plain C (cpu/x86/amx_tile.h), on every machine: close to
+ * the scalar reference, closer to class bf16-avx512 if it can run, and the bits of real tiles if
+ * the CPU has them. */
 #include <math.h>
 #include <stdio.h>
 
@@ -9,7 +9,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/x86/amx_tile.h"
 
-/* Networks and sizes in which cells, tiles and strips are filled in part. */
+/* Networks and sizes with partly filled cells, tiles and strips. */
 typedef struct Case {
     ResrNetSpec spec;
     int width_px, height_px;
@@ -66,8 +66,8 @@ static void close_to_the_reference(void **state)
     compare(deep, N_DEEP, resr_cpu_ops(0), 3e-2);
 }
 
-/* The same rounded operands: only the order of sums differs, and what it makes the next layer round
- * otherwise. */
+/* The rounded operands are the same; only the order of sums differs, and hence the rounding in the
+ * next layer. */
 static void closer_to_bf16_avx512(void **state)
 {
     (void)state;
@@ -79,7 +79,7 @@ static void closer_to_bf16_avx512(void **state)
 static void bits_of_real_tiles(void **state)
 {
     (void)state;
-    const ResrOps *real = resr_cpu_select(RESR_NUMERICS_BF16_AMX, NULL, ~0u);
+    const ResrOps *real = check_backend(RESR_NUMERICS_BF16_AMX);
     if (!real)
         skip();
     compare(deep, N_DEEP, real, 0);

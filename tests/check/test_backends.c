@@ -9,8 +9,8 @@
 #include "check_net.h"
 #include "cpu/dispatch.h"
 
-/* One backend with 1 to 3 threads against the reference; in another class than `exact`, *first is
- * what the class's first backend made of it, and takes this one's result if there is none yet. */
+/* Compares one backend with 1 to 3 threads: in class `exact` with the reference; in another class
+ * with *first, the result of the class's first backend, which is set if it is empty. */
 static void compare_backend(const ResrOps *ops, const ResrModel *model, const CheckImage *in,
                             CheckRun run, const CheckImage *expected, CheckImage *first,
                             bool values)
@@ -30,7 +30,8 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
             check_equal(&got, expected, what);
         else if (first->memory)
             check_equal(&got, first, what);
-        else if (values && in->width_px * in->height_px >= 16) /* a few values say little */
+        else if (values &&
+                 in->width_px * in->height_px >= 16) /* statistics of a few values mean little */
             check_close(&got, expected, resr_numerics(ops->numerics)->tolerance, what);
         if (exact || first->memory) {
             check_image_free(&got);
@@ -40,7 +41,7 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
     }
 }
 
-/* What each backend and thread count must agree on; `values`: the input is finite and sane. */
+/* Compares all backends on one input. `values`: the input is finite and of usual magnitude. */
 static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int tile_pad_px,
                     double least_inside, bool values)
 {
@@ -106,7 +107,7 @@ static void srvgg_sizes(void **state)
         all_sizes(check_srvgg(scale, 2, 16));
 }
 
-/* Channel counts that fill vectors and blocks in part. */
+/* Channel counts that fill vectors and blocks partly. */
 static void channel_counts(void **state)
 {
     (void)state;
@@ -157,7 +158,7 @@ static void extreme_input(void **state)
         }
 }
 
-/* A whole frame of nothing but one value, where every sum is the same or overflows. */
+/* Frames of one value, whose sums are all equal or overflow. */
 static void constant_input(void **state)
 {
     (void)state;

@@ -1,10 +1,10 @@
 /* Single convolutions of every backend with kernels against a plain sum in double: all channel
- * counts of the networks and some that fill vectors in part, all widths and heights 1..40, what
- * follows a convolution, random and extreme values; guard values around every buffer. Within a
- * numerics class the bits are equal, and equal in pieces.
+ * counts of the networks and some that fill vectors partly, all widths and heights 1..40, all
+ * operations after a convolution, random and extreme values, guard values around every buffer.
+ * Within a numerics class the bits are equal, whole or in pieces.
  *
- * The limit is epsilon_of() x the largest magnitude that the output's tile reads x the sum of
- * its weights' magnitudes. */
+ * The error limit is epsilon_of() x the largest magnitude that the output's tile reads x the sum of
+ * the weights' magnitudes. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ typedef enum Follow {
 } Follow;
 typedef enum Values { RANDOM, LARGE, ONE_INFINITE, ONE_NAN, TINY, HUGE_ONES, N_VALUES } Values;
 
-/* All pairs of two parameters' values occur: counted in covers_all_pairs(). */
+/* All pairs of two parameters' values occur, as covers_all_pairs() checks. */
 typedef struct Case {
     int width, height, cin, cout, follow, values, nearest;
 } Case;
@@ -53,7 +53,7 @@ static Case case_at(int width, int height)
     return c;
 }
 
-/* A map in memory of its own with guard values on both sides. */
+/* A feature map in memory of its own, with guard values on both sides. */
 typedef struct GuardedMap {
     ResrFeatureMap map;
     float *memory;
@@ -87,7 +87,7 @@ static float *pixel(const ResrFeatureMap *map, int channel, int y, int x)
            channel % RESR_BLOCK_LANES;
 }
 
-/* Guards and borders: as map_of() left them. */
+/* Fails the test unless guards and borders are as map_of() left them. */
 static void check_map(const GuardedMap *map, const char *what)
 {
     for (size_t i = 0; i < GUARD_FLOATS; i++)
@@ -95,7 +95,7 @@ static void check_map(const GuardedMap *map, const char *what)
             fail_msg("%s: a guard value was written", what);
     for (int y = -1; y <= map->map.height; y++)
         for (int b = 0; b < map->map.blocks; b++) {
-            int inside = y >= 0 && y < map->map.height;
+            bool inside = y >= 0 && y < map->map.height;
             const float *row = resr_feature_map_row(&map->map, y, b);
             for (int x = -1; x < map->map.width + RESR_FEATURE_MAP_RIGHT; x++)
                 for (int c = 0; (x < 0 || x >= map->map.width || !inside) && c < RESR_BLOCK_LANES;
@@ -138,7 +138,7 @@ static ResrConv conv_of(const Case *c, float *memory)
     return conv;
 }
 
-/* Everything that a case needs, and the expected sums before what follows. */
+/* Inputs of a case, and the expected sums without the operations after the convolution. */
 typedef struct Bench {
     Case c;
     ResrConv conv;
@@ -203,7 +203,7 @@ static void bench_free(Bench *bench)
     free(bench->trunk.memory);
 }
 
-/* What one backend makes of a case; `pieces`: columns cut where kernels may be cut. */
+/* Result of one backend for a case. */
 typedef struct Result {
     GuardedMap out, copy;
     int grid_px;
@@ -270,9 +270,10 @@ static void free_result(Result *result)
     free(result->copy.memory);
 }
 
-/* What rounding explains; the worst seen is half to three quarters of it, with 3 input channels:
- * sums of many show less. fp32: 2^-24, times the growth of B^T and A^T; bf16: 2^-9 for data and for
- * weights, times theirs, which F(4x4) has more of. */
+/* Largest relative error that rounding explains. The largest one measured is half to three quarters
+ * of it, with 3 input channels; sums of many channels have smaller errors. fp32: 2^-24 times the
+ * growth of B^T and A^T; bf16: 2^-9 for data and for weights times this growth, larger for F(4x4).
+ */
 static double epsilon_of(const ResrConvKernels *kernels)
 {
     const ResrWinogradKernels *winograd = kernels->winograd;
@@ -281,7 +282,7 @@ static double epsilon_of(const ResrConvKernels *kernels)
     return !winograd->bf16 ? 4e-6 : winograd->outputs == 2 ? 4e-3 : 2.5e-2;
 }
 
-/* Largest magnitude that the tile of an output pixel reads; infinite if one is not finite. */
+/* Largest magnitude that the tile of an output pixel reads; infinite if any is not finite. */
 static double footprint(const Bench *bench, int grid, int y, int x)
 {
     const Case *c = &bench->c;
@@ -334,7 +335,7 @@ static void check_values(const Bench *bench, const Result *result, double epsilo
                     fail_msg("%s: channel %d, x %d, y %d: %g hides %g", what, co, x, y, got,
                              expected);
                 if (most > 1e30)
-                    continue; /* may overflow on the way */
+                    continue; /* an intermediate value may overflow */
                 if (!(fabs(got - expected) <= limit))
                     fail_msg("%s: channel %d, x %d, y %d: %.9g instead of %.9g, limit %.2g", what,
                              co, x, y, got, expected, limit);
@@ -362,8 +363,8 @@ typedef struct Backend {
 
 enum { MAX_BACKENDS = 32 };
 
-/* Every kernel set that can run here: of each backend, what it takes for the bodies of RRDB and of
- * SRVGG if they differ. */
+/* Lists every set of kernels that can run here: of each backend those for the body of RRDB, and
+ * those for SRVGG if they differ. */
 static int list_backends(Backend *backends)
 {
     int n = 0;
@@ -380,7 +381,7 @@ static int list_backends(Backend *backends)
             backend->ops = all[i];
             assert_int_equal(all[i]->prepare(all[i], &backend->packed, models[m]), 0);
             backend->kernels = ((const ResrPackedNet *)backend->packed)->body;
-            int seen = 0;
+            bool seen = false;
             for (int k = 0; k < n; k++)
                 seen |= backends[k].kernels->winograd == backend->kernels->winograd &&
                         backends[k].kernels->direct == backend->kernels->direct;
@@ -409,7 +410,7 @@ static void run_case(Case c, const Backend *backends, int n)
         char what[200];
         const ResrOps *ops = backends[i].ops;
         const ResrConvKernels *kernels = backends[i].kernels;
-        int emulated = ops == &resr_ops_amx_emulated;
+        bool emulated = ops == &resr_ops_amx_emulated;
         if (emulated && (c.width * c.height > 300 || c.values == RANDOM))
             continue; /* slow: a share of the cases */
         snprintf(what, sizeof what,
@@ -447,7 +448,7 @@ static void all_sizes(void **state)
     release_backends(backends, n);
 }
 
-/* Wider than a strip of tiles, and than any group of them. */
+/* Rows wider than a strip of tiles. */
 static void wide_rows(void **state)
 {
     (void)state;
@@ -461,7 +462,8 @@ static void wide_rows(void **state)
     release_backends(backends, n);
 }
 
-/* Nearest goes with even sizes only, and every other parameter meets it. */
+/* Every value of a parameter occurs with every value of every other one; nearest with even sizes
+ * only. */
 static void covers_all_pairs(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The choice of a numerics class from what the ranks measured. */
+/* The choice of a numerics class from the measurements of the ranks. */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +50,7 @@ static void bf16_by_the_instructions_of_fp32(void **state)
     assert_string_equal(class, "bf16-avx512");
 }
 
-/* Ranks that cannot run a class count as nothing in it. */
+/* Ranks that cannot run a class have speed 0 in it. */
 static void the_sum_over_ranks_decides(void **state)
 {
     (void)state;
@@ -68,6 +68,10 @@ static void exact_is_the_last_resort(void **state)
     assert_int_equal(resr_select_backend_class(class, probes, 2), 0);
     assert_string_equal(class, "exact");
     assert_int_equal(resr_select_backend_class(class, probes, 0), RESR_ERR_DEVICE);
+    probes[0] = probe_of(4, zen);
+    probes[0].candidates[1].flops = 5000e9; /* faster than fp32 */
+    assert_int_equal(resr_select_backend_class(class, probes, 1), 0);
+    assert_string_equal(class, "fp32");
 }
 
 static void options_narrow_the_candidates(void **state)

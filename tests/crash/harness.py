@@ -182,12 +182,12 @@ def count_calls(arena, options=("--checkpoint", "always")):
 class Job:
     """One input to one output in a folder of its own; run as often as it takes."""
 
-    def __init__(self, arena, name, options=()):
+    def __init__(self, arena, name, options=(), output="out.mp4"):
         self.arena, self.name = arena, name
         self.folder = f"{arena.folder}/{name}"
         self.work = f"{self.folder}/job"
         os.makedirs(self.work)
-        self.output, self.framehash = f"{self.work}/out.mp4", f"{self.work}/frames.txt"
+        self.output, self.framehash = f"{self.work}/{output}", f"{self.work}/frames.txt"
         self.resr = f"{self.output}.resr"
         self.options = list(options)
         self.process, self.log, self.runs = None, None, 0

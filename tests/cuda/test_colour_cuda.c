@@ -237,7 +237,7 @@ static void groups(void **state)
     for (int i = 0; i < (int)(sizeof counts / sizeof *counts); i++)
         check_group(upscaler, &to, in, hashes, i, counts[i]);
     assert_int_equal(resr_upscaler_submit(upscaler, in, 5, NULL), RESR_ERR_INTERNAL);
-    for (int i = 0; i < RESR_GROUPS_UNDER_WAY; i++)
+    for (int i = 0; i < RESR_GROUPS_IN_FLIGHT; i++)
         assert_int_equal(resr_upscaler_submit(upscaler, in, 3 + i, NULL), 0);
     assert_int_equal(resr_upscaler_submit(upscaler, in, 1, NULL), RESR_ERR_INTERNAL);
     for (int i = 0; i < 6; i++) { /* the seventh is the upscaler's to free */

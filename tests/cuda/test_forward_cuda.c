@@ -43,8 +43,7 @@ static double psnr_db(const CheckImage *got, const CheckImage *expected)
 static void compare_on(ResrModel *model, CheckImage in, int tile_px, int tile_pad_px)
 {
     ResrNetSpec spec = model->spec;
-    CheckRun on_cpu = {resr_cpu_select(RESR_NUMERICS_FP32, NULL, ~0u), tile_px, tile_pad_px, 1,
-                       false};
+    CheckRun on_cpu = {check_backend(RESR_NUMERICS_FP32), tile_px, tile_pad_px, 1, false};
     CheckRun on_gpu = {tested, tile_px, tile_pad_px, 1, false};
     if (!on_cpu.ops)
         on_cpu.ops = resr_cpu_ops(0);

@@ -34,7 +34,7 @@ static int forge(const char *folder, char **texts, int n)
     int ret = resr_manifest_read(&manifest, path);
     snprintf(path, sizeof path, "%s/journal", folder);
     if (ret == 0)
-        ret = resr_journal_open(&journal, &old, &count, path, resr_manifest_run(manifest));
+        ret = resr_journal_open(&journal, &old, &count, path, resr_manifest_job_id(manifest));
     for (int i = 0; i < n && ret == 0; i++) {
         ret = parse(&record, texts[i]);
         if (ret == 0)

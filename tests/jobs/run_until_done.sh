@@ -1,6 +1,7 @@
 #!/bin/sh
 # run-until-done against a program that keeps the contract and ends as it is told. $SHELL_UNDER_TEST: sh or bash.
 set -eu
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 loop=$(cd "$(dirname "$0")/../../jobs" && pwd)/run-until-done
 program=$(cd "$(dirname "$0")" && pwd)/program.sh
 shell=${SHELL_UNDER_TEST:-sh}
@@ -44,6 +45,11 @@ loop_ends() {
     [ "$(cat starts)" = "$starts" ] || fail "$(cat starts) starts, expected $starts: $(cat plan)"
 }
 
+# The states of this script's program are those of the real one.
+for state in $(sed -n 's/^ *\(write\|trap .write\) "*\([a-z]*\)"* .*/\2/p' "$program" | sort -u); do
+    grep -qE "\* *state;.*\b$state\b" "$tree/src/ckpt/status.h" || fail "src/ckpt/status.h has no state $state"
+done
+
 plan "frames 100 finish"
 loop_ends 0 1
 [ -e out ] && [ ! -e out.resr ] || fail "finish"
@@ -83,9 +89,9 @@ took=$(($(date +%s) - began))
 
 # Refusals are final, by exit code or by status.json; another exit code of this attempt's status is not.
 for code in 64 65 66 69 70 73 74 77 78; do
-    plan "frames 3 refuse $code" "finish"
-    loop_ends $code 1
     plan "frames 3 fail $code" "finish"
+    loop_ends $code 1
+    plan "frames 3 mpirun 1 fail $code" "finish"
     loop_ends $code 1
     plan "mute $code" "finish"
     loop_ends $code 1
@@ -158,8 +164,7 @@ plan "die 1" "die 1" "die 1"
 "$shell" "$loop" --wait 60 -- sh -c 'sh "$0" "$@"; code=$?; touch ended; exit $code' "$program" -o out 2>run.log &
 pid=$!
 while [ "$(cat starts 2>/dev/null)" != 2 ]; do sleep 0.05; done # 2 s to the third
-await ended
-sleep 0.5
+until [ "$(grep -c ' ended with ' run.log)" = 2 ]; do sleep 0.05; done # the line before the wait
 kill -USR1 $pid
 code=0
 wait $pid || code=$?
@@ -177,7 +182,7 @@ while [ ! -e seen ]; do sleep 0.05; done
 sleep 0.5
 exit 75
 END
-    { await waiting; printf '\003'; sleep 1; } |
+    { await waiting; printf '\003'; await seen; } |
         script -qec "exec $shell $loop -- sh once.sh -o out" /dev/null >run.log 2>&1 || code=$?
     [ $code = 75 ] || fail "Ctrl-C: exit $code"
     [ "$(paste -s -d ' ' seen)" = USR1 ] || fail "Ctrl-C: the program got $(paste -s -d ' ' seen)"

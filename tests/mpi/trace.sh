@@ -64,8 +64,8 @@ code=0
 # shellcheck disable=SC2086
 mpirun -n 3 "$RESR" $job -o out5.mp4 --progress none --backend simulate:1/8 --trace trace5.json 2>run.log &
 pid=$!
-sleep 3
-kill -TERM "$(awk '$1 == 0 { print $3 }' out5.mp4.resr/pids)"
+wait_for $pid are_durable out5.mp4 1
+kill -TERM "$(rank_pid out5.mp4 0)"
 code=0
 wait $pid || code=$?
 [ $code = 75 ] || fail "signal: exit $code: $(cat run.log)"

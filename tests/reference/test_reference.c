@@ -1,9 +1,9 @@
-/* test_reference random|x4plus|anime_6B|animevideov3 [CUDA-BACKEND [CASE]]: every case of
- * data/cases.json of that group (or those whose expected picture's name begins with CASE), on every
- * CPU backend that this machine can run, or on the CUDA backend named, against PyTorch's fp32: at
- * least 99.9 % of the 8-bit values equal, none off by more than 1; with bf16 or fp16 operands, a
- * PSNR of the float output against these 8-bit values (whose rounding alone is 58.9 dB). Exit 77
- * when the weights are not there. */
+/* test_reference random|x4plus|anime_6B|animevideov3 [CUDA-BACKEND [CASE]]: compares pictures with
+ * PyTorch's in fp32, for every case of this group in data/cases.json (or those whose expected
+ * picture's name begins with CASE), on every CPU backend that this machine can run, or on the given
+ * CUDA backend. At least 99.9 % of the 8-bit values must be equal and none may differ by more than
+ * 1; with bf16 or fp16 operands, the PSNR of the float output against the 8-bit values must reach a
+ * minimum (their rounding alone gives 58.9 dB). Exit status 77 if the weights do not exist. */
 
 #include <jansson.h>
 #include <math.h>
@@ -74,7 +74,7 @@ static int spec_int(const json_t *spec, const char *key)
     return (int)json_integer_value(json_object_get(spec, key));
 }
 
-/* The case's network; NULL if its weights are not there. */
+/* The case's network; NULL if its weights do not exist. */
 static ResrModel *make_model(const json_t *test)
 {
     const json_t *json = json_object_get(test, "spec");
@@ -84,7 +84,7 @@ static ResrModel *make_model(const json_t *test)
         char path[1024];
         snprintf(path, sizeof path, "%s/%s.param", TEST_WEIGHTS, weights);
         if (access(path, R_OK) != 0) {
-            printf("%s is not there\n", path);
+            printf("skipped: %s does not exist\n", path);
             return NULL;
         }
         CHECK(resr_model_load(&model, path));
@@ -100,7 +100,8 @@ static ResrModel *make_model(const json_t *test)
                         .resize = 1};
     CHECK(resr_random_model(&model, &spec, (uint64_t)spec_int(test, "seed"),
                             json_number_value(json_object_get(test, "gain"))));
-    for (int i = 0; rrdb && i < 3; i++) /* as networks.py: most of the output between the limits */
+    for (int i = 0; rrdb && i < 3;
+         i++) /* as in networks.py: most of the output is between 0 and 1 */
         model->convs[model->n_convs - 1].bias[i] += 0.5f;
     return model;
 }
@@ -152,13 +153,13 @@ static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *
     return good;
 }
 
-/* The scalar reference takes minutes for a real network; two blocks show that it is right. */
+/* The scalar reference takes minutes for a real network; networks of two blocks suffice for it. */
 static bool is_affordable(const ResrOps *ops, const ResrModel *model)
 {
     return strcmp(ops->name, "c") != 0 || model->spec.num_blocks <= 2;
 }
 
-/* The CPU's backends, or of the GPU's the one that is named; NULL past the end. */
+/* The CPU's backends, or the tables of the given CUDA backend; NULL past the end. */
 static const ResrOps *ops_at(int index, const char *cuda)
 {
     const ResrOps *ops = cuda ? resr_cuda_backend_ops(index) : resr_cpu_ops(index);

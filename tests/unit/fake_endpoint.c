@@ -130,7 +130,7 @@ int resr_endpoint_sending(const ResrEndpoint *endpoint)
     return 0;
 }
 
-int resr_endpoint_under_way(const ResrEndpoint *endpoint, int rank)
+int resr_endpoint_in_flight(const ResrEndpoint *endpoint, int rank)
 {
     (void)endpoint;
     (void)rank;

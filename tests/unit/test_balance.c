@@ -143,7 +143,7 @@ static void happen(Game *game, const Event *event)
     if (isinf(event->factor)) {
         worker->lost = true;
         worker->count = 0;
-        resr_scheduler_lose(game->scheduler, event->rank);
+        resr_scheduler_exclude(game->scheduler, event->rank);
         return;
     }
     worker->pace *= event->factor;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,51 +21,17 @@
 #include "ckpt/checkpoint.h"
 #include "ckpt/jobdir.h"
 #include "ckpt/replay.h"
+#include "group_folder.h"
 
 enum { RECORDS = 20 };
 
-static char folder[64];
+static int writes, lost_write; /* calls of pwrite(); the call that stores nothing, 0: none */
 
-static int make_folder(void **state)
+/* HDF5's writes: one of them may report success without storing its bytes, as a full network disk
+ * does. */
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/resr-ckpt-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][128];
-    static int turn;
-    char *out = path[turn++ % 4];
-    snprintf(out, sizeof path[0], "%s/%s", folder, name);
-    return out;
-}
-
-static uint8_t *read_bytes(const char *path, size_t *bytes)
-{
-    uint8_t *data = malloc(1 << 20);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    *bytes = fread(data, 1, 1 << 20, file);
-    fclose(file);
-    return data;
-}
-
-static void write_bytes(const char *path, const uint8_t *data, size_t bytes)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, bytes, file), bytes);
-    fclose(file);
+    return ++writes == lost_write ? (ssize_t)bytes : syscall(SYS_pwrite64, fd, data, bytes, offset);
 }
 
 /* Records that are good in the journal as it is now. */
@@ -86,7 +53,7 @@ static void test_journal(void **state)
     ResrJournal *journal;
     ResrRecord *records;
     size_t count, bytes;
-    const char *path = in_folder("journal");
+    const char *path = test_in_folder("journal");
     (void)state;
     assert_int_equal(resr_journal_open(&journal, &records, &count, path, 77), 0);
     assert_int_equal(count, 0);
@@ -98,11 +65,11 @@ static void test_journal(void **state)
     }
     resr_journal_close(journal);
     assert_int_equal(good_records(path, 77), RECORDS);
-    uint8_t *whole = read_bytes(path, &bytes);
+    uint8_t *whole = test_read_bytes(path, &bytes);
     assert_int_equal(bytes, RECORDS * 64);
 
     for (size_t cut = 0; cut <= bytes; cut += 7) { /* a kill in the middle of a write */
-        write_bytes(path, whole, cut);
+        test_write_bytes(path, whole, cut);
         assert_int_equal(good_records(path, 77), cut / 64);
         struct stat status;
         assert_int_equal(stat(path, &status), 0);
@@ -110,21 +77,21 @@ static void test_journal(void **state)
     }
     for (size_t bit = 0; bit < bytes * 8; bit += 13) {
         whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        write_bytes(path, whole, bytes);
+        test_write_bytes(path, whole, bytes);
         assert_int_equal(good_records(path, 77), bit / 8 / 64);
         whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
-    write_bytes(path, whole, bytes);
+    test_write_bytes(path, whole, bytes);
     assert_int_equal(good_records(path, 78), 0); /* another run's */
     memmove(whole, whole + 64, bytes - 64);      /* a record lost in the middle */
-    write_bytes(path, whole, bytes - 64);
+    test_write_bytes(path, whole, bytes - 64);
     assert_int_equal(good_records(path, 77), 0);
     free(whole);
 }
 
 static ResrFormat make_format(const char *pix_fmt, int depth, int alpha)
 {
-    ResrFormat format = {.width_px = 21,
+    ResrFormat format = {.width_px = 70, /* luma and chroma rows have different strides */
                          .height_px = 13,
                          .planes = 3 + alpha,
                          .depth_bits = depth,
@@ -172,7 +139,7 @@ static void test_batchfile(void **state)
         ResrBatchInfo info = make_info(&format);
         ResrFrame *frames[5], *back;
         ResrRecord record;
-        const char *path = in_folder("batch-00000048.h5");
+        const char *path = test_in_folder("batch-00000048.h5");
         for (int i = 0; i < 5; i++)
             frames[i] = make_frame(&format, 48 + i);
         assert_int_equal(resr_batchfile_write(&record, path, &info, frames, 5), 0);
@@ -182,7 +149,7 @@ static void test_batchfile(void **state)
             assert_int_equal(resr_batchfile_read(&back, path, &format, i), 0);
             assert_int_equal(back->index, 48 + i);
             assert_int_equal(back->pts, (48 + i) * 1001);
-            assert_int_equal(back->stage, RESR_FRAME_UPSCALED);
+            assert_int_equal(back->state, RESR_FRAME_RESTORED);
             assert_string_equal(back->hash, frames[i]->hash);
             resr_frame_free(back);
         }
@@ -191,6 +158,38 @@ static void test_batchfile(void **state)
             resr_frame_free(frames[i]);
         unlink(path);
     }
+}
+
+/* A write that is lost without an error: the batch file is refused, or holds its frames anyway. */
+static void test_lost_write(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrBatchInfo info = make_info(&format);
+    ResrFrame *frame = make_frame(&format, 48), *back;
+    ResrRecord record;
+    const char *path = test_in_folder("batch-00000048.h5");
+    int refused = 0;
+    (void)state;
+    writes = lost_write = 0;
+    assert_int_equal(resr_batchfile_write(&record, path, &info, &frame, 1), 0);
+    int all = writes;
+    assert_true(all > 3);
+    for (int i = 1; i <= all; i++) {
+        unlink(path);
+        writes = 0;
+        lost_write = i;
+        if (resr_batchfile_write(&record, path, &info, &frame, 1) < 0) {
+            refused++;
+            continue;
+        }
+        assert_int_equal(resr_batchfile_read(&back, path, &format, 0), 0);
+        assert_string_equal(back->hash, frame->hash);
+        resr_frame_free(back);
+    }
+    lost_write = 0;
+    assert_true(refused >= format.planes);
+    resr_frame_free(frame);
+    unlink(path);
 }
 
 enum { SEGMENT_FRAMES = 8 };
@@ -208,7 +207,7 @@ static void make_job(ResrJobDir *dir, const ResrFormat *format)
     for (size_t i = 0; i < sizeof packets; i++)
         packets[i] = (uint8_t)(i * 7);
     resr_jobdir_segment_path(dir, path, 0);
-    write_bytes(path, packets, sizeof packets);
+    test_write_bytes(path, packets, sizeof packets);
     resr_jobdir_path(dir, path, "journal");
     assert_int_equal(resr_journal_open(&journal, &none, &count, path, 5), 0);
     free(none);
@@ -229,8 +228,9 @@ static void make_job(ResrJobDir *dir, const ResrFormat *format)
     resr_journal_close(journal);
 }
 
-/* What is believed of the folder as it is now. */
-static void believe(const ResrJobDir *dir, int *segments, int *batches)
+/* Finished segments and batch files that a resume finds in the job folder, and in the folder of
+ * --keep-frames. */
+static void believe_with(const ResrJobDir *dir, const char *kept, int *segments, int *batches)
 {
     ResrJournal *journal;
     ResrRecord *records;
@@ -241,19 +241,65 @@ static void believe(const ResrJobDir *dir, int *segments, int *batches)
     resr_jobdir_path(dir, path, "journal");
     assert_int_equal(resr_journal_open(&journal, &records, &count, path, 5), 0);
     assert_int_equal(
-        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, "", &ledger), 0);
+        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, kept, &ledger), 0);
     *segments = replay.segment_count;
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {
         assert_int_equal(ledger.length, SEGMENT_FRAMES);
-        assert_int_equal(replay.stages[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
+        assert_int_equal(replay.states[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
     }
     if (replay.batch_count)
-        assert_int_equal(replay.stages[SEGMENT_FRAMES + 2], RESR_FRAME_UPSCALED);
+        assert_int_equal(replay.states[SEGMENT_FRAMES + 2], RESR_FRAME_RESTORED);
     resr_frame_table_clear(&ledger);
     resr_replay_clear(&replay);
     free(records);
     resr_journal_close(journal);
+}
+
+static void believe(const ResrJobDir *dir, int *segments, int *batches)
+{
+    believe_with(dir, "", segments, batches);
+}
+
+/* Two records of one file: the later one holds, and the file counts once. */
+static void test_written_twice(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrJobDir dir;
+    int segments, batches;
+    (void)state;
+    assert_int_equal(resr_jobdir_open(&dir, test_in_folder("d.resr")), 0);
+    make_job(&dir, &format);
+    make_job(&dir, &format);
+    believe(&dir, &segments, &batches);
+    assert_int_equal(segments, 1);
+    assert_int_equal(batches, 1);
+    resr_jobdir_remove(&dir, false);
+}
+
+/* A batch file that was moved to the folder of --keep-frames is found there, if it is intact. */
+static void test_moved(void **state)
+{
+    ResrFormat format = make_format("yuv420p", 8, 0);
+    ResrJobDir dir;
+    int segments, batches;
+    const char *kept = test_in_folder("kept"), *moved = test_in_folder("kept/batch-00000008.h5");
+    size_t bytes;
+    (void)state;
+    assert_int_equal(resr_jobdir_open(&dir, test_in_folder("e.resr")), 0);
+    make_job(&dir, &format);
+    assert_int_equal(mkdir(kept, 0700), 0);
+    assert_int_equal(rename(test_in_folder("e.resr/batch-00000008.h5"), moved), 0);
+    believe_with(&dir, kept, &segments, &batches);
+    assert_int_equal(batches, 1);
+    uint8_t *whole = test_read_bytes(moved, &bytes);
+    whole[bytes / 2] ^= 1;
+    test_write_bytes(moved, whole, bytes);
+    free(whole);
+    believe_with(&dir, kept, &segments, &batches);
+    assert_int_equal(batches, 0);
+    assert_int_equal(segments, 1);
+    resr_jobdir_remove(&dir, false);
 }
 
 /* Flips and cuts of every file: a damaged one is not believed, the others are. */
@@ -264,7 +310,7 @@ static void test_damage(void **state)
     ResrJobDir dir;
     int segments, batches;
     (void)state;
-    assert_int_equal(resr_jobdir_open(&dir, in_folder("b.resr")), 0);
+    assert_int_equal(resr_jobdir_open(&dir, test_in_folder("b.resr")), 0);
     for (int which = 0; which < 2; which++) {
         char path[PATH_MAX];
         size_t bytes;
@@ -273,19 +319,19 @@ static void test_damage(void **state)
         assert_int_equal(segments, 1);
         assert_int_equal(batches, 1);
         resr_jobdir_path(&dir, path, names[which]);
-        uint8_t *whole = read_bytes(path, &bytes);
+        uint8_t *whole = test_read_bytes(path, &bytes);
         for (size_t step = 0; step < bytes / 61 + bytes / 512; step++) {
             bool cut = step >= bytes / 61;
             size_t at = cut ? (step - bytes / 61) * 512 : step * 61;
             whole[at] ^= (uint8_t)(cut ? 0 : 1 << step % 8);
-            write_bytes(path, whole, cut ? at : bytes);
+            test_write_bytes(path, whole, cut ? at : bytes);
             believe(&dir, &segments, &batches);
             assert_int_equal(segments, which != 0);
             assert_int_equal(batches, which != 1);
             assert_int_not_equal(access(path, F_OK), 0); /* what is not believed goes */
             whole[at] ^= (uint8_t)(cut ? 0 : 1 << step % 8);
         }
-        write_bytes(path, whole, bytes);
+        test_write_bytes(path, whole, bytes);
         free(whole);
         resr_jobdir_path(&dir, path, "journal");
         unlink(path);
@@ -293,46 +339,7 @@ static void test_damage(void **state)
         assert_int_equal(segments + batches, 0);
     }
     resr_jobdir_remove(&dir, false);
-    assert_int_not_equal(access(in_folder("b.resr"), F_OK), 0);
-}
-
-/* A manifest with any bit flipped, or cut anywhere, is damaged; a whole one is what it was. */
-static void test_manifest(void **state)
-{
-    ResrOptions *options = calloc(1, sizeof *options);
-    ResrPlan *plan = calloc(1, sizeof *plan);
-    ResrModel *model = calloc(1, sizeof *model);
-    ResrManifest *written, *back;
-    const char *path = in_folder("manifest.json");
-    size_t bytes;
-    (void)state;
-    assert_true(options && plan && model);
-    snprintf(options->input, sizeof options->input, "%s", in_folder("input"));
-    write_bytes(options->input, (const uint8_t *)"frames", 6);
-    assert_int_equal(resr_manifest_create(&written, options, plan, model, "libx264", "1.2.3"), 0);
-    assert_int_equal(resr_manifest_write(written, path), 0);
-    assert_int_equal(resr_manifest_read(&back, path), 0);
-    assert_int_equal(resr_manifest_compare(written, back, folder), 0);
-    assert_int_equal(resr_manifest_run(written), resr_manifest_run(back));
-    resr_manifest_free(back);
-    resr_manifest_free(written);
-    uint8_t *whole = read_bytes(path, &bytes);
-    for (size_t bit = 0; bit < bytes * 8; bit++) {
-        whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        write_bytes(path, whole, bytes);
-        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
-        whole[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-    for (size_t cut = 0; cut < bytes; cut++) {
-        write_bytes(path, whole, cut);
-        assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_DATA);
-    }
-    unlink(path);
-    assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_NOINPUT);
-    free(whole);
-    free(model);
-    free(plan);
-    free(options);
+    assert_int_not_equal(access(test_in_folder("b.resr"), F_OK), 0);
 }
 
 /* What killed attempts left beside a file goes, and nothing else; a folder whose removal was cut
@@ -345,27 +352,27 @@ static void test_rests(void **state)
     ResrJobDir dir;
     (void)state;
     for (int i = 0; i < 6; i++)
-        write_bytes(in_folder(names[i]), (const uint8_t *)"", 0);
-    resr_publish_sweep(in_folder("out.mp4"));
+        test_write_bytes(test_in_folder(names[i]), (const uint8_t *)"", 0);
+    resr_publish_remove_stale(test_in_folder("out.mp4"));
     for (int i = 0; i < 6; i++)
-        assert_int_equal(access(in_folder(names[i]), F_OK) == 0, i >= 2);
-    assert_int_equal(resr_jobdir_open(&dir, in_folder("c.resr")), 0);
-    resr_jobdir_discard(in_folder("c.resr")); /* it is held */
-    assert_int_equal(access(in_folder("c.resr"), F_OK), 0);
+        assert_int_equal(access(test_in_folder(names[i]), F_OK) == 0, i >= 2);
+    assert_int_equal(resr_jobdir_open(&dir, test_in_folder("c.resr")), 0);
+    resr_jobdir_remove_remains(test_in_folder("c.resr")); /* it is held */
+    assert_int_equal(access(test_in_folder("c.resr"), F_OK), 0);
     resr_jobdir_close(&dir);
-    write_bytes(in_folder("c.resr/manifest.json"), (const uint8_t *)"{}", 2);
-    resr_jobdir_discard(in_folder("c.resr"));
-    assert_int_equal(access(in_folder("c.resr/manifest.json"), F_OK), 0);
-    unlink(in_folder("c.resr/manifest.json"));
-    write_bytes(in_folder("c.resr/journal"), (const uint8_t *)"", 0);
-    resr_jobdir_discard(in_folder("c.resr"));
-    assert_int_not_equal(access(in_folder("c.resr"), F_OK), 0);
+    test_write_bytes(test_in_folder("c.resr/manifest.json"), (const uint8_t *)"{}", 2);
+    resr_jobdir_remove_remains(test_in_folder("c.resr"));
+    assert_int_equal(access(test_in_folder("c.resr/manifest.json"), F_OK), 0);
+    unlink(test_in_folder("c.resr/manifest.json"));
+    test_write_bytes(test_in_folder("c.resr/journal"), (const uint8_t *)"", 0);
+    resr_jobdir_remove_remains(test_in_folder("c.resr"));
+    assert_int_not_equal(access(test_in_folder("c.resr"), F_OK), 0);
 }
 
 static void test_jobdir(void **state)
 {
     ResrJobDir dir, again;
-    const char *path = in_folder("a.resr");
+    const char *path = test_in_folder("a.resr");
     (void)state;
     assert_int_equal(resr_jobdir_open(&dir, path), 0);
     struct stat status;
@@ -374,69 +381,22 @@ static void test_jobdir(void **state)
     resr_jobdir_remove(&dir, false);
     assert_int_not_equal(access(path, F_OK), 0);
     mkdir(path, 0700);
-    write_bytes(in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
+    test_write_bytes(test_in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
     assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* somebody's own folder */
-    assert_int_equal(access(in_folder("a.resr/lock"), F_OK) == 0, false);
-    unlink(in_folder("a.resr/batch-1.csv"));
+    assert_int_equal(access(test_in_folder("a.resr/lock"), F_OK) == 0, false);
+    unlink(test_in_folder("a.resr/batch-1.csv"));
     chmod(path, 0777);
     assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_PERM);
     resr_jobdir_close(&again);
 }
 
-static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
-{
-    static const ResrModel model = {.name = "model", .sha256 = "0123"};
-    ResrPlan plan = {.units = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
-    ResrManifest *manifest;
-    snprintf(plan.numerics_class, sizeof plan.numerics_class, "%s", class);
-    assert_int_equal(
-        resr_manifest_create(&manifest, options, &plan, &model, "libx264", "libavcodec 59"), 0);
-    return manifest;
-}
-
-static void test_mismatch(void **state)
-{
-    static ResrOptions options;
-    ResrManifest *back;
-    const char *path = in_folder("manifest.json");
-    (void)state;
-    write_bytes(in_folder("input"), (const uint8_t *)"some video", 10);
-    snprintf(options.input, sizeof options.input, "%s", in_folder("input"));
-    ResrManifest *first = make_manifest(&options, "exact");
-    assert_int_equal(resr_manifest_read(&back, path), RESR_ERR_NOINPUT);
-    assert_int_equal(resr_manifest_write(first, path), 0);
-    assert_int_equal(resr_manifest_read(&back, path), 0);
-    assert_string_equal(resr_manifest_class(back), "exact");
-    assert_int_equal(resr_manifest_run(back), resr_manifest_run(first));
-
-    ResrManifest *same = make_manifest(&options, "");
-    assert_int_equal(resr_manifest_compare(same, back, "x.resr"), 0);
-    assert_int_not_equal(resr_manifest_run(same), resr_manifest_run(first));
-    options.encode.crf = 20;
-    options.max_frames = 7;
-    ResrManifest *other = make_manifest(&options, "");
-    assert_int_equal(resr_manifest_compare(other, back, "x.resr"), RESR_ERR_MISMATCH);
-    assert_non_null(strstr(resr_error_text(), "crf was 0.0 and is now 20.0"));
-    assert_non_null(strstr(resr_error_text(), "frames was 0 and is now 7"));
-    write_bytes(in_folder("input"), (const uint8_t *)"some vjdeo", 10);
-    ResrManifest *input = make_manifest(&options, "");
-    assert_int_equal(resr_manifest_compare(input, back, "x.resr"), RESR_ERR_MISMATCH);
-    assert_non_null(strstr(resr_error_text(), "input_xxh128"));
-    resr_manifest_free(back);
-
-    resr_manifest_free(first);
-    resr_manifest_free(same);
-    resr_manifest_free(other);
-    resr_manifest_free(input);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),  cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_damage),   cmocka_unit_test(test_manifest),
-        cmocka_unit_test(test_mismatch), cmocka_unit_test(test_rests),
-        cmocka_unit_test(test_jobdir),
+        cmocka_unit_test(test_journal),       cmocka_unit_test(test_batchfile),
+        cmocka_unit_test(test_lost_write),    cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_written_twice), cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_rests),         cmocka_unit_test(test_jobdir),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_create_group_folder, test_remove_group_folder);
 }

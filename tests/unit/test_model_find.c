@@ -72,7 +72,7 @@ static void test_names(void **state)
     assert_found(folder, "mine.safetensors", 0, "mine.safetensors");
     assert_missing(folder, "RealESRNet_x4plus", 0, "sh models/fetch.sh RealESRNet_x4plus -m /");
     assert_missing(folder, "realesr-general-x4v3", 0, "sh models/fetch.sh realesr-general-x4v3");
-    assert_missing(folder, "yours", 0, "-n: 'yours' is no known network (see --list-models)");
+    assert_missing(folder, "yours", 0, "-n: 'yours' is not a known network (see --list-models)");
     assert_missing("/nonexistent/w.pth", NULL, 4, "/nonexistent/w.pth");
 }
 

@@ -155,7 +155,7 @@ static void test_what_is_no_weight_file(void **state)
     test_add_text(&text, "a shopping list: bread, butter, cheese");
     test_write(path, folder, "list.pth", &text);
     assert_int_equal(resr_model_load(&model, path), RESR_ERR_DATA);
-    assert_non_null(strstr(resr_error_text(), "list.pth: is no weight file"));
+    assert_non_null(strstr(resr_error_text(), "list.pth: is not a weight file"));
     assert_null(model);
     for (int i = 0; i < 257; i++)
         test_add(&tar, "x", 1);

@@ -81,10 +81,10 @@ static void test_graphs(void **state)
         {&srvgg, "\n10 11\n", "\n-10 11\n", 0, "the second line has no counts"},
         {&srvgg, "\n10 11\n", "\n10001 11\n", 0, "the second line has no counts"},
         {&srvgg, "\n10 11\n", "\n10 10001\n", 0, "the second line has no counts"},
-        {&srvgg, "\n10 11\n", "\n11 11\n", 0, "11 layers were announced, 10 are there"},
-        {&srvgg, "\n10 11\n", "\n9 11\n", 0, "more than the 9 layers"},
-        {&srvgg, "\n10 11\n", "\n10 10\n", 0, "only 10 blobs were announced"},
-        {&srvgg, "\n10 11\n", "\n10 12\n", 0, "12 blobs were announced, 11 are there"},
+        {&srvgg, "\n10 11\n", "\n11 11\n", 0, "the file announces 11 layers and has 10"},
+        {&srvgg, "\n10 11\n", "\n9 11\n", 0, "more than the announced 9 layers"},
+        {&srvgg, "\n10 11\n", "\n10 10\n", 0, "the file announces only 10 blobs"},
+        {&srvgg, "\n10 11\n", "\n10 12\n", 0, "the file announces 12 blobs and has 11"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU", 0, "lacks its type, name or counts"},
         {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1", 0,
          "layer prelu0 has 1 inputs and c0 outputs"},
@@ -104,16 +104,16 @@ static void test_graphs(void **state)
          "a_name_that_is_longer_than_any_layer_of_any_network_should_ever_need_to_have",
          0, "lacks its type, name or counts"},
         /* parameters */
-        {&srvgg, " 0=4 1=3", " 0=4 =3", 0, "'=3' is no parameter"},
-        {&srvgg, " 0=4 1=3", " 0=4 13", 0, "'13' is no parameter"},
+        {&srvgg, " 0=4 1=3", " 0=4 =3", 0, "'=3' is not a parameter"},
+        {&srvgg, " 0=4 1=3", " 0=4 13", 0, "'13' is not a parameter"},
         {&srvgg, " 0=4 1=3", " 0=4 1=", 0, "'1=' is not of 1 numbers"},
         {&srvgg, " 0=4 1=3", " 0=4 1=3x", 0, "'1=3x' is not of 1 numbers"},
-        {&srvgg, " 0=4 1=3", " 0=4 0=4 1=3", 0, "parameter 0 is there twice"},
-        {&srvgg, " 0=4 1=3", " 0=4 99999999999=3", 0, "is no parameter"},
+        {&srvgg, " 0=4 1=3", " 0=4 0=4 1=3", 0, "parameter 0 occurs twice"},
+        {&srvgg, " 0=4 1=3", " 0=4 99999999999=3", 0, "is not a parameter"},
         {&rrdb, "-23310=1,", "-23310=2,", 0, "is not of 2 numbers"},
-        {&rrdb, "-23310=1,", "-23310=5,", 0, "is no array of 1 to 4 numbers"},
-        {&rrdb, "-23310=1,", "-23310=", 0, "is no array of 1 to 4 numbers"},
-        {&rrdb, "-23310=1,", "-23309=1,", 0, "parameter 9 is there twice"},
+        {&rrdb, "-23310=1,", "-23310=5,", 0, "is not an array of 1 to 4 numbers"},
+        {&rrdb, "-23310=1,", "-23310=", 0, "is not an array of 1 to 4 numbers"},
+        {&rrdb, "-23310=1,", "-23309=1,", 0, "parameter 9 occurs twice"},
         /* convolutions */
         {&srvgg, " 1=3 4=1", " 1=1 4=1", 0, "layer body.0: expected a 3x3 convolution"},
         {&srvgg, " 1=3 4=1", " 1=3 11=1 4=1", 0, "expected a 3x3 convolution"},
@@ -140,24 +140,24 @@ static void test_graphs(void **state)
         {&srvgg, "Convolution body.2 1 1 p0", "Convolution body.2 1 1 c0", 0, NOT_SRVGG},
         {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=3", 0, NOT_SRVGG},
         {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=2 1=1", 0,
-         "of type PixelShuffle is no part"},
+         "of type PixelShuffle is not part"},
         {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=-2", 0, "scale -2"},
         {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=4", 0, "expected one factor"},
         {&srvgg, "nearest 1 1 d1 n 0=1 1=2.0", "nearest 1 1 d1 n 0=1 1=3.0", 0,
          "expected one factor"},
         {&srvgg, "1=2.0 2=2.0", "1=3.0 2=3.0", 0, NOT_SRVGG},
         {&srvgg, "1=2.0 2=2.0", "1=2.0 2=2.0 3=64 4=64", 0, "no fixed size"},
-        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=3", 0, "comes after the final resize"},
+        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=3", 0, "follows the final resize"},
         {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s s", 0, NOT_SRVGG},
         {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s d1", 0, NOT_SRVGG},
         {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 2 1 s n output 0=1", 0,
          "layer add: expected"},
         {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 1 1 s output", 0,
          "layer add: expected"},
-        {&srvgg, "BinaryOp add", "Permute add", 0, "layer add of type Permute is no part"},
-        {&srvgg, "Split split", "Noop split", 0, "layer split of type Noop is no part"},
-        {&srvgg, "Convolution body.2", "ConvolutionDepthWise body.2", 0, "is no part of RRDBNet"},
-        {&srvgg, "Convolution body.2", "InnerProduct body.2", 0, "is no part of RRDBNet"},
+        {&srvgg, "BinaryOp add", "Permute add", 0, "layer add of type Permute is not part"},
+        {&srvgg, "Split split", "Noop split", 0, "layer split of type Noop is not part"},
+        {&srvgg, "Convolution body.2", "ConvolutionDepthWise body.2", 0, "is not part of RRDBNet"},
+        {&srvgg, "Convolution body.2", "InnerProduct body.2", 0, "is not part of RRDBNet"},
         /* RRDBNet's graph */
         {&rrdb, " first b0_0_1 b0_0_1_in", " b0_0_1 first b0_0_1_in", 0, NOT_RRDB},
         {&rrdb, " first b0_0_1 b0_0_2 b0_0_2_in", " first b0_0_2 b0_0_1 b0_0_2_in", 0, NOT_RRDB},
@@ -172,10 +172,10 @@ static void test_graphs(void **state)
         {&rrdb, "2.000000e-01", "1.000000e-01", 3, NOT_RRDB},
         {&rrdb, "ReLU relu 1 1 u2 r2 0=0.2", "ReLU relu 1 1 u2 r2", 0, NOT_RRDB},
         {&rrdb, "up2 1 1 u1 n2 0=1 1=2.0 2=2.0", "up2 1 1 u1 n2 0=1 1=4.0 2=4.0", 0, NOT_RRDB},
-        {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, "comes after the final resize"},
+        {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, "follows the final resize"},
         {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0, NOT_RRDB},
         {&rrdb, "Concat cat_b0_0_1 2 1", "Concat cat_b0_0_1 3 1 first", 0, NOT_RRDB},
-        {&rrdb, "b0_0_1_in\n", "b0_0_1_in 0=1\n", 0, "of type Concat is no part"},
+        {&rrdb, "b0_0_1_in\n", "b0_0_1_in 0=1\n", 0, "of type Concat is not part"},
         {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "convolution conv_last has 4 outputs"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -199,7 +199,7 @@ static void test_dead_layers(void **state)
     param = prepare(&srvgg);
     test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
     test_replace(&param, "PReLU prelu0", "Interp r 1 1 c0 r 0=2 1=1.5 2=1.5\nPReLU prelu0", 0);
-    refuse(&param, "layer prelu0 comes after the final resize");
+    refuse(&param, "layer prelu0 follows the final resize");
     free(param.data);
     param = prepare(&srvgg);
     test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
@@ -252,7 +252,7 @@ static void test_bin(void **state)
     }
     test_add_number(&bin, 0, 1);
     test_write(path, folder, "m.bin", &bin);
-    refuse(&param, "goes on for 1 bytes after the last layer");
+    refuse(&param, "has 1 bytes after the last layer");
     assert_int_equal(remove(path), 0);
     assert_int_equal(read_model(&read, &param), RESR_ERR_NOINPUT);
     assert_non_null(strstr(resr_error_text(), "m.param needs its .bin"));

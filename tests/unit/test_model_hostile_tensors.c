@@ -92,7 +92,7 @@ static void test_one_tensor(void **state)
          0,
          {0},
          "tensor conv_hr.bias of shape [4] is missing"},
-        {&rrdb, "conv_hr.bias", "conv_last.bias", 0, {0}, "tensor conv_last.bias is there twice"},
+        {&rrdb, "conv_hr.bias", "conv_last.bias", 0, {0}, "tensor conv_last.bias occurs twice"},
         {&rrdb, "conv_hr.bias", NULL, 1, {5}, "tensor conv_hr.bias has shape [5], expected [4]"},
         {&rrdb, "conv_hr.bias", NULL, 2, {4, 1}, "has shape [4, 1], expected [4]"},
         {&rrdb, "conv_hr.bias", NULL, 0, {0}, "has shape [], expected [4]"},
@@ -154,7 +154,7 @@ static void test_more_tensors(void **state)
         ResrTensor copy[MAX_TENSORS];
         memcpy(copy, tensors, sizeof copy);
         refuse(copy, n + 1, names[i]);
-        assert_non_null(strstr(resr_error_text(), "is not part of the network"));
+        assert_non_null(strstr(resr_error_text(), "does not belong to the network"));
     }
     snprintf(tensors[n].name, sizeof tensors[n].name, "body.1.rdb1.conv1.weight");
     refuse(tensors, n + 1,
@@ -208,18 +208,18 @@ static void test_headers(void **state)
     (void)state;
     static const float data[4] = {1, 2, 3, 4};
     static const char *const cases[][2] = {
-        {"{ ", "is no JSON object"},
-        {"{}{}", "is no JSON object"},
-        {"{\"w\":1,}", "is no JSON object"},
-        {"{\"\xff\":1}", "is no JSON object"},
-        {"{\"w\\u0000\":1}", "is no JSON object"},
-        {"{\"w\":{},\"w\":{}}", "is no JSON object"},
-        {"{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", "is no JSON object"},
-        {"{\"w\":1e999}", "is no JSON object"},
-        {"{\"__metadata__\":1}", "__metadata__ is no object"},
-        {"{\"__metadata__\":{\"a\":1}}", "the value of a is no text"},
-        {"{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "the value of a is no text"},
-        {"{}", "16 bytes after the last tensor belong to none"},
+        {"{ ", "is not a JSON object"},
+        {"{}{}", "is not a JSON object"},
+        {"{\"w\":1,}", "is not a JSON object"},
+        {"{\"\xff\":1}", "is not a JSON object"},
+        {"{\"w\\u0000\":1}", "is not a JSON object"},
+        {"{\"w\":{},\"w\":{}}", "is not a JSON object"},
+        {"{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", "is not a JSON object"},
+        {"{\"w\":1e999}", "is not a JSON object"},
+        {"{\"__metadata__\":1}", "__metadata__ is not an object"},
+        {"{\"__metadata__\":{\"a\":1}}", "the value of a is not text"},
+        {"{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "the value of a is not text"},
+        {"{}", "16 bytes follow the last tensor"},
         {"{\"w\":1}", "tensor w has dtype (none)"},
         {"{\"w\":[]}", "tensor w has dtype (none)"},
         {ENTRY("32", "[4]", "[0,16]"), "tensor w has dtype (none)"},
@@ -241,7 +241,7 @@ static void test_headers(void **state)
         {ENTRY("\"F32\"", "[4,0]", "[0,0]"), "size 1 of its shape is out of range"},
         {ENTRY("\"F32\"", "[-4]", "[0,16]"), "size 0 of its shape is out of range"},
         {ENTRY("\"F32\"", "[4611686018427387904,4]", "[0,16]"), "is out of range"},
-        {ENTRY("\"F32\"", "[99999999999999999999]", "[0,16]"), "is no JSON object"},
+        {ENTRY("\"F32\"", "[99999999999999999999]", "[0,16]"), "is not a JSON object"},
         {ENTRY("\"F32\"", "[4]", "[0,15]"), "do not hold the 16 bytes of its shape"},
         {ENTRY("\"F32\"", "[4]", "[-16,0]"), "do not hold the 16 bytes of its shape"},
         {ENTRY("\"F32\"", "[4]", "[16,0]"), "do not hold the 16 bytes of its shape"},
@@ -250,14 +250,14 @@ static void test_headers(void **state)
         {ENTRY("\"F32\"", "[4]", "[null,16]"), "do not hold the 16 bytes of its shape"},
         {ENTRY("\"F32\"", "[4]", "[0,16.0]"), "do not hold the 16 bytes of its shape"},
         {ENTRY("\"F32\"", "[4]", "[\"0\",16]"), "do not hold the 16 bytes of its shape"},
-        {ENTRY("\"F16\"", "[4]", "[0,8]"), "8 bytes after the last tensor belong to none"},
-        {ENTRY("\"BF16\"", "[4]", "[8,16]"), "leaves a hole before it"},
+        {ENTRY("\"F16\"", "[4]", "[0,8]"), "8 bytes follow the last tensor"},
+        {ENTRY("\"BF16\"", "[4]", "[8,16]"), "leaves a gap before it"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]},"
          "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
-         "tensor b overlaps another"},
+         "tensor b overlaps another tensor"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]},"
          "\"b\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
-         "overlaps another"},
+         "overlaps another tensor"},
         {ENTRY("\"F32\"", "[4]", "[0,16]"), "neither conv_first.weight"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -267,7 +267,9 @@ static void test_headers(void **state)
 static void test_lengths(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {0, 1, 100, 1u << 20, (1u << 20) + 1, 1ull << 32, UINT64_MAX};
+    static const uint64_t lengths[] = {
+        0,          1,         13, 14, 16, 19, 20, 21, 28, 29, 100, 1u << 20, (1u << 20) + 1,
+        1ull << 32, UINT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         TestBuffer file = test_safetensors_raw("{\"a\":{}}", "data", 4);
         memcpy(file.data, &lengths[i], 8);
@@ -285,7 +287,7 @@ static void test_lengths(void **state)
     for (int i = 0; i < 100000; i++)
         test_add_text(&header, "[");
     test_add(&header, "", 1);
-    refuse_file(test_safetensors_raw((char *)header.data, "", 0), "is no JSON object");
+    refuse_file(test_safetensors_raw((char *)header.data, "", 0), "is not a JSON object");
     free(header.data);
 }
 

@@ -93,39 +93,39 @@ static void test_headers(void **state)
         {false, CENTRAL, 2, 20, 8, 0x7fffffff7fffffff, "reaches into the central directory"},
         {false, CENTRAL, 2, 20, 8, 0xffffffffffffffff, "reaches into the central directory"},
         {false, CENTRAL, 2, 20, 8, 0x0000000400000004, "has no data descriptor"},
-        {true, CENTRAL, 2, 20, 8, 0x0000000400000004, "other flags or sizes"},
+        {true, CENTRAL, 2, 20, 8, 0x0000000400000004, "different flags or sizes"},
         {false, CENTRAL, 2, 28, 2, 0, "is not of 1 to 255 bytes"},
         {false, CENTRAL, 2, 28, 2, 256, "is not of 1 to 255 bytes"},
         {false, CENTRAL, 2, 30, 2, 9999, "is not of 1 to 255 bytes"},
         {false, CENTRAL, 2, 30, 2, 1, "is damaged at offset"},
         {false, CENTRAL, 2, 34, 2, 1, "on another disk"},
-        {false, CENTRAL, 2, 42, 4, 0, "has another name"},
+        {false, CENTRAL, 2, 42, 4, 0, "has a different name"},
         {false, CENTRAL, 2, 42, 4, 1, "has no local header"},
         {false, CENTRAL, 2, 42, 4, 0xffffffff, "has no local header"},
-        {false, CENTRAL, 2, 46, 1, 'A', "has another name"},
+        {false, CENTRAL, 2, 46, 1, 'A', "has a different name"},
         {false, CENTRAL, 2, 50, 1, 0, "is not of 1 to 255 bytes"},
         {false, CENTRAL, 2, 0, 1, 'Q', "is damaged at offset"},
         {false, CENTRAL, 2, 16, 4, 7, "has no data descriptor"},
-        {true, CENTRAL, 2, 16, 4, 7, "other flags or sizes"},
-        {false, LOCAL, 2, 6, 2, 0, "other flags or sizes"},
-        {false, LOCAL, 2, 8, 2, 8, "other flags or sizes"},
-        {false, LOCAL, 2, 18, 4, 1, "other flags or sizes"},
-        {true, LOCAL, 2, 14, 4, 1, "other flags or sizes"},
-        {true, LOCAL, 2, 18, 4, 0, "other flags or sizes"},
-        {true, LOCAL, 2, 22, 4, 0, "other flags or sizes"},
-        {true, LOCAL, 2, 26, 2, 3, "has another name"},
-        {true, LOCAL, 2, 28, 2, 65535, "has another name"},
-        {false, LOCAL, 2, 30, 1, 'A', "has another name"},
+        {true, CENTRAL, 2, 16, 4, 7, "different flags or sizes"},
+        {false, LOCAL, 2, 6, 2, 0, "different flags or sizes"},
+        {false, LOCAL, 2, 8, 2, 8, "different flags or sizes"},
+        {false, LOCAL, 2, 18, 4, 1, "different flags or sizes"},
+        {true, LOCAL, 2, 14, 4, 1, "different flags or sizes"},
+        {true, LOCAL, 2, 18, 4, 0, "different flags or sizes"},
+        {true, LOCAL, 2, 22, 4, 0, "different flags or sizes"},
+        {true, LOCAL, 2, 26, 2, 3, "has a different name"},
+        {true, LOCAL, 2, 28, 2, 65535, "has a different name"},
+        {false, LOCAL, 2, 30, 1, 'A', "has a different name"},
         {false, LOCAL, 2, 0, 1, 'Q', "has no local header"},
         {false, DESCRIPTOR, 2, 0, 1, 'Q', "has no data descriptor"},
         {false, DESCRIPTOR, 2, 4, 4, 7, "has no data descriptor"},
-        {false, DESCRIPTOR, 2, 8, 4, 7, "another size in its data descriptor"},
-        {false, DESCRIPTOR, 2, 12, 4, 7, "another size in its data descriptor"},
+        {false, DESCRIPTOR, 2, 8, 4, 7, "a different size in its data descriptor"},
+        {false, DESCRIPTOR, 2, 12, 4, 7, "a different size in its data descriptor"},
         {true, END, 0, 4, 2, 1, "does not end where the end records begin"},
         {true, END, 0, 6, 2, 1, "does not end where the end records begin"},
         {true, END, 0, 8, 2, 1, "does not end where the end records begin"},
         {true, END, 0, 8, 4, 0, "0 entries"},
-        {true, END, 0, 8, 4, 0x00060006, "goes on after its 6 entries"},
+        {true, END, 0, 8, 4, 0x00060006, "has data after its 6 entries"},
         {true, END, 0, 8, 4, 0x00090009, "is damaged at offset"},
         {true, END, 0, 8, 4, 0x13891389, "5001 entries"},
         {true, END, 0, 12, 4, 7, "does not end where the end records begin"},
@@ -169,11 +169,13 @@ static void test_entries(void **state)
     } cases[] = {
         {{{"a/data.pkl", dict, 4, 0, 0}, {"b/version", "3", 1, 0, 0}},
          2,
-         "not in the one top folder"},
-        {{{"data.pkl", dict, 4, 0, 0}}, 1, "data.pkl is not in the one top folder"},
-        {{{"/data.pkl", dict, 4, 0, 0}}, 1, "is not in the one top folder"},
-        {{{"a/", "", 0, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}}, 2, "is not in the one top folder"},
-        {{{"a/data.pkl", dict, 4, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}}, 2, "is there twice"},
+         "not in the top folder of the others"},
+        {{{"data.pkl", dict, 4, 0, 0}}, 1, "data.pkl is not in the top folder of the others"},
+        {{{"/data.pkl", dict, 4, 0, 0}}, 1, "is not in the top folder of the others"},
+        {{{"a/", "", 0, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}},
+         2,
+         "is not in the top folder of the others"},
+        {{{"a/data.pkl", dict, 4, 0, 0}, {"a/data.pkl", dict, 4, 0, 0}}, 2, "occurs twice"},
         {{{"a/data.pkl", dict, 4, 0, 0}, {"a/byteorder", "big", 3, 0, 0}}, 2, "is not little"},
         {{{"a/data.pkl", dict, 4, 0, 0}, {"a/version", "4\n", 2, 0, 0}}, 2, "version is not 3"},
         {{{"a/version", "3\n", 2, 0, 0}}, 1, "entry a/data.pkl is missing"},
@@ -201,7 +203,7 @@ static void test_overlap(void **state)
     TestBuffer file = test_zip(entries, 2, true);
     uint32_t offset = 30 + 7; /* the data of a/outer */
     memcpy(file.data + entries[1].central + 42, &offset, 4);
-    refuse(&file, "a/data.pkl overlaps another");
+    refuse(&file, "a/data.pkl overlaps another entry");
     free(hidden.data);
     free(file.data);
 }
@@ -280,7 +282,7 @@ static void test_crc(void **state)
     uint8_t *data = memmem(file.data, file.bytes, model->convs[0].weight, 32);
     assert_non_null(data);
     data[1] ^= 4;
-    refuse(&file, "archive/data/0 is damaged: its CRC-32 is another");
+    refuse(&file, "archive/data/0 is damaged: CRC-32 mismatch");
     free(file.data);
     resr_model_free(model);
 }

@@ -299,13 +299,13 @@ static void play_with_losses(int schedule, unsigned seed)
         int pick = rand() % n, chance = rand() % 100;
         rank = running[pick].rank;
         if (chance < 10 && resr_scheduler_live(scheduler) > 1) {
-            resr_scheduler_lose(scheduler, rank);
+            resr_scheduler_exclude(scheduler, rank);
             for (int i = n - 1; i >= 0; i--)
                 if (running[i].rank == rank)
                     running[i] = running[--n];
             assert_int_equal(resr_scheduler_in_flight(scheduler, rank), 0);
             if (chance < 5)
-                resr_scheduler_revive(scheduler, rank);
+                resr_scheduler_readmit(scheduler, rank);
             continue;
         }
         part = running[pick].part;

@@ -14,9 +14,8 @@
 #include "cpu/x86/operand_bf16.h"
 #define WINOGRAD_OUTPUTS 2
 #define WINOGRAD_SHARED
-#define WINOGRAD_STRIP_TILES                                                                       \
-    64 /* V is in the line buffer: longer strips read weights less often                           \
-        */
+/* Longer strips than in fp32 read the weights less often; V is in the line buffer. */
+#define WINOGRAD_STRIP_TILES 64
 #include "cpu/x86/winograd_tmpl.h"
 
 #include "cpu/x86/product_tmpl.h"

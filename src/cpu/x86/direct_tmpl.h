@@ -11,8 +11,8 @@
 /* clang-format off */
 /*   405..530  prototype on NHWC maps of 192 channels, a dense block of 256 x 256, layer by layer
  *   511..531  the same as a wavefront; for channels in whole vectors only
- *   493..520  whole x4plus networks of 4 blocks, 128 x 128, on feature maps in blocks of 16 channels:
- *             any number of channels, and constant displacements
+ *   493..520  whole x4plus networks of 4 blocks, 128 x 128, on feature maps in blocks of 16
+ *             channels: any number of channels, and constant displacements
  *   +2..4 %   on two cores from unrolling over input channels by 2; 4 is no better; nothing on one
  *   0 %       from 1 to 8 rows per step of the wavefront, within the noise
  */
@@ -29,7 +29,7 @@
 /* Adds the products of one tap and all input channels. */
 ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrDirectArgs *args, const float *in,
                                     const float *weight, const int px, const int vectors,
-                                    const int nearest, const int kx)
+                                    const bool nearest, const int kx)
 {
     for (int block = 0; block < args->in_blocks; block++, in += args->in_block_stride) {
 #pragma GCC unroll 2
@@ -95,7 +95,7 @@ ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const i
 }
 
 ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int vectors,
-                            const int nearest)
+                            const bool nearest)
 {
     vec acc[RESR_DIRECT_MAX_PX][2];
 #pragma GCC unroll 14
@@ -108,12 +108,12 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
     for (int ky = 0; ky < 3; ky++) {
         const float *in = args->row[ky];
         if (nearest) { /* the displacements depend on kx: three copies with constants */
-            weight = conv_tap(acc, args, in, weight, px, vectors, 1, 0);
-            weight = conv_tap(acc, args, in, weight, px, vectors, 1, 1);
-            weight = conv_tap(acc, args, in, weight, px, vectors, 1, 2);
+            weight = conv_tap(acc, args, in, weight, px, vectors, true, 0);
+            weight = conv_tap(acc, args, in, weight, px, vectors, true, 1);
+            weight = conv_tap(acc, args, in, weight, px, vectors, true, 2);
         } else {
             for (int kx = 0; kx < 3; kx++, in += RESR_BLOCK_LANES)
-                weight = conv_tap(acc, args, in, weight, px, vectors, 0, 0);
+                weight = conv_tap(acc, args, in, weight, px, vectors, false, 0);
         }
     }
     conv_finish(acc, args, px, vectors);
@@ -124,8 +124,8 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
     {                                                                                              \
         conv_run(args, px, vectors, nearest);                                                      \
     }
-#define PLAIN_KERNELS(px) CONV_KERNEL(conv_, px, 1, 0) CONV_KERNEL(conv_, px, 2, 0)
-#define NEAREST_KERNELS(px) CONV_KERNEL(nearest_, px, 1, 1) CONV_KERNEL(nearest_, px, 2, 1)
+#define PLAIN_KERNELS(px) CONV_KERNEL(conv_, px, 1, false) CONV_KERNEL(conv_, px, 2, false)
+#define NEAREST_KERNELS(px) CONV_KERNEL(nearest_, px, 1, true) CONV_KERNEL(nearest_, px, 2, true)
 #define PLAIN_ENTRY(px) [px] = {NULL, conv_##px##x1, conv_##px##x2},
 #define NEAREST_ENTRY(px) [px] = {NULL, nearest_##px##x1, nearest_##px##x2},
 

@@ -7,7 +7,7 @@
 
 #define VEC_LANES 16
 
-/* Warns of vectors as arguments; all functions here are inlined. */
+/* It warns of vectors as arguments, but all functions here are inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 typedef float vec __attribute__((vector_size(VEC_LANES * sizeof(float))));

@@ -13,7 +13,8 @@
  * Measured with x4plus on 256 x 256 pixels, two cores of a Zen 5, GFLOP/s of direct convolution:
  *
  *   bf16  fp32
- *   1713  1364   prototypes of one dense block on NHWC maps of 192 channels, V computed for each layer
+ *   1713  1364   prototypes of one dense block on NHWC maps of 192 channels, V computed for each
+ *                layer
  *   1899         the same with V kept for conv1..5
  *   1869  1500   whole network; fp32 feature maps [row][block][pixel][16], V in a line buffer, the
  *                trunk in place; layers dealt out to threads: down to 1090 if the cores share no L3
@@ -131,7 +132,7 @@ ALWAYS_INLINE void input_column(vec s[PATCH], const float *const row[PATCH], ptr
 
 /* Stores V of a cell (CELL_VECTORS vectors of it, from lane `lane` on) for all tiles. Neighbouring
  * patches overlap in two columns, whose vertical transforms are kept. */
-ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int nearest)
+ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const bool nearest)
 {
     const float *row[CELL_VECTORS][PATCH];
     vec s[CELL_VECTORS][PATCH][PATCH]; /* [vector][column][vertical frequency] */
@@ -185,20 +186,20 @@ ALWAYS_INLINE void input_run(const ResrWinogradInput *in, int lane, const int ne
 static void winograd_input(const ResrWinogradInput *in)
 {
     for (int lane = 0; lane < RESR_BLOCK_LANES; lane += VEC_LANES)
-        input_run(in, lane, 0);
+        input_run(in, lane, false);
 }
 
 static void winograd_input_nearest(const ResrWinogradInput *in)
 {
     for (int lane = 0; lane < RESR_BLOCK_LANES; lane += VEC_LANES)
-        input_run(in, lane, 1);
+        input_run(in, lane, true);
 }
 
 /* Applies the operations after the convolution to one vector of a pixel and stores it, `at` floats
  * into the rows. */
 ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec bias,
-                          vec slope, const int activate, const int residual, const int trunk,
-                          const int copy)
+                          vec slope, const bool activate, const bool residual, const bool trunk,
+                          const bool copy)
 {
     y = vec_add(y, bias);
     if (activate)
@@ -212,8 +213,8 @@ ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec
         vec_store(out->copy[row] + at, y);
 }
 
-ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, const int activate,
-                              const int residual, const int trunk, const int copy)
+ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, const bool activate,
+                              const bool residual, const bool trunk, const bool copy)
 {
     const int vectors = blocks * RESR_BLOCK_LANES / VEC_LANES;
     for (int t = 0; t < out->tiles; t++) {
@@ -256,14 +257,14 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
 /* The usual cases have no branch per pixel. */
 ALWAYS_INLINE void output_cases(const ResrWinogradOutput *out, const int blocks)
 {
-    int activate = out->slope != NULL, residual = out->residual[0] != NULL;
-    int trunk = out->trunk[0] != NULL, copy = out->copy[0] != NULL;
+    bool activate = out->slope != NULL, residual = out->residual[0] != NULL;
+    bool trunk = out->trunk[0] != NULL, copy = out->copy[0] != NULL;
     if (activate && !residual && !trunk && !copy)
-        output_run(out, blocks, 1, 0, 0, 0);
+        output_run(out, blocks, true, false, false, false);
     else if (!activate && residual && !trunk && !copy)
-        output_run(out, blocks, 0, 1, 0, 0);
+        output_run(out, blocks, false, true, false, false);
     else if (!activate && residual && trunk && copy)
-        output_run(out, blocks, 0, 1, 1, 1);
+        output_run(out, blocks, false, true, true, true);
     else
         output_run(out, blocks, activate, residual, trunk, copy);
 }

@@ -1,0 +1,81 @@
+/* Sizes and bytes that the plan derives from options and input. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "job/plan.h"
+
+static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 4, 1, 1, 8, 0, 1};
+
+/* Factors are decimal: 100 px times 2.3 is 230 px, although 2.3 in binary is less. */
+static void test_output_size(void **state)
+{
+    static const struct {
+        int width_px, height_px;
+        double outscale;
+        int out_width_px, out_height_px;
+    } cases[] = {
+        {100, 60, 2.3, 230, 138}, {100, 60, 0, 400, 240},    {1000, 10, 1.001, 1001, 10},
+        {99, 61, 1.5, 148, 91},   {100, 100, 1.1, 110, 110}, {300, 700, 4.35, 1305, 3045},
+    };
+    static ResrOptions options;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrVideoInfo info = {
+            .format = {.width_px = cases[i].width_px, .height_px = cases[i].height_px}};
+        int width_px, height_px;
+        options.outscale = cases[i].outscale;
+        assert_int_equal(resr_plan_output_size(&width_px, &height_px, &options, &info, &spec), 0);
+        assert_int_equal(width_px, cases[i].out_width_px);
+        assert_int_equal(height_px, cases[i].out_height_px);
+    }
+    ResrVideoInfo point = {.format = {.width_px = 1, .height_px = 9}};
+    int width_px, height_px;
+    options.outscale = 0.5;
+    assert_int_equal(resr_plan_output_size(&width_px, &height_px, &options, &point, &spec),
+                     RESR_ERR_USAGE);
+}
+
+/* Frames in batch files at the same time: the open segment's and the pool's, unless the video is
+ * shorter or the files stay. */
+static void test_batch_file_bytes(void **state)
+{
+    static const struct {
+        int64_t segment_frames, pool_frames, video_frames;
+        bool keep_frames;
+        int64_t frames;
+    } cases[] = {
+        {48, 16, 1000, false, 64}, {48, 16, 1000, true, 1000}, {48, 16, 50, false, 50},
+        {48, 16, 64, false, 64},   {48, 16, 0, false, 64},     {0, 16, 1000, false, 1000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrPlan plan = {.output = {.width_px = 64,
+                                    .height_px = 36,
+                                    .planes = 3,
+                                    .depth_bits = 8,
+                                    .model = RESR_COLOUR_RGB}};
+        plan.units.segment_frames = cases[i].segment_frames;
+        plan.pool_frames = cases[i].pool_frames;
+        plan.frames_estimate = cases[i].video_frames;
+        int64_t frame_bytes = (int64_t)resr_format_frame_bytes(&plan.output);
+        assert_true(frame_bytes >= 64 * 36 * 3);
+        assert_int_equal(resr_plan_batch_file_bytes(&plan, cases[i].keep_frames),
+                         cases[i].frames * frame_bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output_size),
+        cmocka_unit_test(test_batch_file_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
