@@ -61,11 +61,11 @@ size_t resr_format_frame_bytes(const ResrFormat *format)
     return last.offset_bytes + last.stride_bytes * (size_t)last.height_px;
 }
 
-int resr_frame_create_mark(ResrFrame **out)
+int resr_frame_create_placeholder(ResrFrame **out)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret == 0) {
-        (*out)->stage = RESR_FRAME_DURABLE;
+        (*out)->state = RESR_FRAME_DURABLE;
         (*out)->holders = 1;
     }
     return ret;

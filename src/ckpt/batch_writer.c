@@ -66,7 +66,7 @@ static void set_error_locked(ResrBatchWriter *writer, int status)
 static bool was_seen_locked(const ResrBatchWriter *writer, int64_t index)
 {
     bool found =
-        index < writer->found->frames && writer->found->stages[index] != RESR_FRAME_DECODED;
+        index < writer->found->frames && writer->found->states[index] != RESR_FRAME_DECODED;
     return found || ((size_t)index < writer->seen_capacity && writer->seen[index]);
 }
 

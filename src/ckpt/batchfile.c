@@ -299,7 +299,7 @@ int resr_batchfile_read(ResrFrame **out, const char *path, const ResrFormat *for
         return resr_fail(RESR_ERR_DATA, "%s: frame %d of the file cannot be read or is damaged",
                          path, number);
     }
-    (*out)->stage = RESR_FRAME_RESTORED;
+    (*out)->state = RESR_FRAME_RESTORED;
     return 0;
 }
 

@@ -277,9 +277,9 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *c, int64_t *pts,
     return source->type == RESR_RECORD_SOURCE ? source->number : -1;
 }
 
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *c, int64_t index)
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *c, int64_t index)
 {
-    return index < c->found.frames ? (ResrFrameStage)c->found.stages[index] : RESR_FRAME_DECODED;
+    return index < c->found.frames ? (ResrFrameState)c->found.states[index] : RESR_FRAME_DECODED;
 }
 
 int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)

@@ -57,7 +57,7 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *checkpoint, int64_t *pts,
                                char hash[RESR_HASH_HEX_BYTES]);
 
 /* State of frame `index` when the job was opened. Call from any thread. */
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *checkpoint, int64_t index);
 
 /* Reads frame `index` (RESR_FRAME_RESTORED) from its batch file into *out, the caller's.
  * RESR_ERR_DATA: the file is no longer readable and the frame must be computed. */

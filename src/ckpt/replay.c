@@ -33,14 +33,14 @@ static bool is_whole(const char *path, const ResrHash *hash, int64_t bytes)
            memcmp(&found, hash, sizeof found) == 0;
 }
 
-static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
+static int set_state(ResrReplay *replay, int64_t index, ResrFrameState state)
 {
-    int ret = resr_grow_zeroed(&replay->stages, &replay->capacity, (size_t)index, 1);
+    int ret = resr_grow_zeroed(&replay->states, &replay->capacity, (size_t)index, 1);
     if (ret < 0)
         return ret;
     if (index >= replay->frames)
         replay->frames = index + 1;
-    replay->stages[index] = (uint8_t)stage;
+    replay->states[index] = (uint8_t)state;
     return 0;
 }
 
@@ -83,14 +83,14 @@ static int replay_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrR
             .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
         ret = resr_frame_table_set(table, frames[i].number, &entry);
         if (ret == 0)
-            ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
+            ret = set_state(replay, frames[i].number, RESR_FRAME_DURABLE);
     }
     return ret;
 }
 
-static ResrFrameStage stage_of(const ResrReplay *replay, int64_t index)
+static ResrFrameState state_of(const ResrReplay *replay, int64_t index)
 {
-    return index < replay->frames ? (ResrFrameStage)replay->stages[index] : RESR_FRAME_DECODED;
+    return index < replay->frames ? (ResrFrameState)replay->states[index] : RESR_FRAME_DECODED;
 }
 
 /* A kept batch file may have been moved already, if the end of the job was interrupted. */
@@ -108,7 +108,7 @@ static int replay_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
     char path[PATH_MAX], name[32];
     int64_t durable = 0;
     for (int64_t i = 0; i < record->a; i++)
-        durable += stage_of(replay, record->number + i) == RESR_FRAME_DURABLE;
+        durable += state_of(replay, record->number + i) == RESR_FRAME_DURABLE;
     if (durable == record->a && !frames_folder[0])
         return 0;
     resr_batchfile_name(name, record->number);
@@ -121,8 +121,8 @@ static int replay_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
     replay->batches[replay->batch_count++] = *record;
     int ret = 0;
     for (int64_t i = record->number; i < record->number + record->a && ret == 0; i++)
-        if (stage_of(replay, i) == RESR_FRAME_DECODED)
-            ret = set_stage(replay, i, RESR_FRAME_RESTORED);
+        if (state_of(replay, i) == RESR_FRAME_DECODED)
+            ret = set_state(replay, i, RESR_FRAME_RESTORED);
     return ret;
 }
 
@@ -244,6 +244,6 @@ void resr_replay_clear(ResrReplay *replay)
 {
     free(replay->segments);
     free(replay->batches);
-    free(replay->stages);
+    free(replay->states);
     *replay = (ResrReplay){0};
 }

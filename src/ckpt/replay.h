@@ -10,9 +10,9 @@ typedef struct ResrReplay {
     int segment_count;
     ResrRecord *batches; /* RESR_RECORD_BATCH of complete files, by first frame */
     size_t batch_count;
-    uint8_t *stages; /* ResrFrameStage of frames 0 .. frames - 1 */
+    uint8_t *states; /* ResrFrameState of frames 0 .. frames - 1 */
     int64_t frames;
-    size_t capacity;   /* of stages */
+    size_t capacity;   /* of states */
     ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first missing frame; type
                           0: unknown */
     int64_t segment_frames; /* 0: one segment holds the video */

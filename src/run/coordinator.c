@@ -120,7 +120,7 @@ static int feed(ResrCoordinator *c, bool *active)
     int rank, ret = 0;
     while (ret == 0 && (frame = resr_io_threads_next(c->config.io))) {
         *active = true;
-        c->restored += frame->stage != RESR_FRAME_DECODED;
+        c->restored += frame->state != RESR_FRAME_DECODED;
         ret = c->delivery->ops->accept_input(c->delivery, frame);
     }
     bool at_end = resr_io_threads_at_end(c->config.io);

@@ -111,7 +111,7 @@ static bool is_complete(const Segments *self, int64_t number)
         end = frames->decoded;
     for (int64_t i = number * length; i < end; i++) {
         const ResrFrame *input = resr_reorder_buffer_input(frames, i);
-        if (!input || input->stage != RESR_FRAME_COMPUTED_ELSEWHERE)
+        if (!input || input->state != RESR_FRAME_COMPUTED_ELSEWHERE)
             return false;
     }
     return true;
@@ -133,7 +133,7 @@ static void claim_restored(Segments *self, int64_t first)
 {
     int64_t end = first + self->config.plan->units.segment_frames;
     for (int64_t i = first; i < end; i++)
-        if (resr_checkpoint_stage(self->config.checkpoint, i) == RESR_FRAME_RESTORED)
+        if (resr_checkpoint_frame_state(self->config.checkpoint, i) == RESR_FRAME_RESTORED)
             find_segment(self, number_of(self, first))->owner = ROOT;
 }
 
@@ -143,13 +143,13 @@ static int accept_restored(Segments *self, ResrFrame *frame)
 {
     ResrFrame *placeholder = NULL;
     int64_t index = frame->index;
-    int ret = resr_frame_create_mark(&placeholder);
+    int ret = resr_frame_create_placeholder(&placeholder);
     if (ret < 0) {
         resr_frame_free(frame);
         return ret;
     }
     placeholder->index = index;
-    placeholder->stage = RESR_FRAME_DECODED;
+    placeholder->state = RESR_FRAME_DECODED;
     placeholder->credit = frame->credit;
     memcpy(placeholder->hash, frame->source, sizeof placeholder->hash);
     frame->credit = NULL;
@@ -164,9 +164,9 @@ static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
 {
     Segments *self = (Segments *)delivery;
     if (frame->index % self->config.plan->units.segment_frames == 0 &&
-        frame->stage != RESR_FRAME_DURABLE)
+        frame->state != RESR_FRAME_DURABLE)
         claim_restored(self, frame->index);
-    if (frame->stage == RESR_FRAME_RESTORED)
+    if (frame->state == RESR_FRAME_RESTORED)
         return accept_restored(self, frame);
     resr_reorder_buffer_take(self->config.frames, frame);
     return 0;
@@ -323,7 +323,7 @@ static void requeue_computed(Segments *self, int64_t number, int rank)
     for (int64_t i = number * units->segment_frames; i < end; i++) {
         const ResrFrame *input = resr_reorder_buffer_input(frames, i);
         const Origin *origin = origin_of(self, i);
-        bool lost = input && input->stage == RESR_FRAME_COMPUTED_ELSEWHERE &&
+        bool lost = input && input->state == RESR_FRAME_COMPUTED_ELSEWHERE &&
                     (rank == ANY_RANK || origin->rank == rank);
         if (part.count > 0 && (!lost || resr_batching_batch_of(units, i) != part.batch)) {
             resr_scheduler_requeue(self->config.scheduler, &part);

@@ -88,7 +88,7 @@ static int64_t decode_end(const ResrIoThreads *io)
     int64_t end = checkpoint ? resr_checkpoint_frames_total(checkpoint) : -1;
     if (end < 0)
         return INT64_MAX;
-    while (end > 0 && resr_checkpoint_stage(checkpoint, end - 1) != RESR_FRAME_DECODED)
+    while (end > 0 && resr_checkpoint_frame_state(checkpoint, end - 1) != RESR_FRAME_DECODED)
         end--;
     return end;
 }
@@ -98,13 +98,13 @@ static int64_t decode_end(const ResrIoThreads *io)
 static int restore(ResrIoThreads *io, ResrFrame **out, ResrFrame *decoded, int64_t index)
 {
     ResrCheckpoint *checkpoint = io->config.checkpoint;
-    ResrFrameStage stage =
-        checkpoint ? resr_checkpoint_stage(checkpoint, index) : RESR_FRAME_DECODED;
+    ResrFrameState state =
+        checkpoint ? resr_checkpoint_frame_state(checkpoint, index) : RESR_FRAME_DECODED;
     int ret = 0;
     *out = NULL;
-    if (stage == RESR_FRAME_DURABLE)
-        ret = resr_frame_create_mark(out);
-    else if (stage == RESR_FRAME_RESTORED)
+    if (state == RESR_FRAME_DURABLE)
+        ret = resr_frame_create_placeholder(out);
+    else if (state == RESR_FRAME_RESTORED)
         ret = resr_checkpoint_load(checkpoint, out, index);
     if (ret == RESR_ERR_DATA && decoded) {
         resr_log_warn("%s; it is computed again", resr_error_text());
@@ -155,7 +155,7 @@ static int next_frame(ResrIoThreads *io, ResrFrame **out, int64_t index, int64_t
     }
     int ret = restore(io, out, decoded, index);
     int64_t start_ns = resr_clock_ns();
-    if (ret == 0 && *out && (*out)->stage == RESR_FRAME_DECODED)
+    if (ret == 0 && *out && (*out)->state == RESR_FRAME_DECODED)
         resr_frame_hash((*out)->hash, &io->config.plan->input, *out);
     io->hashing_ns += resr_clock_ns() - start_ns;
     return ret;
@@ -286,11 +286,11 @@ static int encode_frame(ResrIoThreads *io, ResrFrame *frame)
 {
     ResrFrameRecord record;
     int ret = 0;
-    if (frame->stage != RESR_FRAME_DURABLE && io->encoders) {
+    if (frame->state != RESR_FRAME_DURABLE && io->encoders) {
         resr_segment_encoders_add_frame(io->encoders, frame);
         return 0;
     }
-    if (frame->stage != RESR_FRAME_DURABLE) {
+    if (frame->state != RESR_FRAME_DURABLE) {
         if (resr_frame_verify(frame, &io->config.plan->output) < 0)
             ret = resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again: ");
         resr_frame_describe(&record, frame);
@@ -300,7 +300,7 @@ static int encode_frame(ResrIoThreads *io, ResrFrame *frame)
             ret = resr_sink_write(io->config.sink, frame);
     }
     /* A message to a hung rank may refer to the frame until the end of the job. */
-    if (frame->stage == RESR_FRAME_DURABLE && frame->credit) {
+    if (frame->state == RESR_FRAME_DURABLE && frame->credit) {
         sem_post(frame->credit);
         frame->credit = NULL;
     }
@@ -341,7 +341,7 @@ static void *encode_main(void *argument)
     while (ret == 0 && !io->stop && (frame = resr_queue_pop(io->encode))) {
         int64_t index = frame->index;
         assert(index == end); /* frames arrive in order */
-        bool made = frame->stage != RESR_FRAME_DURABLE;
+        bool made = frame->state != RESR_FRAME_DURABLE;
         given += made;
         end = index + 1;
         resr_busy_timer_begin(&io->encoding);

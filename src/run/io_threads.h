@@ -28,7 +28,7 @@ typedef struct ResrIoThreadsConfig {
 RESR_MUST_CHECK int resr_io_threads_start(ResrIoThreads **out, const ResrIoThreadsConfig *config);
 
 /* The next frame (the caller's) or, at once, NULL: a decoded frame, or one that an earlier attempt
- * has completed (frame->stage). */
+ * has completed (frame->state). */
 ResrFrame *resr_io_threads_next(ResrIoThreads *io);
 
 /* True once resr_io_threads_next() has returned every frame of the input. */

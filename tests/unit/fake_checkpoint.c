@@ -31,7 +31,7 @@ void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, i
     checkpoint->struck[checkpoint->strikes++ % 8] = rank;
 }
 
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index)
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *checkpoint, int64_t index)
 {
     return index < checkpoint->durable ? RESR_FRAME_DURABLE : RESR_FRAME_DECODED;
 }

@@ -21,9 +21,9 @@ ResrFrame *resr_io_threads_next(ResrIoThreads *io)
     ResrFrame *frame;
     if (io->decoded == io->frames || io->stopped || sem_trywait(&io->credits) != 0)
         return NULL;
-    if (resr_frame_create_mark(&frame) < 0)
+    if (resr_frame_create_placeholder(&frame) < 0)
         abort();
-    frame->stage = RESR_FRAME_DECODED;
+    frame->state = RESR_FRAME_DECODED;
     frame->index = io->decoded++;
     frame->credit = &io->credits;
     fake_io_threads_hash(frame->hash, frame->index);

@@ -149,7 +149,7 @@ static void test_batchfile(void **state)
             assert_int_equal(resr_batchfile_read(&back, path, &format, i), 0);
             assert_int_equal(back->index, 48 + i);
             assert_int_equal(back->pts, (48 + i) * 1001);
-            assert_int_equal(back->stage, RESR_FRAME_RESTORED);
+            assert_int_equal(back->state, RESR_FRAME_RESTORED);
             assert_string_equal(back->hash, frames[i]->hash);
             resr_frame_free(back);
         }
@@ -246,10 +246,10 @@ static void believe_with(const ResrJobDir *dir, const char *kept, int *segments,
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {
         assert_int_equal(ledger.length, SEGMENT_FRAMES);
-        assert_int_equal(replay.stages[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
+        assert_int_equal(replay.states[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
     }
     if (replay.batch_count)
-        assert_int_equal(replay.stages[SEGMENT_FRAMES + 2], RESR_FRAME_RESTORED);
+        assert_int_equal(replay.states[SEGMENT_FRAMES + 2], RESR_FRAME_RESTORED);
     resr_frame_table_clear(&ledger);
     resr_replay_clear(&replay);
     free(records);

@@ -92,8 +92,8 @@ static void send_result(Job *job, int rank)
     result->header.seconds = peer->frame_seconds * work->header.part.count;
     for (int i = 0; i < work->header.part.count; i++) {
         assert_int_equal(work->frames[i]->index, work->header.part.first + i);
-        assert_int_equal(resr_frame_create_mark(&result->frames[i]), 0);
-        result->frames[i]->stage = RESR_FRAME_DECODED;
+        assert_int_equal(resr_frame_create_placeholder(&result->frames[i]), 0);
+        result->frames[i]->state = RESR_FRAME_DECODED;
         result->frames[i]->index = work->frames[i]->index;
     }
     peer->progress += work->header.part.count;

@@ -37,9 +37,9 @@ static void take(Job *job, int first, int end)
 {
     for (int i = first; i < end; i++) {
         ResrFrame *frame;
-        assert_int_equal(resr_frame_create_mark(&frame), 0);
+        assert_int_equal(resr_frame_create_placeholder(&frame), 0);
         frame->index = i;
-        frame->stage = RESR_FRAME_DECODED;
+        frame->state = RESR_FRAME_DECODED;
         resr_reorder_buffer_take(&job->frames, frame);
     }
 }
