@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/run.sh [--heavy] [CTEST OPTION...]: installs what is missing, builds and runs the tests. --heavy,
-# or CI set in the environment, adds the build with sanitizers, the runs under valgrind and those under real Slurm (as root).
+# tests/run.sh [--heavy] [CTEST OPTION...]: installs missing packages, builds and runs the tests. --heavy, or
+# CI set in the environment, adds the sanitizer builds, the runs under valgrind and those under real Slurm (as root).
 set -eu
 cd "$(dirname "$0")/.."
 . jobs/build.sh
@@ -19,7 +19,7 @@ if [ $heavy = ON ] && [ "$(id -u)" = 0 ]; then
 fi
 build_program -DBUILD_TESTING=ON -DRESR_TEST_HEAVY=$heavy
 
-# Tests that need real weights or clips are skipped where those cannot be had.
+# Tests that need real weights or clips are skipped without them.
 sh models/fetch.sh || echo "run.sh: weights are missing; the tests that need them are skipped" >&2
 sh jobs/fetch-clips.sh || echo "run.sh: clips are missing; the tests that need them are skipped" >&2
 

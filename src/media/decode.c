@@ -258,7 +258,7 @@ static int prepare(ResrDecoder *d, const char *path)
     fill_stored_format(d);
     warn_of_unread(d, path);
     if (d->reader.count.skipped > 0)
-        resr_log_warn("%s: frames skipped before the first picture that can be decoded: %" PRId64,
+        resr_log_warn("%s: frames skipped before the first decodable picture: %" PRId64,
                       d->reader.path, d->reader.count.skipped);
     if (d->info.interlaced)
         resr_log_warn(

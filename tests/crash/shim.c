@@ -139,7 +139,7 @@ static int failed(void)
     return -1;
 }
 
-/* Half of a write: then the process ends, or goes on. */
+/* Half of a write, after which the process ends or the call succeeds. */
 static ssize_t half(ssize_t written)
 {
     if (fault == FAULT_TORN)
@@ -191,7 +191,7 @@ static void list_folder(int fd, int to)
         closedir(folder);
 }
 
-/* What `fd` is, is on disk now. */
+/* Copies the file or folder `fd` to the shadow: it has reached the disk. */
 static void remember(int fd)
 {
     struct stat status;
@@ -262,7 +262,7 @@ int openat(int folder, const char *path, int flags, ...)
     return open_counted(folder, path, flags, mode);
 }
 
-/* What the fortified headers call. */
+/* Called by the fortified headers. */
 int __open_2(const char *path, int flags);
 int __open_2(const char *path, int flags)
 {
@@ -456,7 +456,7 @@ int rmdir(const char *path)
     return ret;
 }
 
-/* Like the stream of the C library, which goes on after a short write and stops at an error. */
+/* Like the stream of the C library, which continues after a short write and stops at an error. */
 static ssize_t stream_write(void *cookie, const char *data, size_t bytes)
 {
     size_t done = 0;

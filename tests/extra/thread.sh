@@ -1,6 +1,6 @@
 #!/bin/sh
-# thread.sh SOURCE BUILD: builds with ThreadSanitizer and runs the unit tests of what has threads, then two whole runs.
-# A race ends a process with 66. First of all a planted race must be found.
+# thread.sh SOURCE BUILD: builds with ThreadSanitizer and runs the unit tests of modules with threads, then two
+# whole runs. A race ends a process with 66. A planted race must be found first.
 source=$1
 build=$2
 # shellcheck source=tests/mpi/lib.sh

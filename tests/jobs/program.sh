@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands for realesrgan-mpi in the tests of run-until-done: keeps a job directory as the program does, and in its
-# n-th start does what the n-th line of the file $PLAN says, word by word:
+# Test double of realesrgan-mpi for run-until-done: keeps a job directory as the program does, and in its n-th start
+# carries out the n-th line of the file $PLAN, word by word:
 #   frames N       N frames are durable          strike HOST    a rank on HOST was found hung
 #   die CODE       end, the state stays running  mute CODE      end before anything was written (first word)
 #   fail CODE      state failed, end with CODE   mpirun CODE    before fail: mpirun has this exit code of its own

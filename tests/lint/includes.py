@@ -23,7 +23,7 @@ CIRCLES = {}
 LIBRARIES = [
     (r"libav|libsw|zimg", r"src/media/|tests/media/"),
     (r"png\.h|jpeglib|jerror|tiff|webp/|lcms2", r"src/media/picture_"),
-    (r"mpi\.h", r"src/comm/|src/main\.c|tests/mpi/|src/run/trace_collect\.c"),
+    (r"mpi\.h", r"src/comm/|src/main\.c|tests/mpi/"),
     (r"zip\.h", r"src/model/|tests/unit/"),
     (r"jansson", r"src/model/|src/job/|src/predict/|src/ckpt/|tests/|bench/"),
     (r"hdf5", r"src/ckpt/"),

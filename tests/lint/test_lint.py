@@ -14,7 +14,7 @@ LONG_FUNCTION = ("\nstatic int resr_long(const char *a_name_that_takes_room,\n"
                  "                     const char *another_name_that_takes_room)\n{\n" + "    ;\n" * 80 + "    return 0;\n}\n")
 CALL_LOG = "\nstatic void log_it(void)\n{\n    resr_log_info(\"x\");\n}\n"
 
-# The lint, the file, what is put at its start, what at its end, words of the complaint.
+# The lint, the file, the text added at its start and at its end, words of the complaint.
 FAULTS = [
     (INCLUDES, "src/cpu/pack.c", '#include "job/plan.h"\n', "", "cpu may not include job/plan.h"),
     (INCLUDES, "src/net/net.c", '#include "cpu/dispatch.h"\n', "", "net may not include cpu/dispatch.h"),

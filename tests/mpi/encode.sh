@@ -1,6 +1,6 @@
 #!/bin/sh
-# --encode ranks and --encoders N: the same file, byte for byte, as one encoder on rank 0 makes, also after a
-# stopped owner, a signal, and a change of the mode between attempts; and what cannot work is refused.
+# --encode ranks and --encoders N: the same file, byte for byte, as from one encoder on rank 0, also after a stopped
+# owner, a signal, and a change of the mode between attempts. Combinations that cannot work are refused.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 tiny_model
@@ -49,7 +49,7 @@ same_mode root --backend simulate:1/8
 same_mode ranks --backend simulate:0.0001/8
 same_mode root --backend simulate:0.0001/8 --checkpoint always
 
-# An owner stops for good: its segments are made by others.
+# An owner stops for good: other ranks encode its segments.
 # shellcheck disable=SC2086
 upscale 1 $job -o slow.mp4 --framehash slow.hash --backend simulate:0.01/8 || fail "the simulated reference"
 # shellcheck disable=SC2086
@@ -66,7 +66,7 @@ cmp -s slow.mp4 out.mp4 && cmp -s slow.hash out.hash || fail "a stopped owner: a
 rm -r out.mp4 out.mp4.resr
 echo "ok a stopped owner"
 
-# halt OPTION...: SIGTERM as soon as 48 frames are in segments.
+# halt OPTION...: sends SIGTERM as soon as 48 frames are durable.
 halt() {
     # shellcheck disable=SC2086
     mpirun -n 3 "$RESR" $job -o out.mp4 --framehash out.hash --progress none --backend simulate:0.5/8 "$@" 2>run.log &
@@ -91,7 +91,7 @@ same "ranks, then root" 2 --encode root --checkpoint always
 # Other encoders, which are part of FFmpeg itself, each in a container that holds their packets.
 job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 48 --precision fp32"
 for reference in mpeg4 ffv1; do
-    [ $reference = mpeg4 ] || container=mkv
+    [ $reference = mpeg4 ] || container=avi # the IDs in an .mkv are random
     # shellcheck disable=SC2086
     upscale 2 $job -o $reference.$container --framehash $reference.hash --encode root --codec $reference ||
         fail "the reference in $reference"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A signal ends a job with exit 75, soon. Without a checkpoint nothing is left behind; with one the same
-# command goes on and the frames are those of a run that nobody disturbed.
+# A signal ends a job with exit 75. Without a checkpoint nothing is left behind; with one the same command resumes the
+# job, with the frames of an undisturbed run.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" slow.safetensors rrdb 4 4 64 32 7
 clip in.mp4 240

@@ -1,6 +1,6 @@
 #!/bin/sh
-# --jobs: many videos in one launch. The frames are those of launches of their own, whatever ran before; a broken
-# video is reported and stops nobody; a launch that was killed or stopped goes on where it was.
+# --jobs: many videos in one launch. The frames are those of separate launches, in any order of videos; a broken video is
+# reported and does not stop the list; a launch that was killed or stopped is resumed.
 . "$(dirname "$0")/lib.sh"
 tiny_model
 "$MAKE_MODEL" compact.safetensors srvgg 4 2 8 0 7
@@ -24,7 +24,7 @@ run_list() {
     [ $got = "$code" ] || fail "exit $got, expected $code: $(cat results run.log)"
 }
 
-# result LINE FILTER VALUE: what is said of a line.
+# result LINE FILTER VALUE: checks a value in the result of a line.
 result() {
     value=$(jq -r "select(.line == $1) | $2" results)
     [ "$value" = "$3" ] || fail "line $1: $2 is '$value', expected '$3': $(cat results run.log)"
@@ -73,7 +73,7 @@ for ranks in 3 1 2; do
     echo "ok ten videos, $ranks ranks"
 done
 
-# Once more: what is done stays, what failed is tried again, what was removed is made again.
+# The same list again: finished outputs stay, failed videos are retried, a removed output is computed again.
 touch -d 2020-01-01 out*.mp4
 rm "out 3.mp4"
 cp in1.mp4 broken.mp4
@@ -82,14 +82,14 @@ run_list 2 0 --jobs list -m tiny.safetensors
     fail "made again: $(ls -l out*.mp4)"
 [ "$(jq -s 'map(select(.status == 0 and .frames > 0)) | length' results)" = 10 ] || fail "again: $(cat results)"
 
-# A kill between the end of the video and its word in the journal.
+# A kill between the end of a video and its record in the journal.
 sed -i '/"line":2,.*"done"/d' list.journal
 printf '{"line":3,"text":"cut' >>list.journal
 run_list 1 0 --jobs list
 [ -z "$(find . -name "out 2.mp4" -newermt 2021-01-01)" ] || fail "an output of its own was made again"
 echo "ok the same list again"
 
-# From standard input, as lines come; one needs what the one before makes.
+# From standard input, as lines arrive; the second line needs the first one's output.
 {
     echo '-i in1.mp4 -o a.mp4'
     echo '-i a.mp4 -o b.mp4 # no comment'
@@ -118,7 +118,7 @@ jq -e '.traceEvents | length > 10' d.trace >/dev/null || fail "no trace"
 [ ! -e -.journal ] && [ "$(count_frames b.mp4)" = 8 ] || fail "standard input: $(ls)"
 echo "ok standard input"
 
-# A list that is waited for can be stopped.
+# A signal ends the wait for the next line.
 "$RESR" --jobs - -m tiny.safetensors --progress none <pipe >results 2>run.log &
 pid=$!
 exec 3>pipe

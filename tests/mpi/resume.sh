@@ -1,7 +1,6 @@
 #!/bin/sh
-# A job that was killed goes on under the same command: on other numbers of ranks, with other batches and
-# little memory, with the frames, the file and the --framehash of a run that nobody disturbed. What would
-# change pixels is refused with 78 and said.
+# The same command resumes a job that was killed: on other numbers of ranks, with other batches and little memory, with
+# the frames, the file and the --framehash of an undisturbed run. Options that would change pixels are refused with 78.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" net.safetensors rrdb 4 2 32 16 7
 "$MAKE_MODEL" other.safetensors rrdb 4 2 32 16 8
@@ -11,8 +10,7 @@ job="-i in.mp4 -o out.mp4 -m net.safetensors --threads 1 --precision exact --seg
 # shellcheck disable=SC2086 # words
 upscale 2 $job -o whole.mp4 --framehash whole.hash || fail "undisturbed"
 
-# interrupt RANKS FRAMES OPTION...: starts the job and kills it with all its ranks as soon as that many
-# frames are safe.
+# interrupt RANKS FRAMES OPTION...: starts the job and kills all its ranks as soon as this many frames are durable.
 interrupt() {
     ranks=$1
     frames=$2
@@ -111,7 +109,7 @@ chmod 700 out.mp4.resr
 interrupt 2 72 --batch 3
 finish "another --batch, another schedule" 3 --batch 5 --schedule static --memory 300K
 
-# An output that exists is nobody's business.
+# An output that exists is not touched.
 cp whole.mp4 out.mp4
 refused=0
 # shellcheck disable=SC2086
@@ -122,7 +120,7 @@ cmp -s whole.mp4 out.mp4 || fail "an existing output was touched"
 rm out.mp4
 echo "ok existing output"
 
-# One segment for the whole video: batch files are all that is kept of it.
+# One segment for the whole video: only batch files are kept.
 job="$job --segment 0"
 # shellcheck disable=SC2086
 upscale 2 $job -o whole.mp4 --overwrite --framehash whole.hash || fail "undisturbed, one segment"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Simulated devices: the whole program with its network replaced by waiting. The same frames for any number of
-# ranks, the makespans that the schedule promises, devices that fail, and the marks that say what it was.
+# ranks, the makespans that the schedule promises, devices that fail, and the marks of a simulated run.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" net.safetensors rrdb 2 1 16 8 7
 ffmpeg -v error -f lavfi -i testsrc2=size=64x36:rate=25,trim=end_frame=300 -pix_fmt yuv420p in.mp4

@@ -1,6 +1,6 @@
 #!/bin/sh
-# array.sbatch and bench.sbatch with the numbers of tasks, cores and GPUs that they ask for themselves, and what
-# upscale.sbatch says when it is called wrongly.
+# array.sbatch and bench.sbatch with the numbers of tasks, cores and GPUs that they request, and the messages of
+# upscale.sbatch for wrong arguments.
 # shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 start_cluster
