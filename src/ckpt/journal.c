@@ -7,12 +7,12 @@
  *   OUTPUT                         the finished output is about to get its name
  *   BRIDGED                        damage in the input may be bridged after this record
  *
- * Order of writes. A record follows what it describes: the file of a segment or batch is written,
- * fsynced, renamed and its folder fsynced before its record is appended; the append is one write()
- * and fdatasync(). Only after that are frames released, and the batch files of the segment removed.
- * So a segment outlives its batches: from its record on it contains the same frames, encoded.
- * OUTPUT is appended before the rename of the output: on a restart the output's inode and size tell
- * whether the rename happened.
+ * Order of writes. A record follows the data that it describes: the file of a segment or batch is
+ * written, fsynced, renamed and its folder fsynced before its record is appended; the append is one
+ * write() and fdatasync(). Only after that are frames released, and the batch files of the segment
+ * removed. So a segment outlives its batches: from its record on it contains the same frames,
+ * encoded. OUTPUT is appended before the rename of the output: on a restart the output's inode and
+ * size tell whether the rename happened.
  *
  * Torn tail. A kill or power loss may leave part of an append. A record is good if magic, position
  * and check value agree; the check value is seeded with 64 bits of the manifest's hash, so that

@@ -6,7 +6,8 @@
 #include "base/hash.h"
 
 /* The journal of a job: an append-only file of 64-byte records, each with its position, a check
- * value and the mark of its job. What is not in it did not happen. journal.c says how it works. */
+ * value and the mark of its job. An event without a record did not happen. journal.c says how it
+ * works. */
 
 typedef enum ResrRecordType {
     RESR_RECORD_FRAME = 1, /* number: index; a: pts; b: duration; hash: of its planes */

@@ -341,14 +341,14 @@ static void *encode_main(void *argument)
     while (ret == 0 && !io->stop && (frame = resr_queue_pop(io->encode))) {
         int64_t index = frame->index;
         assert(index == end); /* frames arrive in order */
-        bool made = frame->state != RESR_FRAME_DURABLE;
-        given += made;
+        bool computed = frame->state != RESR_FRAME_DURABLE;
+        given += computed;
         end = index + 1;
         resr_busy_timer_begin(&io->encoding);
         int64_t start_ns = io->encoding.since_ns;
         ret = encode_frame(io, frame);
         int64_t end_ns = resr_busy_timer_end(&io->encoding);
-        if (made && !io->encoders)
+        if (computed && !io->encoders)
             record(RESR_STAGE_ENCODE, start_ns, end_ns, index, 1);
     }
     if (ret == 0 && !io->stop && io->encoders)

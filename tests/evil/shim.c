@@ -1,5 +1,5 @@
 /* clang-format off */
-/* Preloaded into the program under test: a file system that lacks what network file systems lack, another process that
+/* Preloaded into the program under test: a file system without the functions that network file systems lack, another process that
  * takes a name at the worst moment, and a faster clock. The environment says which:
  *   SHIM_NO_REPLACE   errno, by number, of renameat2 with flags
  *   SHIM_NO_LINK, SHIM_NO_FLOCK   errno of these calls

@@ -89,7 +89,7 @@ static void test_chroma_location(void **state)
     }
 }
 
-/* Kr and Kb of the matrix decide what a saturated colour becomes. */
+/* Kr and Kb of the matrix determine the result for a saturated colour. */
 static void test_matrix(void **state)
 {
     /* clang-format off */

@@ -328,7 +328,8 @@ static void test_damage(void **state)
             believe(&dir, &segments, &batches);
             assert_int_equal(segments, which != 0);
             assert_int_equal(batches, which != 1);
-            assert_int_not_equal(access(path, F_OK), 0); /* what is not believed goes */
+            assert_int_not_equal(access(path, F_OK),
+                                 0); /* files without a valid record are removed */
             whole[at] ^= (uint8_t)(cut ? 0 : 1 << step % 8);
         }
         test_write_bytes(path, whole, bytes);
@@ -382,7 +383,7 @@ static void test_jobdir(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
     mkdir(path, 0700);
     test_write_bytes(test_in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
-    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* somebody's own folder */
+    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* a user's own folder */
     assert_int_equal(access(test_in_folder("a.resr/lock"), F_OK) == 0, false);
     unlink(test_in_folder("a.resr/batch-1.csv"));
     chmod(path, 0777);

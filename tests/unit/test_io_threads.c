@@ -46,12 +46,14 @@ static void write_input(const char *path)
     assert_int_equal(fclose(file), 0);
 }
 
-static void start(Job *job, bool stored, bool encode_ranks)
+/* `durable`: frames from 0 that an earlier attempt finished. */
+static void start_resumed(Job *job, bool stored, bool encode_ranks, int64_t durable)
 {
     ResrDecodeOptions decode = {.hwaccel = "none"};
     *job = (Job){.folder = "/tmp/test_io_threads.XXXXXX"};
     assert_non_null(mkdtemp(job->folder));
     job->checkpoint.folder = job->folder;
+    job->checkpoint.durable = durable;
     snprintf(job->input, sizeof job->input, "%s/in.y4m", job->folder);
     snprintf(job->output, sizeof job->output, "%s/out.mkv", job->folder);
     snprintf(job->framehash, sizeof job->framehash, "%s/out.hash", job->folder);
@@ -82,6 +84,11 @@ static void start(Job *job, bool stored, bool encode_ranks)
     if (stored)
         config.checkpoint = &job->checkpoint;
     assert_int_equal(resr_io_threads_start(&job->io, &config), 0);
+}
+
+static void start(Job *job, bool stored, bool encode_ranks)
+{
+    start_resumed(job, stored, encode_ranks, 0);
 }
 
 static void end(Job *job)
@@ -280,7 +287,31 @@ static void test_stop(void **state)
     }
 }
 
-/* Nothing was given: the job fails and there is no output. */
+/* Frames that an earlier attempt finished arrive as placeholders, more of them than the pool has
+ * credits: each one returns its credit. The other frames are decoded. */
+static void test_resume(void **state)
+{
+    (void)state;
+    Job job;
+    ResrFrame *frame;
+    int64_t n = 0;
+    enum { DURABLE = 2 * SEGMENT };
+    start_resumed(&job, true, false, DURABLE);
+    for (; (frame = next(&job)); n++) {
+        assert_int_equal(frame->index, n);
+        assert_int_equal(frame->state, n < DURABLE ? RESR_FRAME_DURABLE : RESR_FRAME_DECODED);
+        if (n < DURABLE)
+            assert_null(frame->data);
+        else
+            expect_hash(&job, frame);
+        resr_io_threads_encode(job.io, frame);
+    }
+    assert_int_equal(n, FRAMES);
+    assert_int_equal(job.checkpoint.end_of_input, FRAMES);
+    end(&job);
+}
+
+/* Without a frame the job fails, and no output is written. */
 static void test_no_frame(void **state)
 {
     (void)state;
@@ -298,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_all_frames),    cmocka_unit_test(test_credits),
         cmocka_unit_test(test_damaged_frame), cmocka_unit_test(test_segments),
         cmocka_unit_test(test_stop),          cmocka_unit_test(test_no_frame),
+        cmocka_unit_test(test_resume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

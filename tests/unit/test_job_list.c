@@ -1,4 +1,5 @@
-/* The list of --jobs and its journal: lines, what is known of them after any cut, and waiting. */
+/* The list of --jobs and its journal: lines, their state after any cut of the journal, and waiting.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,7 +106,7 @@ static ResrJobLineState look(ResrJobList *list, const char *text, ResrJobResult 
     return resr_job_list_find(list, &line, result);
 }
 
-/* Two lines: the first is done, the second fails and is begun again. */
+/* Two lines: the first is done, the second fails and is started again. */
 static void write_journal(void)
 {
     ResrJobLine first = {1, "-i a"}, second = {2, "-i \xff"};
@@ -146,7 +147,7 @@ static void test_journal(void **state)
         assert_int_equal(truncate(journal_path, cut), 0);
         list = open_list();
         int now = look(list, "-i a", &result);
-        assert_true(now <= last); /* done, then begun, then new */
+        assert_true(now <= last); /* done, then started, then new */
         last = now;
         resr_job_list_close(list);
     }
@@ -173,7 +174,7 @@ static void test_ends(void **state)
     assert_true(resr_job_list_is_open_ended(list));
     assert_int_equal(write(ends[1], "-i a\n-i b", 9), 9);
     expect_line(list, 1, "-i a");
-    resr_stop_request(15); /* what was not read whole is not taken */
+    resr_stop_request(15); /* an incomplete line is not accepted */
     expect_line(list, 0, NULL);
     resr_stop_request(0);
     resr_job_list_stop(list);

@@ -16,7 +16,8 @@
 #include "ckpt/manifest.h"
 #include "group_folder.h"
 
-/* A manifest with any bit flipped, or cut anywhere, is damaged; a whole one is what it was. */
+/* A manifest with any bit flipped, or cut anywhere, is damaged; an unchanged one is read back
+ * equal. */
 static void test_manifest(void **state)
 {
     ResrOptions *options = calloc(1, sizeof *options);
