@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libavformat-dev
 libavcodec-dev libavutil-dev libzimg-dev libpng-dev libjpeg-dev libtiff-dev libwebp-dev liblcms2-dev libpopt-dev libjansson-dev libzip-dev
 libxxhash-dev libhdf5-dev ffmpeg python3-venv ca-certificates curl"
-test="libcmocka-dev python3-h5py python3-pil libtiff-tools jq valgrind clang-format shellcheck git procps"
+test="libcmocka-dev cppcheck python3-h5py python3-pil libtiff-tools jq valgrind clang-format shellcheck git procps"
 # Slurm's daemons, which its tests start themselves, and the tools for hosts in network namespaces.
 slurm="munge slurmctld slurmd slurm-client iproute2"
 
