@@ -89,7 +89,7 @@ static void test_chroma_location(void **state)
     }
 }
 
-/* Kr and Kb of the matrix decide what a saturated colour becomes. */
+/* The RGB values of a saturated colour follow from Kr and Kb of the matrix. */
 static void test_matrix(void **state)
 {
     /* clang-format off */

@@ -362,7 +362,7 @@ static void test_damage(void **state)
             believe(&dir, &segments, &batches);
             assert_int_equal(segments, which != 0);
             assert_int_equal(batches, which != 1);
-            assert_int_not_equal(access(path, F_OK), 0); /* what is not believed goes */
+            assert_int_not_equal(access(path, F_OK), 0); /* a damaged file is removed */
             whole[at] ^= (uint8_t)(cut ? 0 : 1 << step % 8);
         }
         test_write_bytes(path, whole, bytes);
@@ -376,8 +376,8 @@ static void test_damage(void **state)
     assert_int_not_equal(access(test_in_folder("b.resr"), F_OK), 0);
 }
 
-/* What killed attempts left beside a file goes, and nothing else; a folder whose removal was cut
- * short goes, one that holds a job does not. */
+/* A sweep removes the temporary files of killed attempts and no other file; a job folder without a
+ * manifest is removed, a folder that holds a job is not. */
 static void test_rests(void **state)
 {
     static const char *const names[] = {".out.mp4.123.7.tmp.mp4", ".out.mp4.9.tmp",
@@ -416,7 +416,7 @@ static void test_jobdir(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
     mkdir(path, 0700);
     test_write_bytes(test_in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
-    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* somebody's own folder */
+    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* not a job's folder */
     assert_int_equal(access(test_in_folder("a.resr/lock"), F_OK) == 0, false);
     unlink(test_in_folder("a.resr/batch-1.csv"));
     chmod(path, 0777);

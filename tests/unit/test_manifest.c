@@ -16,7 +16,7 @@
 #include "ckpt/manifest.h"
 #include "group_folder.h"
 
-/* A manifest with any bit flipped, or cut anywhere, is damaged; a whole one is what it was. */
+/* A manifest with a flipped bit or cut short is damaged; an intact one is read back. */
 static void test_manifest(void **state)
 {
     ResrOptions *options = calloc(1, sizeof *options);

@@ -80,7 +80,7 @@ static int play(char *text, size_t bytes, bool jump)
     assert_true(child >= 0);
     if (child == 0) {
         ResrWatchdog *watchdog;
-        char nothing; /* the fakes have no use for what they are called with */
+        char nothing; /* the fakes ignore their arguments */
         dup2(ends[1], STDERR_FILENO);
         main_thread = gettid();
         if (resr_watchdog_start(&watchdog, &turn_ns, (ResrIoThreads *)(void *)&nothing,
