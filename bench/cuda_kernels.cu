@@ -1,11 +1,11 @@
-// Speed of every rung of the CUDA ladder on every convolution of the networks, with its verdict,
+// Speed of every variant of the convolution on every convolution of the networks, with its verdict,
 // and the device's own ceilings: cuBLASLt's product of 8192^3 and a copy in its memory. JSON on
 // stdout.
 //
-//   bench_cuda [--quick | --once] [RUNG]
+//   bench_cuda [--quick | --once] [VARIANT]
 //
 // --quick: one small size, for emulated devices and smoke tests. --once: 8 x 256 x 256, two
-// launches a row, for a profiler. RUNG: that one alone.
+// launches a row, for a profiler. VARIANT: that one alone.
 //
 // Verdict: 256 outputs drawn at random are summed in double precision from the same operands (on
 // the device, by the plainest of kernels) and must agree within 2^-9 of the magnitudes that meet. A
@@ -80,7 +80,7 @@ __device__ __host__ inline float draw(uint32_t i) // [-1, 1)
     return (float)(mix(i) >> 8) / 8388608.0f - 1.0f;
 }
 
-// Random pixels: power, and so the clock, depends on what is multiplied. Padded channels are zero.
+// Random pixels: power, and so the clock, depends on the operands. Padded channels are zero.
 __global__ void fill_pixels(__half *to, size_t count, int channels, int padded)
 {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < count;
@@ -130,7 +130,7 @@ __global__ void expected_samples(ConvCall c, const __half *weights, int cin, int
     magnitude[i] = total;
 }
 
-// What was written at the samples' places.
+// The values written at the samples' places.
 __global__ void written_samples(ConvCall c, int cout, double *value, long pixels)
 {
     const int i = threadIdx.x, co = (int)(mix(i * 2 + 1) % cout);
@@ -156,7 +156,7 @@ template <typename T> T *uploaded(const std::vector<T> &host)
     return p;
 }
 
-// Device memory of one size, used by all layers and rungs.
+// Device memory of one size, used by all layers and variants.
 struct Arena {
     __half *in, *out;
     float *trunk_in, *trunk_out, *out_f32, *bias;
@@ -217,9 +217,9 @@ std::vector<double> download(const double *from)
     return to;
 }
 
-// The largest error over what is explained: 9 * cin roundings of the sum of magnitudes in fp32, the
-// output's own rounding to fp16, and for enlarged inputs the rounding of sums of weights (ladder 2
-// multiplies repeated pixels once). Infinite for a NaN.
+// The largest error, relative to the explained error: 9 * cin roundings of the sum of magnitudes in
+// fp32, the output's own rounding to fp16, and for enlarged inputs the rounding of sums of weights
+// (variant wgmma multiplies repeated pixels once). Infinite for a NaN.
 double verdict(const ConvCall &call, const Layer &l, const __half *weights, const Arena &a)
 {
     expected_samples<<<1, samples>>>(call, weights, l.cin, l.cout, l.trunk ? a.trunk_in : nullptr,
@@ -267,15 +267,15 @@ template <typename Work> double median_us(cudaStream_t stream, bool quick, Work 
 }
 
 // One row of JSON; false if its result is wrong.
-bool bench(const ConvRung &rung, const Layer &l, const Size &s, const Arena &a, bool quick,
+bool bench(const ConvVariant &variant, const Layer &l, const Size &s, const Arena &a, bool quick,
            const char *separator)
 {
     std::vector<float> weights((size_t)l.cin * l.cout * 9);
     std::vector<__half> rounded(weights.size());
     for (size_t i = 0; i < weights.size(); i++)
         rounded[i] = __float2half_rn(weights[i] = 0.05f * draw((uint32_t)i + 77));
-    std::vector<unsigned char> packed(rung.packed_bytes(l.padded_cin, l.padded_cout));
-    rung.pack(packed.data(), weights.data(), l.cin, l.cout, l.padded_cin, l.padded_cout);
+    std::vector<unsigned char> packed(variant.packed_bytes(l.padded_cin, l.padded_cout));
+    variant.pack(packed.data(), weights.data(), l.cin, l.cout, l.padded_cin, l.padded_cout);
     fill_pixels<<<256, 256>>>(a.in, a.pixels * pitch, l.cin, l.padded_cin);
     must(cudaMemset(a.out, 0xff, a.pixels * pitch * sizeof(__half)), "clearing");
     must(cudaMemset(a.out_f32, 0xff, a.pixels * 64 * sizeof(float)), "clearing");
@@ -284,20 +284,20 @@ bool bench(const ConvRung &rung, const Layer &l, const Size &s, const Arena &a, 
     unsigned char *const device_weights = uploaded(packed);
     __half *const plain = uploaded(rounded);
     call.weights = device_weights;
-    const size_t scratch = rung.scratch_bytes ? rung.scratch_bytes(&call) : 0;
+    const size_t scratch = variant.scratch_bytes ? variant.scratch_bytes(&call) : 0;
     if (scratch)
         must(cudaMalloc(&call.scratch, scratch), "scratch");
     cudaStream_t stream;
     must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
     must(cudaDeviceSynchronize(), "filling");
     int ret = 0;
-    const double us = median_us(stream, quick, [&] { ret |= rung.run(&call, stream); });
-    must(cudaStreamSynchronize(stream), rung.name);
+    const double us = median_us(stream, quick, [&] { ret |= variant.run(&call, stream); });
+    must(cudaStreamSynchronize(stream), variant.name);
     const double error = verdict(call, l, plain, a), flops = 18.0 * l.cin * l.cout * a.pixels;
     const bool ok = ret == 0 && error <= 1;
-    printf("%s\n  {\"rung\": \"%s\", \"layer\": \"%s\", \"tiles\": %d, \"height\": %d, "
+    printf("%s\n  {\"variant\": \"%s\", \"layer\": \"%s\", \"tiles\": %d, \"height\": %d, "
            "\"width\": %d, \"us\": %.2f, \"tflops\": %.2f, \"error\": %.3g, \"verdict\": \"%s\"}",
-           separator, rung.name, l.name, s.tiles, s.height, s.width, us, flops / us / 1e6,
+           separator, variant.name, l.name, s.tiles, s.height, s.width, us, flops / us / 1e6,
            std::isfinite(error) ? error : 1e30, ok ? "ok" : "WRONG");
     cudaStreamDestroy(stream);
     cudaFree(call.scratch);
@@ -367,14 +367,14 @@ double product_tflops(bool)
 }
 #endif
 
-const ConvRung *const rungs[] = {
+const ConvVariant *const variants[] = {
 #if defined(RESR_CUDA_CUBLAS)
-    &conv_rung_cublas,
+    &conv_variant_cublas,
 #endif
-    &conv_rung_mma,
+    &conv_variant_mma,
 #if defined(RESR_CUDA_WGMMA)
-    &conv_rung_wgmma,
-    &conv_rung_wgmma_plain,
+    &conv_variant_wgmma,
+    &conv_variant_wgmma_plain,
 #endif
 };
 } // namespace
@@ -404,15 +404,15 @@ int main(int argc, char **argv)
     for (int s = 0; s < n_sizes; s++) {
         const Arena arena = make_arena(first[s]);
         for (const Layer &layer : layers)
-            for (const ConvRung *rung : rungs) {
+            for (const ConvVariant *variant : variants) {
                 const char *why;
                 const ConvCall call = make_call(layer, first[s], arena);
-                if (only && strcmp(only, rung->name) != 0)
+                if (only && strcmp(only, variant->name) != 0)
                     continue;
-                if (!rung->available(about.major * 10 + about.minor, &why) ||
-                    !rung->supports(&call))
+                if (!variant->available(about.major * 10 + about.minor, &why) ||
+                    !variant->supports(&call))
                     continue;
-                wrong += !bench(*rung, layer, first[s], arena, quick, separator);
+                wrong += !bench(*variant, layer, first[s], arena, quick, separator);
                 separator = ",";
                 fflush(stdout);
             }

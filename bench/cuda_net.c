@@ -1,13 +1,15 @@
 /* Speed of a whole network on the CUDA backend: frames made in memory go through the program's own
- * walk (upload, all layers, download), with a verdict against another rung first. A line of JSON.
+ * walk (upload, all layers, download), with a verdict against another variant first. A line of
+ * JSON.
  *
  *   bench_cuda_net MODEL WIDTH HEIGHT [TILE [PAD [BACKEND [SECONDS]]]]
  *
  * MODEL: as bench_net takes it (rrdb:2:23:1 is x2plus with random weights). TILE 0: whole frames.
  * Frames go one by one: the model's column for 1 frame.
  * BACKEND: cuda, cuda-mma, ... [cuda]. Verdict: PSNR of the float output of a small frame against
- * the rung "cublas", or "mma" where that one is measured; "alone" where there is no other rung.
- * TFLOP/s are of direct convolution: computed counts the tiles' context, useful does not. */
+ * the variant "cublas", or "mma" where that one is measured; "alone" where there is no other
+ * variant. TFLOP/s are of direct convolution: computed counts the tiles' context, useful does not.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +83,7 @@ static void run_small(const Frame *frame, const ResrOps *ops, const ResrModel *m
     resr_net_free(net);
 }
 
-/* PSNR in dB between two rungs; NaN if there is only one. */
+/* PSNR in dB between two variants; NaN if there is only one. */
 static double compare(const ResrOps *ops, const ResrModel *model)
 {
     const ResrOps *other = find_ops("cuda-cublas");

@@ -1,4 +1,4 @@
-// What rung wgmma takes for granted about sm_90a, one question at a time, so that a wrong answer
+// The assumptions of variant wgmma about sm_90a, one question at a time, so that a wrong answer
 // names the remedy: TMA's swizzle and zero fill, the strides and base offset of operands at shifted
 // pixels, then clocks a product.
 //
@@ -65,7 +65,7 @@ __device__ void fill_shared(uint32_t *words, int count, uint32_t factor, uint32_
     __syncthreads();
 }
 
-// The sums of one product, and a dump of what TMA has written.
+// The sums of one product, and a dump of the memory that TMA has written.
 __global__ void __launch_bounds__(128)
     ask_kernel(const __grid_constant__ Maps maps, const __half *weights, Question q, float *out,
                __half *dump)
@@ -109,7 +109,8 @@ __global__ void __launch_bounds__(128)
 
 enum Way { TAP_COLUMNS, UNSHIFTED, PLAIN_PIXELS };
 
-// Clocks of ROUNDS stages of six products as rung wgmma has them, by every warpgroup of the block.
+// Clocks of ROUNDS stages of six products as variant wgmma has them, by every warpgroup of the
+// block.
 template <int n, Way way> __global__ void __launch_bounds__(512, 1) time_kernel(long long *clocks)
 {
     extern __shared__ __align__(1024) unsigned char shared[];
@@ -149,7 +150,7 @@ template <int n, Way way> __global__ void __launch_bounds__(512, 1) time_kernel(
         clocks[blockIdx.x] = clock64() - start + (sum == 12345.678f);
 }
 
-// Values are multiples of 1/32: sums are exact whatever their order.
+// Values are multiples of 1/32: sums are exact in any order.
 float pixel_value(int px, int channel)
 {
     return px < 0 || px >= IMAGE_PX ? 0.0f
@@ -286,7 +287,7 @@ int ask_all(const Device &device)
     return wrong;
 }
 
-// What TMA wrote for the last question: boxes of which none is as expected.
+// The number of boxes that TMA wrote wrongly for the last question.
 int check_copies(const Device &device)
 {
     std::vector<__half> dump(DUMP_HALVES);
@@ -368,6 +369,6 @@ int main(int argc, char **argv)
     }
     if (!quick)
         time_products<2 * N, TAP_COLUMNS>(device, 2, "tap columns");
-    printf("%d of rung wgmma's assumptions wrong\n", wrong);
+    printf("%d of variant wgmma's assumptions wrong\n", wrong);
     return wrong != 0;
 }

@@ -45,7 +45,7 @@ def kernel_rows(text):
     if complete or not text:
         return complete
     head = parse(text.split('"rows"')[0].rstrip().rstrip(",") + "}") or {"device": ""}
-    rows = [row for row in lines_of_json(text) if "rung" in row]
+    rows = [row for row in lines_of_json(text) if "variant" in row]
     return {**head, "rows": rows, "incomplete": True}
 
 
@@ -73,7 +73,7 @@ def predict(kernels):
     layers["conv_up"] = layers["conv_up1"]
     for row in kernels["rows"] if gpu else []:
         layer = layers[row["layer"]]._replace(scale=1)
-        us, wall = model.layer_us(row["rung"], gpu, layer, row["tiles"], row["height"], row["width"])
+        us, wall = model.layer_us(row["variant"], gpu, layer, row["tiles"], row["height"], row["width"])
         row["model_us"], row["model_wall"] = round(us, 2), wall.name
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # bench/gpu.sh: everything that wants to be known about a GPU, in under 10 minutes: builds the CUDA backend
-# alone (nvcc, a C compiler and CMake are enough), runs its tests on the GPU, then times every rung on every
+# alone (nvcc, a C compiler and CMake are enough), runs its tests on the GPU, then times every variant on every
 # convolution, whole networks, and PyTorch as a peer where it is installed, and writes one JSON file to
 # bench/results (or $OUT). Where compute-sanitizer and ncu are found: memcheck and racecheck over the tests,
 # and ncu's figures. Clocks, modes and persistence stay as they are. A failed step costs its own rows only.
@@ -76,7 +76,7 @@ if [ -x "$ncu" ]; then
         --section WarpStateStats --section MemoryWorkloadAnalysis --section MemoryWorkloadAnalysis_Tables \
         "$build/bench_cuda" --once $best
 fi
-# The peers last: compiling takes what time is left.
+# The peers last: compiling takes the rest of the time.
 step 40 cudnn python3 bench/gpu_cudnn.py
 if python3 -c 'import torch, numpy' 2>/dev/null; then
     step 150 peer python3 bench/gpu_peer.py 4 256 256 8 5

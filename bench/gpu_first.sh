@@ -1,5 +1,5 @@
 #!/bin/sh
-# gpu_first.sh: the first five minutes on a borrowed H100 or H200: what is wrong before what is fast. Runs in the
+# gpu_first.sh: the first five minutes on a borrowed H100 or H200: correctness before speed. Runs in the
 # folder that gpu_pack.sh has made (or $CARRY names it); nothing is built. Every step has a limit of its own and leaves its
 # output in $OUT (out). The last line counts the steps; the exit status is 1 unless every step has passed.
 set -u
@@ -26,7 +26,7 @@ tool_step() {
 tool_step 5 device nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.draw,power.limit --format=csv
 step 20 probe "$carry/bench_cuda_probe"
 grep -v -e ": yes" -e "also right" "$work/probe" # wrong answers, and clocks a product
-# Every rung against sums in double precision, all at once; the plain way before the swizzled one.
+# Every variant against sums in double precision, all at once; the plain way before the swizzled one.
 for job in "mma 2 11" "wgmma-plain 1 11" "wgmma 1 11" "wgmma 1 12" "mma row 6" "mma-bf16 row 13" "cublas 1 21"; do
     # shellcheck disable=SC2086 # words
     step 40 "conv_$(echo "$job" | tr ' ' _)" "$carry/test_conv" $job &
@@ -37,9 +37,9 @@ for job in cuts "sizes 12" "sizes 7"; do
 done
 step 40 cublas "$carry/test_conv_cublas" &
 wait
-# What bench_cuda_net does not run: the program's walk with graphs and streams, and colours.
-step 40 walk_wgmma "$carry/test_walk_cuda" cuda-wgmma
-step 40 walk_x4plus "$carry/test_walk_cuda" cuda-wgmma "$carry/realesrgan-x4plus.param"
+# Not run by bench_cuda_net: the program's forward pass with graphs and streams, and colours.
+step 40 forward_wgmma "$carry/test_forward_cuda" cuda-wgmma
+step 40 forward_x4plus "$carry/test_forward_cuda" cuda-wgmma "$carry/realesrgan-x4plus.param"
 step 30 colour "$carry/test_colour_cuda"
 check_idle
 step 75 kernels "$carry/bench_cuda"

@@ -1,4 +1,4 @@
-# gpu_lib.sh: what gpu.sh and gpu_first.sh share. The script sets $name, $work (a folder) and $all_s first.
+# gpu_lib.sh: shared by gpu.sh and gpu_first.sh. The script sets $name, $work (a folder) and $all_s first.
 # shellcheck shell=sh
 start=$(date +%s)
 
@@ -7,7 +7,7 @@ say() {
 }
 
 # step SECONDS STEP COMMAND...: output to $work/STEP and STEP.err, exit status to STEP.status. A failure does not
-# end the run; a hang costs SECONDS, or what is left of $all_s.
+# end the run; a hang costs SECONDS, or the rest of $all_s.
 step() {
     limit_s=$1 step=$2 code=0
     shift 2

@@ -10,7 +10,7 @@ if [ $# -lt 1 ] || [ $# -gt 2 ]; then
 fi
 source=$(cd "$(dirname "$0")/.." && pwd)
 to=$1
-programs="bench_cuda bench_cuda_net bench_cuda_probe test_conv test_conv_cublas test_wgmma test_walk_cuda test_colour_cuda"
+programs="bench_cuda bench_cuda_net bench_cuda_probe test_conv test_conv_cublas test_wgmma test_forward_cuda test_colour_cuda"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$to/lib"

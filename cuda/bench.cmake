@@ -22,7 +22,7 @@ else()
   target_link_libraries(bench_cuda_net PRIVATE resr_net m)
 endif()
 
-if(hopper) # asks sm_90a, one question at a time, what rung wgmma takes for granted
+if(hopper) # asks sm_90a, one question at a time, what variant wgmma takes for granted
   add_executable(bench_cuda_probe ${source}/bench/cuda_probe.cu)
   target_include_directories(bench_cuda_probe PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(bench_cuda_probe PRIVATE CUDA::cudart)

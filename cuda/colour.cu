@@ -1,4 +1,4 @@
-/* Colour conversion. A thread per pixel, or per chroma sample on the way back (8 x 8 pixels each);
+/* Colour conversion. A thread per pixel, or, from RGB, per chroma sample (8 x 8 pixels each);
  * neighbours share their samples through the L1 cache. About 1 % of a frame's time. */
 
 #include "colour.cuh"

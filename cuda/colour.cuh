@@ -24,7 +24,7 @@ typedef struct ColourAxis {
     float up[2][COLOUR_UP_TAPS], down[COLOUR_DOWN_TAPS];
 } ColourAxis;
 
-/* A frame's samples and what they mean. */
+/* A frame's samples and their meaning. */
 typedef struct ColourFrame {
     uint8_t *data;
     size_t offset[3], stride[3];                                /* bytes */

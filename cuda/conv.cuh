@@ -1,13 +1,13 @@
 #ifndef RESR_CUDA_CONV_CUH
 #define RESR_CUDA_CONV_CUH
 
-/* The convolution that every rung of the CUDA ladder implements. Valid C and C++: the walk is C.
+/* The convolution that every variant implements. Valid C and C++: the forward pass is C.
  *
  * One 3x3 convolution, stride 1, zero padding 1 at the edge of every tile, over `tiles` tiles of
- * height x width pixels, all of the same size. Activations are fp16 (bf16 for a rung that says so,
- * wherever fp16 is said here), NHWC: a pixel's channels are
- * neighbours, pixels are `pitch` elements apart, row after row, tile after tile without gaps.
- * Products are accumulated in fp32. Pixel index: (tile * height + y) * width + x.
+ * height x width pixels, all of the same size. Activations are fp16 (bf16 for a variant that says
+ * so, wherever fp16 is said here), NHWC: a pixel's channels are neighbours, pixels are `pitch`
+ * elements apart, row after row, tile after tile without gaps. Products are accumulated in fp32.
+ * Pixel index: (tile * height + y) * width + x.
  *
  * Per output channel, in fp32:
  *   v = sum + bias
@@ -38,7 +38,7 @@ typedef struct ConvCall {
     void *out;      /* fp16 at out[pixel * out_pitch + out_channel + co], co < cout; or NULL */
     int in_pitch, out_pitch, out_channel;
     int cin, cout;       /* cin: multiple of 16 (zero weights pad it); cout: 16, 32, 48 or 64 */
-    const void *weights; /* device memory, packed by the rung that runs it */
+    const void *weights; /* device memory, packed by the variant that runs it */
     const float *bias;   /* [cout] */
     const float *slope;  /* [cout], for CONV_PRELU */
     int activation;
@@ -53,20 +53,20 @@ typedef struct ConvCall {
     void *scratch;            /* device memory of scratch_bytes(), or NULL where that is 0 */
 } ConvCall;
 
-/* A rung. `name` is what --conv takes: "mma", "wgmma", "cublas". */
-typedef struct ConvRung {
+/* A variant. `name`: the value of --conv: "mma", "wgmma", "cublas". */
+typedef struct ConvVariant {
     const char *name;
 
     /* 1 if the current device runs it; `capability` is 10 * major + minor. 0: *why (static text)
-     * says what is missing. */
+     * names the missing feature. */
     int (*available)(int capability, const char **why);
 
-    /* 1 if it computes this shape; what it does not, rung "mma" does (the walk asks before it
+    /* 1 if it computes this shape. Variant "mma" computes the others (weights.c asks before it
      * packs). Only cin, cout, activation, upsample and which pointers are NULL are looked at. */
     int (*supports)(const ConvCall *call);
 
-    /* Weights [cout][cin][3][3] fp32 (the network's own counts) to the rung's layout for the padded
-     * counts, in host memory of packed_bytes(). Padding is zero. */
+    /* Weights [cout][cin][3][3] fp32 (the network's own counts) to the variant's layout for the
+     * padded counts, in host memory of packed_bytes(). Padding is zero. */
     size_t (*packed_bytes)(int padded_cin, int padded_cout);
     void (*pack)(void *out, const float *weights, int cin, int cout, int padded_cin,
                  int padded_cout);
@@ -77,12 +77,13 @@ typedef struct ConvRung {
     int (*run)(const ConvCall *call, cudaStream_t stream);
 
     int bf16; /* 1: of bf16 instead of fp16; supports() is then always 1 */
-} ConvRung;
+} ConvVariant;
 
-extern const ConvRung conv_rung_mma, conv_rung_mma_bf16, conv_rung_wgmma, conv_rung_cublas;
+extern const ConvVariant conv_variant_mma, conv_variant_mma_bf16, conv_variant_wgmma,
+    conv_variant_cublas;
 
 /* Checks a CUDA call inside a function that returns RESR_ERR_*: 0, or RESR_ERR_DEVICE with a
- * message that names `what` and CUDA's text. Out of memory is RESR_CUDA_NO_MEMORY (the walk then
+ * message that names `what` and CUDA's text. Out of memory is RESR_CUDA_NO_MEMORY (forward.c then
  * takes fewer tiles). Defined in device.c. */
 #define RESR_CUDA_NO_MEMORY (-1069)
 int resr_cuda_check(cudaError_t error, const char *what);

@@ -1,4 +1,5 @@
-// Ladder 0: a convolution as three steps that are easy to believe, the oracle and the fallback.
+// Variant cublas: a convolution as three steps that are easy to believe, the oracle and the
+// fallback.
 //
 //   im2col    rows[pixel][9][cin] fp16     the nine taps of a pixel side by side, 16 bytes a thread
 //   cuBLASLt  products[pixel][cout] fp32   rows x weights, bias where the library offers it
@@ -7,7 +8,7 @@
 // The rows are nine times the activations, so the pixels go in pieces small enough for an L2 cache
 // (48 MiB: H100 50 MB, B200 126 MB, A100 40 MB) instead of through memory. No LeakyReLU, no PReLU
 // and no residual in fp32 is among cuBLASLt's epilogues: only the bias fits.
-// Expected: 20 to 60 TFLOP/s (README.md); the other rungs are five to ten times as fast.
+// Expected: 20 to 60 TFLOP/s (README.md); the other variants are five to ten times as fast.
 #include <cuda_fp16.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "conv.cuh"
 #include "cublaslt.cuh"
 
-static const size_t workspace_bytes = (size_t)32 << 20; // what cuBLASLt recommends for Hopper
+static const size_t workspace_bytes = (size_t)32 << 20; // as cuBLASLt recommends for Hopper
 size_t resr_cublas_piece_bytes = (size_t)48 << 20;
 
 static const int threads = 256;
@@ -317,8 +318,8 @@ static int supports(const ConvCall *call)
     return call->cin % 16 == 0 && call->cout % 16 == 0 && call->cout <= 64;
 }
 
-// Asked before the walk, so the handle is made here: a walk that is being captured may not
-// allocate. run() reports what went wrong.
+// Asked before the pass, so the handle is made here: a pass that is being captured may not
+// allocate. run() reports the error.
 static size_t scratch_bytes(const ConvCall *call)
 {
     cublasLtHandle_t handle;
@@ -346,6 +347,6 @@ static void pack(void *out, const float *weights, int cin, int cout, int padded_
             }
 }
 
-extern "C" const ConvRung conv_rung_cublas = {
+extern "C" const ConvVariant conv_variant_cublas = {
     "cublas", available, supports, packed_bytes, pack, scratch_bytes, run,
 };

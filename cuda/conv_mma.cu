@@ -1,5 +1,5 @@
-/* Ladder 1: the convolution as an implicit GEMM of mma.sync.m16n8k16, sm_80 and later; of fp16, and
- * of bf16 as a rung of its own (--precision bf16), which differs in Element alone.
+/* Variant mma: the convolution as an implicit GEMM of mma.sync.m16n8k16, sm_80 and later; of fp16,
+ * and of bf16 as a variant of its own (--precision bf16), which differs in Element alone.
  *
  * A block of 8 warps computes 32 x 16 pixels (16 x 16 where there are 64 outputs), a warp 16 x 4
  * pixels x 32 outputs in 64 registers. Input channels come in slices of 16: the pixels with a
@@ -10,9 +10,9 @@
  *
  * The nine taps are shifted addresses of the same pixels. For one tap column a warp reads each of
  * its six input rows once and multiplies it with the weights of up to three tap rows, which stay in
- * registers: 36 reads of 512 bytes for 144 products, half of what shared memory could deliver while
+ * registers: 36 reads of 512 bytes for 144 products, half of the rate of shared memory while
  * the tensor cores of an A100 are busy. Pixels lie 48 bytes apart, which is 3 x 16 bytes, so that 8
- * neighbours hit all 32 banks whatever the tap.
+ * neighbours hit all 32 banks for every tap.
  *
  * Outputs are permuted within a warp's 32 (the packing does it), so that a lane ends up with 8
  * consecutive channels of a pixel and writes them at once (by __stcg: nvcc 13.0 splits a plain
@@ -20,6 +20,7 @@
  * of additions is the same for every pixel: results do not depend on how a frame was cut. */
 
 #include "conv.cuh"
+#include "epilogue.cuh"
 #include "gpu.cuh"
 
 #include "base/error.h"
@@ -125,50 +126,6 @@ __device__ __forceinline__ void multiply_slice(Sums<N> &sums, uint32_t pixels, u
     }
 }
 
-__device__ __forceinline__ float4 residual(float4 v, const float *from)
-{
-    float4 r = *reinterpret_cast<const float4 *>(from);
-    return make_float4(fmaf(0.2f, v.x, r.x), fmaf(0.2f, v.y, r.y), fmaf(0.2f, v.z, r.z),
-                       fmaf(0.2f, v.w, r.w));
-}
-
-__device__ __forceinline__ float activate(float v, float slope)
-{
-    return v > 0.0f ? v : slope * v;
-}
-
-/* Four channels of a pixel from the sums to memory (all but the 16-bit output, which is returned).
- */
-template <typename Element>
-__device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel)
-{
-    float4 bias = *reinterpret_cast<const float4 *>(call.bias + channel);
-    v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
-    if (call.activation != CONV_NONE) {
-        float4 slope = make_float4(0.2f, 0.2f, 0.2f, 0.2f);
-        if (call.activation == CONV_PRELU)
-            slope = *reinterpret_cast<const float4 *>(call.slope + channel);
-        v = make_float4(activate(v.x, slope.x), activate(v.y, slope.y), activate(v.z, slope.z),
-                        activate(v.w, slope.w));
-    }
-    size_t at = px * 64 + channel;
-    if (call.trunk_in)
-        v = residual(v, call.trunk_in + at);
-    if (call.base)
-        v = residual(v, call.base + at);
-    if (call.add) {
-        float4 r = *reinterpret_cast<const float4 *>(call.add + at);
-        v = make_float4(v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w);
-    }
-    if (call.trunk_out)
-        *reinterpret_cast<float4 *>(call.trunk_out + at) = v;
-    if (call.out_f32 && channel < call.out_f32_count)
-        *reinterpret_cast<float4 *>(call.out_f32 + px * call.out_f32_pitch + channel) = v;
-    typename GpuElement<Element>::Pair low = GpuElement<Element>::pair(v.x, v.y);
-    typename GpuElement<Element>::Pair high = GpuElement<Element>::pair(v.z, v.w);
-    return make_uint2(*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high));
-}
-
 /* A lane holds, of 8 pixels, channels first.. in groups of four. */
 template <typename Element, int N>
 __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &sums, int x0,
@@ -189,8 +146,10 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
 #pragma unroll
             for (int q = 0; q < quads; q++) {
                 const float *even = &sums[y][q * 2][half * 2], *odd = &sums[y][q * 2 + 1][half * 2];
-                out[q] = finish<Element>(call, make_float4(even[0], even[1], odd[0], odd[1]), px,
-                                         first + q * 4);
+                int channel = first + q * 4;
+                size_t at = static_cast<size_t>(px) * EPILOGUE_PITCH + channel;
+                out[q] = epilogue<Element>(call, make_float4(even[0], even[1], odd[0], odd[1]), px,
+                                           channel, EpilogueOperands{call, at, channel});
             }
             if (!call.out)
                 continue;
@@ -338,8 +297,8 @@ template <typename Element> int run(const ConvCall *call, cudaStream_t stream)
 
 } // namespace
 
-const ConvRung conv_rung_mma = {"mma",        available, supports,    packed_bytes,
-                                pack<__half>, nullptr,   run<__half>, 0};
-const ConvRung conv_rung_mma_bf16 = {
+const ConvVariant conv_variant_mma = {"mma",        available, supports,    packed_bytes,
+                                      pack<__half>, nullptr,   run<__half>, 0};
+const ConvVariant conv_variant_mma_bf16 = {
     "mma-bf16",          available, supports,           packed_bytes,
     pack<__nv_bfloat16>, nullptr,   run<__nv_bfloat16>, 1};

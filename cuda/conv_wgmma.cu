@@ -1,4 +1,5 @@
-/* Ladder 2: the convolution for Hopper (sm_90a): TMA, mbarriers, warp-specialised wgmma.
+/* Variant wgmma: the convolution for Hopper (sm_90a): TMA, mbarriers, warp-specialised wgmma.
+ * No GPU has run it yet.
  *
  * Persistent blocks, one an SM: two warpgroups multiply, a third feeds them. A warpgroup walks
  * down a strip of 64 columns. Of each input row, in slices of 32 channels, one copy brings 72
@@ -16,16 +17,16 @@
  * Tiles lie side by side as columns of one image, with one column of zeros or more between them so
  * that each begins at a multiple of 8; strips of 64 cut that image (tiles of 138 columns fill 96 %
  * of the products, cut one by one they would fill 72 %). A strip's row comes in boxes of 8, 16, 32
- * or 64 pixels that begin in one tile; what lies outside the tile, TMA fills with zeros.
+ * or 64 pixels that begin in one tile; TMA fills pixels outside the tile with zeros.
  *
  * Enlarged inputs (nearest x2 before the convolution) are computed as their four phases, each a 2 x
  * 2 convolution of the small image with sums of the nine taps: 2.25 times fewer products. A pass
  * has every second column; an input row adds to four output rows (N = 128) and finishes two.
  *
  * Pixels lie 64 bytes apart with TMA's 64-byte swizzle: no bank conflicts for 8 pixels x 16 bytes,
- * whatever the shift. That a swizzled operand may begin at a pixel that is no multiple of 8 follows
- * from the PTX ISA's text (the swizzle is of the address) but was not seen on a GPU yet;
- * rung wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
+ * for every shift. That a swizzled operand may begin at a pixel that is no multiple of 8 follows
+ * from the PTX ISA's text (the swizzle is of the address) but has not been seen on a GPU;
+ * variant wgmma-plain takes the second way, 16-byte rows without a swizzle, whose shift is plain
  * address arithmetic.
  *
  * Every pixel's additions come in the same order, wherever a strip or a segment begins: results do
@@ -287,7 +288,7 @@ template <bool SWIZZLED> int run(const ConvCall *call, cudaStream_t stream)
 
 } // namespace
 
-const ConvRung conv_rung_wgmma = {"wgmma", available, supports, packed_bytes,
-                                  pack,    nullptr,   run<true>};
-const ConvRung conv_rung_wgmma_plain = {"wgmma-plain", available, supports,  packed_bytes,
-                                        pack,          nullptr,   run<false>};
+const ConvVariant conv_variant_wgmma = {"wgmma", available, supports, packed_bytes,
+                                        pack,    nullptr,   run<true>};
+const ConvVariant conv_variant_wgmma_plain = {"wgmma-plain", available, supports,  packed_bytes,
+                                              pack,          nullptr,   run<false>};

@@ -1,5 +1,5 @@
-// The few entry points of cuBLASLt that ladder 0 uses, found at run time: the backend must load on
-// machines without the library, so nothing of it is linked.
+// The few entry points of cuBLASLt that variant cublas uses, found at run time: the backend must
+// load on machines without the library, so nothing of it is linked.
 #ifndef RESR_CUDA_CUBLASLT_CUH
 #define RESR_CUDA_CUBLASLT_CUH
 
@@ -22,12 +22,12 @@ struct CublasLt {
 
 // Opens the library that the environment variable RESR_CUBLASLT names, else libcublasLt.so.13 or
 // .12, and finds the entry points. It stays open until the process ends (unloading a CUDA library
-// under a live context is asking for trouble). 0 or RESR_ERR_DEVICE; the message names what was
-// tried. Not for several threads at once.
+// under a live context is unsafe). Returns 0 or RESR_ERR_DEVICE; the message names the libraries
+// tried. One thread at a time.
 int resr_cublaslt_open(const CublasLt **out);
 
-// Bytes of im2col rows and products that conv_rung_cublas keeps at once; a call of more pixels goes
-// in several pieces. A variable so that tests see pieces with small tiles.
+// Bytes of im2col rows and products that conv_variant_cublas keeps at once; a call of more pixels
+// goes in several pieces. A variable so that tests see pieces with small tiles.
 extern size_t resr_cublas_piece_bytes;
 
 #endif

@@ -6,7 +6,7 @@
 #include "conv.cuh"
 #include "device.h"
 
-/* Where nobody set another (the kernels' own tests): to stderr. */
+/* The default, used by the kernels' own tests: to stderr. */
 static int fail_on_stderr(int code, const char *format, ...)
 {
     va_list args;

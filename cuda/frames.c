@@ -1,17 +1,17 @@
-/* Groups of frames in their own format: up to the device on one stream, through the network on
- * another, down on a third, so that the next group's way up and the last one's way down are hidden
- * behind computing. The launches are the same for every group of as many frames in a slot: they are
- * recorded once, and from then on one launch of a graph takes the place of hundreds. The first
- * group of a number is not recorded: kernels and libraries are loaded by it, which a recording does
- * not allow. */
+/* Groups of frames in their own format.
+ *
+ * A group is uploaded on one stream, computed on a second and downloaded on a third, so that the
+ * next group's upload and the last group's download are hidden behind computing. The launches are
+ * the same for every group of N frames in a slot: they are recorded once as a graph, which replaces
+ * hundreds of launches from then on. The first group of N frames is not recorded, since it loads
+ * kernels and libraries, which is not allowed during a recording. */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "walk_memory.h"
+#include "forward_memory.h"
 
-/* Red's and blue's share of luma, by H.273's number of the matrix; false for what is not of this
- * kind. */
+/* Red's and blue's share of luma, by H.273's number of the matrix; false for other matrices. */
 static int set_matrix(ColourFrame *frame, int matrix)
 {
     static const struct {
@@ -94,7 +94,7 @@ static int alloc_slot(FrameSlot *slot, const Frames *frames)
     int ret = resr_cuda_check(cudaMalloc((void **)&slot->device_in, in), "frames");
     if (ret == 0)
         ret = resr_cuda_check(cudaMalloc((void **)&slot->device_out, out), "frames");
-    if (ret == 0) /* what lies between the rows stays zero */
+    if (ret == 0) /* the padding between rows stays zero */
         ret = resr_cuda_check(cudaMemset(slot->device_out, 0, out), "frames");
     if (ret == 0)
         ret = resr_cuda_check(cudaMalloc((void **)&slot->device_flags, flags), "flags");
@@ -158,8 +158,8 @@ void resr_cuda_free_frames(Frames *frames)
     *frames = (Frames){0};
 }
 
-/* Frames of a group: as many as fill the device, in at most a quarter of what is free; the rest is
- * the tiles'. */
+/* Frames of a group: as many as fill the device, in at most a quarter of the free memory; tiles
+ * take the rest. */
 static int choose_group(const Run *run, const Frames *frames)
 {
     size_t free_bytes = 0, total_bytes;
@@ -239,8 +239,8 @@ static int convert(Run *run, const FrameSlot *slot, int i, int back)
                 : resr_cuda_to_rgb(&rgb, &frame, run->stream);
 }
 
-/* What comes before the walks; recorded from the second group of as many frames on. */
-static int begin_walks(Run *run, const FrameSlot *slot)
+/* The work before the passes; recorded from the second group of this many frames on. */
+static int begin_passes(Run *run, const FrameSlot *slot)
 {
     Frames *frames = &run->frames;
     size_t tiles = (size_t)slot->count * (size_t)frames->max_tiles;
@@ -277,13 +277,13 @@ int resr_cuda_frames_submit(void *pointer, ResrFrame *const *in, int count)
     if (ret == 0)
         ret = upload(run, slot);
     if (ret == 0 && !slot->recorded[count - 1])
-        ret = begin_walks(run, slot);
+        ret = begin_passes(run, slot);
     else if (ret == 0)
         ret = 1;
     return resr_cuda_device_error(ret);
 }
 
-/* Ends the recording of a slot's walks. */
+/* Ends the recording of a slot's passes. */
 static int end_recording(Run *run, FrameSlot *slot)
 {
     cudaGraph_t graph = NULL;
@@ -348,7 +348,7 @@ int resr_cuda_frames_collect(void *pointer, ResrFrame *const *out)
     Frames *frames = &run->frames;
     FrameSlot *slot = &frames->slots[frames->collected % FRAME_SLOTS];
     if (frames->collected == frames->submitted)
-        return resr_cuda_fail(RESR_ERR_INTERNAL, "no frame is under way");
+        return resr_cuda_fail(RESR_ERR_INTERNAL, "no frame is in flight");
     frames->collected++;
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
     if (ret == 0)

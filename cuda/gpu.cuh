@@ -28,7 +28,7 @@ __device__ __forceinline__ void gpu_copy_commit()
     asm volatile("cp.async.commit_group;\n" ::: "memory");
 }
 
-/* Until at most `groups` of this thread's groups are under way. */
+/* Waits until at most `groups` of this thread's groups are in flight. */
 template <int groups> __device__ __forceinline__ void gpu_copy_wait()
 {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(groups) : "memory");

@@ -87,7 +87,7 @@ __device__ __forceinline__ void gpu_wgmma_commit()
     asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
 }
 
-/* Until at most `groups` of this warpgroup's groups are under way. */
+/* Waits until at most `groups` of this warpgroup's groups are in flight. */
 template <int groups> __device__ __forceinline__ void gpu_wgmma_wait()
 {
     asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(groups) : "memory");

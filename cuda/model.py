@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A model of the CUDA ladder's speed, on paper: walls per convolution from counts, against each GPU.
+"""A model of the CUDA kernels' speed, on paper: walls per convolution from counts, against each GPU.
 
 Nothing here was measured on a GPU. What a kernel does per block (products, bytes) is counted from its
 source and checked against SASS by resources.sh; what a GPU can do is in GPUS, with where it is from.
@@ -32,7 +32,7 @@ GPUS = [
     GPU("B200", 148, 1.85, 1024, 0, 8000, 30, 228, 2250),
 ]
 
-# Assumptions about what is reached of each limit.
+# Assumptions about the share of each limit that is reached.
 SUSTAINED = 0.80  # of the peak's clock under tensor load: cuBLAS reaches 790 of 989 on an H200
 OVERLAPS = (0.60, 0.85)  # of the longest wall, for barriers and dependences within a block: a range,
 OVERLAP = OVERLAPS[1]  # since only a GPU can tell; single figures take the upper end
@@ -42,9 +42,6 @@ LAUNCH_US = 1.5  # between two kernels of one graph
 SHARED_BYTES = 128  # a clock and SM
 GROUP_FRAMES = 4  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
 WAVES = 2  # a launch has tiles for: resr_cuda_filling_tiles()
-MPI_GBS = 6.0  # messages of 100 MB between two ranks of one machine: 5.2 to 7.9 measured here
-PCIE_GBS = 25.0  # reached of PCIe 4.0 x16 in one direction
-NIC_GBS = 11.0  # reached of 100 Gb/s
 
 Layer = namedtuple("Layer", "name cin cout scale f32_bytes count real_macs")
 Wall = namedtuple("Wall", "name us")
@@ -85,7 +82,7 @@ def clocks_us(gpu, clocks):
 
 
 def mma_walls(gpu, layer, tiles, height, width):
-    """Ladder 1 (conv_mma.cu): blocks of 32 x 16 pixels, 16 x 16 for 64 outputs; slices of 16 channels."""
+    """Variant mma (conv_mma.cu): blocks of 32 x 16 pixels, 16 x 16 for 64 outputs; slices of 16 channels."""
     outputs = 64 if layer.cout > 32 else 32 if layer.cout > 16 else 16
     tile_x = 16 if outputs == 64 else 32
     blocks = tiles * ceil(width / tile_x) * ceil(height / 16)
@@ -111,7 +108,7 @@ def mma_walls(gpu, layer, tiles, height, width):
 
 
 def wgmma_walls(gpu, layer, tiles, height, width):
-    """Ladder 2 (conv_wgmma.cu): strips of 64 columns, N = 96 or 192, two warpgroups an SM; enlarged
+    """Variant wgmma (conv_wgmma.cu): strips of 64 columns, N = 96 or 192, two warpgroups an SM; enlarged
     inputs as four passes of 2 x 2 taps over the small image, N = 128."""
     enlarged = layer.name.startswith("conv_up")
     outputs = 64 if layer.cout == 64 and layer.cin <= 96 and not enlarged else 32
@@ -140,7 +137,7 @@ def wgmma_walls(gpu, layer, tiles, height, width):
 
 
 def cublas_walls(gpu, layer, tiles, height, width):
-    """Ladder 0 (conv_cublas.cu): rows written to and read from L2, products, one pass to finish."""
+    """Variant cublas (conv_cublas.cu): rows written to and read from L2, products, one pass to finish."""
     pixels = tiles * height * width
     depth = 9 * layer.cin
     pieces = ceil(pixels * (2 * depth + 4 * layer.cout) / (48 << 20))
@@ -154,26 +151,26 @@ def cublas_walls(gpu, layer, tiles, height, width):
             Wall("memory", memory_us(gpu, layer, pixels)), Wall("launches", 3 * pieces * LAUNCH_US)]
 
 
-RUNGS = {"mma": mma_walls, "wgmma": wgmma_walls, "cublas": cublas_walls}
+VARIANTS = {"mma": mma_walls, "wgmma": wgmma_walls, "cublas": cublas_walls}
 
 
-def layer_us(rung, gpu, layer, tiles, height, width):
-    """Time and limiting wall. Ladder 2 leaves what it does not compute to ladder 1 (16 channels or
+def layer_us(variant, gpu, layer, tiles, height, width):
+    """Time and limiting wall. Variant wgmma leaves what it does not compute to variant mma (16 channels or
     outputs)."""
-    if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32):
-        rung = "mma"
-    walls = RUNGS[rung](gpu, layer, tiles, *size_of(layer, height, width))
-    if rung == "cublas":  # one after the other
+    if variant == "wgmma" and (layer.cin < 32 or layer.cout < 32):
+        variant = "mma"
+    walls = VARIANTS[variant](gpu, layer, tiles, *size_of(layer, height, width))
+    if variant == "cublas":  # one after the other
         return sum(w.us for w in walls if w.name != "memory"), max(walls, key=lambda w: w.us)
     worst = max(walls, key=lambda w: w.us)
     return worst.us + LAUNCH_US, worst
 
 
-def network_us(rung, gpu, network, tiles, height, width):
+def network_us(variant, gpu, network, tiles, height, width):
     """Time of a launch of tiles, direct-convolution operations, and time by limiting wall."""
     total, flops, by_wall = 0.0, 0.0, {}
     for layer in layers_of(network):
-        us, wall = layer_us(rung, gpu, layer, tiles, height, width)
+        us, wall = layer_us(variant, gpu, layer, tiles, height, width)
         total += us * layer.count
         flops += 2.0 * layer.real_macs * layer.scale * layer.count * tiles * height * width
         by_wall[wall.name] = by_wall.get(wall.name, 0) + us * layer.count
@@ -194,26 +191,26 @@ def tile_sizes(width, height, tile, pad, shrink):
 
 
 def launches_of(gpu, tiles, largest_px):
-    """Tiles of each launch: as many as fill the device, then the rest; walk.c and net.c in short."""
+    """Tiles of each launch: as many as fill the device, then the rest; forward.c and net.c in short."""
     most = min(64, ceil(2 * WAVES * gpu.sms * 512 / largest_px))
     return [most] * (tiles // most) + ([tiles % most] if tiles % most else [])
 
 
-def frame_us(rung, gpu, frames, tile, pad):
+def frame_us(variant, gpu, frames, tile, pad):
     """A 1080p frame by x2plus, tiles of `frames` frames together: time, TFLOP/s computed and useful."""
     us, flops = 0.0, 0.0
     sizes = tile_sizes(1920, 1080, tile, pad, 2)
     largest_px = max(height * width for height, width in sizes)
     for (height, width), count in sizes.items():
         for tiles in launches_of(gpu, count * frames, largest_px):
-            t, f, _ = network_us(rung, gpu, "x2plus", tiles, height, width)
+            t, f, _ = network_us(variant, gpu, "x2plus", tiles, height, width)
             us += t
             flops += f
-    useful = network_us(rung, gpu, "x2plus", frames, 540, 960)[1]
+    useful = network_us(variant, gpu, "x2plus", frames, 540, 960)[1]
     return us / frames, flops / us / 1e6, useful / us / 1e6
 
 
-def rungs_of(gpu):
+def variants_of(gpu):
     return ["cublas", "mma"] + (["wgmma"] if gpu.wide else [])
 
 
@@ -229,35 +226,35 @@ def with_overlap(value, function, *arguments):
 def print_walls():
     """What a dense block would reach if only one wall stood (8 tiles of 256 x 256)."""
     names = ["tensor", "shared", "L2", "memory", "latency"]
-    print("| GPU | rung | " + " | ".join(names) + " | lowest |")
+    print("| GPU | variant | " + " | ".join(names) + " | lowest |")
     print("|---|---|" + "---|" * (len(names) + 1))
     block = [layer for layer in layers_of("x4plus") if layer.name in ("conv1", "conv2", "conv3", "conv4", "conv5")]
     flops = sum(2.0 * layer.real_macs * 8 * 256 * 256 for layer in block)
     for gpu in GPUS:
-        for rung in rungs_of(gpu)[1:]:
+        for variant in variants_of(gpu)[1:]:
             us = dict.fromkeys(names, 0.0)
             for layer in block:
-                for wall in RUNGS[rung](gpu, layer, 8, 256, 256):
+                for wall in VARIANTS[variant](gpu, layer, 8, 256, 256):
                     us[wall.name] += wall.us
             rates = {name: flops / us[name] / 1e6 for name in names}
-            print(f"| {gpu.name} | {rung} | " + " | ".join(f"{rates[n]:.0f}" for n in names)
+            print(f"| {gpu.name} | {variant} | " + " | ".join(f"{rates[n]:.0f}" for n in names)
                   + f" | {min(rates, key=rates.get)} |")
 
 
 def print_predictions():
-    def x4plus(gpu, rung):
-        us, flops, _ = network_us(rung, gpu, "x4plus", 8, 256, 256)
+    def x4plus(gpu, variant):
+        us, flops, _ = network_us(variant, gpu, "x4plus", 8, 256, 256)
         return flops / us / 1e6
 
-    print("| GPU | rung | x4plus, 8 tiles of 256 x 256, TFLOP/s | of peak | x2plus 1080p in tiles of 256: "
+    print("| GPU | variant | x4plus, 8 tiles of 256 x 256, TFLOP/s | of peak | x2plus 1080p in tiles of 256: "
           "computed / useful TFLOP/s | whole frames: TFLOP/s | 300 frames on 12 GPUs: tiles / whole frames |")
     print("|---|---|---|---|---|---|---|")
     for gpu in GPUS:
-        for rung in rungs_of(gpu):
-            low, high = (with_overlap(o, x4plus, gpu, rung) for o in OVERLAPS)
-            tiles = [with_overlap(o, frame_us, rung, gpu, GROUP_FRAMES, 256, 36) for o in OVERLAPS]
-            whole = [with_overlap(o, frame_us, rung, gpu, 1, 0, 0) for o in OVERLAPS]
-            print(f"| {gpu.name} | {rung} | {low:.0f}-{high:.0f} | {100 * low / gpu.peak:.0f}-"
+        for variant in variants_of(gpu):
+            low, high = (with_overlap(o, x4plus, gpu, variant) for o in OVERLAPS)
+            tiles = [with_overlap(o, frame_us, variant, gpu, GROUP_FRAMES, 256, 36) for o in OVERLAPS]
+            whole = [with_overlap(o, frame_us, variant, gpu, 1, 0, 0) for o in OVERLAPS]
+            print(f"| {gpu.name} | {variant} | {low:.0f}-{high:.0f} | {100 * low / gpu.peak:.0f}-"
                   f"{100 * high / gpu.peak:.0f} % | {tiles[0][1]:.0f}-{tiles[1][1]:.0f} / "
                   f"{tiles[0][2]:.0f}-{tiles[1][2]:.0f} | {whole[0][1]:.0f}-{whole[1][1]:.0f} | "
                   f"{25 * tiles[1][0] / 1e6:.1f}-{25 * tiles[0][0] / 1e6:.1f} s / "
@@ -265,31 +262,16 @@ def print_predictions():
 
 
 def print_groups():
-    """What it gains that the tiles of several frames go together."""
+    """The gain of computing the tiles of several frames together."""
     counts = (1, 2, 4, 8)
-    print("| GPU | rung | " + " | ".join(f"{n} frame{'s' if n > 1 else ''}, ms" for n in counts)
+    print("| GPU | variant | " + " | ".join(f"{n} frame{'s' if n > 1 else ''}, ms" for n in counts)
           + " | 4 frames over 1 |")
     print("|---|---|" + "---|" * (len(counts) + 1))
     for gpu in GPUS:
-        rung = rungs_of(gpu)[-1]
-        ms = [frame_us(rung, gpu, n, 256, 36)[0] / 1e3 for n in counts]
-        print(f"| {gpu.name} | {rung} | " + " | ".join(f"{m:.1f}" for m in ms)
+        variant = variants_of(gpu)[-1]
+        ms = [frame_us(variant, gpu, n, 256, 36)[0] / 1e3 for n in counts]
+        print(f"| {gpu.name} | {variant} | " + " | ".join(f"{m:.1f}" for m in ms)
               + f" | {ms[0] / ms[2]:.2f} |")
-
-
-def print_transport():
-    """How busy the ways are that frames could take: 12 GPUs, x2plus, 1080p to 4K of 8 bits."""
-    up, down = 1.5 * 1920 * 1080, 1.5 * 3840 * 2160
-    print("| 12 GPUs, 11 of them not rank 0's | frames/s, all | GB/s to and from rank 0 | MPI, one node: "
-          "rank 0's copies | MPI or NCCL, nodes: a network of 100 Gb/s | NCCL: PCIe of rank 0's GPU |")
-    print("|---|---|---|---|---|---|")
-    for gpu in GPUS:
-        rung = rungs_of(gpu)[-1]
-        rate = 12e6 / frame_us(rung, gpu, GROUP_FRAMES, 256, 36)[0]
-        others = rate * 11 / 12 / 1e9
-        print(f"| {gpu.name}, {rung} | {rate:.0f} | {others * (up + down):.2f} | "
-              f"{100 * others * (up + down) / MPI_GBS:.0f} % | {100 * others * down / NIC_GBS:.0f} % | "
-              f"{100 * (rate / 1e9) * down / PCIE_GBS:.0f} % |")
 
 
 def print_counts():
@@ -311,7 +293,7 @@ def print_counts():
         wide["shared"] += steps * (64 + 96) * 16 * 2 + 72 / 64 * layer.cin * 2 * passes
         wide["l2"] += 72 / 64 * layer.cin * 2 * passes
     im2col = sum(9 * layer.cin * 2 * 2 + 8 * layer.cout for layer in block)
-    print("| rung | tensor instructions | bytes from and to shared memory | bytes L2 to SM | bytes of memory |")
+    print("| variant | tensor instructions | bytes from and to shared memory | bytes L2 to SM | bytes of memory |")
     print("|---|---|---|---|---|")
     print(f"| cublas | the library's | the library's | {im2col:,} and the library's | {memory:,} |")
     print(f"| mma | {mma['products']:.0f} mma.m16n8k16 | {mma['shared']:,.0f} | {mma['l2']:,.0f} | {memory:,} |")
@@ -320,16 +302,16 @@ def print_counts():
 
 
 def print_layers(gpu):
-    for rung in rungs_of(gpu):
-        print(f"\n{gpu.name}, {rung}: x4plus, 8 tiles of 256 x 256, microseconds by wall\n")
+    for variant in variants_of(gpu):
+        print(f"\n{gpu.name}, {variant}: x4plus, 8 tiles of 256 x 256, microseconds by wall\n")
         print("| layer | walls | us | TFLOP/s |")
         print("|---|---|---|---|")
         for layer in layers_of("x4plus"):
-            used = rung
-            if rung == "wgmma" and (layer.cin < 32 or layer.cout < 32):
+            used = variant
+            if variant == "wgmma" and (layer.cin < 32 or layer.cout < 32):
                 used = "mma"
-            walls = RUNGS[used](gpu, layer, 8, *size_of(layer, 256, 256))
-            us, worst = layer_us(rung, gpu, layer, 8, 256, 256)
+            walls = VARIANTS[used](gpu, layer, 8, *size_of(layer, 256, 256))
+            us, worst = layer_us(variant, gpu, layer, 8, 256, 256)
             flops = 2.0 * layer.real_macs * layer.scale * 8 * 256 * 256
             text = ", ".join(f"**{w.name} {w.us:.0f}**" if w is not None and w.name == worst.name
                              else f"{w.name} {w.us:.0f}" for w in walls)
@@ -344,15 +326,13 @@ def print_tables():
     print_predictions()
     print()
     print_groups()
-    print()
-    print_transport()
 
 
 def planner_lines(path):
-    """What --plan takes for these GPUs, as the tables' rows begin and what they hold."""
+    """The figures of --plan for these GPUs: how a table's row begins, and a text within it."""
     with open(path, encoding="utf-8") as file:
         found = re.findall(r'{"\w+", "([^"]+)", "(\w+)", (\d+), (\d+), PCIE', file.read())
-    return [(f"| {gpu} | {rung} |", f"| {low}-{high} / ") for gpu, rung, low, high in found]
+    return [(f"| {gpu} | {variant} |", f"| {low}-{high} / ") for gpu, variant, low, high in found]
 
 
 def check(readme, planner):

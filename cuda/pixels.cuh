@@ -11,10 +11,10 @@
 extern "C" {
 #endif
 
-/* Tiles of a walk at most: their places are parameters of the kernels. */
+/* Limit of the tiles of a pass: their places are parameters of the kernels. */
 enum { PIXELS_MAX_TILES = 64 };
 
-/* What was seen of a tile, each 0 or 1; zero before the walk. An input that varies (by 1/16 from
+/* Findings about a tile, each 0 or 1; zero before the pass. An input that varies (by 1/16 from
  * its first value) and an output of which every value has the same bits do not go together. */
 typedef struct PixelFlags {
     uint32_t in_varies, out_varies, not_finite, unused;

@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 
 for source in "$here"/*.cu; do
     name=$(basename "$source" .cu)
-    # cublaslt.cu has no kernel; ladder 2's are in its header.
+    # cublaslt.cu has no kernel; variant wgmma's are in its header.
     grep -q -e __global__ -e _kernel.cuh "$source" || continue
     for arch in "$@"; do
         "$nvcc" -std=c++17 -O3 -arch="sm_$arch" -cubin -I"$here" -I"$here/../src" \

@@ -1,9 +1,8 @@
 #ifndef RESR_CUDA_H
 #define RESR_CUDA_H
 
-/* What the shared object realesrgan-cuda.so gives to the program, which opens it at run time
- * (net/cuda.h): one binary runs on machines with and without CUDA. No type of CUDA's is seen here.
- */
+/* The interface of the shared object realesrgan-cuda.so, which the program opens at run time
+ * (net/cuda.h): one binary runs on machines with and without CUDA. Contains no type of CUDA. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -50,9 +50,9 @@ static void shape_layer(NetLayer *layer, const ResrNetSpec *spec, int index, int
         layer->cout = round_up(outputs, 16);
 }
 
-/* The rung for a layer: asked with what decides (conv.cuh), the rest of the call zero. */
-static const ConvRung *choose_rung(const ConvRung *wanted, const ResrNetSpec *spec,
-                                   const NetLayer *layer, int index, int n_convs)
+/* The variant for a layer. Its supports() gets the deciding fields (conv.cuh), the others zero. */
+static const ConvVariant *choose_variant(const ConvVariant *wanted, const ResrNetSpec *spec,
+                                         const NetLayer *layer, int index, int n_convs)
 {
     static float some[4];
     static char pixels[16];
@@ -67,7 +67,7 @@ static const ConvRung *choose_rung(const ConvRung *wanted, const ResrNetSpec *sp
     call.trunk_in = dense == 4 ? some : NULL;
     call.trunk_out = call.trunk_in ? some : NULL;
     call.add = is_rrdb(spec) && from_end == 4 ? some : NULL;
-    return wanted->supports(&call) ? wanted : &conv_rung_mma;
+    return wanted->supports(&call) ? wanted : &conv_variant_mma;
 }
 
 /* A convolution's outputs first.. with its input channels where the device's buffers have them: of
@@ -94,7 +94,7 @@ static int spread(float **out, const ResrNetSpec *spec, const ResrConv *conv, in
 
 static size_t layer_bytes(const NetLayer *layer)
 {
-    return aligned(layer->rung->packed_bytes(layer->cin, layer->cout)) +
+    return aligned(layer->variant->packed_bytes(layer->cin, layer->cout)) +
            2 * aligned((size_t)layer->cout * sizeof(float));
 }
 
@@ -107,9 +107,9 @@ static int fill_layer(NetLayer *layer, char *to, char *device, const ResrNetSpec
     int ret = spread(&weights, spec, conv, index, layer->cin, first, outputs);
     if (ret < 0)
         return ret;
-    size_t bias = aligned(layer->rung->packed_bytes(layer->cin, layer->cout));
+    size_t bias = aligned(layer->variant->packed_bytes(layer->cin, layer->cout));
     size_t slope = bias + aligned((size_t)layer->cout * sizeof(float));
-    layer->rung->pack(to, weights, layer->cin, outputs, layer->cin, layer->cout);
+    layer->variant->pack(to, weights, layer->cin, outputs, layer->cin, layer->cout);
     memcpy(to + bias, conv->bias + first, (size_t)outputs * sizeof(float));
     if (conv->slope)
         memcpy(to + slope, conv->slope + first, (size_t)outputs * sizeof(float));
@@ -120,7 +120,7 @@ static int fill_layer(NetLayer *layer, char *to, char *device, const ResrNetSpec
     return 0;
 }
 
-static int alloc_layers(NetWeights *net, const ResrModel *model, const ConvRung *rung)
+static int alloc_layers(NetWeights *net, const ResrModel *model, const ConvVariant *variant)
 {
     int last = model->n_convs - 1, outputs = model->convs[last].cout;
     net->tail_pieces = (outputs + NET_FEATURES - 1) / NET_FEATURES;
@@ -134,7 +134,7 @@ static int alloc_layers(NetWeights *net, const ResrModel *model, const ConvRung 
         shape_layer(layer, &net->spec, index, model->n_convs,
                     rest < NET_FEATURES ? rest : NET_FEATURES);
         layer->activation = activation_of(&net->spec, &model->convs[index], index, model->n_convs);
-        layer->rung = choose_rung(rung, &net->spec, layer, index, model->n_convs);
+        layer->variant = choose_variant(variant, &net->spec, layer, index, model->n_convs);
         net->bytes += layer_bytes(layer);
         net->tail_channels += i >= last ? layer->cout : 0;
     }
@@ -164,7 +164,7 @@ static int upload(NetWeights *net, const ResrModel *model)
 }
 
 int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int device,
-                             const ConvRung *rung)
+                             const ConvVariant *variant)
 {
     const ResrNetSpec *spec = &model->spec;
     *out = NULL;
@@ -177,11 +177,11 @@ int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int devic
     if (!net)
         return resr_cuda_fail(RESR_ERR_INTERNAL, "out of memory");
     net->spec = *spec;
-    net->bf16 = rung->bf16;
+    net->bf16 = variant->bf16;
     net->device = device;
     int ret = resr_cuda_check(cudaSetDevice(device), "choosing it");
     if (ret == 0)
-        ret = alloc_layers(net, model, rung);
+        ret = alloc_layers(net, model, variant);
     if (ret == 0)
         ret = upload(net, model);
     if (ret < 0) {

@@ -11,9 +11,9 @@ enum { NET_FEATURES = 64, NET_GROWTH = 32, NET_DENSE_PITCH = NET_FEATURES + 4 * 
 /* A tail of more than 64 outputs (SRVGG above 4x) is done in pieces. */
 enum { NET_MAX_TAIL_PIECES = 3 };
 
-/* One convolution of a network, its weights on the device in its rung's layout. */
+/* One convolution of a network, its weights on the device in its variant's layout. */
 typedef struct NetLayer {
-    const ConvRung *rung;
+    const ConvVariant *variant;
     int cin, cout, activation; /* counts padded */
     void *weights;
     float *bias, *slope;
@@ -22,17 +22,18 @@ typedef struct NetLayer {
 typedef struct NetWeights {
     ResrNetSpec spec;
     int device, n_layers, head_channels;
-    int bf16;                       /* the rung's */
+    int bf16;                       /* the variant's */
     int tail_pieces, tail_channels; /* the last layers, all of the same input */
     NetLayer *layers;
     char *memory; /* on the device */
     size_t bytes;
 } NetWeights;
 
-/* Packs a network's weights for `rung` (what it does not support: for conv_rung_mma) and copies
- * them to the device. RESR_ERR_DEVICE: it fails, or the network is wider than the buffers. */
+/* Packs a network's weights for `variant` (unsupported layers for conv_variant_mma) and
+ * copies them to the device. RESR_ERR_DEVICE: it fails, or the network is wider than the buffers.
+ */
 RESR_MUST_CHECK int resr_cuda_weights_create(NetWeights **out, const ResrModel *model, int device,
-                                             const ConvRung *rung);
+                                             const ConvVariant *variant);
 void resr_cuda_weights_free(NetWeights *net); /* NULL is allowed */
 
 #endif

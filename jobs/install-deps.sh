@@ -1,14 +1,14 @@
 #!/bin/sh
-# jobs/install-deps.sh build|test|slurm...: installs the Debian packages that building (and testing) needs
-# and that are missing, with apt-get as root or through sudo. Where nothing is missing nothing is
-# done and no network is used. Debian 12 and Ubuntu 24.04; elsewhere it names the packages.
+# jobs/install-deps.sh build|test|slurm...: installs the missing Debian packages of the named groups, with apt-get as
+# root or through sudo. Uses no network if no package is missing. For Debian 12 and Ubuntu 24.04; on other systems it
+# prints the names of the packages.
 set -eu
 
 build="gcc libc6-dev make cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libavformat-dev
 libavcodec-dev libavutil-dev libzimg-dev libpng-dev libjpeg-dev libtiff-dev libwebp-dev liblcms2-dev libpopt-dev libjansson-dev libzip-dev
 libxxhash-dev libhdf5-dev ffmpeg python3-venv ca-certificates curl"
 test="libcmocka-dev python3-h5py python3-pil libtiff-tools jq valgrind clang-format shellcheck git procps"
-# The daemons of the tests under real Slurm, which run them themselves, and what makes hosts of network namespaces.
+# Slurm's daemons, which its tests start themselves, and the tools for hosts in network namespaces.
 slurm="munge slurmctld slurmd slurm-client iproute2"
 
 wanted=""
@@ -25,7 +25,7 @@ for group in "$@"; do
 done
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "install-deps.sh: this is no Debian or Ubuntu; make sure that these are installed: $wanted" >&2
+    echo "install-deps.sh: not a Debian or Ubuntu system; install these packages or their equivalents: $wanted" >&2
     exit 0
 fi
 
@@ -41,7 +41,7 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     as_root="sudo"
 else
-    echo "install-deps.sh: packages are missing, and this is neither root nor is sudo there. Run:" >&2
+    echo "install-deps.sh: packages are missing, and neither root nor sudo is available. As root, run:" >&2
     echo "    apt-get install$missing" >&2
     exit 77
 fi

@@ -1,8 +1,8 @@
 #!/bin/sh
-# jobs/quickstart.sh [INPUT [OUTPUT]]: from a bare Debian 12 or Ubuntu 24.04 machine to an upscaled
-# video. Installs what is missing, builds, fetches the weights of RealESRGAN_x4plus and upscales
-# INPUT 4x on two ranks. Without INPUT: the first 16 frames of a real clip, and beside the video one
-# picture that shows input and output side by side. What is there already is not done again.
+# jobs/quickstart.sh [INPUT [OUTPUT]]: from a bare Debian 12 or Ubuntu 24.04 machine to an upscaled video. Installs
+# missing packages, builds, fetches the weights of RealESRGAN_x4plus and upscales INPUT 4x on two ranks. Without INPUT
+# it upscales the first 16 frames of a real clip and makes a picture of input and output side by side. Steps that are
+# complete are skipped.
 set -eu
 absolute() {
     case $1 in
@@ -62,4 +62,4 @@ echo "  watch it:      ffplay -loop 0 $output   (or any player)"
 if [ -n "$picture" ]; then
     echo "  side by side:  $(absolute "$picture")"
 fi
-echo "  what it is:    ffprobe $output"
+echo "  properties:    ffprobe $output"

@@ -1,5 +1,5 @@
-# Sourced by the batch scripts. Only run-until-done goes on from where a job stood; here is what Slurm needs:
-# the notice before the time limit is passed on, and what was stopped by it is put back into the queue.
+# Sourced by the batch scripts. run-until-done resumes a job after a failure; the functions here connect it to Slurm:
+# they pass on the notice before the time limit, and requeue a job that the notice stopped.
 
 say() {
     echo "job ${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID = }$SLURM_JOB_ID: $*"
@@ -15,16 +15,16 @@ find_program() {
         say "RESR=$program is a folder; name the program, for example RESR=$program/realesrgan-mpi"
         exit 126
     elif [ ! -e "$program" ]; then
-        say "realesrgan-mpi is neither in PATH nor $program; build it, or name it by RESR=/path/to/realesrgan-mpi"
+        say "realesrgan-mpi is neither in PATH nor at $program; build it, or set RESR=/path/to/realesrgan-mpi"
         exit 127
     elif [ ! -x "$program" ]; then
-        say "RESR=$program cannot be executed; name the program by RESR=/path/to/realesrgan-mpi"
+        say "RESR=$program cannot be executed; set RESR=/path/to/realesrgan-mpi"
         exit 126
     fi
 }
 
-# One rank a task, each bound to its share of the cores; $RESR_MPIRUN has other words for mpirun. A rank takes
-# the GPU of its number on its node, so every rank has to see all GPUs of the node (--gpus-per-node).
+# Sets $mpirun: $RESR_MPIRUN, by default one rank a task, bound to the task's cores. Rank K of a node uses GPU K of the
+# node, so every rank must see all GPUs of its node (--gpus-per-node).
 find_mpirun() {
     mpirun=${RESR_MPIRUN:-mpirun --map-by slot:PE=${SLURM_CPUS_PER_TASK:-1}}
     command -v "${mpirun%% *}" >/dev/null || {
@@ -35,8 +35,8 @@ find_mpirun() {
         "$SLURM_NTASKS ranks of ${SLURM_CPUS_PER_TASK:-1} cores"
 }
 
-# exit_if_done OUTPUT OPTION...: a job that was requeued while it ended, or with its array, may be complete. With
-# --overwrite an output says nothing, it may have been there before.
+# exit_if_done OUTPUT OPTION...: ends the script if the job is complete, which a job that was requeued at its end, or
+# together with its array, may be. With --overwrite the output may be older than the job, so it proves nothing.
 exit_if_done() {
     case " $* " in
     *" --overwrite "* | *" --job-dir"*) return ;;
@@ -55,14 +55,14 @@ on_notice() {
     say "notice of the end: stopping"
     [ -z "$loop" ] || kill -USR1 "$loop" 2>/dev/null
 }
-# Slurm sends TERM to every process of the job, so it is not passed on: to the program two signals would be two.
+# TERM is not passed on: Slurm sends it to every process of the job, and the program ends at once at the second signal.
 on_term() {
     ended=yes
 }
 trap on_notice USR1
 trap on_term TERM
 
-# run_job WORD...: runs mpirun with these words until done; its exit code in $rc.
+# run_job WORD...: runs mpirun with these words until the job is done; sets $rc to the exit code.
 run_job() {
     # shellcheck disable=SC2086 # $mpirun is words
     "$jobs/run-until-done" -- $mpirun "$@" &
@@ -73,22 +73,23 @@ run_job() {
         seen=$noticed$ended
         got=0
         wait "$loop" || got=$?
-        [ $got = 127 ] || rc=$got # 127: it was waited for already
+        [ $got = 127 ] || rc=$got # 127: an earlier wait has returned its status
         [ "$seen" = "$noticed$ended" ] && break
     done
     loop=""
 }
 
-# A lost node looks like a job that makes no progress until Slurm notices, after SlurmdTimeout (300 s). It then ends and
-# requeues the job, which a job that has ended by itself is not.
+# A job on a lost node makes no progress until Slurm notices the loss, after SlurmdTimeout (300 s). Slurm then ends and
+# requeues the job, but only if the script still runs.
 await_node_loss() {
-    say "waiting 6 minutes in case a node is lost and Slurm has not noticed yet"
+    say "waiting 6 minutes: a node may be lost without Slurm's notice yet"
     sleep 360 &
     wait $!
 }
 
-# finish: ends the script. 75 means: the same command goes on. After TERM without a notice it is left to Slurm,
-# which requeues a preempted job by itself; a job that was cancelled would come to life again.
+# finish: ends the script with $rc. 75 means that the same command resumes the job: after the notice the script
+# requeues it. After TERM without a notice it does not: Slurm requeues a preempted job by itself, and a cancelled job
+# must stay cancelled.
 finish() {
     if [ "$rc" = 70 ] && [ "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ]; then
         await_node_loss
@@ -97,7 +98,7 @@ finish() {
         if scontrol requeue "$SLURM_JOB_ID"; then
             say "requeued"
         else
-            say "stopped, and not requeued: submit the same command again, it goes on"
+            say "stopped, and not requeued: submit the same command again to resume"
         fi
     fi
     exit "$rc"

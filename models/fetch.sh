@@ -59,7 +59,7 @@ fi
 
 mkdir -p "$folder"
 work=$(mktemp -d "$folder/.fetch.XXXXXX")
-[ -f CMakeLists.txt ] || venv=$work/venv # the folder of an installed script may be read-only
+[ -f CMakeLists.txt ] || wheel_venv=$work/venv # the folder of an installed script may be read-only
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 

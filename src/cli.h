@@ -4,7 +4,7 @@
 #include "job/options.h"
 
 /* Reads the command line into *options, with the defaults and the presets of --task, and checks
- * it. RESR_ERR_USAGE names the option, the text that was found and what is expected. */
+ * it. RESR_ERR_USAGE names the option, the text that was found and the expected form. */
 RESR_MUST_CHECK int resr_cli_parse(ResrOptions *options, int argc, const char *const *argv);
 
 /* The same for a line of --jobs; `launch` and argv[argc] are the options and words of the command

@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "app/session.h"
@@ -13,15 +14,15 @@
 #include "comm/collectives.h"
 #include "job/info.h"
 
-/* One wish to stop may arrive several times: Slurm signals all processes of a job, of which mpirun
- * and the restart loop pass it on (measured: three signals within 3 ms). */
+/* One request to stop may arrive as several signals: Slurm signals all processes of a job, and
+ * mpirun and the restart loop pass the signal on (measured: three signals within 3 ms). */
 #define SAME_SIGNAL_SECONDS 1
 
 static ResrSession session;
 static int n_words;
 static char **command_words;
-static volatile int stop_signal;
-static volatile int64_t stop_signal_ns;
+static volatile sig_atomic_t stop_signal;
+static atomic_llong stop_signal_ns; /* lock-free, hence async-signal-safe */
 
 static void on_signal(int number)
 {
@@ -31,7 +32,7 @@ static void on_signal(int number)
         resr_stop_request(number);
         resr_collectives_shorten_start_timeout();
     } else if (resr_clock_seconds_since(stop_signal_ns) > SAME_SIGNAL_SECONDS) {
-        _exit(128 + number); /* the second one ends at once */
+        _exit(128 + number); /* a second request ends the process at once */
     }
 }
 
@@ -45,7 +46,7 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* No call of the start returns while another rank hangs. */
+/* Start-up collectives block while any rank hangs; this alarm ends the process. */
 static void start_up_hangs(int number)
 {
     static const char late[] = "realesrgan-mpi: error: a rank has not finished its start in 10 "

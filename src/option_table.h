@@ -23,7 +23,7 @@ typedef enum ResrOptionHeading {
     RESR_HEADING_COUNT,
 } ResrOptionHeading;
 
-/* The type of an option's field in ResrOptions, and what its argument may be. */
+/* The type of an option's field in ResrOptions, and the arguments that the option accepts. */
 typedef enum ResrOptionType {
     RESR_OPTION_TEXT,    /* char[]: any text that fits, not empty */
     RESR_OPTION_INT32,   /* int32_t: a whole number from `low` to `high` */
@@ -60,7 +60,7 @@ struct ResrOption {
     int (*convert)(ResrOptions *out, const ResrOption *option, const char *text,
                    const ResrOptionValue *values);
     const char *standard; /* default, converted like a given text; NULL: none */
-    const char *unset;    /* without `standard`: what applies if the option is not given */
+    const char *unset;    /* without `standard`: the default in words, for the help */
     const char *argument; /* its name in the help; NULL: the option has none */
     const char *help;     /* one line; "%s" stands for the list of `names` */
     const char *more;     /* sentences for the manual page, or NULL */
@@ -79,7 +79,7 @@ const char *resr_option_suggestion(const ResrOption *option, int i);
 const char *resr_option_describe(char *out, size_t out_bytes, const ResrOption *option);
 
 /* Sets the fields of *out from `values`, in the table's order, and from the defaults where an
- * option is not given. RESR_ERR_USAGE names the option, the text and what is expected. */
+ * option is not given. RESR_ERR_USAGE names the option, the text and the expected form. */
 RESR_MUST_CHECK int resr_option_convert_all(ResrOptions *out, const ResrOptionValue *values);
 
 #endif

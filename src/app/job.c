@@ -26,11 +26,12 @@
 #include "base/log.h"
 #include "base/publish.h"
 #include "ckpt/jobdir.h"
+#include "comm/clock_sync.h"
 #include "comm/collectives.h"
 #include "media/outputs.h"
 #include "run/worker.h"
 
-/* What rank 0 tells the other ranks to do; plain data, sent as it is. */
+/* An order of rank 0 to the other ranks; plain data, sent unchanged. */
 typedef struct Order {
     int32_t over; /* no more jobs; else a job: */
     int32_t last, new_model, traced;
@@ -88,7 +89,7 @@ static int end_job(ResrJob *job, int ret, bool withdrawn)
     job->turn_ns = 0;
     resr_io_threads_stop(job->io_threads);
     resr_sink_close(job->sink);
-    if (resr_coordinator_dismiss(job->coordinator, ret < 0) < 0 || hung)
+    if (resr_coordinator_shutdown(job->coordinator, ret < 0) < 0 || hung)
         job->session->lost = true;
     if (ret < 0)
         resr_error_restore(ret, error);
@@ -188,7 +189,7 @@ static int open_checkpoint(ResrJob *job)
                          "that writes its headers first (not %s)",
                          options->output, job->output.encoder);
     if (!job->output.segmented && !resr_decoder_info(job->decoder)->is_image)
-        resr_log_warn("%s: encoder %s cannot resume an unfinished output: after a kill the job "
+        resr_log_warn("%s: with encoder %s nothing of an unfinished output can be kept: the job "
                       "starts over",
                       options->output, job->output.encoder);
     if (!job->output.segmented)
@@ -351,16 +352,6 @@ int resr_job_plan(ResrJob *job)
     return ret;
 }
 
-static void segment_path(void *user, char *out, int64_t number)
-{
-    resr_checkpoint_segment_path(((ResrJob *)user)->checkpoint, out, number);
-}
-
-static int publishing(void *user, const char *temporary)
-{
-    return resr_checkpoint_publishing(((ResrJob *)user)->checkpoint, temporary);
-}
-
 /* Starts the checkpoint: from here on the job folder is this attempt's. */
 static int start_checkpoint(ResrJob *job)
 {
@@ -389,8 +380,10 @@ int resr_job_open(ResrJob *job)
 {
     assert(job->state == RESR_JOB_PLANNED);
     const ResrOptions *options = &job->options;
-    ResrSegmentStore store = {job, job->folder, segment_path, publishing};
     int ret = job->checkpoint ? start_checkpoint(job) : 0;
+    ResrSegmentStore store = {0};
+    if (job->checkpoint)
+        store = resr_checkpoint_store(job->checkpoint);
     if (ret == 0)
         ret = resr_sink_open(&job->sink, options->output, options->input, job->decoder,
                              &job->plan.output, &options->encode, options->overwrite,
@@ -401,15 +394,15 @@ int resr_job_open(ResrJob *job)
         ret = resr_report_create(&job->report);
     if (ret == 0 && options->trace[0])
         ret = resr_trace_create(&job->trace, job->plan.ranks, job->start_ns);
-    ResrIoThreadsParts parts = {.decoder = job->decoder,
-                                .sink = job->sink,
-                                .checkpoint = job->checkpoint,
-                                .ledger = &job->frame_table,
-                                .plan = &job->plan,
-                                .max_frames = options->max_frames,
-                                .framehash = options->framehash};
+    ResrIoThreadsConfig io = {.decoder = job->decoder,
+                              .sink = job->sink,
+                              .checkpoint = job->checkpoint,
+                              .frame_table = &job->frame_table,
+                              .plan = &job->plan,
+                              .max_frames = options->max_frames,
+                              .framehash = options->framehash};
     if (ret == 0)
-        ret = resr_io_threads_start(&job->io_threads, &parts);
+        ret = resr_io_threads_start(&job->io_threads, &io);
     if (ret == 0)
         job->state = RESR_JOB_OPEN;
     return ret;
@@ -422,28 +415,28 @@ static int coordinate(ResrJob *job)
     const ResrOptions *options = &job->options;
     int64_t frames_in, frames_out;
     ResrTimes times = {.start_up = resr_clock_seconds_since(job->start_ns)};
-    ResrCoordinatorParts parts = {.compute = job->context->compute,
-                                  .plan = &job->plan,
-                                  .options = options,
-                                  .ranks = job->context->ranks,
-                                  .report = job->report,
-                                  .pipeline = job->io_threads,
-                                  .checkpoint = job->checkpoint,
-                                  .turn_ns = &job->turn_ns,
-                                  .trace = job->trace,
-                                  .decoded = job->decoded,
-                                  .user = job->user};
+    ResrCoordinatorConfig config = {.compute = job->context->compute,
+                                    .plan = &job->plan,
+                                    .options = options,
+                                    .ranks = job->context->ranks,
+                                    .report = job->report,
+                                    .io = job->io_threads,
+                                    .checkpoint = job->checkpoint,
+                                    .turn_ns = &job->turn_ns,
+                                    .trace = job->trace,
+                                    .decoded = job->decoded,
+                                    .user = job->user};
     job->turn_ns = resr_clock_ns();
     if (job->checkpoint)
         resr_checkpoint_write_pids(job->checkpoint, job->context->ranks, job->plan.ranks);
-    int ret = resr_coordinator_create(&job->coordinator, &parts);
+    int ret = resr_coordinator_create(&job->coordinator, &config);
     if (ret == 0)
         ret = resr_watchdog_start(&job->watchdog, &job->turn_ns, job->io_threads, job->checkpoint,
                                   job->plan.deadline_seconds);
     if (ret == 0)
         ret = resr_coordinator_run(job->coordinator, session->stop_signal);
     if (job->coordinator)
-        resr_coordinator_ledger(job->coordinator, &frames_in, &frames_out, &times);
+        resr_coordinator_counters(job->coordinator, &frames_in, &frames_out, &times);
     if (job->coordinator)
         job->frames = frames_out;
     if (ret < 0)
@@ -473,6 +466,7 @@ static int coordinate(ResrJob *job)
 
 int resr_job_run(ResrJob *job, bool last)
 {
+    const ResrSession *session = job->session;
     ResrRankContext *context = job->context;
     Order order = {.last = last,
                    .new_model = job->own_model != NULL,
@@ -497,7 +491,7 @@ int resr_job_run(ResrJob *job, bool last)
         ret = resr_collectives_share_status(job->state == RESR_JOB_OPEN ? 0 : resr_job_open(job));
     if (ret < 0)
         return ret;
-    resr_trace_collect_align(job->trace);
+    resr_clock_sync(job->trace, session->rank, session->ranks);
     resr_collectives_disarm_start_timeout();
     return coordinate(job);
 }
@@ -521,7 +515,7 @@ static int work(ResrSession *session, ResrRankContext *context, Order *order)
     if (ret == 0)
         ret = resr_collectives_share_status(0);
     if (ret == 0) {
-        resr_trace_collect_align(NULL);
+        resr_clock_sync(NULL, session->rank, session->ranks);
         resr_collectives_disarm_start_timeout();
         ret = resr_worker_run(context->compute, &order->plan, session->rank, session->stop_signal);
         session->lost = ret < 0;

@@ -415,7 +415,7 @@ static int run_list(Runner *runner)
 int resr_job_list_runner_run(ResrSession *session, ResrRankContext *context)
 {
     Runner runner = {.session = session, .context = context};
-    int ret = resr_job_list_open(&runner.list, session->options.jobs, session->stop_signal);
+    int ret = resr_job_list_open(&runner.list, session->options.jobs);
     if (ret == 0)
         ret = run_list(&runner);
     if (!session->lost)

@@ -1,6 +1,7 @@
 #ifndef RESR_APP_SESSION_H
 #define RESR_APP_SESSION_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "job/options.h"
@@ -9,9 +10,9 @@
 typedef struct ResrSession {
     int rank, ranks;
     int64_t start_ns;
-    ResrOptions options;                /* the same on every rank */
-    const volatile int *stop_signal;    /* non-zero: a signal asked to stop */
-    void (*start_up_hangs)(int signal); /* ends the process */
+    ResrOptions options;                      /* the same on every rank */
+    const volatile sig_atomic_t *stop_signal; /* non-zero: a signal asked to stop */
+    void (*start_up_hangs)(int signal);       /* ends the process */
     /* Rank 0: parses a line of --jobs into the options of its job. RESR_ERR_USAGE. */
     int (*parse_line)(ResrOptions *out, const char *line);
     bool lost; /* set when ranks can no longer be reached: the launch must be aborted */

@@ -61,11 +61,11 @@ size_t resr_format_frame_bytes(const ResrFormat *format)
     return last.offset_bytes + last.stride_bytes * (size_t)last.height_px;
 }
 
-int resr_frame_create_mark(ResrFrame **out)
+int resr_frame_create_placeholder(ResrFrame **out)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret == 0) {
-        (*out)->stage = RESR_FRAME_DURABLE;
+        (*out)->state = RESR_FRAME_DURABLE;
         (*out)->holders = 1;
     }
     return ret;
@@ -154,7 +154,7 @@ int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format)
     resr_frame_hash(hash, format, frame);
     if (memcmp(hash, frame->hash, sizeof hash) != 0)
         return resr_fail(RESR_ERR_DATA,
-                         "frame %" PRId64 " was damaged on its way: hash %s, expected %s",
+                         "frame %" PRId64 " was damaged in transit: hash %s, expected %s",
                          frame->index, hash, frame->hash);
     return 0;
 }

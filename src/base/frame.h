@@ -17,7 +17,7 @@ typedef enum ResrColourModel {
     RESR_COLOUR_RGB, /* planes in FFmpeg's planar order: G, B, R */
 } ResrColourModel;
 
-/* How the pixels of every frame of a stream are stored and what they mean. Plain data: it is sent
+/* Storage and meaning of the pixels of every frame of a stream. Plain data: it is sent
  * between ranks as it is. The code points are those of ITU-T H.273, which FFmpeg and zimg share;
  * 2 means unspecified. */
 typedef struct ResrFormat {
@@ -45,11 +45,12 @@ typedef struct ResrPlane {
 
 /* State of a frame when the decoder's thread passes it on. In a resumed job some frames are already
  * complete. */
-typedef enum ResrFrameStage {
-    RESR_FRAME_DECODED,  /* to be upscaled */
-    RESR_FRAME_UPSCALED, /* in the output format, from a batch file */
-    RESR_FRAME_DURABLE,  /* in a finished segment: a placeholder without pixels */
-} ResrFrameStage;
+typedef enum ResrFrameState {
+    RESR_FRAME_DECODED,            /* in the input format: to be upscaled */
+    RESR_FRAME_COMPUTED_ELSEWHERE, /* in the input format: its segment's owner has the result */
+    RESR_FRAME_RESTORED,           /* in the output format, from a batch file */
+    RESR_FRAME_DURABLE,            /* in a finished segment: a placeholder without pixels */
+} ResrFrameState;
 
 /* A frame: one buffer with all planes in the layout of resr_format_plane(). Frames are counted
  * references (resr_frame_hold()); the last resr_frame_free() frees the frame and posts its credit.
@@ -62,7 +63,7 @@ typedef struct ResrFrame {
     uint8_t *data;
     char hash[RESR_FRAME_HASH_BYTES];   /* of the samples; empty: not computed */
     char source[RESR_FRAME_HASH_BYTES]; /* hash of the decoded frame; empty: unknown */
-    ResrFrameStage stage;
+    ResrFrameState state;
     sem_t *credit; /* posted when the frame is freed; NULL: none */
     atomic_int holders;
 } ResrFrame;
@@ -94,7 +95,7 @@ RESR_MUST_CHECK int resr_frame_create(ResrFrame **out, const ResrFormat *format)
 RESR_MUST_CHECK int resr_frame_create_raw(ResrFrame **out, size_t bytes);
 
 /* Allocates a placeholder without pixels (RESR_FRAME_DURABLE). */
-RESR_MUST_CHECK int resr_frame_create_mark(ResrFrame **out);
+RESR_MUST_CHECK int resr_frame_create_placeholder(ResrFrame **out);
 
 /* Adds a reference and returns `frame`. Call from any thread. */
 ResrFrame *resr_frame_hold(ResrFrame *frame);

@@ -1,3 +1,16 @@
+/* Holds upscaled frames until they are durable, and writes them to batch files if that is asked
+ * for.
+ *
+ * A frame is held from resr_batch_writer_keep() until its segment is journalled (release) or until
+ * it is in a batch file. Frames are held only if the pool has room for whole segments (`retain`) or
+ * files are written (`writing`). The thread writes a span of consecutive frames of one batch when
+ * all of them exist, or any span while draining: file, fsync, rename (batchfile.h), then the record
+ * in the journal. A batch file whose segment became durable meanwhile is removed at once, unless
+ * batch files are kept.
+ *
+ * `lock` protects the fields below it; functions with the suffix _locked need it. Files are written
+ * without the lock. */
+
 #include "ckpt/batch_writer.h"
 
 #include <dirent.h>
@@ -24,25 +37,25 @@ struct ResrBatchWriter {
     void (*written)(void *user);
     void *user;
     int64_t group_frames; /* frames of a file: a batch, or less where the pool is small */
-    bool retain;          /* the pool has room to hold frames until their segment is durable */
+    bool retain;          /* the pool can hold frames until their segment is durable */
     pthread_t thread;
     bool started;
-    atomic_llong busy_since_ns; /* of the thread's write under way; 0: none */
-    pthread_mutex_t lock;       /* of what follows */
+    atomic_llong busy_since_ns; /* start of the thread's current write; 0: none */
+    pthread_mutex_t lock;       /* of the fields below */
     pthread_cond_t changed;
     bool writing, draining, ended;
-    int64_t total; /* frames of the input; INT64_MAX as long as its end is not known */
+    int64_t total; /* frames of the input; INT64_MAX: unknown */
     ResrFrame **held;
     size_t held_count, held_capacity; /* by index */
-    uint8_t *seen;                    /* by index: was handed to resr_batch_writer_keep() */
+    uint8_t *seen;                    /* by index: was passed to resr_batch_writer_keep() */
     size_t seen_capacity;
-    ResrRecord *files; /* batch files that are there, by first frame */
+    ResrRecord *files; /* existing batch files, by first frame */
     size_t file_count, file_capacity;
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 };
 
-static void set_error(ResrBatchWriter *writer, int status)
+static void set_error_locked(ResrBatchWriter *writer, int status)
 {
     if (writer->status == 0) {
         writer->status = status;
@@ -50,14 +63,14 @@ static void set_error(ResrBatchWriter *writer, int status)
     }
 }
 
-static bool was_seen(const ResrBatchWriter *writer, int64_t index)
+static bool was_seen_locked(const ResrBatchWriter *writer, int64_t index)
 {
     bool found =
-        index < writer->found->frames && writer->found->stages[index] != RESR_FRAME_DECODED;
+        index < writer->found->frames && writer->found->states[index] != RESR_FRAME_DECODED;
     return found || ((size_t)index < writer->seen_capacity && writer->seen[index]);
 }
 
-static int mark_seen(ResrBatchWriter *writer, int64_t index)
+static int mark_seen_locked(ResrBatchWriter *writer, int64_t index)
 {
     int ret = resr_grow_zeroed(&writer->seen, &writer->seen_capacity, (size_t)index, 1);
     if (ret < 0)
@@ -76,22 +89,22 @@ static void group_of(const ResrBatchWriter *writer, int64_t index, int64_t *firs
     *end = *first + writer->group_frames < batch_end ? *first + writer->group_frames : batch_end;
 }
 
-static bool is_complete(const ResrBatchWriter *writer, int64_t first, int64_t end)
+static bool is_complete_locked(const ResrBatchWriter *writer, int64_t first, int64_t end)
 {
     bool complete = true;
     for (int64_t i = first; i < end && i < writer->total && complete; i++)
-        complete = was_seen(writer, i);
+        complete = was_seen_locked(writer, i);
     return complete;
 }
 
-/* The next frames that can go into one file, each with a hold of its own; 0 if there are none. */
-static int next_span(ResrBatchWriter *writer, ResrFrame *span[RESR_MAX_BATCH_FRAMES])
+/* Gets the next frames for one file, each with its own reference; returns their number. */
+static int next_span_locked(ResrBatchWriter *writer, ResrFrame *span[RESR_MAX_BATCH_FRAMES])
 {
     for (size_t i = 0; i < writer->held_count && (writer->writing || writer->draining); i++) {
         int64_t first, end;
         int n = 0;
         group_of(writer, writer->held[i]->index, &first, &end);
-        if (!writer->draining && !is_complete(writer, first, end))
+        if (!writer->draining && !is_complete_locked(writer, first, end))
             continue;
         for (size_t k = i; k < writer->held_count && writer->held[k]->index < end &&
                            writer->held[k]->index == writer->held[i]->index + n;
@@ -102,7 +115,7 @@ static int next_span(ResrBatchWriter *writer, ResrFrame *span[RESR_MAX_BATCH_FRA
     return 0;
 }
 
-static int find_held(const ResrBatchWriter *writer, int64_t index)
+static int find_held_locked(const ResrBatchWriter *writer, int64_t index)
 {
     for (size_t i = 0; i < writer->held_count; i++)
         if (writer->held[i]->index == index)
@@ -110,8 +123,8 @@ static int find_held(const ResrBatchWriter *writer, int64_t index)
     return -1;
 }
 
-/* Lets go of held frames first .. end - 1. */
-static void drop_held(ResrBatchWriter *writer, int64_t first, int64_t end)
+/* Releases held frames first .. end - 1. */
+static void drop_held_locked(ResrBatchWriter *writer, int64_t first, int64_t end)
 {
     size_t kept = 0;
     for (size_t i = 0; i < writer->held_count; i++) {
@@ -156,7 +169,7 @@ static void *writer_main(void *argument)
     char path[PATH_MAX];
     pthread_mutex_lock(&writer->lock);
     while (writer->status == 0) {
-        int n = next_span(writer, span);
+        int n = next_span_locked(writer, span);
         if (n == 0 && (writer->draining || writer->ended))
             break;
         if (n == 0) {
@@ -172,15 +185,16 @@ static void *writer_main(void *argument)
         if (ret == 0)
             ret = resr_grow(&writer->files, &writer->file_capacity, writer->file_count,
                             sizeof *writer->files);
-        /* The segment may have become durable in the meantime: then nobody needs the file. */
-        bool needed = find_held(writer, span[0]->index) >= 0 || writer->plan->frames_folder[0];
+        /* The file is not needed if the segment became durable meanwhile. */
+        bool needed =
+            find_held_locked(writer, span[0]->index) >= 0 || writer->plan->frames_folder[0];
         if (ret == 0 && needed)
             writer->files[writer->file_count++] = record;
         else if (ret == 0)
             unlink(path);
         if (ret < 0)
-            set_error(writer, ret);
-        drop_held(writer, span[0]->index, span[0]->index + n);
+            set_error_locked(writer, ret);
+        drop_held_locked(writer, span[0]->index, span[0]->index + n);
         for (int i = 0; i < n; i++)
             resr_frame_free(span[i]);
         pthread_mutex_unlock(&writer->lock);
@@ -212,8 +226,8 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
     if (writer->group_frames > job->pool_frames / 2)
         writer->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
     writer->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
-    /* Where memory does not hold an open segment, files do. With one segment for the whole video
-     * they would hold all of it: only if that was asked for. */
+    /* If memory cannot hold an open segment, files hold it. With one segment for the whole video
+     * they would hold all of it: only with --checkpoint always. */
     writer->writing = plan->always || (job->units.segment_frames > 0 && !writer->retain);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->changed, NULL);
@@ -235,12 +249,12 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
 void resr_batch_writer_keep(ResrBatchWriter *writer, ResrFrame *frame)
 {
     pthread_mutex_lock(&writer->lock);
-    int ret = mark_seen(writer, frame->index);
+    int ret = mark_seen_locked(writer, frame->index);
     if (ret == 0 && (writer->writing || writer->retain))
         ret = resr_grow(&writer->held, &writer->held_capacity, writer->held_count,
                         sizeof *writer->held);
     if (ret < 0) {
-        set_error(writer, ret);
+        set_error_locked(writer, ret);
     } else if (writer->writing || writer->retain) {
         size_t i = writer->held_count++;
         for (; i > 0 && writer->held[i - 1]->index > frame->index; i--)
@@ -314,8 +328,8 @@ void resr_batch_writer_release(ResrBatchWriter *writer, int64_t first, int64_t f
     char path[PATH_MAX], name[32];
     size_t kept = 0;
     pthread_mutex_lock(&writer->lock);
-    if (!writer->plan->frames_folder[0]) /* else what is not written yet still has to be */
-        drop_held(writer, first, first + frames);
+    if (!writer->plan->frames_folder[0]) /* else unwritten frames must still be written */
+        drop_held_locked(writer, first, first + frames);
     for (size_t i = 0; i < writer->file_count; i++) {
         const ResrRecord *file = &writer->files[i];
         bool inside = file->number >= first && file->number < first + frames;
@@ -407,7 +421,7 @@ void resr_batch_writer_free(ResrBatchWriter *writer)
     if (!writer)
         return;
     end_thread(writer, false);
-    drop_held(writer, 0, INT64_MAX);
+    drop_held_locked(writer, 0, INT64_MAX);
     free(writer->held);
     free(writer->seen);
     free(writer->files);

@@ -299,11 +299,12 @@ int resr_batchfile_read(ResrFrame **out, const char *path, const ResrFormat *for
         return resr_fail(RESR_ERR_DATA, "%s: frame %d of the file cannot be read or is damaged",
                          path, number);
     }
-    (*out)->stage = RESR_FRAME_UPSCALED;
+    (*out)->state = RESR_FRAME_RESTORED;
     return 0;
 }
 
-/* Does the file on disk hold what it should? HDF5 may say that all went well on a full disk. */
+/* Does the file on disk contain the written data? HDF5 may say that all went well on a full disk.
+ */
 static bool reads_back(const char *path, const ResrFormat *format, ResrFrame *const frames[], int n)
 {
     bool good = true;

@@ -8,8 +8,8 @@
  * back, synced and renamed before it counts, since a growing HDF5 file does not survive a kill.
  * Datasets: a plane each (Y U V, G B R, A), uint8 or uint16 [frame][row][column], a chunk a frame,
  * Fletcher32; index, pts, duration (int64) and hash (XXH3-128 of a frame's planes, hex) [frame].
- * Attributes of the file: what made it. HDF5 is not thread-safe here: one call at a time, kept so
- * by a lock inside. */
+ * The file's attributes name model, class and version. HDF5 is not thread-safe, so a lock inside
+ * serialises the calls; call from any thread. */
 
 typedef struct ResrBatchInfo {
     const ResrFormat *format;
@@ -20,12 +20,12 @@ typedef struct ResrBatchInfo {
 /* File name of the batch file that begins with frame `first` ("batch-00000048.h5"). */
 void resr_batchfile_name(char out[32], int64_t first);
 
-/* Is it such a name? *first is then its frame. */
+/* Whether `name` is such a name; *first: its frame. */
 bool resr_batchfile_is_name(const char *name, int64_t *first);
 
 /* Writes `count` consecutive frames, whose hashes are known, to `path`, and describes the file in
  * *record (RESR_RECORD_BATCH). The frames are read back and compared before the file gets its name.
- * RESR_ERR_IO: nothing is left behind; on a full disk the message says what is missing. */
+ * RESR_ERR_IO: no file is left; on a full disk the message names the missing bytes. */
 RESR_MUST_CHECK int resr_batchfile_write(ResrRecord *record, const char *path,
                                          const ResrBatchInfo *info, ResrFrame *const frames[],
                                          int count);

@@ -1,3 +1,14 @@
+/* The checkpoint of a job: job folder, manifest, journal and batch writer behind one interface.
+ *
+ *   open      lock the folder; manifest equal: replay the journal; no manifest, a damaged one, or
+ * one of a job without finished frames: a new job begin     a new job publishes its manifest before
+ * anything else, then the writer starts restore   finished segments go to the sink, with the times
+ * of their frames commit    a segment: journal, then release of its frames and batch files finish
+ * after the output has its name: kept batch files move, then the folder is removed with the
+ * manifest last but one, so that an interrupted removal is recognised
+ *
+ * The job is safe against a kill at any point: see journal.c. */
+
 #include "ckpt/checkpoint.h"
 
 #include <errno.h>
@@ -19,19 +30,19 @@
 struct ResrCheckpoint {
     ResrJobDir dir;
     const char *output;
-    ResrManifest *manifest; /* of the job as it was begun */
-    bool resumed, fresh;    /* fresh: nothing of use was there, and nothing was written yet */
+    ResrManifest *manifest; /* of the job as it was first started */
+    bool resumed, fresh;    /* fresh: no job was found and nothing was written yet */
     char journal_path[PATH_MAX], status_path[PATH_MAX];
     ResrJournal *journal;
     ResrReplay found; /* not changed after the start */
     ResrCheckpointPlan plan;
-    ResrBatchWriter *writer; /* frames on their way to batch files */
-    pthread_mutex_t lock;    /* of what follows */
+    ResrBatchWriter *writer; /* frames and batch files that are not durable */
+    pthread_mutex_t lock;    /* of the fields below */
     ResrStatus status;
     int64_t durable; /* frames in finished segments */
 };
 
-/* Has job `then` finished nothing yet? Then its folder is worth nothing. Keeps the error text. */
+/* Has job `then` no finished frames, so that its folder may be removed? Keeps the error text. */
 static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
 {
     ResrJournal *journal;
@@ -39,10 +50,10 @@ static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
     size_t count;
     bool empty = true;
     char error[RESR_ERROR_TEXT_BYTES];
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     int ret =
         resr_journal_open(&journal, &records, &count, c->journal_path, resr_manifest_job_id(then));
-    resr_fail(0, "%s", error);
+    resr_error_restore(0, error);
     if (ret < 0)
         return false;
     for (size_t i = 0; i < count && empty; i++)
@@ -53,7 +64,7 @@ static bool is_empty(ResrCheckpoint *c, const ResrManifest *then)
     return empty;
 }
 
-/* The job as an earlier attempt began it; RESR_ERR_NOINPUT if there is none that can be used. */
+/* Reads the manifest of an earlier attempt; RESR_ERR_NOINPUT if there is no usable one. */
 static int read_manifest(ResrCheckpoint *c, const ResrManifest *now)
 {
     char path[PATH_MAX];
@@ -131,7 +142,7 @@ int resr_checkpoint_open(ResrCheckpoint **out, const char *folder, const char *o
     return ret;
 }
 
-/* Nothing is written beside a process that has taken the job over. */
+/* Appends, unless another process has taken over the job. */
 static int append(const ResrCheckpoint *c, ResrRecord *records, size_t count)
 {
     int ret = resr_lock_check(c->dir.lock);
@@ -143,7 +154,8 @@ const char *resr_checkpoint_class(const ResrCheckpoint *c)
     return resr_manifest_class(c->manifest);
 }
 
-/* A new job: whatever lies there is of no use; the manifest makes it this job's folder. */
+/* Starts a new job: removes files of earlier jobs, then writes the manifest, which makes the folder
+ * this job's. */
 static int begin_job(ResrCheckpoint *c)
 {
     char path[PATH_MAX];
@@ -156,7 +168,7 @@ static int begin_job(ResrCheckpoint *c)
     return ret < 0 ? ret : open_journal(c, "", NULL);
 }
 
-/* Is there room for the batch files that exist at once? */
+/* Checks the room for the batch files that exist at once. */
 static int check_room(const ResrCheckpoint *c)
 {
     const ResrPlan *plan = c->plan.plan;
@@ -173,7 +185,7 @@ static int check_room(const ResrCheckpoint *c)
                      c->dir.path, bytes, free_bytes, bytes - free_bytes);
 }
 
-/* Can batch files that are to stay be moved to their folder in the end? */
+/* Tests that kept batch files can be moved to their final folder. */
 static int try_keeping(const ResrCheckpoint *c)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
@@ -195,7 +207,8 @@ static void tell_progress(void *user)
     resr_checkpoint_set_status(user, "running", 0, "");
 }
 
-/* What is decoded from here on may hide damage: no later attempt skips it unseen. */
+/* Records that damage may be bridged from here on, so that later attempts decode all of the input.
+ */
 static int begin_bridging(ResrCheckpoint *c)
 {
     ResrRecord record = {.type = RESR_RECORD_BRIDGED};
@@ -246,7 +259,7 @@ int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrF
         frames += segments[i].frames;
     }
     if (ret == 0 && frames > 0)
-        resr_log_info("going on with the job: %" PRId64 " frames are in finished segments", frames);
+        resr_log_info("resuming the job: %" PRId64 " frames are in finished segments", frames);
     return ret;
 }
 
@@ -264,9 +277,9 @@ int64_t resr_checkpoint_source(const ResrCheckpoint *c, int64_t *pts,
     return source->type == RESR_RECORD_SOURCE ? source->number : -1;
 }
 
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *c, int64_t index)
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *c, int64_t index)
 {
-    return index < c->found.frames ? (ResrFrameStage)c->found.stages[index] : RESR_FRAME_DECODED;
+    return index < c->found.frames ? (ResrFrameState)c->found.states[index] : RESR_FRAME_DECODED;
 }
 
 int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
@@ -345,9 +358,27 @@ int resr_checkpoint_commit(ResrCheckpoint *c, const ResrSegmentInfo *info,
     return 0;
 }
 
-void resr_checkpoint_segment_path(const ResrCheckpoint *c, char *out, int64_t number)
+/* The rerun of a job that is killed from here on knows the output as its own. */
+static int publishing(void *user, const char *temporary)
 {
-    resr_jobdir_segment_path(&c->dir, out, number);
+    ResrCheckpoint *c = user;
+    struct stat status;
+    if (stat(temporary, &status) != 0)
+        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
+    ResrRecord record = {
+        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
+    return append(c, &record, 1);
+}
+
+static void segment_path(void *user, char *out, int64_t number)
+{
+    resr_jobdir_segment_path(&((ResrCheckpoint *)user)->dir, out, number);
+}
+
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *c)
+{
+    return (ResrSegmentStore){
+        .user = c, .folder = c->dir.path, .path = segment_path, .publishing = publishing};
 }
 
 void resr_checkpoint_write_batches(ResrCheckpoint *c)
@@ -399,16 +430,6 @@ int64_t resr_checkpoint_frames_safe(ResrCheckpoint *c)
     return frames + (c->writer ? resr_batch_writer_frames(c->writer) : 0);
 }
 
-int resr_checkpoint_publishing(ResrCheckpoint *c, const char *temporary)
-{
-    struct stat status;
-    if (stat(temporary, &status) != 0)
-        return resr_fail(RESR_ERR_IO, "%s: %s", temporary, strerror(errno));
-    ResrRecord record = {
-        .type = RESR_RECORD_OUTPUT, .a = (int64_t)status.st_ino, .b = (int64_t)status.st_size};
-    return append(c, &record, 1);
-}
-
 int resr_checkpoint_finish(ResrCheckpoint *c, bool leave_status)
 {
     int ret = resr_lock_check(c->dir.lock);
@@ -435,10 +456,10 @@ void resr_checkpoint_abandon(ResrCheckpoint *c)
 void resr_checkpoint_set_status(ResrCheckpoint *c, const char *state, int exit_code,
                                 const char *message)
 {
-    char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text; it stays that */
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    char error[RESR_ERROR_TEXT_BYTES]; /* `message` may be the thread's error text, which is kept */
+    resr_error_save(error);
     bool lost = resr_lock_check(c->dir.lock) < 0;
-    resr_fail(0, "%s", error);
+    resr_error_restore(0, error);
     if (lost)
         return;
     int64_t safe = resr_checkpoint_frames_safe(c);
@@ -454,7 +475,7 @@ void resr_checkpoint_set_status(ResrCheckpoint *c, const char *state, int exit_c
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());
-    resr_fail(0, "%s", error);
+    resr_error_restore(0, error);
 }
 
 void resr_checkpoint_record_hang(ResrCheckpoint *c, const char *host, int rank)

@@ -10,19 +10,18 @@
 #include "job/report.h"
 #include "media/sink.h"
 
-/* What a job keeps on disk so that the same command goes on after any end, in its job folder: see
- * ckpt/jobdir.h, and ckpt/journal.h for what counts. Rank 0 only. A thread of its own writes batch
- * files and status.json. */
+/* The state of a job on disk, from which the same command resumes it after any end: files in the
+ * job folder (jobdir.h), and a journal of the finished ones (journal.h). A thread writes batch
+ * files. Rank 0, main thread only, unless noted. */
 typedef struct ResrCheckpoint ResrCheckpoint;
 
-/* `frames_folder`: where batch files go in the end, if they are to stay; else empty. Opens and
- * locks the folder for the job of `manifest` (taken over, also on failure) and finds out what is
- * done. *resumed: the job was started before; its numerics class is then that of
- * resr_checkpoint_class(), and `table` gets the frames of finished segments. *finished: `output`
- * was published already, and only the end of resr_checkpoint_finish() is missing. A damaged
- * manifest starts the job over with a warning; damaged files are made again. RESR_ERR_MISMATCH: the
- * folder holds finished frames of another job. Other errors: those of resr_jobdir_open(),
- * RESR_ERR_IO. */
+/* Opens and locks the folder for the job of `manifest` (taken over, also on failure) and reads its
+ * journal. `frames_folder`: final folder of kept batch files; empty: none are kept. *resumed: the
+ * job was started before; it keeps the numerics class of resr_checkpoint_class(), and `table` gets
+ * the frames of finished segments. *finished: `output` is published and only the end of
+ * resr_checkpoint_finish() is missing. A damaged manifest restarts the job with a warning; the
+ * frames of damaged files are computed again. RESR_ERR_MISMATCH: the folder contains finished
+ * frames of another job. Other errors: those of resr_jobdir_open(), RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
                                          ResrManifest *manifest, ResrFrameTable *table,
@@ -30,17 +29,17 @@ RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folde
 
 const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
 
-/* How the job runs, once that is settled. */
+/* How the job runs, once the numerics class is chosen. */
 typedef struct ResrCheckpointPlan {
     const ResrPlan *plan; /* numerics class included; must outlive the checkpoint */
     ResrBatchInfo info;
     bool bridges; /* damage in the input is bridged: every start decodes all of the input */
     bool always;  /* write batch files from the start */
-    const char *frames_folder; /* where they end; empty: they go when they are not needed */
+    const char *frames_folder; /* final folder; empty: unneeded batch files are removed */
 } ResrCheckpointPlan;
 
-/* A new job gets its manifest; the thread starts. RESR_ERR_IO: also when the disk has no room for
- * the batch files that may exist at once, naming what is missing. */
+/* Writes the manifest of a new job and starts the thread. RESR_ERR_IO: also if the disk has no room
+ * for the batch files that may exist at once; the message names the missing bytes. */
 RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
                                           const ResrCheckpointPlan *plan);
 
@@ -49,74 +48,72 @@ RESR_MUST_CHECK int resr_checkpoint_begin(ResrCheckpoint *checkpoint,
 RESR_MUST_CHECK int resr_checkpoint_restore(const ResrCheckpoint *checkpoint, ResrSink *sink,
                                             const ResrFrameTable *table);
 
-/* Frames of the input if an earlier attempt came to its end, else -1. */
+/* Frames of the input if an earlier attempt decoded all of it, else -1. */
 int64_t resr_checkpoint_frames_total(const ResrCheckpoint *checkpoint);
 
-/* The last frame before the first one that is missing, if it is known well enough to go on decoding
- * behind it: its index, or -1; *pts and the hash of the decoded frame. */
+/* Index of the frame behind which decoding can resume, with its *pts and the hash of its decoded
+ * samples; -1: unknown, decode from the start. */
 int64_t resr_checkpoint_source(const ResrCheckpoint *checkpoint, int64_t *pts,
                                char hash[RESR_HASH_HEX_BYTES]);
 
-/* How far frame `index` was when the job was opened. From any thread. */
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index);
+/* State of frame `index` when the job was opened. Call from any thread. */
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *checkpoint, int64_t index);
 
-/* Frame `index` out of its batch file (RESR_FRAME_UPSCALED), the caller's. A file that has become
- * unreadable is RESR_ERR_DATA: the frame must be computed. */
+/* Reads frame `index` (RESR_FRAME_RESTORED) from its batch file into *out, the caller's.
+ * RESR_ERR_DATA: the file is no longer readable and the frame must be computed. */
 RESR_MUST_CHECK int resr_checkpoint_load(ResrCheckpoint *checkpoint, ResrFrame **out,
                                          int64_t index);
 
-/* An upscaled frame exists. It is held until it is safe, where its loss would cost something. */
+/* Passes an upscaled frame, which the writer holds until it is safe on disk or its segment is. */
 void resr_checkpoint_keep(ResrCheckpoint *checkpoint, ResrFrame *frame);
 
 /* The input has ended after `frames` frames. */
 RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int64_t frames);
 
-/* A segment's file is complete under its name and synced: journals it with its frames' entries of
- * `table`, lets go of its frames and removes its batch files. RESR_ERR_IO. */
+/* Journals a segment, whose file must be complete and synced, with its frames' entries of `table`;
+ * then releases its frames and removes its batch files. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *info,
                                            const ResrFrameTable *table);
 
-/* Path of a segment's file, PATH_MAX bytes. */
-void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number);
+/* The store of the job's segments, for resr_sink_open() and the encoders. It records the output in
+ * the journal before the output gets its name. */
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *checkpoint);
 
-/* From now on batch files are written as batches become complete: so much work is at risk. */
+/* Starts to write batch files as batches become complete. */
 void resr_checkpoint_write_batches(ResrCheckpoint *checkpoint);
 bool resr_checkpoint_writes_batches(const ResrCheckpoint *checkpoint);
 
-/* Does that if a kill now would cost more than RESR_REDO_SECONDS of computing on `live` ranks;
- * `ranks`: plan->ranks of them, with what they have done so far. */
+/* Calls resr_checkpoint_write_batches() if a kill now would cost more than RESR_REDO_SECONDS of
+ * computing on `live` ranks; `ranks`: plan->ranks entries with frames and seconds so far. */
 void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPlan *plan,
                                         const ResrRankInfo *ranks, int live);
 
-/* Stopping: writes all frames that are held into batch files, in order, and ends the thread. */
+/* Writes all held frames into batch files, in order, and ends the thread. */
 RESR_MUST_CHECK int resr_checkpoint_drain(ResrCheckpoint *checkpoint);
 
 /* 0, or the thread's first error with its message. */
 RESR_MUST_CHECK int resr_checkpoint_error(ResrCheckpoint *checkpoint);
 
-/* Seconds that the thread has been writing one file now. */
+/* Seconds since the thread started its current write; 0: idle. Call from any thread. */
 double resr_checkpoint_stall(const ResrCheckpoint *checkpoint);
 
-/* Frames that need no work after a kill now. */
+/* Number of frames that a kill now would not lose. */
 int64_t resr_checkpoint_frames_safe(ResrCheckpoint *checkpoint);
 
-/* The file `temporary` is complete and will be given the output's name next: journalled, so that a
- * rerun knows the output as its own. RESR_ERR_IO. */
-RESR_MUST_CHECK int resr_checkpoint_publishing(ResrCheckpoint *checkpoint, const char *temporary);
-
-/* The output has its name. Moves the batch files that are to be kept to their folder, with
- * frames.h5 over all of them, and removes the folder; with `leave_status` all but status.json. */
+/* Ends a job whose output is published: moves kept batch files to their folder, with frames.h5 over
+ * all of them, and removes the job folder, except status.json with `leave_status`. */
 RESR_MUST_CHECK int resr_checkpoint_finish(ResrCheckpoint *checkpoint, bool leave_status);
 
-/* The job cannot be gone on with: the folder is removed. */
+/* Removes the job folder of a job that has nothing to resume. */
 void resr_checkpoint_abandon(ResrCheckpoint *checkpoint);
 
-/* status.json says `state` now. Failures are warned of only. From any thread. */
+/* Writes status.json with `state`. A failure is a warning only. Call from any thread. */
 void resr_checkpoint_set_status(ResrCheckpoint *checkpoint, const char *state, int exit_code,
                                 const char *message);
+/* Adds a rank found hung to status.json. */
 void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, int rank);
 
-/* Writes the file pids: a line for each of `n` ranks, "RANK HOST PID". A failure is warned of only.
+/* Writes the file pids: a line for each of `n` ranks, "RANK HOST PID". A failure is a warning only.
  */
 void resr_checkpoint_write_pids(ResrCheckpoint *checkpoint, const ResrRankInfo *ranks, int n);
 

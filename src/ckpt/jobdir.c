@@ -1,3 +1,14 @@
+/* The job folder and its removal.
+ *
+ * A folder is used only if it belongs to this user, no other user may write into it, and all of its
+ * files have names that jobs use: other users' files are not read, other files are not removed.
+ *
+ * Removal must leave a state that the next start understands, wherever a kill interrupts it: work
+ * files first, then the files of fixed_names in order. As long as the manifest exists, the journal
+ * exists and says that the output is published. The manifest's removal is synced before the journal
+ * is removed. A folder without a manifest is an interrupted removal (resr_jobdir_remove_remains()).
+ * The lock is last: until then no other process starts a job there. */
+
 #include "ckpt/jobdir.h"
 
 #include <dirent.h>
@@ -14,15 +25,12 @@
 #include "base/publish.h"
 #include "base/stop.h"
 
-/* What a new name may take on disk. */
+/* Bytes that a new folder may take on disk. */
 #define FOLDER_BYTES 4096
 
 #define MANIFEST "manifest.json"
 
-/* What jobs keep there besides segments and batch files, in the order of removal. Manifest and
- * journal go after the others: until then they tell that the job is done, whenever that is cut
- * short. The lock goes last: until then no other process begins a job whose files would be removed
- * as well. */
+/* Files of a job besides segments and batch files, in the order of removal (see above). */
 static const char *const fixed_names[] = {"pids",    "status.json", "frames.h5",  MANIFEST,
                                           "journal", "lock",        "lock.lease", NULL};
 
@@ -35,14 +43,14 @@ static bool is_numbered(const char *name, const char *beginning, const char *end
     return digits > 0 && strcmp(name + length + digits, ending) == 0;
 }
 
-/* A file that is work, finished or not. */
+/* Is it a segment, a batch file or an unfinished file? */
 static bool is_work(const char *name)
 {
     return is_numbered(name, "segment-", ".nut") || is_numbered(name, "batch-", ".h5") ||
            (name[0] == '.' && strstr(name, ".tmp"));
 }
 
-/* A folder that holds anything else is not a job's: files there must not be taken for the job's. */
+/* Refuses a folder with files that no job keeps there. */
 static int check_content(const char *path)
 {
     int ret = 0;
@@ -54,10 +62,11 @@ static int check_content(const char *path)
         for (int i = 0; fixed_names[i] && !known; i++)
             known = strcmp(name, fixed_names[i]) == 0;
         if (!known)
-            ret = resr_fail(RESR_ERR_EXISTS,
-                            "%s: holds %s, which no job keeps there; name a folder of its own with "
-                            "--job-dir",
-                            path, name);
+            ret =
+                resr_fail(RESR_ERR_EXISTS,
+                          "%s: contains %s, which is not a file of a job; name another folder with "
+                          "--job-dir",
+                          path, name);
     }
     if (folder)
         closedir(folder);
@@ -79,14 +88,14 @@ static int make_folder(const char *path)
                          path);
     if (status.st_uid != geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)))
         return resr_fail(RESR_ERR_PERM,
-                         "%s: the job's folder belongs to somebody else or others may write into "
-                         "it, so what it holds is not trusted; remove it or name another with "
+                         "%s: the job's folder belongs to another user or others may write into "
+                         "it, so its files are not trusted; remove it or name another with "
                          "--job-dir",
                          path);
     return check_content(path);
 }
 
-/* One try; *taken is false while another process has it. */
+/* Tries once; *taken is false while another process holds the lock. */
 static int try_lock(ResrJobDir *dir, bool *taken)
 {
     char path[PATH_MAX];
@@ -161,8 +170,7 @@ void resr_jobdir_remove(ResrJobDir *dir, bool leave_status)
         resr_jobdir_path(dir, path, fixed_names[i]);
         if (!leave_status || strcmp(fixed_names[i], "status.json") != 0)
             gone = unlink(path) == 0 || errno == ENOENT;
-        /* A manifest that came back after a power loss without its journal would begin a new job.
-         */
+        /* After a power loss the manifest must not reappear without its journal. */
         if (gone && strcmp(fixed_names[i], MANIFEST) == 0)
             gone = resr_publish_sync_folder(path) == 0;
     }

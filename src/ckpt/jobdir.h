@@ -7,10 +7,15 @@
 
 #include "base/lock.h"
 
-/* The folder of a job: OUTPUT.resr, or --job-dir. It belongs to one process at a time.
- *   manifest.json  what the job is           journal   what is done
- *   segment-000007.nut, batch-00000048.h5    status.json, pids, lock  for restart loops and people
- */
+/* clang-format off */
+/* The folder of a job: OUTPUT.resr, or --job-dir. One process at a time uses it.
+ *   manifest.json        the job's identity
+ *   journal              the finished work
+ *   segment-000007.nut   an encoded segment
+ *   batch-00000048.h5    upscaled frames
+ *   status.json, pids    for restart loops and people
+ *   lock, lock.lease     base/lock.h */
+/* clang-format on */
 typedef struct ResrJobDir {
     char path[PATH_MAX];
     ResrLock *lock;
@@ -23,21 +28,21 @@ typedef struct ResrJobDir {
  * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_jobdir_open(ResrJobDir *dir, const char *path);
 
-/* The path of a file in it. The name is ours and short. */
+/* Path of a file in the folder; `name` has at most 60 bytes. */
 void resr_jobdir_path(const ResrJobDir *dir, char out[PATH_MAX], const char *name);
 void resr_jobdir_segment_path(const ResrJobDir *dir, char out[PATH_MAX], int64_t number);
 
-/* Removes every file that `keep` (may be NULL) does not want; names it is asked for are those of
- * segments, batch files and unfinished files. Folders are left alone. */
+/* Removes all segments, batch files and unfinished files except those that `keep` (may be NULL)
+ * accepts by name. Folders are not removed. */
 void resr_jobdir_remove_work(const ResrJobDir *dir, bool (*keep)(void *user, const char *name),
                              void *user);
 
-/* Removes the folder with all that the program wrote there, with `leave_status` all but
- * status.json, and lets it go. */
+/* Removes all files that the program wrote, and the folder; with `leave_status` all except
+ * status.json. Releases the lock. */
 void resr_jobdir_remove(ResrJobDir *dir, bool leave_status);
 
-/* Removes what is left of a folder whose removal was cut short: one without a manifest that no
- * process holds. */
+/* Removes the remains of a folder whose removal was interrupted: one without a manifest whose lock
+ * is free. */
 void resr_jobdir_remove_remains(const char *path);
 
 void resr_jobdir_close(ResrJobDir *dir); /* safe on a zeroed one */

@@ -1,3 +1,28 @@
+/* A write-ahead journal for finished work.
+ *
+ * Records (journal.h) are fixed 64-byte structs, in memory as on disk:
+ *   FRAME x n, SEGMENT, [SOURCE]   one append when a segment's file is complete
+ *   BATCH                          one append when a batch file is complete
+ *   END                            the number of frames of the input is known
+ *   OUTPUT                         the finished output is about to get its name
+ *   BRIDGED                        damage in the input may be bridged after this record
+ *
+ * Order of writes. A record follows the data that it describes: the file of a segment or batch is
+ * written, fsynced, renamed and its folder fsynced before its record is appended; the append is one
+ * write() and fdatasync(). Only after that are frames released, and the batch files of the segment
+ * removed. So a segment outlives its batches: from its record on it contains the same frames,
+ * encoded. OUTPUT is appended before the rename of the output: on a restart the output's inode and
+ * size tell whether the rename happened.
+ *
+ * Torn tail. A kill or power loss may leave part of an append. A record is good if magic, position
+ * and check value agree; the check value is seeded with 64 bits of the manifest's hash, so that
+ * records of an earlier job in the same file are not good either. Opening truncates the file at the
+ * first record that is not good: the work of the lost records is computed again. Since the frames
+ * of a segment precede its record, a torn append loses the segment as a whole. A failed append
+ * truncates the file to its old length.
+ *
+ * Reading is done by replay.c, which compares each record with its file. */
+
 #include "ckpt/journal.h"
 
 #include <errno.h>
@@ -15,7 +40,7 @@
 
 #define MAGIC 0x4a534552u /* "RESJ" */
 
-/* Ranges of numbers in records, such that sums and products of a few of them do not overflow. */
+/* Ranges of numbers in records, so that sums and products of a few of them do not overflow. */
 #define MAX_TIME (INT64_C(1) << 61)
 #define MAX_DURATION (INT64_C(1) << 50)
 #define MAX_FILE_BYTES (INT64_C(1) << 50)
@@ -51,9 +76,9 @@ static bool is_time(int64_t value)
     return value >= -MAX_TIME && value <= MAX_TIME;
 }
 
-/* A check value proves that a record is whole, not that this program wrote it. `frames`: those that
- * the records before it tell of. Frames are taken up in order, and few of them are open at once:
- * that bounds what a number can make the reader allocate. */
+/* A check value proves that a record is complete, not that this program wrote it. `frames`: number
+ * of frames in the records before. Frames are finished nearly in order, which bounds the memory
+ * that a number can make the reader allocate. */
 static bool is_in_range(const ResrRecord *record, int64_t frames)
 {
     int64_t last = record->type == RESR_RECORD_END ? record->a : record->number;
@@ -78,7 +103,7 @@ static bool is_in_range(const ResrRecord *record, int64_t frames)
     }
 }
 
-/* Reads records up to the first that is not good. */
+/* Reads the good records. */
 static int read_good(ResrJournal *journal, ResrRecord **records, size_t *count)
 {
     size_t capacity = 0;
@@ -148,7 +173,7 @@ int resr_journal_append(ResrJournal *journal, ResrRecord *records, size_t count)
         resr_file_sync(journal->fd, 1) != 0) {
         ret = resr_publish_write_failure(journal->path, (int64_t)(count * sizeof *records));
         if (resr_file_truncate(journal->fd, offset) != 0)
-            resr_fail_prefix(ret, "cannot be cut back; ");
+            resr_fail_prefix(ret, "cannot be truncated; ");
     } else {
         journal->count += count;
     }

@@ -19,7 +19,7 @@
 #include "media/images.h"
 #include "version.h"
 
-/* Read of a file's beginning and end for its identity; of images, which are many, less. */
+/* Bytes read at both ends of a file for its identity; less for images, which are many. */
 #define IDENTITY_BYTES (4 << 20)
 #define IMAGE_IDENTITY_BYTES (64 << 10)
 
@@ -47,7 +47,7 @@ static int hash_ends(ResrHash *out, const char *path, int64_t bytes, int64_t mos
     return ret;
 }
 
-/* A file is known by its size and its ends, a list of images by their names as well. */
+/* A file is identified by its size and both ends, a list of images by their names as well. */
 static int identify_input(json_t *object, const char *path)
 {
     ResrImages images;
@@ -229,7 +229,7 @@ uint64_t resr_manifest_job_id(const ResrManifest *manifest)
     return run;
 }
 
-/* A value as people write it. */
+/* A value as readable text. */
 static void show(char out[160], const json_t *value)
 {
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
@@ -237,7 +237,7 @@ static void show(char out[160], const json_t *value)
     free(text);
 }
 
-/* Adds what differs to a list of `used` characters; returns its new length. */
+/* Appends a difference to a list of `used` characters; returns its new length. */
 static size_t list_difference(char *list, size_t bytes, size_t used, const char *key,
                               const json_t *before, const json_t *value)
 {
@@ -270,9 +270,8 @@ int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then, con
     }
     if (!used)
         return 0;
-    return resr_fail(
-        RESR_ERR_MISMATCH,
-        "%s holds the beginning of another job: %s. Give the options of that job to go "
-        "on with it, or remove the folder to start over",
-        folder, list);
+    return resr_fail(RESR_ERR_MISMATCH,
+                     "%s contains another job: %s. Give the options of that job to resume it, or "
+                     "remove the folder to start over",
+                     folder, list);
 }

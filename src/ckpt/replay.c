@@ -1,3 +1,16 @@
+/* Reads a journal against the files of its job folder.
+ *
+ * Records are sorted by file, segments before batches, and of several records for one file the last
+ * one counts. Then
+ *   segment  counts if the records of exactly its frames precede it and its file has the recorded
+ *            size and hash; its frames become DURABLE
+ *   batch    counts if its file agrees and it has a frame that is not DURABLE; its other frames
+ *            become UPSCALED
+ *   output   is published if the file of that name has the recorded inode and size
+ * Files without a record that counts are removed. Decoding resumes behind the last SOURCE record
+ * within the finished segments at the beginning of the video, unless damage may have been bridged:
+ * then the whole input is decoded, so that the damage is seen again. */
+
 #include "ckpt/replay.h"
 
 #include <inttypes.h>
@@ -20,18 +33,18 @@ static bool is_whole(const char *path, const ResrHash *hash, int64_t bytes)
            memcmp(&found, hash, sizeof found) == 0;
 }
 
-static int set_stage(ResrReplay *replay, int64_t index, ResrFrameStage stage)
+static int set_state(ResrReplay *replay, int64_t index, ResrFrameState state)
 {
-    int ret = resr_grow_zeroed(&replay->stages, &replay->capacity, (size_t)index, 1);
+    int ret = resr_grow_zeroed(&replay->states, &replay->capacity, (size_t)index, 1);
     if (ret < 0)
         return ret;
     if (index >= replay->frames)
         replay->frames = index + 1;
-    replay->stages[index] = (uint8_t)stage;
+    replay->states[index] = (uint8_t)state;
     return 0;
 }
 
-/* The frames' records stand right before their segment's, and are those that its number says. */
+/* Do the records of exactly the segment's frames precede its record? */
 static bool has_frames(const ResrReplay *replay, const ResrRecord *segment, size_t place)
 {
     int64_t length = replay->segment_frames, count = segment->a;
@@ -47,13 +60,13 @@ static bool has_frames(const ResrReplay *replay, const ResrRecord *segment, size
     return good;
 }
 
-static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
-                        size_t place, ResrFrameTable *table)
+static int replay_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
+                          size_t place, ResrFrameTable *table)
 {
     char path[PATH_MAX];
     resr_jobdir_segment_path(dir, path, record->number);
     if (!has_frames(replay, record, place) || !is_whole(path, &record->hash, record->b)) {
-        resr_log_warn("%s: missing or damaged; its frames are made again", path);
+        resr_log_warn("%s: missing or damaged; its frames are computed again", path);
         return 0;
     }
     const ResrRecord *frames = record - record->a;
@@ -70,17 +83,17 @@ static int take_segment(ResrReplay *replay, const ResrJobDir *dir, const ResrRec
             .pts = frames[i].a, .duration = frames[i].b, .hash = frames[i].hash};
         ret = resr_frame_table_set(table, frames[i].number, &entry);
         if (ret == 0)
-            ret = set_stage(replay, frames[i].number, RESR_FRAME_DURABLE);
+            ret = set_state(replay, frames[i].number, RESR_FRAME_DURABLE);
     }
     return ret;
 }
 
-static ResrFrameStage stage_of(const ResrReplay *replay, int64_t index)
+static ResrFrameState state_of(const ResrReplay *replay, int64_t index)
 {
-    return index < replay->frames ? (ResrFrameStage)replay->stages[index] : RESR_FRAME_DECODED;
+    return index < replay->frames ? (ResrFrameState)replay->states[index] : RESR_FRAME_DECODED;
 }
 
-/* A file that is to stay may have been moved already, when the end of the job was cut short. */
+/* A kept batch file may have been moved already, if the end of the job was interrupted. */
 static bool was_moved(const char *frames_folder, const char *name, const ResrRecord *record)
 {
     char path[PATH_MAX];
@@ -89,27 +102,27 @@ static bool was_moved(const char *frames_folder, const char *name, const ResrRec
            is_whole(path, &record->hash, record->b);
 }
 
-static int take_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
-                      const char *frames_folder)
+static int replay_batch(ResrReplay *replay, const ResrJobDir *dir, const ResrRecord *record,
+                        const char *frames_folder)
 {
     char path[PATH_MAX], name[32];
     int64_t durable = 0;
     for (int64_t i = 0; i < record->a; i++)
-        durable += stage_of(replay, record->number + i) == RESR_FRAME_DURABLE;
+        durable += state_of(replay, record->number + i) == RESR_FRAME_DURABLE;
     if (durable == record->a && !frames_folder[0])
         return 0;
     resr_batchfile_name(name, record->number);
     resr_jobdir_path(dir, path, name);
     if (!is_whole(path, &record->hash, record->b) && !was_moved(frames_folder, name, record)) {
         if (durable < record->a)
-            resr_log_warn("%s: missing or damaged; its frames are made again", path);
+            resr_log_warn("%s: missing or damaged; its frames are computed again", path);
         return 0;
     }
     replay->batches[replay->batch_count++] = *record;
     int ret = 0;
     for (int64_t i = record->number; i < record->number + record->a && ret == 0; i++)
-        if (stage_of(replay, i) == RESR_FRAME_DECODED)
-            ret = set_stage(replay, i, RESR_FRAME_UPSCALED);
+        if (state_of(replay, i) == RESR_FRAME_DECODED)
+            ret = set_state(replay, i, RESR_FRAME_RESTORED);
     return ret;
 }
 
@@ -120,8 +133,8 @@ static bool is_output(const char *output, const ResrRecord *record)
            (int64_t)status.st_size == record->b;
 }
 
-/* Where decoding can go on: the last frame that is known in the finished segments that lead the
- * video. */
+/* Finds where decoding can resume: the last SOURCE record within the finished segments at the
+ * beginning of the video. */
 static void find_source(ResrReplay *replay, const ResrRecord *records, size_t count)
 {
     int64_t frames = 0;
@@ -160,7 +173,8 @@ static bool is_wanted(void *user, const char *name)
     return false;
 }
 
-/* Segments before batches, each by number, the last record of a number last: that one holds. */
+/* Sort order: segments before batches, then by number, then by position in the journal; of equal
+ * numbers the last record counts. */
 static int by_subject(const void *a, const void *b)
 {
     const ResrRecord *left = *(const ResrRecord *const *)a, *right = *(const ResrRecord *const *)b;
@@ -171,8 +185,8 @@ static int by_subject(const void *a, const void *b)
     return left->place < right->place ? -1 : left->place > right->place;
 }
 
-static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
-                      size_t count, const char *frames_folder, ResrFrameTable *table)
+static int replay_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *records,
+                        size_t count, const char *frames_folder, ResrFrameTable *table)
 {
     const ResrRecord **files = NULL;
     size_t n = 0;
@@ -189,8 +203,8 @@ static int take_files(ResrReplay *out, const ResrJobDir *dir, const ResrRecord *
         if (superseded)
             continue;
         ret = file->type == RESR_RECORD_SEGMENT
-                  ? take_segment(out, dir, file, (size_t)(file - records), table)
-                  : take_batch(out, dir, file, frames_folder);
+                  ? replay_segment(out, dir, file, (size_t)(file - records), table)
+                  : replay_batch(out, dir, file, frames_folder);
     }
     free(files);
     return ret;
@@ -213,7 +227,7 @@ int resr_replay(ResrReplay *out, const ResrJobDir *dir, const char *output,
             out->published = is_output(output, &records[i]);
     }
     if (ret == 0)
-        ret = take_files(out, dir, records, count, frames_folder, table);
+        ret = replay_files(out, dir, records, count, frames_folder, table);
     if (ret < 0) {
         resr_replay_clear(out);
         return ret;
@@ -230,6 +244,6 @@ void resr_replay_clear(ResrReplay *replay)
 {
     free(replay->segments);
     free(replay->batches);
-    free(replay->stages);
+    free(replay->states);
     *replay = (ResrReplay){0};
 }

@@ -4,19 +4,19 @@
 #include "ckpt/checkpoint.h"
 #include "ckpt/jobdir.h"
 
-/* What the journal and the files of a job folder say together. */
+/* The finished work of a job, by its journal and its files. */
 typedef struct ResrReplay {
-    ResrSegmentInfo *segments; /* whole ones, by number */
+    ResrSegmentInfo *segments; /* complete ones, by number */
     int segment_count;
-    ResrRecord *batches; /* RESR_RECORD_BATCH of whole files, by first frame */
+    ResrRecord *batches; /* RESR_RECORD_BATCH of complete files, by first frame */
     size_t batch_count;
-    uint8_t *stages; /* ResrFrameStage of frames 0 .. frames - 1 */
+    uint8_t *states; /* ResrFrameState of frames 0 .. frames - 1 */
     int64_t frames;
-    size_t capacity;   /* of stages */
-    ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first one that is missing;
-                          type 0: not known */
+    size_t capacity;   /* of states */
+    ResrRecord source; /* RESR_RECORD_SOURCE of the last frame before the first missing frame; type
+                          0: unknown */
     int64_t segment_frames; /* 0: one segment holds the video */
-    int64_t total;          /* frames of the input, -1: not known */
+    int64_t total;          /* frames of the input, -1: unknown */
     bool bridged;   /* finished frames may bridge damage in the input: `source` and `total` stay
                        unset, so that all of the input is decoded again */
     bool published; /* the output is the file of the last record of a published output */

@@ -5,12 +5,12 @@
 
 #include "base/clock.h"
 
-/* A main thread has nothing to do most of the time, and Open MPI moves large messages only inside
- * its calls: so it looks often while things happen or are on their way, and sleeps longer the
- * longer they do not: a sixteenth of that time. Every look costs some 10 us of the core that
+/* Sleep of a polling main thread, which grows while nothing happens: a sixteenth of the idle time,
+ * between a minimum and a maximum. Open MPI moves large messages only inside its calls, so the
+ * maximum is smaller while messages are in flight. Each poll costs about 10 us of a core that
  * computes. */
 typedef struct ResrBackoff {
-    int64_t since_ns; /* nothing happened since; 0: something did */
+    int64_t since_ns; /* start of the idle period; 0: not idle */
 } ResrBackoff;
 
 #define RESR_BACKOFF_SHARE 16
@@ -18,7 +18,8 @@ typedef struct ResrBackoff {
 #define RESR_BACKOFF_MAX_NS 10000000
 #define RESR_BACKOFF_MAX_MOVING_NS 1000000
 
-/* Call once a turn; `active`: this turn did something; `moving`: messages are on their way. */
+/* Sleeps, unless this turn of the loop was `active`; `moving`: messages are in flight. Call once a
+ * turn. */
 static inline void resr_backoff_wait(ResrBackoff *backoff, bool active, bool moving)
 {
     int64_t now_ns = resr_clock_ns(), longest_ns = RESR_BACKOFF_MAX_NS;

@@ -19,8 +19,8 @@
 #include "media/version.h"
 #include "net/cuda.h"
 
-/* Containers often forbid processes to read each other's memory, by which Open MPI 4 and 5 copy
- * large messages; they then write a line for each message that they have to send otherwise. */
+/* Open MPI 4 and 5 copy large messages by reading the other process's memory. Containers often
+ * forbid this, and Open MPI then prints a line for each message that it sends in another way. */
 static void avoid_forbidden_copies(void)
 {
     char from = 0, to = 0;
@@ -38,9 +38,9 @@ static int number_of(const char *variable)
     return number > 0 && number <= INT_MAX ? (int)number : 0;
 }
 
-/* A launcher of MPI's own says how many it started. One that started a single process is believed
- * first: it may run inside a larger job step. Within a Slurm job only a step has several processes;
- * SLURM_NTASKS alone is what a batch script may start. */
+/* An MPI launcher sets the number of started processes. A launcher of a single process comes first:
+ * it may run inside a larger job step. Within a Slurm job only a step has several processes;
+ * SLURM_NTASKS alone is the number that a batch script may start. */
 static void read_launcher(ResrLauncher *launcher)
 {
     static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
@@ -65,9 +65,9 @@ void resr_collectives_prepare(ResrLauncher *launcher)
 {
     read_launcher(launcher);
     avoid_forbidden_copies();
-    setenv("SVT_LOG", "1", 0); /* the encoder writes errors to stderr by itself, and no more */
-    /* HDF5 would lock files although the job's lock keeps others away, and fail where the file
-     * system has no locks. */
+    setenv("SVT_LOG", "1", 0); /* SVT-AV1 writes to stderr: errors only */
+    /* The job's lock already excludes other processes; HDF5's own locks fail on file systems
+     * without locks. */
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
 }
 
@@ -99,7 +99,7 @@ void resr_collectives_arm_start_timeout(void (*hangs)(int signal))
 void resr_collectives_shorten_start_timeout(void)
 {
     unsigned left = alarm(RESR_DRAIN_SECONDS);
-    if (left < RESR_DRAIN_SECONDS) /* 0: nothing starts */
+    if (left < RESR_DRAIN_SECONDS) /* 0: no start is in progress */
         alarm(left);
 }
 
@@ -136,7 +136,7 @@ int resr_collectives_share_status(int status)
     return status;
 }
 
-/* The processors that a rank may use: its affinity mask, and its cgroup's share of their time. */
+/* The CPUs of a rank: its affinity mask and its cgroup's quota of time. */
 typedef struct Processors {
     cpu_set_t mask;
     ResrCpuQuota quota;
@@ -152,7 +152,7 @@ static int at_most(int a, int b)
     return a < b ? a : b;
 }
 
-/* Ranks of this node that have the same quota as this one, and that may run on the same CPUs. */
+/* Counts the ranks of this node with the same quota as this rank, and those with a common CPU. */
 static void count_sharing(int *quota, int *mask, const Processors *all, int ranks,
                           const Processors *own)
 {

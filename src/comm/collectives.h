@@ -3,8 +3,11 @@
 
 #include "job/report.h"
 
-/* What happens before frames move: ranks find out about each other and get what they need. Every
- * function is collective and blocking, unless it says otherwise; main threads only. */
+/* Collective calls at the start of a launch and between jobs. Every function is collective over all
+ * ranks and blocks, unless noted; main threads only.
+ *
+ * A rank that hangs blocks these calls on all ranks, so the start has a time limit: an alarm whose
+ * handler ends the process. While frames flow, liveness.h takes over. */
 
 /* The launcher's number of started processes. */
 typedef struct ResrLauncher {
@@ -21,31 +24,31 @@ void resr_collectives_prepare(ResrLauncher *launcher);
  * connect them, so each would do all of the work. Not collective. */
 RESR_MUST_CHECK int resr_collectives_check(const ResrLauncher *launcher, int provided);
 
-/* The start of the program, or of a video, begins: unless it is over within RESR_START_UP_SECONDS
- * `hangs` is called as a signal's handler. Not collective. */
+/* Arms the time limit of a start (of the program or of a job): unless it is disarmed within
+ * RESR_START_UP_SECONDS, `hangs` is called as the handler of SIGALRM. Not collective. */
 void resr_collectives_arm_start_timeout(void (*hangs)(int signal));
 
 /* Records a stop signal: a start must then finish within RESR_DRAIN_SECONDS. Call from a signal
  * handler. */
 void resr_collectives_shorten_start_timeout(void);
 
-/* That start is over. Not collective. */
+/* Disarms the limit: the start is complete. Not collective. */
 void resr_collectives_disarm_start_timeout(void);
 
-/* Rank 0's `bytes` to everyone, who wait for as long as it takes without using a processor. */
+/* Broadcasts rank 0's `bytes`. The other ranks wait without a limit and sleep meanwhile. */
 void resr_collectives_announce(void *data, size_t bytes);
 
-/* Rank 0's bytes to everyone; any size. */
+/* Broadcasts rank 0's bytes, of any number. */
 void resr_collectives_broadcast(void *data, size_t bytes);
 
-/* Rank 0's status to everyone; the text of the error stays on rank 0. */
+/* Returns rank 0's status on all ranks; the error text stays on rank 0. */
 int resr_collectives_share_status(int status);
 
-/* This rank's share of the CPUs: those of its affinity mask, divided by the ranks of its node that
- * may run on the same ones, but no more than its share of its cgroup's quota, which is rounded up
- * to whole CPUs; at least 1. Warns if a rank is bound to one CPU while others are idle, and names
- * the option that changes this. *cpus: CPUs in the mask, at most the quota, also passed to the
- * media libraries. Also tells net/cuda.h the rank's place on its node. */
+/* Returns this rank's share of the CPUs, at least 1: those of its affinity mask, divided by the
+ * ranks of its node whose masks overlap, but at most its share of its cgroup's quota, rounded up to
+ * whole CPUs. *cpus: CPUs of the mask, at most the quota; also passed to the media libraries. Warns
+ * if a rank is bound to one CPU while others are idle, and names the option that changes this. Also
+ * passes the rank's place on its node to net/cuda.h. */
 int resr_collectives_threads(int *cpus);
 
 /* Tells base/memory.h how many ranks of this machine compute. */
@@ -54,8 +57,8 @@ void resr_collectives_share_memory(bool computes);
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */
 void resr_collectives_gather(ResrRankInfo *all, const ResrRankInfo *own);
 
-/* The status of all ranks on rank 0: `statuses` (one per rank) and `texts` (RESR_ERROR_TEXT_BYTES
- * each) are filled there. */
+/* Gathers every rank's status and error text on rank 0: `statuses` (one per rank) and `texts`
+ * (RESR_ERROR_TEXT_BYTES each). */
 void resr_collectives_gather_status(int *statuses, char *texts, int status);
 
 #endif

@@ -1,5 +1,21 @@
+/* Messages over MPI.
+ *
+ * A message is a header, then its buffers in pieces of at most RESR_MESSAGE_PIECE_BYTES; all pieces
+ * of one pair of ranks have one tag, so that MPI's order of messages gives the order of the pieces.
+ *
+ *   send     posts the header and all pieces; the message is freed when MPI has taken everything
+ *   receive  one header request is always posted for each peer. When a header arrives, it is
+ *            checked (resr_message_check()), its buffers are allocated and their requests posted.
+ *            When these are complete, the message is queued and the next header request posted:
+ *            messages of a peer arrive one after the other
+ *   poll     MPI_Testsome() over all requests, which are kept dense in one array; then hands out
+ *            one queued message
+ *
+ * After STOP or BYE no header request is posted: the peer sends nothing more. */
+
 #include "comm/endpoint.h"
 
+#include <assert.h>
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +23,17 @@
 #include "base/events.h"
 #include "base/memory.h"
 
-/* On MPI_COMM_WORLD, of which collective operations do not see these: to make a communicator of its
- * own would be one more at which a hung rank could hold all. */
+/* Tags on MPI_COMM_WORLD, which collective operations do not use. Creating a separate communicator
+ * would be another collective call that a hung rank can block. */
 enum { TAG_HEADER = 1, TAG_PIECE = 2 };
 
-/* One message on its way, in or out, and the number of its requests that MPI has not completed. */
+/* A message being sent or received, and the number of its incomplete requests. */
 typedef struct Transfer {
     ResrMessage *message;
     int rank;
     int pending;
     bool outgoing;
-    bool has_header;  /* incoming: the header has arrived, the frames are on their way */
+    bool has_header;  /* incoming: the header has arrived and the frames are in flight */
     int64_t start_ns; /* of the frames, for --trace */
     struct Transfer *next;
 } Transfer;
@@ -26,53 +42,50 @@ struct ResrEndpoint {
     ResrFormat work, result; /* of frames that arrive */
     int sending;
     int *in_flight; /* by rank: parts */
-    int parts;      /* under way, of all */
+    int parts;      /* sum of in_flight */
     int64_t bytes_out, bytes_in;
     bool moved;
-    int length, capacity; /* of the arrays below, kept dense for MPI_Testsome */
+    int length; /* of the arrays below, kept dense for MPI_Testsome */
+    size_t capacity;
     MPI_Request *requests;
-    Transfer **owners;
+    Transfer **transfers;
     int *completed;
-    Transfer *first, *last; /* arrived, not yet handed out */
+    Transfer *first, *last; /* queue of messages that have arrived */
 };
 
 static int reserve(ResrEndpoint *endpoint, int more)
 {
-    int capacity = endpoint->capacity ? endpoint->capacity : 64;
-    while (capacity < endpoint->length + more)
-        capacity *= 2;
-    if (capacity == endpoint->capacity)
-        return 0;
-    void *requests = realloc(endpoint->requests, (size_t)capacity * sizeof *endpoint->requests);
-    if (requests)
-        endpoint->requests = requests;
-    void *owners = realloc(endpoint->owners, (size_t)capacity * sizeof *endpoint->owners);
-    if (owners)
-        endpoint->owners = owners;
-    void *completed = realloc(endpoint->completed, (size_t)capacity * sizeof *endpoint->completed);
-    if (completed)
-        endpoint->completed = completed;
-    if (!requests || !owners || !completed)
-        return resr_fail(RESR_ERR_INTERNAL, "out of memory: %d requests", capacity);
-    endpoint->capacity = capacity;
-    return 0;
+    void *arrays[] = {&endpoint->requests, &endpoint->transfers, &endpoint->completed};
+    const size_t sizes[] = {sizeof *endpoint->requests, sizeof *endpoint->transfers,
+                            sizeof *endpoint->completed};
+    size_t capacity = endpoint->capacity;
+    int ret = 0;
+    for (int i = 0; ret == 0 && i < 3; i++) {
+        capacity = endpoint->capacity; /* of each array at least */
+        ret = resr_grow_by(arrays[i], &capacity, (size_t)endpoint->length, (size_t)more, sizes[i]);
+    }
+    if (ret == 0)
+        endpoint->capacity = capacity;
+    return ret;
 }
 
-/* A new request slot of `transfer`; room was reserved. */
+/* Adds a request of `transfer`; call after reserve(). */
 static MPI_Request *add_request(ResrEndpoint *endpoint, Transfer *transfer)
 {
-    endpoint->owners[endpoint->length] = transfer;
+    endpoint->transfers[endpoint->length] = transfer;
     transfer->pending++;
     return &endpoint->requests[endpoint->length++];
 }
 
-/* The frames of a part begin their way (change 1), or are through (-1). */
+/* Adds `change` (+1 when a transfer starts, -1 when it completes) to the peer's count of parts in
+ * flight. */
 static void count_part(ResrEndpoint *endpoint, Transfer *transfer, int change)
 {
     const ResrWireHeader *header = &transfer->message->header;
     if (!resr_wire_has_payload(header->kind))
         return;
     endpoint->in_flight[transfer->rank] += change;
+    assert(endpoint->in_flight[transfer->rank] >= 0);
     endpoint->parts += change;
     if (change < 0)
         *(transfer->outgoing ? &endpoint->bytes_out : &endpoint->bytes_in) +=
@@ -99,7 +112,7 @@ static size_t piece_count(const ResrWireHeader *header)
     return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
 }
 
-/* Starts the transfer of all frames' pieces, in or out. */
+/* Posts the requests for all pieces of all frames. */
 static int start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
 {
     const ResrWireHeader *header = &transfer->message->header;
@@ -128,7 +141,7 @@ static int start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
     return 0;
 }
 
-/* Waits (without blocking) for the next header from `rank`. */
+/* Posts the request for the next header from `rank`. */
 static int post_header(ResrEndpoint *endpoint, int rank)
 {
     Transfer *transfer = NULL;
@@ -184,7 +197,7 @@ int resr_endpoint_send(ResrEndpoint *endpoint, int rank, ResrMessage *message)
     return start_pieces(endpoint, transfer);
 }
 
-/* The header of an incoming message is here: make room for its frames and receive them. */
+/* Checks a header that has arrived, allocates its frames and posts their requests. */
 static int receive_frames(ResrEndpoint *endpoint, Transfer *transfer)
 {
     ResrMessage *message = transfer->message;
@@ -211,7 +224,7 @@ static int receive_frames(ResrEndpoint *endpoint, Transfer *transfer)
     return start_pieces(endpoint, transfer);
 }
 
-/* All requests of a transfer are complete. */
+/* Finishes a transfer whose requests are complete. */
 static int complete(ResrEndpoint *endpoint, Transfer *transfer)
 {
     if (transfer->outgoing) {
@@ -253,19 +266,19 @@ int resr_endpoint_poll(ResrEndpoint *endpoint, ResrMessage **out, int *rank)
     if (n == MPI_UNDEFINED)
         n = 0;
     endpoint->moved = n > 0;
-    /* From the back, so that filling a hole with the last request never moves a completed one. New
-     * requests are added only after the holes are closed. */
+    /* From the back, so that the last request, which fills a hole, is never a completed one. New
+     * requests are added only after all holes are filled. */
     qsort(endpoint->completed, (size_t)n, sizeof *endpoint->completed, by_descending);
     Transfer *finished = NULL;
     for (int i = 0; i < n; i++) {
         int slot = endpoint->completed[i];
-        Transfer *owner = endpoint->owners[slot];
+        Transfer *transfer = endpoint->transfers[slot];
         endpoint->length--;
         endpoint->requests[slot] = endpoint->requests[endpoint->length];
-        endpoint->owners[slot] = endpoint->owners[endpoint->length];
-        if (--owner->pending == 0) {
-            owner->next = finished;
-            finished = owner;
+        endpoint->transfers[slot] = endpoint->transfers[endpoint->length];
+        if (--transfer->pending == 0) {
+            transfer->next = finished;
+            finished = transfer;
         }
     }
     while (finished) {
@@ -323,15 +336,15 @@ void resr_endpoint_free(ResrEndpoint *endpoint)
         free(endpoint->first);
         endpoint->first = next;
     }
-    for (int i = 0; i < endpoint->length; i++) { /* of peers that have nothing more to say */
+    for (int i = 0; i < endpoint->length; i++) { /* of peers that send nothing more */
         MPI_Cancel(&endpoint->requests[i]);
         MPI_Wait(&endpoint->requests[i], MPI_STATUS_IGNORE);
-        resr_message_free(endpoint->owners[i]->message);
-        free(endpoint->owners[i]);
+        resr_message_free(endpoint->transfers[i]->message);
+        free(endpoint->transfers[i]);
     }
     free(endpoint->in_flight);
     free(endpoint->requests);
-    free(endpoint->owners);
+    free(endpoint->transfers);
     free(endpoint->completed);
     free(endpoint);
 }

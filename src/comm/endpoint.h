@@ -12,36 +12,36 @@
  * (MPI_ERRORS_ARE_FATAL). */
 typedef struct ResrEndpoint ResrEndpoint;
 
-/* Opens the exchange with ranks first_peer .. last_peer (self left out), each of which must do the
- * same. `plan` says what frames look like. Collective. */
+/* Opens the exchange with ranks first_peer .. last_peer except this rank; each of them must do the
+ * same. `plan`: the formats of frames. Does not block. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_endpoint_create(ResrEndpoint **out, int first_peer, int last_peer,
                                          const ResrPlan *plan);
 
 /* Sends and frees `message` (sealed here), also on failure. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_endpoint_send(ResrEndpoint *endpoint, int rank, ResrMessage *message);
 
-/* Moves things on. *out: a message that has arrived whole (the caller's), from *rank, or NULL.
- * After STOP and BYE nothing more is received from that peer. RESR_ERR_DATA for a damaged message:
- * the exchange is then of no use any more, since nobody knows what follows. */
+/* Advances all transfers. *out: a complete message (the caller's) from *rank, or NULL. After STOP
+ * or BYE nothing more is received from that peer. RESR_ERR_DATA for a damaged header: the exchange
+ * must end, because the length of the rest of the message is unknown. */
 RESR_MUST_CHECK int resr_endpoint_poll(ResrEndpoint *endpoint, ResrMessage **out, int *rank);
 
-/* True while something was moved by the last poll or is queued for the caller. */
+/* True if the last poll completed a request, or messages are queued for the caller. */
 bool resr_endpoint_active(const ResrEndpoint *endpoint);
 
-/* Bytes of frames and segments that went out and came in so far. NULL: none. */
+/* Bytes of frames and segments sent and received so far. NULL: none. */
 void resr_endpoint_bytes(const ResrEndpoint *endpoint, int64_t *out, int64_t *in);
 
-/* True while messages are on their way, in or out, as far as this rank knows. NULL: false. */
+/* True while this rank sends a message or receives the frames of one. NULL: false. */
 bool resr_endpoint_moving(const ResrEndpoint *endpoint);
 
-/* Sends on their way. */
+/* Number of messages that MPI has not taken completely. */
 int resr_endpoint_sending(const ResrEndpoint *endpoint);
 
-/* Parts on their way to or from `rank`: MPI has not taken, or brought, all of their frames. */
+/* Parts whose frames are being transferred to or from `rank`. */
 int resr_endpoint_in_flight(const ResrEndpoint *endpoint, int rank);
 
-/* Frees the exchange. All messages must have been sent, and all peers have said STOP or BYE or send
- * nothing more. NULL is allowed. */
+/* Closes the exchange. All messages must have been sent, and no peer may send any more. NULL is
+ * allowed. */
 void resr_endpoint_free(ResrEndpoint *endpoint);
 
 #endif

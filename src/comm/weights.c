@@ -2,8 +2,8 @@
  *
  * By MPI the weights are one broadcast. By NCCL they go from device to device: each rank opens its
  * device and NCCL (open_device), rank 0's NCCL id is broadcast by MPI, cuda/nccl.c broadcasts the
- * weights, and each rank compares the hash of what arrived with rank 0's, which travels by MPI.
- * After each step the ranks agree on the worst status, so that all stop at the same step. */
+ * weights, and each rank compares the hash of the received weights with rank 0's, which travels by
+ * MPI. After each step the ranks agree on the worst status, so that all stop at the same step. */
 #include "comm/weights.h"
 
 #include <mpi.h>

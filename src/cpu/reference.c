@@ -12,9 +12,9 @@
 #include "base/memory.h"
 #include "cpu/backends.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_THREAD__)
 /* Compiled twice: fmaf() is a library call without FMA hardware and an instruction with it, with
- * the same bits. */
+ * the same bits. ThreadSanitizer is initialised too late for the choice between the two. */
 #define WITH_FMA __attribute__((target_clones("fma", "default")))
 #else
 #define WITH_FMA

@@ -3,16 +3,17 @@
 
 #include <stdint.h>
 
-/* The unit ladder between frames and the video: a segment is `segment_frames` frames (0: the whole
- * video), a batch is `batch_frames` frames and never crosses a segment. */
+/* The hierarchy of a job: video > segment > batch > part > frame. A segment is `segment_frames`
+ * frames (0: the whole video) with its own encoder. A batch is `batch_frames` frames and never
+ * crosses a segment. A part is the share of a batch in one message. */
 typedef struct ResrBatching {
     int64_t segment_frames;
     int64_t batch_frames;
 } ResrBatching;
 
-/* What is sent to a rank: frames first .. first + count - 1, all of one batch. `attempt` (from 1)
- * distinguishes late answers from current ones; `failures` counts the attempts that ranks reported
- * as failed: after RESR_MAX_FAILURES the part is not sent again. */
+/* Frames first .. first + count - 1 of one batch, for one rank. `attempt` (from 1) distinguishes
+ * late results from current ones; `failures` counts the attempts that ranks reported as failed:
+ * after RESR_MAX_FAILURES the part is not retried. */
 typedef struct ResrPart {
     int64_t batch;
     int64_t first;

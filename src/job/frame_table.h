@@ -3,8 +3,8 @@
 
 #include "base/frame.h"
 
-/* What is known of every output frame, by index. It outlives the frames; --framehash is written
- * from it. One thread uses it at a time. */
+/* Records of all output frames, by index. They outlive the frames; --framehash is written from
+ * them. One thread at a time. */
 typedef struct ResrFrameTable {
     int64_t length; /* entries 0 .. length - 1 exist; those not set are zero */
     size_t capacity;

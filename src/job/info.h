@@ -3,16 +3,17 @@
 
 #include "job/report.h"
 
-/* What the program says about itself, on stdout. */
+/* Information about the program, on stdout. */
 
-/* Version, build, libraries and CPU features: everything a bug report needs. `mpi`: the MPI
- * library's own version line. */
+/* Prints version, build, libraries and CPU features, for bug reports. `mpi`: the MPI library's
+ * version line. */
 void resr_info_print_version(const char *mpi);
 
-/* Known networks and where their weights are, searched in `where` (empty: the default places). */
+/* Prints the known networks and their weight files, found in `where` (empty: the default folders).
+ */
 void resr_info_print_models(const char *where);
 
-/* What each rank computes with; `ranks` has `n` entries. */
+/* Prints the device and kernels of each of `n` ranks. */
 void resr_info_print_devices(const ResrRankInfo *ranks, int n);
 
 #endif

@@ -21,6 +21,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "job/json.h"
 
 #define STOP_POLL_MS 100 /* a signal that came just before a wait is seen after it */
@@ -36,17 +37,16 @@ typedef struct Record {
 
 struct ResrJobList {
     const char *path;
-    const volatile int *stop;
     int fd;
     bool at_end;
     atomic_bool stopped;
     int64_t number;
-    size_t begin, length; /* of what was read and not handed out */
+    size_t begin, length; /* of the bytes read and not yet returned */
     char *buffer;
     char journal_path[PATH_MAX];
     ResrLock *journal_lock; /* NULL: there is no journal */
     int journal_fd;         /* the lock's; -1: none */
-    pthread_mutex_t lock;   /* of what follows */
+    pthread_mutex_t lock;   /* of the fields below */
     size_t count, capacity;
     Record *records;
 };
@@ -133,7 +133,7 @@ static int open_journal(ResrJobList *list)
         if (taken)
             break;
         if (resr_clock_seconds_since(start_ns) > resr_lock_wait_seconds(list->journal_lock) ||
-            *list->stop)
+            resr_stop_signal())
             return resr_fail(RESR_ERR_STOPPED,
                              "%s: another process works on this list; wait for it or stop it",
                              list->journal_path);
@@ -156,14 +156,14 @@ static int open_journal(ResrJobList *list)
     return ret;
 }
 
-int resr_job_list_open(ResrJobList **out, const char *path, const volatile int *stop)
+int resr_job_list_open(ResrJobList **out, const char *path)
 {
     struct stat status;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrJobList *list = *out;
-    *list = (ResrJobList){.path = path, .stop = stop, .fd = STDIN_FILENO, .journal_fd = -1};
+    *list = (ResrJobList){.path = path, .fd = STDIN_FILENO, .journal_fd = -1};
     pthread_mutex_init(&list->lock, NULL);
     if (strcmp(path, "-") != 0)
         list->fd = resr_file_open(path, O_RDONLY | O_NONBLOCK, 0); /* a pipe without a writer */
@@ -193,7 +193,7 @@ void resr_job_list_stop(ResrJobList *list)
 
 static bool is_stopped(const ResrJobList *list)
 {
-    return list->stopped || *list->stop;
+    return list->stopped || resr_stop_signal();
 }
 
 /* More of the list into the buffer; at_end after the last of it, or after a signal. */

@@ -48,7 +48,7 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* The pool of frames, and the parts that fit it. Where ranks encode it holds the decoded frames of
+/* Sizes the pool of frames and the parts. If ranks encode, the pool holds the decoded frames of
  * every rank's open segment. */
 static void spread(ResrPlan *plan, const ResrOptions *options)
 {
@@ -109,13 +109,12 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     return 0;
 }
 
-/* Why the ranks cannot encode this job's segments; NULL: they can. */
+/* The reason why ranks cannot encode this job's segments; NULL: they can. */
 static const char *no_ranks(const ResrPlan *plan, const ResrOptions *options, bool segmented)
 {
     if (!segmented || options->checkpoint == RESR_CHECKPOINT_OFF)
-        return "needs segments in files: a video, an encoder that gives its headers at once, and "
-               "no "
-               "--checkpoint off";
+        return "needs segments in files: a video, an encoder that writes its headers first, and "
+               "no --checkpoint off";
     if (options->segment_frames == 0)
         return "needs segments: not --segment 0";
     if (options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames)
@@ -125,7 +124,7 @@ static const char *no_ranks(const ResrPlan *plan, const ResrOptions *options, bo
     return NULL;
 }
 
-/* Output pixels that rank 0 encodes in a second. */
+/* Output pixels per second that rank 0 encodes. */
 static double root_px(const ResrOptions *options, const char *encoder, int cpus)
 {
     int threads = options->encode.threads > 0 ? options->encode.threads : RESR_ENCODER_THREADS;
@@ -134,7 +133,7 @@ static double root_px(const ResrOptions *options, const char *encoder, int cpus)
     return px * (cores < cpus ? cores : cpus);
 }
 
-/* Frames per second of all ranks, by what they were found to be. */
+/* Frames per second of all ranks, by their probes or simulations. */
 static double ranks_fps(const ResrPlan *plan, const ResrOptions *options, const ResrRankInfo *ranks)
 {
     double computed, useful, fps = 0;
@@ -147,7 +146,7 @@ static double ranks_fps(const ResrPlan *plan, const ResrOptions *options, const 
     return fps;
 }
 
-/* For ranks that make `fps`. */
+/* Chooses who encodes, for ranks that compute `fps`. */
 static int choose_encode(ResrPlan *plan, const ResrOptions *options, const ResrSinkPlan *output,
                          double fps, int cpus)
 {

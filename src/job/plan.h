@@ -12,7 +12,7 @@
 typedef struct ResrPlan {
     ResrFormat input, output;
     ResrFormat stored; /* the input's format that the output should keep, see ResrVideoInfo */
-    char hwaccel[32];  /* the kind of device that decodes, or "none" */
+    char hwaccel[32];  /* kind of device that decodes, or "none" */
     ResrEncodeOptions encode;
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
@@ -20,28 +20,28 @@ typedef struct ResrPlan {
     ResrBatching units;
     int32_t tile_px, tile_pad_px;
     int32_t ranks, computing_ranks;
-    int32_t threads;                 /* asked for; 0: each rank finds its share */
-    char precision[16], backend[32]; /* asked for, or "auto" */
+    int32_t threads;                 /* of --threads; 0: each rank uses its share */
+    char precision[16], backend[32]; /* of the options, or "auto" */
     char numerics_class[16];         /* chosen from the ranks' probes; empty until then */
     uint32_t cpumask;
     int64_t pool_frames;        /* frames from decode until their segment is durable, at any time */
-    int64_t pool_frames_wanted; /* if memory did not bound it */
+    int64_t pool_frames_wanted; /* without the limit of memory */
     int64_t part_frames;        /* frames of a part before the end of the video */
-    double deadline_seconds;    /* without a sign of life a rank counts as hung */
+    double deadline_seconds;    /* of silence, after which a rank counts as hung */
     int64_t frames_estimate;    /* 0: unknown */
 } ResrPlan;
 
-/* What the ranks are, for reports and logs. Plain data. */
+/* Description of a rank, for reports and logs. Plain data. */
 typedef struct ResrRankInfo {
     char host[64];
     char cpu[64];
     char backend[32];
     int32_t rank, pid, threads, cpus; /* cpus: CPUs that the rank may use */
     int64_t workspace_bytes;
-    int64_t frames, parts; /* done so far; filled in by rank 0 */
+    int64_t frames, parts; /* computed so far; set by rank 0 */
     double compute_seconds;
-    double encode_seconds; /* --encode ranks: of the segments it sent */
-    ResrProbe probe;       /* what it could compute with */
+    double encode_seconds; /* --encode ranks: of its segments */
+    ResrProbe probe;       /* its measured backends */
 } ResrRankInfo;
 
 /* Size of the delivered frames: the input's times --outscale, or times the network's scale and the
@@ -67,7 +67,7 @@ RESR_MUST_CHECK int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *o
 RESR_MUST_CHECK int resr_plan_spread(ResrPlan *plan, const ResrOptions *options,
                                      const ResrSinkPlan *output, int ranks, double fps, int cpus);
 
-/* How often ranks show that they run. */
+/* Interval of heartbeats. */
 static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
 {
     return plan->deadline_seconds > 8 ? 1 : plan->deadline_seconds / 8;
@@ -77,7 +77,7 @@ static inline double resr_plan_heartbeat_seconds(const ResrPlan *plan)
  * frames are kept or the video is one segment, of all frames (0 if their number is unknown). */
 int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
 
-/* Bytes of the frames in the pool when it is full. */
+/* Bytes of the frames in a full pool. */
 int64_t resr_plan_pool_bytes(const ResrPlan *plan);
 
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */

@@ -34,7 +34,7 @@ static bool starts_with(const char **text, const char *word)
     return found;
 }
 
-/* A number of ranks larger than the last one. */
+/* Adds a number of ranks, which must be larger than the last one. */
 static bool add(ResrPlanRequest *out, int64_t ranks)
 {
     if (out->count == RESR_PLAN_REQUEST_RANKS || ranks > RESR_MAX_RANKS || ranks < 1 ||
@@ -44,7 +44,7 @@ static bool add(ResrPlanRequest *out, int64_t ranks)
     return true;
 }
 
-static bool take_ranks(const char **text, int64_t *ranks)
+static bool parse_ranks(const char **text, int64_t *ranks)
 {
     char *end;
     if (**text < '0' || **text > '9')
@@ -55,8 +55,8 @@ static bool take_ranks(const char **text, int64_t *ranks)
     return errno == 0;
 }
 
-/* What "..." stands for before `last`. */
-static bool go_on(ResrPlanRequest *out, int64_t last)
+/* Adds the numbers that "..." stands for before `last`. */
+static bool fill_gap(ResrPlanRequest *out, int64_t last)
 {
     int n = out->count;
     if (n == 0 || last <= out->ranks[n - 1])
@@ -70,25 +70,25 @@ static bool go_on(ResrPlanRequest *out, int64_t last)
     return true;
 }
 
-static bool take_list(ResrPlanRequest *out, const char **text)
+static bool parse_list(ResrPlanRequest *out, const char **text)
 {
     int64_t ranks;
     do {
         bool gap = starts_with(text, "...,");
-        if (!take_ranks(text, &ranks) || (gap && !go_on(out, ranks)) || !add(out, ranks))
+        if (!parse_ranks(text, &ranks) || (gap && !fill_gap(out, ranks)) || !add(out, ranks))
             return false;
     } while (**text == ',' && (((*text)[1] >= '0' && (*text)[1] <= '9') || (*text)[1] == '.') &&
              (*text)++);
     return true;
 }
 
-static bool take_option(ResrPlanRequest *out, const char **text)
+static bool parse_option(ResrPlanRequest *out, const char **text)
 {
     const char *start;
     int64_t ranks = 0;
     char *end;
     if (starts_with(text, ",host=")) {
-        bool good = take_ranks(text, &ranks) && ranks >= 1 && ranks <= RESR_MAX_RANKS;
+        bool good = parse_ranks(text, &ranks) && ranks >= 1 && ranks <= RESR_MAX_RANKS;
         out->host_ranks = (int32_t)ranks;
         return good;
     }
@@ -105,14 +105,14 @@ int resr_plan_request_parse(ResrPlanRequest *out, const char *text)
     const char *rest = text;
     out->count = out->host_ranks = 0;
     out->network_gbit = 0;
-    bool good = starts_with(&rest, "ranks=") && take_list(out, &rest);
+    bool good = starts_with(&rest, "ranks=") && parse_list(out, &rest);
     while (good && *rest)
-        good = take_option(out, &rest);
+        good = parse_option(out, &rest);
     return good
                ? 0
                : resr_fail(RESR_ERR_USAGE,
                            "--plan: '%s' was given, near '%s'; expected ranks=LIST, rising numbers "
-                           "up to %d, at most %d, with ... to go on by doubling or by a step: "
+                           "up to %d, at most %d, with ... to continue by doubling or by a step: "
                            "ranks=1,2,4,...,1024 or ranks=2,4,6,...,24; then ,host=RANKS of a "
                            "machine and ,network=GBIT if known",
                            text, rest, RESR_MAX_RANKS, RESR_PLAN_REQUEST_RANKS);

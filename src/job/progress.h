@@ -6,22 +6,22 @@
 #include "job/options.h"
 
 /* Progress on stderr, drawn by rank 0's main thread: a bar on a terminal, a line every few seconds
- * elsewhere, or one JSON object a line for programs; with what limits the job right now. */
+ * elsewhere, or one JSON object a line for programs; with the current bottleneck. */
 typedef struct ResrProgress {
     int mode; /* ResrProgressMode, never AUTO once started */
     int64_t start_ns, last_ns;
     int64_t frames_total; /* 0: unknown */
     int64_t frames_shown;
-    const char *limit; /* set by the caller: a word of resr_load_limit(); NULL: not known */
+    const char *limit; /* set by the caller: a word of resr_bottleneck_name(); NULL: not known */
 } ResrProgress;
 
 void resr_progress_start(ResrProgress *progress, int mode, int64_t frames_total);
 
-/* Call as often as you like; draws when it is time. `frames`: encoded so far, `restored` of them by
- * an earlier attempt. */
+/* Draws if the interval has passed. `frames`: encoded so far, `restored` of them by earlier
+ * attempts. */
 void resr_progress_update(ResrProgress *progress, int64_t frames, int64_t restored);
 
-/* The last state, and a newline after a bar. */
+/* Draws the final state, and a newline after a bar. */
 void resr_progress_end(ResrProgress *progress, int64_t frames, int64_t restored);
 
 #endif

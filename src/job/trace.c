@@ -30,7 +30,7 @@ struct ResrTrace {
     RankEvents ranks[];
 };
 
-/* A row of a rank in the viewer: the stages that one thread does, or one kind of transfer. */
+/* A row of a rank in the viewer: the stages of one thread, or one kind of transfer. */
 typedef enum Row {
     ROW_DECODE,
     ROW_SEND,
@@ -86,19 +86,8 @@ void resr_trace_align(ResrTrace *trace, int rank, int64_t offset_ns, int64_t acc
 
 static bool make_room(ResrTrace *trace, RankEvents *own, size_t n)
 {
-    size_t capacity = own->capacity ? own->capacity : 1024;
-    if (trace->total + n > RESR_TRACE_MAX_EVENTS)
-        return false;
-    while (capacity < own->length + n)
-        capacity *= 2;
-    if (capacity == own->capacity)
-        return true;
-    ResrEvent *grown = realloc(own->events, capacity * sizeof *grown);
-    if (!grown)
-        return false;
-    own->events = grown;
-    own->capacity = capacity;
-    return true;
+    return trace->total + n <= RESR_TRACE_MAX_EVENTS &&
+           resr_grow_by(&own->events, &own->capacity, own->length, n, sizeof *own->events) == 0;
 }
 
 void resr_trace_take(ResrTrace *trace, int rank, const ResrEvent *events, size_t n)
@@ -136,7 +125,8 @@ static int in_order(const void *a, const void *b)
     return left->end_ns < right->end_ns ? -1 : left->end_ns > right->end_ns;
 }
 
-/* Bytes beyond ASCII, which no host's name has, become Latin-1: the file stays valid. */
+/* Bytes beyond ASCII, which host names do not contain, become Latin-1, so that the file is valid.
+ */
 static void write_string(FILE *file, const char *text)
 {
     fputc('"', file);

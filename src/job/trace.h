@@ -4,23 +4,23 @@
 #include "base/events.h"
 #include "job/report.h"
 
-/* --trace: the events of all ranks (base/events.h) on rank 0, on one clock, and the file that is
- * made of them. One thread uses it. */
+/* --trace: collects the events of all ranks (base/events.h) on rank 0, converts them to one clock
+ * and writes the file. One thread only. */
 typedef struct ResrTrace ResrTrace;
 
-/* `origin_ns`: rank 0's time that the file counts from. RESR_ERR_INTERNAL (memory). */
+/* `origin_ns`: time zero of the file, on rank 0's clock. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_trace_create(ResrTrace **out, int ranks, int64_t origin_ns);
 void resr_trace_free(ResrTrace *trace); /* NULL is allowed */
 
-/* The clock of `rank` shows `offset_ns` more than rank 0's, give or take `accuracy_ns`. Before its
- * events are taken. */
+/* The clock of `rank` is `offset_ns` +- `accuracy_ns` ahead of rank 0's. Call before its events are
+ * added. */
 void resr_trace_align(ResrTrace *trace, int rank, int64_t offset_ns, int64_t accuracy_ns);
 
-/* Takes `n` events of `rank`. More than RESR_TRACE_MAX_EVENTS of all ranks, and what memory does
- * not hold, are counted and dropped. */
+/* Adds `n` events of `rank`. Events beyond RESR_TRACE_MAX_EVENTS of all ranks, or beyond memory,
+ * are counted and dropped. */
 void resr_trace_take(ResrTrace *trace, int rank, const ResrEvent *events, size_t n);
 
-/* All events of `rank` were taken; `dropped`: how many it had no room for. */
+/* Marks `rank` as complete; `dropped`: number of events that the rank itself dropped. */
 void resr_trace_complete(ResrTrace *trace, int rank, int64_t dropped);
 
 /* Publishes the file in Chrome's trace event format: an object whose "traceEvents" are complete

@@ -1,7 +1,7 @@
 /* How it works. Inputs: a file may be on a file system that does not answer (NFS, FUSE), and a
  * read() there cannot be interrupted. So each input has a thread that opens and reads it, one
- * request at a time: read_some() stores offset and size, sets `wanted`, and waits on `answered` in
- * steps of STOP_POLL_NS until the thread clears `wanted` or a stop is requested. After a stop the
+ * request at a time: read_some() stores offset and size, sets `pending`, and waits on `answered` in
+ * steps of STOP_POLL_NS until the thread clears `pending` or a stop is requested. After a stop the
  * request stays open, every later read fails at once, and closing only sets `ended`: the detached
  * thread frees the reader when its system call returns, if ever.
  *
@@ -30,10 +30,10 @@
 /* A file that a thread of its own reads. The user waits for the thread, not for the file system,
  * and abandons a read that does not return. */
 typedef struct Reader {
-    pthread_mutex_t lock; /* protects `wanted`; the thread owns the fields from `path` to `got`
+    pthread_mutex_t lock; /* protects `pending`; the thread owns the fields from `path` to `got`
                              while a request is open */
     pthread_cond_t requested, answered;
-    bool wanted;       /* a request is open */
+    bool pending;      /* a request is open */
     atomic_bool ended; /* the user has closed the file */
     char *path;        /* to open with the next request; then NULL */
     int fd, error;     /* errno of the last request that failed */
@@ -79,7 +79,7 @@ static void *serve(void *argument)
     Reader *reader = argument;
     pthread_mutex_lock(&reader->lock);
     while (!reader->ended) {
-        if (!reader->wanted) {
+        if (!reader->pending) {
             pthread_cond_wait(&reader->requested, &reader->lock);
             continue;
         }
@@ -94,7 +94,7 @@ static void *serve(void *argument)
                 reader->error = errno;
         }
         pthread_mutex_lock(&reader->lock);
-        reader->wanted = false;
+        reader->pending = false;
         pthread_cond_signal(&reader->answered);
     }
     pthread_mutex_unlock(&reader->lock);
@@ -107,22 +107,22 @@ static int request(Reader *reader, int bytes)
 {
     int averror = 0;
     pthread_mutex_lock(&reader->lock);
-    if (reader->wanted) /* an earlier read was abandoned */
+    if (reader->pending) /* an earlier read was abandoned */
         averror = AVERROR_EXIT;
-    reader->wanted = true;
+    reader->pending = true;
     if (averror == 0) {
         reader->bytes = bytes < BUFFER_BYTES ? (size_t)bytes : BUFFER_BYTES;
         reader->from = reader->offset;
     }
     pthread_cond_signal(&reader->requested);
-    while (reader->wanted && averror == 0) {
+    while (reader->pending && averror == 0) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += STOP_POLL_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&reader->answered, &reader->lock, &until);
-        if (reader->wanted && is_stopped(reader))
+        if (reader->pending && is_stopped(reader))
             averror = AVERROR_EXIT;
     }
     pthread_mutex_unlock(&reader->lock);
@@ -235,7 +235,7 @@ int resr_avio_error(const AVIOContext *io)
 {
     Reader *reader = io->opaque;
     pthread_mutex_lock(&reader->lock);
-    int error = reader->wanted ? 0 : reader->error;
+    int error = reader->pending ? 0 : reader->error;
     pthread_mutex_unlock(&reader->lock);
     return error;
 }

@@ -204,7 +204,7 @@ static int fill(AVFormatContext *context, const ResrContainerVideo *video, const
     /* The video stream comes first, as players expect. */
     int ret = add_video(context, video, copy ? resr_copy_video(copy) : NULL);
     for (unsigned i = 0; source && i < source->nb_streams && ret == 0; i++) {
-        bool wanted = resr_copy_takes(copy, i) && (only == ALL_STREAMS || only == (int)i);
+        bool wanted = resr_copy_includes(copy, i) && (only == ALL_STREAMS || only == (int)i);
         ret = wanted ? add_copied(context, source->streams[i]) : 0;
         if (ret == 0)
             map[i] = wanted ? context->streams[context->nb_streams - 1] : NULL;
@@ -306,7 +306,7 @@ static int write_trial(const AVOutputFormat *format, const ResrContainerVideo *v
 static bool may_hold_all(const AVOutputFormat *format, const ResrCopy *copy, int only)
 {
     for (unsigned i = 0; copy && i < resr_copy_source(copy)->nb_streams; i++)
-        if (resr_copy_takes(copy, i) && (only == ALL_STREAMS || only == (int)i) &&
+        if (resr_copy_includes(copy, i) && (only == ALL_STREAMS || only == (int)i) &&
             !may_hold(format, resr_copy_source(copy)->streams[i]->codecpar))
             return false;
     return true;
@@ -392,7 +392,7 @@ int resr_container_try(const AVOutputFormat *format, const char *input, const ch
     if (!fits(format, video, NULL, NO_STREAM))
         return refuse_video(format, output, video);
     for (unsigned i = 0; copy && i < resr_copy_source(copy)->nb_streams; i++)
-        if (resr_copy_takes(copy, i) && !fits(format, video, copy, (int)i))
+        if (resr_copy_includes(copy, i) && !fits(format, video, copy, (int)i))
             return refuse_stream(format, input, output, video, copy, i);
     const char *other = other_ending(format, video, copy, ALL_STREAMS);
     return resr_fail(RESR_ERR_USAGE,

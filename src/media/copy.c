@@ -150,7 +150,7 @@ const AVStream *resr_copy_video(const ResrCopy *copy)
     return copy->video >= 0 ? copy->source->streams[copy->video] : NULL;
 }
 
-bool resr_copy_takes(const ResrCopy *copy, unsigned index)
+bool resr_copy_includes(const ResrCopy *copy, unsigned index)
 {
     return index < copy->count && copy->streams[index].taken;
 }
@@ -229,7 +229,7 @@ static int read_packet(ResrCopy *copy, int64_t *read_bytes)
 }
 
 /* Retains the last packet of the queue if it is one of its stream's first. */
-static int keep_first(ResrCopy *copy)
+static int retain_first(ResrCopy *copy)
 {
     AVPacket *packet;
     if (av_fifo_peek(copy->queue, &packet, 1, av_fifo_can_read(copy->queue) - 1) < 0)
@@ -263,7 +263,7 @@ int resr_copy_probe(ResrCopy *copy)
             break;
         ret = read_packet(copy, &bytes);
         if (ret == 0 && av_fifo_can_read(copy->queue) > queued)
-            ret = keep_first(copy);
+            ret = retain_first(copy);
     }
     return ret;
 }

@@ -31,7 +31,7 @@ const AVFormatContext *resr_copy_source(const ResrCopy *copy);
 const AVStream *resr_copy_video(const ResrCopy *copy);
 
 /* True if stream `index` of the source is to be copied. */
-bool resr_copy_takes(const ResrCopy *copy, unsigned index);
+bool resr_copy_includes(const ResrCopy *copy, unsigned index);
 
 /* Stream `index` of the source becomes `out`; a stream without one is left out. `strict`: the
  * container refuses two packets with the same timestamp. Call before resr_copy_next(). */

@@ -13,6 +13,7 @@
 
 #include "media/damage.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -73,6 +74,7 @@ bool resr_damage_find_gap(ResrDamage *d, int64_t *pts, int64_t last, int64_t nex
                           int64_t limit)
 {
     int64_t first = INT64_MAX;
+    assert(last < next && d->suspicion >= 0);
     for (size_t i = 0; i < d->lost_count; i++)
         if (d->lost[i] > last && d->lost[i] < first)
             first = d->lost[i];

@@ -18,6 +18,7 @@
 
 #include "media/decode.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libavcodec/avcodec.h>
@@ -347,7 +348,7 @@ static int check_same_format(const ResrDecoder *d, const AVFrame *frame)
     int ret = resr_format_of_frame(&format, frame);
     if (ret < 0)
         return resr_fail_prefix(ret, "%s: ", d->reader.path);
-    if (!resr_format_takes(&d->decoded, &format))
+    if (!resr_format_accepts(&d->decoded, &format))
         return resr_fail(RESR_ERR_DATA,
                          "%s: frame %" PRId64 " is %d x %d %s%s, the frames before it are %d x %d "
                          "%s%s; upscale both parts as separate inputs",
@@ -388,6 +389,7 @@ static int make_frame(const ResrDecoder *d, ResrFrame **out, const AVFrame *pict
 int resr_decoder_turn(ResrDecoder *d, bool output_holds_rotation)
 {
     ResrVideoInfo *info = &d->info;
+    assert(d->first_pending);
     if (info->is_image) /* pictures are upright when decoded */
         return 0;
     const AVFrameSideData *side = av_frame_get_side_data(d->first, AV_FRAME_DATA_DISPLAYMATRIX);
@@ -549,6 +551,7 @@ static bool find_frame(ResrDecoder *d, int64_t pts, const char *hash)
 int resr_decoder_skip(ResrDecoder *d, bool *found, int64_t index, int64_t pts, const char *hash)
 {
     bool end;
+    assert(d->first_pending);
     *found = !d->info.is_image && find_frame(d, pts, hash);
     if (*found) {
         d->first_pending = false;

@@ -1,5 +1,6 @@
 #include "media/encode.h"
 
+#include <assert.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 #include <stdio.h>
@@ -358,6 +359,7 @@ static int write_picture(ResrEncoder *encoder, const ResrEncoding *e, ResrPacket
 int resr_encoder_write(ResrEncoder *encoder, const ResrEncoding *e, const ResrFrame *frame,
                        ResrPacketHandler handler, void *user)
 {
+    assert(!encoder->ended);
     int ret = frame ? make_frame(encoder, e, frame) : 0;
     if (ret < 0)
         return ret;

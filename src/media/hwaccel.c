@@ -81,16 +81,16 @@ static void list_types(char list[256], const AVCodec *decoder)
 /* Finds the first available kind of device, of all kinds or of the one named. */
 static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path)
 {
-    const bool any = strcmp(hw->wanted, "auto") == 0;
+    const bool any = strcmp(hw->requested, "auto") == 0;
     const AVCodecHWConfig *config;
     char list[256], text[AV_ERROR_MAX_STRING_SIZE] = "FFmpeg cannot decode this codec with it";
     list_types(list, decoder);
-    if (!any && av_hwdevice_find_type_by_name(hw->wanted) == AV_HWDEVICE_TYPE_NONE)
+    if (!any && av_hwdevice_find_type_by_name(hw->requested) == AV_HWDEVICE_TYPE_NONE)
         snprintf(text, sizeof text, "not a device of FFmpeg");
     resr_av_silence(any);
     for (int i = 0; !hw->device && (config = next_config(decoder, &i)) != NULL;) {
         const char *name = av_hwdevice_get_type_name(config->device_type);
-        if (!any && strcmp(name, hw->wanted) != 0)
+        if (!any && strcmp(name, hw->requested) != 0)
             continue;
         int averror = av_hwdevice_ctx_create(&hw->device, config->device_type, NULL, NULL, 0);
         if (averror < 0)
@@ -106,7 +106,7 @@ static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path
         return resr_fail(RESR_ERR_DEVICE,
                          "%s: --hwaccel %s: %s. For %s FFmpeg offers: %s; --hwaccel none decodes "
                          "in software",
-                         path, hw->wanted, text, decoder->name, list);
+                         path, hw->requested, text, decoder->name, list);
     resr_log_warn("%s: --hwaccel auto: no device of this machine decodes %s (FFmpeg offers: %s); "
                   "decoding in software",
                   path, decoder->name, list);
@@ -117,7 +117,7 @@ static int find_device(ResrHwaccel *hw, const AVCodec *decoder, const char *path
 int resr_hwaccel_attach(ResrHwaccel *hw, AVCodecContext *codec, const AVCodec *decoder, bool images,
                         const char *path)
 {
-    if (images || strcmp(hw->wanted, "none") == 0)
+    if (images || strcmp(hw->requested, "none") == 0)
         return 0;
     int ret = hw->decided ? 0 : find_device(hw, decoder, path);
     if (ret < 0 || !hw->device)
@@ -135,11 +135,11 @@ int resr_hwaccel_fetch(ResrHwaccel *hw, AVFrame *frame, const char *path)
     if (!hw->device)
         return 0;
     if (!is_surface(frame->format)) {
-        if (strcmp(hw->wanted, "auto") != 0)
+        if (strcmp(hw->requested, "auto") != 0)
             return resr_fail(RESR_ERR_DEVICE,
                              "%s: --hwaccel %s: the device does not decode this video (%s); "
                              "--hwaccel none decodes in software",
-                             path, hw->wanted, av_get_pix_fmt_name(frame->format));
+                             path, hw->requested, av_get_pix_fmt_name(frame->format));
         if (!hw->warned)
             resr_log_warn("%s: --hwaccel auto: %s does not decode this video (%s); decoding in "
                           "software",

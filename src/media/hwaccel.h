@@ -11,14 +11,14 @@
 #include "media/decode.h"
 
 typedef struct ResrHwaccel {
-    const char *wanted; /* "none", "auto", or the name of a kind of device */
+    const char *requested; /* "none", "auto", or the name of a kind of device */
     AVBufferRef *device;
     enum AVPixelFormat surface; /* format of the device's surfaces */
     bool decided;               /* the device, or its absence, is decided */
     bool used, warned; /* a frame came from the device; the absence of such frames was reported */
 } ResrHwaccel;
 
-/* Gives `codec`, whose opaque is a ResrAvOwner, the device of `wanted`. Call before `codec` is
+/* Gives `codec`, whose opaque is a ResrAvOwner, the device of `requested`. Call before `codec` is
  * opened with `decoder`. Codecs of later files get the same device. `images`: images are decoded in
  * software. With "auto" one line reports a missing device, and software decodes. RESR_ERR_DEVICE:
  * the named device is not available; the message lists FFmpeg's devices. `path` is used in

@@ -8,6 +8,7 @@
 
 #include "media/mux.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -169,6 +170,7 @@ static int copy_until(ResrMuxer *m, int64_t until)
 
 int resr_muxer_write(ResrMuxer *m, AVPacket *packet)
 {
+    assert(m->video); /* resr_muxer_start() was called */
     int ret = copy_until(m, av_rescale_q(packet->dts, m->time_base, AV_TIME_BASE_Q));
     if (ret < 0)
         return ret;

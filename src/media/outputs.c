@@ -1,5 +1,6 @@
 #include "media/outputs.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -53,6 +54,7 @@ int resr_outputs_image(char *out, size_t out_bytes, ResrOutputKind kind, const c
 {
     const char *name = resr_decoder_image_name(decoder, index);
     int used;
+    assert(kind != RESR_OUTPUT_VIDEO && index >= 0);
     if (kind == RESR_OUTPUT_PATTERN)
         return resr_images_number(out, out_bytes, output, index + 1);
     if (kind == RESR_OUTPUT_IMAGE)

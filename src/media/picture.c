@@ -42,7 +42,7 @@ void resr_picture_tags_free(ResrPictureTags *tags)
     *tags = (ResrPictureTags){0};
 }
 
-bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes)
+bool resr_picture_copy_block(ResrPictureBlob *out, const void *data, size_t bytes)
 {
     free_blob(out);
     if (bytes == 0 || bytes > RESR_PICTURE_MAX_BLOCK_BYTES)
@@ -56,8 +56,8 @@ bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes)
     return true;
 }
 
-bool resr_picture_keep_text(ResrPictureTags *tags, const char *key, const char *value,
-                            size_t value_bytes, bool utf8)
+bool resr_picture_add_text(ResrPictureTags *tags, const char *key, const char *value,
+                           size_t value_bytes, bool utf8)
 {
     if (tags->text_count >= RESR_PICTURE_MAX_TEXTS || value_bytes > RESR_PICTURE_MAX_BLOCK_BYTES)
         return true;

@@ -66,9 +66,9 @@ RESR_MUST_CHECK int resr_picture_damaged(const ResrPictureSource *source, const 
 
 /* Copies a block; an empty block or one larger than the limit is skipped. False if memory is
  * exhausted. */
-bool resr_picture_keep(ResrPictureBlob *out, const void *data, size_t bytes);
-bool resr_picture_keep_text(ResrPictureTags *tags, const char *key, const char *value,
-                            size_t value_bytes, bool utf8);
+bool resr_picture_copy_block(ResrPictureBlob *out, const void *data, size_t bytes);
+bool resr_picture_add_text(ResrPictureTags *tags, const char *key, const char *value,
+                           size_t value_bytes, bool utf8);
 
 /* Appends a name to a list of RESR_PICTURE_LOST_BYTES, such as "EXIF, colour profile". */
 void resr_picture_add_lost(char *lost, const char *name);

@@ -150,19 +150,19 @@ static bool has_name(const struct jpeg_marker_struct *marker, int code, const ch
            memcmp(marker->data, name, bytes) == 0;
 }
 
-static bool keep_markers(ResrPictureTags *tags, jpeg_saved_marker_ptr marker)
+static bool read_markers(ResrPictureTags *tags, jpeg_saved_marker_ptr marker)
 {
     bool kept = true;
     for (; marker && kept; marker = marker->next) {
         const char *data = (const char *)marker->data;
         if (has_name(marker, APP1, EXIF_NAME, EXIF_NAME_BYTES) && tags->exif.bytes == 0)
-            kept = resr_picture_keep(&tags->exif, data + EXIF_NAME_BYTES,
-                                     marker->data_length - EXIF_NAME_BYTES);
+            kept = resr_picture_copy_block(&tags->exif, data + EXIF_NAME_BYTES,
+                                           marker->data_length - EXIF_NAME_BYTES);
         else if (has_name(marker, APP1, XMP_NAME, XMP_NAME_BYTES) && tags->xmp.bytes == 0)
-            kept = resr_picture_keep(&tags->xmp, data + XMP_NAME_BYTES,
-                                     marker->data_length - XMP_NAME_BYTES);
+            kept = resr_picture_copy_block(&tags->xmp, data + XMP_NAME_BYTES,
+                                           marker->data_length - XMP_NAME_BYTES);
         else if (marker->marker == JPEG_COM)
-            kept = resr_picture_keep_text(tags, "Comment", data, marker->data_length, false);
+            kept = resr_picture_add_text(tags, "Comment", data, marker->data_length, false);
         else if (has_name(marker, JPEG_APP0 + 2, "MPF", 4))
             resr_picture_add_lost(tags->lost, "further pictures");
         else if (has_name(marker, JPEG_APP0 + 13, "Photoshop 3.0", 14))
@@ -171,15 +171,15 @@ static bool keep_markers(ResrPictureTags *tags, jpeg_saved_marker_ptr marker)
     return kept;
 }
 
-static bool keep_tags(JpegReader *r)
+static bool read_tags(JpegReader *r)
 {
     ResrPictureTags *tags = r->source->tags;
     double unit = r->c.density_unit == 1 ? 1 / 0.0254 : r->c.density_unit == 2 ? 100 : 1;
     JOCTET *icc = NULL;
     unsigned bytes = 0;
-    bool kept = keep_markers(tags, r->c.marker_list);
+    bool kept = read_markers(tags, r->c.marker_list);
     if (kept && jpeg_read_icc_profile(&r->c, &icc, &bytes))
-        kept = resr_picture_keep(&tags->icc, icc, bytes);
+        kept = resr_picture_copy_block(&tags->icc, icc, bytes);
     free(icc);
     if (r->c.saw_JFIF_marker && (unit > 1 || r->c.X_density != r->c.Y_density)) {
         tags->density_x = r->c.X_density * unit;
@@ -262,7 +262,7 @@ static int read_all(JpegReader *r)
     jpeg_read_header(&r->c, TRUE);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         jpeg_save_markers(&r->c, kept[i], 0);
-    if (!keep_tags(r))
+    if (!read_tags(r))
         return resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: its EXIF", r->source->path);
     int ret = choose_colours(r);
     if (ret == 0)

@@ -67,7 +67,7 @@ static int out_of_memory(const char *path)
     return resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: a PNG picture", path);
 }
 
-static bool keep_texts(PngReader *r)
+static bool read_texts(PngReader *r)
 {
     ResrPictureTags *tags = r->source->tags;
     png_textp texts;
@@ -77,15 +77,15 @@ static bool keep_texts(PngReader *r)
         bool utf8 = texts[i].compression > 0; /* iTXt */
         size_t bytes = utf8 ? texts[i].itxt_length : texts[i].text_length;
         bool kept = utf8 && strcmp(texts[i].key, "XML:com.adobe.xmp") == 0
-                        ? resr_picture_keep(&tags->xmp, texts[i].text, bytes)
-                        : resr_picture_keep_text(tags, texts[i].key, texts[i].text, bytes, utf8);
+                        ? resr_picture_copy_block(&tags->xmp, texts[i].text, bytes)
+                        : resr_picture_add_text(tags, texts[i].key, texts[i].text, bytes, utf8);
         if (!kept)
             return false;
     }
     return true;
 }
 
-static void keep_colour(PngReader *r)
+static void read_colour(PngReader *r)
 {
     ResrPictureTags *tags = r->source->tags;
     png_fixed_point gamma, v[8];
@@ -99,7 +99,7 @@ static void keep_colour(PngReader *r)
         tags->srgb_intent = intent + 1;
 }
 
-static bool keep_tags(PngReader *r)
+static bool read_tags(PngReader *r)
 {
     ResrPictureTags *tags = r->source->tags;
     png_charp name;
@@ -107,18 +107,18 @@ static bool keep_tags(PngReader *r)
     png_uint_32 bytes, x, y;
     int method, unit;
     if (png_get_iCCP(r->png, r->info, &name, &method, &data, &bytes) &&
-        !resr_picture_keep(&tags->icc, data, bytes))
+        !resr_picture_copy_block(&tags->icc, data, bytes))
         return false;
     if (png_get_eXIf_1(r->png, r->info, &bytes, &data) &&
-        !resr_picture_keep(&tags->exif, data, bytes))
+        !resr_picture_copy_block(&tags->exif, data, bytes))
         return false;
     if (png_get_pHYs(r->png, r->info, &x, &y, &unit)) {
         tags->density_x = x;
         tags->density_y = y;
         tags->ratio = unit != PNG_RESOLUTION_METER;
     }
-    keep_colour(r);
-    return keep_texts(r);
+    read_colour(r);
+    return read_texts(r);
 }
 
 /* Gray, gray + alpha, RGB or RGBA of 8 or 16 bits in the machine's order. */
@@ -166,7 +166,7 @@ static int read_all(PngReader *r)
     png_set_chunk_cache_max(r->png, RESR_PICTURE_MAX_TEXTS);
     png_read_info(r->png, r->info);
     int ret = read_pixels(r);
-    if (ret == 0 && !keep_tags(r))
+    if (ret == 0 && !read_tags(r))
         ret = out_of_memory(r->source->path);
     return ret;
 }

@@ -205,7 +205,7 @@ static int describe(TiffReader *r)
     return ret;
 }
 
-static bool keep_tags(TiffReader *r)
+static bool read_tags(TiffReader *r)
 {
     ResrPictureTags *tags = r->source->tags;
     uint32_t bytes = 0;
@@ -224,16 +224,16 @@ static bool keep_tags(TiffReader *r)
         tags->density_y = tags->ratio && x == y ? 0 : y * scale;
     }
     if (TIFFGetField(r->tiff, TIFFTAG_ICCPROFILE, &bytes, &data) &&
-        !resr_picture_keep(&tags->icc, data, bytes))
+        !resr_picture_copy_block(&tags->icc, data, bytes))
         return false;
     if (TIFFGetField(r->tiff, TIFFTAG_XMLPACKET, &bytes, &data) &&
-        !resr_picture_keep(&tags->xmp, data, bytes))
+        !resr_picture_copy_block(&tags->xmp, data, bytes))
         return false;
     const char *key = resr_exif_text_of_field(0, &field);
     for (size_t i = 0; key; key = resr_exif_text_of_field(++i, &field)) {
         const char *value = NULL;
         if (TIFFGetField(r->tiff, (uint32_t)field, &value) && value && value[0] &&
-            !resr_picture_keep_text(tags, key, value, strlen(value), false))
+            !resr_picture_add_text(tags, key, value, strlen(value), false))
             return false;
     }
     if (TIFFGetField(r->tiff, TIFFTAG_RICHTIFFIPTC, &bytes, &data))
@@ -248,7 +248,7 @@ static bool read_at(void *from, uint64_t offset, void *out, size_t bytes)
 }
 
 /* Makes a block of the folders of EXIF and GPS, with the texts, if the file has such folders. */
-static int keep_exif(TiffReader *r)
+static int read_exif(TiffReader *r)
 {
     static const uint32_t fields[] = {TIFFTAG_EXIFIFD, TIFFTAG_GPSIFD};
     ResrPictureTags *tags = r->source->tags;
@@ -497,9 +497,9 @@ static int read_picture(TiffReader *r)
         resr_picture_add_lost(r->source->tags->lost, "transparency");
     if (ycbcr)
         r->has_alpha = false;
-    if (!keep_tags(r))
+    if (!read_tags(r))
         return resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: its tags", r->source->path);
-    ret = keep_exif(r);
+    ret = read_exif(r);
     if (ret == 0)
         ret = resr_picture_create(
             r->source, r->width, r->height,

@@ -11,12 +11,12 @@
  */
 #define MAX_FILE_BYTES (1 << 30)
 
-static bool keep_chunk(ResrPictureBlob *out, WebPDemuxer *demuxer, const char *name)
+static bool read_chunk(ResrPictureBlob *out, WebPDemuxer *demuxer, const char *name)
 {
     WebPChunkIterator chunk;
     bool kept = true;
     if (WebPDemuxGetChunk(demuxer, name, 1, &chunk))
-        kept = resr_picture_keep(out, chunk.chunk.bytes, chunk.chunk.size);
+        kept = resr_picture_copy_block(out, chunk.chunk.bytes, chunk.chunk.size);
     WebPDemuxReleaseChunkIterator(&chunk);
     return kept;
 }
@@ -83,8 +83,8 @@ static int read_file(ResrPictureSource *source, const WebPData *data)
         ret = resr_picture_create(source, (uint64_t)features.width, (uint64_t)features.height,
                                   features.has_alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24);
     if (ret == 0 &&
-        !(keep_chunk(&tags->icc, demuxer, "ICCP") && keep_chunk(&tags->exif, demuxer, "EXIF") &&
-          keep_chunk(&tags->xmp, demuxer, "XMP ")))
+        !(read_chunk(&tags->icc, demuxer, "ICCP") && read_chunk(&tags->exif, demuxer, "EXIF") &&
+          read_chunk(&tags->xmp, demuxer, "XMP ")))
         ret = resr_fail(RESR_ERR_INTERNAL, "%s: out of memory: its EXIF", source->path);
     remove_exif_name(&tags->exif);
     WebPDemuxDelete(demuxer);

@@ -113,7 +113,7 @@ static enum AVPixelFormat choose(int least[TERMS], const AVCodec *codec, const c
     return best;
 }
 
-static bool takes(const AVCodec *codec, enum AVPixelFormat format)
+static bool supports(const AVCodec *codec, enum AVPixelFormat format)
 {
     for (const enum AVPixelFormat *p = codec->pix_fmts; p && *p != AV_PIX_FMT_NONE; p++)
         if (*p == format)
@@ -130,7 +130,7 @@ static int check_asked(const char *asked, const AVCodec *codec, const char *outp
                          "--pix-fmt: '%s' is not a pixel format of FFmpeg with integer samples of "
                          "up to 16 bits; yuv420p and yuv420p10le are common ones",
                          asked);
-    if (!takes(codec, format))
+    if (!supports(codec, format))
         return resr_fail(RESR_ERR_USAGE,
                          "--pix-fmt: encoder %s does not support %s; remove --pix-fmt", codec->name,
                          asked);
@@ -196,8 +196,8 @@ static void list_losses(char out[LOSSES * LOSS_BYTES], const int cost[TERMS],
 
 /* The first of the common encoders that keeps all of the input; *fits_output: also in this
  * container. */
-static const char *find_keeper(bool *fits_output, const char *output, const ResrFormat *input,
-                               int width_px, int height_px)
+static const char *find_lossless(bool *fits_output, const char *output, const ResrFormat *input,
+                                 int width_px, int height_px)
 {
     static const char *const names[] = {"libx264",    "libx264rgb", "libx265",
                                         "libvpx-vp9", "prores_ks",  "ffv1"};
@@ -228,7 +228,7 @@ void resr_pixfmt_warn(enum AVPixelFormat format, const AVCodec *codec, const cha
     list_losses(losses, cost, input, format);
     if (!losses[0])
         return;
-    const char *keeper = find_keeper(&fits_output, output, input, width_px, height_px);
+    const char *keeper = find_lossless(&fits_output, output, input, width_px, height_px);
     if (keeper)
         snprintf(remedy, sizeof remedy, "; --codec %s%s keeps all of it", keeper,
                  fits_output ? "" : " and an .mkv output");

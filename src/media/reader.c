@@ -15,6 +15,7 @@
 
 #include "media/reader.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,6 +113,7 @@ static int check_other_streams(ResrReader *r)
 
 int resr_reader_open(ResrReader *r, const char *path, bool listed)
 {
+    assert(!r->input && !r->codec);
     r->path = path;
     r->draining = r->seeking = r->keyed = false;
     r->splice = 0;
@@ -445,7 +447,7 @@ void resr_reader_found(ResrReader *r)
 int resr_reader_create(ResrReader *r, const ResrDecodeOptions *options)
 {
     *r = (ResrReader){.options = *options, .first_damaged = -1};
-    r->hw.wanted = options->hwaccel;
+    r->hw.requested = options->hwaccel;
     r->packet = av_packet_alloc();
     r->frame = av_frame_alloc();
     return r->packet && r->frame ? 0 : resr_fail(RESR_ERR_INTERNAL, "out of memory: a decoder");

@@ -173,7 +173,7 @@ int resr_format_of_frame(ResrFormat *out, const AVFrame *frame)
     return resr_format_check(out);
 }
 
-bool resr_format_takes(const ResrFormat *video, const ResrFormat *frame)
+bool resr_format_accepts(const ResrFormat *video, const ResrFormat *frame)
 {
     return video->width_px == frame->width_px && video->height_px == frame->height_px &&
            video->model == frame->model && video->full_range == frame->full_range &&

@@ -28,7 +28,7 @@ void resr_format_set_pixels(ResrFormat *out, enum AVPixelFormat holder);
 
 /* True if resr_repack() can convert frames that resr_format_of_frame() describes as `frame` to the
  * format `video`: equal in size and samples; a missing alpha plane becomes opaque. */
-bool resr_format_takes(const ResrFormat *video, const ResrFormat *frame);
+bool resr_format_accepts(const ResrFormat *video, const ResrFormat *frame);
 
 /* Copies or unpacks the samples of `in` into `out`, whose `format` holds them. Samples of 8 bits
  * and more keep their values. RESR_ERR_INTERNAL (memory). */

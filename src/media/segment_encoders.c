@@ -123,12 +123,13 @@ static int open_segment(ResrSegmentEncoders *e, Segment *s)
         return ret;
     s->open = true;
     s->out->info = (ResrSegmentInfo){.number = s->number, .first = s->first};
-    if (e->config.path) {
-        e->config.path(e->config.user, path, s->number);
+    const ResrSegmentStore *store = e->config.store;
+    if (store) {
+        store->path(store->user, path, s->number);
         ret = resr_publish_temporary(s->out->path, sizeof s->out->path, path);
     }
     return ret < 0 ? ret
-                   : resr_segment_create(&s->writer, e->config.path ? s->out->path : NULL,
+                   : resr_segment_create(&s->writer, store ? s->out->path : NULL,
                                          s->encoder.encoder.context);
 }
 
@@ -219,6 +220,7 @@ static void remove_segment_locked(ResrSegmentEncoders *e, Segment *s)
     while (*place != s)
         place = &(*place)->after;
     *place = s->after;
+    assert(!s->busy);
     free_segment(e, s);
 }
 

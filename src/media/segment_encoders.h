@@ -14,9 +14,9 @@ typedef struct ResrSegmentEncodersConfig {
     ResrEncodingTags tags;
     int threads; /* segments encoded at the same time */
     void *user;
-    /* Writes the final path of a segment's file to `out`, PATH_MAX bytes; the file gets a temporary
-     * name beside it. NULL: segments stay in memory. */
-    void (*path)(void *user, char *out, int64_t number);
+    /* Names a segment's file, which gets a temporary name beside that. NULL: segments stay in
+     * memory. Must outlive the encoders. */
+    const ResrSegmentStore *store;
     /* Takes ownership of a finished segment, also if it fails. Called by several threads at the
      * same time, with no lock held. */
     int (*finished)(void *user, ResrSegment *segment);

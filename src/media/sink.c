@@ -14,7 +14,7 @@
 #include "media/video_file.h"
 
 /* The input's format whose content the output keeps: images are made from RGB. */
-static const ResrFormat *kept_format(ResrOutputKind kind, const ResrVideoInfo *info)
+static const ResrFormat *content_format(ResrOutputKind kind, const ResrVideoInfo *info)
 {
     return kind == RESR_OUTPUT_VIDEO ? &info->stored : &info->format;
 }
@@ -30,7 +30,7 @@ static int plan(ResrEncoding *encoding, ResrOutputKind kind, const char *output,
                          "pattern such as %%05d.png",
                          output);
     int ret = resr_encoding_plan(encoding, output, kind != RESR_OUTPUT_VIDEO,
-                                 kept_format(kind, info), width_px, height_px, options);
+                                 content_format(kind, info), width_px, height_px, options);
     bool known = info->frame_rate_num > 0;
     ResrEncodingTags tags = {.frame_rate_num = known ? info->frame_rate_num : 25,
                              .frame_rate_den = known ? info->frame_rate_den : 1,
@@ -97,7 +97,7 @@ int resr_sink_plan(ResrSinkPlan *out, const char *output, const char *input,
                       output);
     if ((kind == RESR_OUTPUT_VIDEO || options->codec[0]) && !options->pix_fmt[0])
         resr_pixfmt_warn(encoding.pix_fmt, encoding.codec, output,
-                         kept_format(kind, resr_decoder_info(decoder)), width_px, height_px);
+                         content_format(kind, resr_decoder_info(decoder)), width_px, height_px);
     out->tags = resr_encoding_tags(&encoding);
     return 0;
 }

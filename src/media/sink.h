@@ -7,7 +7,7 @@
 
 #include "media/decode.h"
 
-/* How the output is encoded: the options --codec, --crf, --preset, --pix-fmt and their kin. */
+/* How the output is encoded: the options --codec, --crf, --preset, --pix-fmt and related ones. */
 typedef struct ResrEncodeOptions {
     char codec[64];   /* FFmpeg encoder name; empty: by the output's ending, libx264 for most */
     char preset[32];  /* empty: the encoder's default ("medium" for libx264) */

@@ -27,7 +27,7 @@ void resr_cuda_backend_set_place(int node_rank, int node_ranks)
     backend.node_ranks = node_ranks;
 }
 
-/* What the table "cuda" stands for: the last one, "cuda-wgmma", by its kernels' name. */
+/* The kernels of the table "cuda": those of the last one, "cuda-wgmma", without the prefix. */
 static const char *best_kernels(const ResrCuda *cuda)
 {
     static const char prefix[] = "cuda-";
@@ -48,7 +48,7 @@ static bool find_object(char path[PATH_MAX])
         snprintf(path, PATH_MAX, "%s", asked);
         if (access(path, R_OK) == 0)
             return true;
-        snprintf(backend.missing, sizeof backend.missing, "there is no %.900s", path);
+        snprintf(backend.missing, sizeof backend.missing, "%.900s does not exist", path);
         return false;
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

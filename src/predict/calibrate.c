@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "net/upscale.h"
 
-/* A rank, played by a thread. */
+/* A rank, simulated by a thread. */
 typedef struct Rank {
     const ResrPlan *plan;
     ResrFrame *frame;
@@ -16,7 +16,7 @@ typedef struct Rank {
     pthread_t thread;
     double limit_seconds;
     double seconds; /* of a frame */
-    int64_t frames; /* with the one that warms up */
+    int64_t frames; /* warm-up included */
     int status;
     char error[RESR_ERROR_TEXT_BYTES];
 } Rank;
@@ -49,11 +49,11 @@ static void *measure(void *argument)
         rank->status = upscale(rank);
     rank->seconds = resr_clock_seconds_since(start_ns) / (double)(rank->frames - warm_up);
     if (rank->status < 0)
-        snprintf(rank->error, sizeof rank->error, "%s", resr_error_text());
+        resr_error_save(rank->error);
     return NULL;
 }
 
-/* The first one plays in this thread, whose device is set. */
+/* Measures all ranks at once; the first one in this thread, whose device is set. */
 static int measure_all(ResrUpscaleRate *out, Rank *all, int count)
 {
     int64_t cpu_ns = resr_clock_cpu_ns();
@@ -67,7 +67,7 @@ static int measure_all(ResrUpscaleRate *out, Rank *all, int count)
         if (i > 0)
             pthread_join(all[i].thread, NULL);
         if (all[i].status < 0)
-            ret = resr_fail(all[i].status, "%s", all[i].error);
+            ret = resr_error_restore(all[i].status, all[i].error);
         per_second += 1 / all[i].seconds;
         out->frames += all[i].frames;
     }

@@ -6,16 +6,16 @@
 #include "model/model.h"
 #include "net/backend.h"
 
-/* How fast ranks upscale. */
+/* Measured speed of a rank. */
 typedef struct ResrUpscaleRate {
-    double seconds;     /* of a rank, for a frame */
-    double cpu_seconds; /* of all processors, a frame */
-    int64_t frames;     /* that were measured */
+    double seconds;     /* per frame of a rank */
+    double cpu_seconds; /* per frame, of all processors */
+    int64_t frames;     /* measured frames */
 } ResrUpscaleRate;
 
-/* Upscales `frame` for some `seconds`, as `ranks` ranks of `threads` threads at once do it, which
- * slow each other down; hashes included. The first time warms up, unless it takes all the time.
- * Errors of resr_upscaler_create() and _submit(); RESR_ERR_INTERNAL. */
+/* Measures throughput for about `seconds` with `ranks` times `threads` threads at once, so that
+ * contention and hashing are included. The first frame is a warm-up, unless it takes all of the
+ * time. Errors of resr_upscaler_create() and resr_upscaler_submit(); RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_calibrate_upscale(ResrUpscaleRate *out, const ResrOps *ops,
                                            const ResrModel *model, const ResrPlan *plan,
                                            ResrFrame *frame, int threads, int ranks,

@@ -12,15 +12,15 @@
 #include "predict/calibrate.h"
 #include "predict/table.h"
 
-/* Decoder, encoder and network are each measured for so long. */
+/* Time of each measurement: decoder, encoder, network. */
 #define MEASURE_SECONDS 2.0
 
-/* Frames that take longer are not tried: their time comes from a small tile. */
+/* Slower frames are not measured: their time is computed from that of a small tile. */
 #define LONGEST_TRY_SECONDS 10.0
 
-/* What cannot be measured here. */
+/* Assumptions for quantities that cannot be measured here. */
 #define NETWORK_GBIT 100
-#define LINK_SHARE 0.8 /* of a link's rate that messages reach */
+#define LINK_SHARE 0.8 /* share of a link's rate that messages reach */
 #define LATENCY_SECONDS 20e-6
 #define MESSAGE_SECONDS 0.6e-3
 #define DISK_BYTES 1e9
@@ -28,10 +28,10 @@
 #define RANK_START_SECONDS 2e-3
 #define ANY_LINK_GBYTES 32 /* --device NUMBER */
 
-/* What a rank computes with, for a frame. */
+/* Speed of a rank, per frame. */
 typedef struct Speed {
     double seconds, cpu_seconds, flops;
-    int64_t frames; /* measured; 0: from `flops` of a small tile */
+    int64_t frames; /* measured frames; 0: computed from `flops` of a small tile */
 } Speed;
 
 static bool is_for_ranks_as_here(const ResrOptions *options)
@@ -39,7 +39,7 @@ static bool is_for_ranks_as_here(const ResrOptions *options)
     return options->planner.count > 0 && strcmp(options->planner.device, "cpu") == 0;
 }
 
-/* Ranks as this one that have processors, or a GPU, for themselves on this machine. */
+/* Number of ranks like this one for which the machine has processors, or a GPU. */
 static int ranks_at_once(const ResrDryRun *run, int threads)
 {
     int most = run->options->planner.host_ranks, fit = run->cpus / threads;
@@ -48,7 +48,7 @@ static int ranks_at_once(const ResrDryRun *run, int threads)
     return most > 0 && most < fit ? most : fit;
 }
 
-/* From frames, unless they take too long. */
+/* Measures frames, unless one takes too long. */
 static int measure_speed(Speed *speed, const ResrOps *ops, const ResrDryRun *run, int threads)
 {
     double computed, useful;
@@ -69,7 +69,7 @@ static int measure_speed(Speed *speed, const ResrOps *ops, const ResrDryRun *run
     return ret;
 }
 
-/* This rank's choice and speed, what a computing rank's workspace takes, and the start. */
+/* Gets this rank's backend and speed, the bytes of its workspace, and the time of the start. */
 static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
                  const ResrDryRun *run, int threads)
 {
@@ -98,7 +98,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     return ret < 0 ? ret : measure_speed(speed, ops, run, threads);
 }
 
-/* --device cpu: ranks as this one, whatever it computes with. */
+/* --device cpu: ranks like this one, on CPU or GPU. */
 static void describe_here(ResrPredictionTable *f, ResrPredictInput *in, const Speed *speed,
                           const ResrDryRun *run, int threads)
 {

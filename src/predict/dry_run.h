@@ -4,7 +4,7 @@
 #include "job/plan.h"
 #include "media/sink.h"
 
-/* What a dry run says of a job that is planned; rank 0 only. */
+/* A planned job for a dry run; rank 0 only. */
 typedef struct ResrDryRun {
     const ResrOptions *options;
     ResrPlan *plan; /* its class and backend are filled in */
@@ -15,9 +15,9 @@ typedef struct ResrDryRun {
     int64_t start_ns;  /* of the program, by resr_clock_ns() */
 } ResrDryRun;
 
-/* Probes this rank, prints the plan, and what --plan asks for: measures decoder, encoder and, for
- * --device cpu, the network, each for a few seconds, and prints predictions; --report writes them.
- * Errors of what it calls; RESR_ERR_USAGE where the number of frames is unknown. */
+/* Probes this rank and prints the plan. With --plan also measures decoder, encoder and, for
+ * --device cpu, the network, a few seconds each, and prints predictions; --report writes them.
+ * Errors of the called functions; RESR_ERR_USAGE if the number of frames is unknown. */
 RESR_MUST_CHECK int resr_dry_run(const ResrDryRun *run);
 
 #endif

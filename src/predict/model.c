@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* Larger than any time that means something, and it survives a few multiplications. */
+/* Stands for infinity: larger than any meaningful time, and a few products of it are finite. */
 #define ENDLESS 1e100
 
 /* A batch file is written and read back. */
@@ -10,7 +10,7 @@
 
 #define DEFAULT_VIDEO_FPS 25
 
-/* Decoder and encoder leave the ranks something, whatever they need. */
+/* Largest share of the processors that decoder and encoder can take. */
 #define MOST_SHARE 0.9
 
 /* However many threads a rank has, the system moves them about: so much of its time goes at most to
@@ -25,21 +25,21 @@ const char *resr_predict_stage_name(ResrPredictStage stage)
     return names[stage];
 }
 
-/* What the ranks do together. */
+/* The ranks of a prediction together. */
 typedef struct Ranks {
-    double n;            /* that compute */
+    double n;            /* computing ranks */
     double frames;       /* of the video */
-    double seconds;      /* of a rank for a frame, its device's transfers included */
-    double codec_cpu;    /* processor seconds of decoding and encoding a frame meanwhile */
-    double per_second;   /* frames of all */
+    double seconds;      /* per frame of a rank, transfers to its device included */
+    double codec_cpu;    /* processor seconds of decoding and encoding a frame */
+    double per_second;   /* frames of all ranks */
     double machines;     /* that encode */
-    double encoders;     /* of all those */
-    double root_seconds; /* of rank 0 for a frame; endless: it computes none */
+    double encoders;     /* on all those machines */
+    double root_seconds; /* per frame of rank 0; ENDLESS: rank 0 does not compute */
 } Ranks;
 
 static double limited(double value)
 {
-    return value < ENDLESS ? fmax(value, 0) : ENDLESS; /* NaN, too, is endless */
+    return value < ENDLESS ? fmax(value, 0) : ENDLESS; /* NaN becomes ENDLESS */
 }
 
 /* Seconds for `amount` at `rate`. */
@@ -48,16 +48,16 @@ static double at_rate(double amount, double rate)
     return rate > 0 ? limited(amount / rate) : 0;
 }
 
-/* Frames that the encoder holds when the last one arrives: not more than the last segment has. */
+/* Frames that the encoder holds when the last one arrives: at most those of the last segment. */
 static double encoder_backlog(const ResrPredictInput *in, double frames)
 {
     double last = in->segment_frames > 0 ? fmod(frames - 1, in->segment_frames) + 1 : frames;
     return fmin(fmax(in->encode_lag_frames, 0), last);
 }
 
-/* Frames of all in a second when rank 0's machine encodes `fps`: decoder and encoder take their
- * part of its processors, and its ranks' own work on them takes the longer; what they wait for does
- * not. */
+/* Total frames per second when rank 0's host encodes `fps`: decoder and encoder take a share of its
+ * processors, which slows the processors' work of the ranks there, but not the time in which they
+ * wait for a device. */
 static double speed_beside_codecs(const Ranks *ranks, const ResrPredictInput *in, double here,
                                   double fps)
 {
@@ -65,7 +65,8 @@ static double speed_beside_codecs(const Ranks *ranks, const ResrPredictInput *in
     double coded = in->encode_fps > 0 ? fmin(fps, in->encode_fps * ranks->encoders) : fps;
     double share = cpus > 0 ? fmin(coded * ranks->codec_cpu / cpus, MOST_SHARE) : 0;
     double busy = fmin(in->frame_cpu_seconds, ranks->seconds);
-    double threads = fmax(in->frame_cpu_seconds / ranks->seconds, 1); /* they wait for each other */
+    double threads =
+        fmax(in->frame_cpu_seconds / ranks->seconds, 1); /* which wait for each other */
     double kept = fmax(share, fmin(1 - pow(1 - share, threads), MOST_WAITING));
     double local = here / (ranks->seconds + busy * kept / (1 - kept));
     if (in->frame_cpu_seconds > 0 && cpus > 0)
@@ -73,12 +74,13 @@ static double speed_beside_codecs(const Ranks *ranks, const ResrPredictInput *in
     return (ranks->n - here) / ranks->seconds + local;
 }
 
-/* Work goes to whoever has shown speed, so other machines' ranks are not held up by rank 0's. */
+/* Solves for the speed of all ranks beside decoder and encoder. The scheduler assigns work by
+ * measured speed, so that slow ranks on rank 0's host do not delay other hosts. */
 static void share_processors(Ranks *ranks, const ResrPredictInput *in)
 {
     double most = in->host_ranks > 1 ? in->host_ranks : 1;
     double here = in->ranks_encode ? ranks->n : fmin(in->root_computes ? most : most - 1, ranks->n);
-    double low = 0, high = ranks->n / ranks->seconds; /* more frames, more of them to be encoded */
+    double low = 0, high = ranks->n / ranks->seconds; /* more frames mean more encoding */
     for (int i = 0; i < BISECTIONS; i++) {
         double middle = (low + high) / 2;
         if (speed_beside_codecs(ranks, in, here, middle) > middle)
@@ -91,8 +93,8 @@ static void share_processors(Ranks *ranks, const ResrPredictInput *in)
     ranks->root_seconds = in->root_computes && local > 0 ? limited(here / local) : ENDLESS;
 }
 
-/* Rank 0's link carries what others compute; what rank 0 computes does not travel. A rank works on
- * one part while the next one is on its way: a long way shows only if it takes longer than that. */
+/* Time of rank 0's link for the frames that other ranks compute. A rank computes one part while it
+ * receives the next: latency matters only if a transfer takes longer than computing a part. */
 static double network_seconds(const Ranks *ranks, const ResrPredictInput *in)
 {
     double remote = in->root_computes ? ranks->n - 1 : ranks->n;
@@ -136,7 +138,7 @@ static void fill_stages(double seconds[RESR_PREDICT_STAGES], Ranks *ranks,
         at_rate(ranks->frames * DISK_PASSES * in->out_bytes, in->disk_bytes);
 }
 
-/* A frame is never shared: the rank with most of them has whole ones. */
+/* Frames are not divided: time of the rank with the most frames. */
 static double whole_frames_seconds(const Ranks *ranks, double devices_seconds)
 {
     double at_once = fmin(ranks->frames * ranks->seconds / devices_seconds, ranks->n);
@@ -194,7 +196,7 @@ void resr_predict(ResrPrediction *out, const ResrPredictInput *in, int count)
                           seconds[RESR_PREDICT_MEMORY]);
     double whole = fmax(whole_frames_seconds(&ranks, devices), devices);
     out->tail_seconds = whole - devices;
-    /* Ranks begin one after the other, as frames are decoded; on average half of them wait. */
+    /* Ranks start one after the other as frames are decoded; on average half of them wait. */
     double begin = at_rate(fmin(ranks.n, ranks.frames) / 2, in->decode_fps);
     double way = ranks.n > 1 || !in->root_computes
                      ? 2 * fmax(in->latency_seconds, 0) +
@@ -202,7 +204,7 @@ void resr_predict(ResrPrediction *out, const ResrPredictInput *in, int count)
                      : 0;
     double made = fmax(fmax(begin + way + whole, seconds[RESR_PREDICT_NETWORK]),
                        seconds[RESR_PREDICT_DECODE]);
-    /* The encoder begins when it holds as many frames as it likes to. */
+    /* The encoder starts when its lookahead is full. */
     double first = fmin(fmax(in->encode_lag_frames, 0), ranks.frames) / ranks.per_second;
     double end = fmax(made + at_rate(backlog, in->encode_fps),
                       fmax(first, ranks.seconds) + seconds[RESR_PREDICT_ENCODE]);

@@ -47,7 +47,7 @@ int resr_prediction_table_predict(ResrPredictionTable *table, const ResrPredictI
     return 0;
 }
 
-/* Digits that mean something: 0.0123, 1.23, 123, 123456. */
+/* Prints significant digits only: 0.0123, 1.23, 123, 123456. */
 static void print_number(int width, double value)
 {
     int digits = value < 1 ? 4 : value < 10 ? 2 : value < 1000 ? 1 : 0;

@@ -5,13 +5,13 @@
 #include "media/sink.h"
 #include "predict/model.h"
 
-/* The predictions of --plan, with every constant that they come from. */
+/* The predictions of --plan, with every constant that they use. */
 
-/* Where a constant comes from. */
+/* Source of a constant. */
 typedef enum ResrMark {
-    RESR_MARK_MEASURED,  /* on this machine by this dry run, or where the source says */
+    RESR_MARK_MEASURED,  /* on this machine by this dry run, or as `source` says */
     RESR_MARK_MODEL,     /* predicted by another model */
-    RESR_MARK_DATASHEET, /* what the maker says */
+    RESR_MARK_DATASHEET, /* from the manufacturer */
     RESR_MARK_GIVEN,     /* by an option, or by the job */
     RESR_MARK_ASSUMED,
 } ResrMark;
@@ -26,7 +26,7 @@ typedef struct ResrConstant {
 #define RESR_MAX_CONSTANTS 24
 
 typedef struct ResrPredictionTable {
-    char device[64]; /* for people */
+    char device[64]; /* readable name */
     int count;
     ResrConstant constants[RESR_MAX_CONSTANTS];
     int rows;
@@ -34,23 +34,22 @@ typedef struct ResrPredictionTable {
     bool ranks_encode[RESR_PLAN_REQUEST_RANKS];
 } ResrPredictionTable;
 
-/* One constant more; `source` is a printf format. */
+/* Adds a constant; `source` is a printf format. */
 void resr_prediction_table_constant(ResrPredictionTable *table, const char *name, double value,
                                     const char *unit, ResrMark mark, const char *source, ...)
     __attribute__((format(printf, 6, 7)));
 
-/* Predicts each number of ranks that `options` ask for. `input`: the job, but for what follows from
- * the number of ranks; `plan` with its frames, `output` as planned. RESR_ERR_USAGE where --encode
- * ranks cannot be. */
+/* Predicts the job for each number of ranks of `options`. `input`: all that does not depend on the
+ * number of ranks. RESR_ERR_USAGE if --encode ranks is not possible. */
 RESR_MUST_CHECK int resr_prediction_table_predict(ResrPredictionTable *table,
                                                   const ResrPredictInput *input,
                                                   const ResrPlan *plan, const ResrSinkPlan *output,
                                                   const ResrOptions *options);
 
-/* The table and the constants, on stdout. */
+/* Prints the table and the constants on stdout. */
 void resr_prediction_table_print(const ResrPredictionTable *table);
 
-/* The same as one JSON object. RESR_ERR_EXISTS, RESR_ERR_IO, RESR_ERR_INTERNAL. */
+/* Publishes them as one JSON object (--report). RESR_ERR_EXISTS, RESR_ERR_IO, RESR_ERR_INTERNAL. */
 RESR_MUST_CHECK int resr_prediction_table_write(const ResrPredictionTable *table,
                                                 const ResrPlan *plan, const ResrOptions *options,
                                                 const ResrModel *model);

@@ -1,5 +1,20 @@
+/* The compute thread of a rank.
+ *
+ *   push     the main thread appends a WORK message to `held`
+ *   advance  the thread submits groups of frames to the upscaler, at most its depth, then waits for
+ *            the first group. With a GPU the next group is always submitted before one is waited
+ *            for, also if it is of the next part, so that the device works while frames travel
+ *   recall   the main thread reduces `keep` of a part to the number of started frames; a part
+ *            without started frames is removed
+ *   poll     the main thread takes finished messages from the queue `done`
+ *
+ * A part is waiting, in hand (one of the first `in_hand` of `held`: the thread uses its message and
+ * `collected`), or finished. `lock` protects the fields below it, and `started` and `keep` of all
+ * parts. After an error all parts in hand fail, except those that are complete. */
+
 #include "run/compute.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -14,21 +29,21 @@
 #include "net/simulate.h"
 #include "net/upscale.h"
 
-/* A part that is here: its first `begun` frames are begun, those from `keep` on were recalled. The
- * thread alone uses the rest. */
+/* A part on this rank: its first `started` frames are started, those from `keep` on were recalled.
+ * Only the thread uses the other fields. */
 typedef struct Held {
     ResrMessage *message;
-    int begun, keep;
-    int collected; /* of its frames, from the upscaler */
+    int started, keep;
+    int collected; /* number of its frames that the upscaler has finished */
     int64_t start_ns;
 } Held;
 
-/* The thread's view of the upscaler: the groups of frames that were submitted and not collected. */
+/* The thread's view of the upscaler: the groups of frames that are submitted and not collected. */
 typedef struct Flow {
     ResrUpscaler *upscaler;
     int groups, count[RESR_GROUPS_IN_FLIGHT];
-    int64_t ended_ns; /* the last part */
-    bool final;       /* the last error is one that every rank would have: no retry */
+    int64_t ended_ns; /* end of the last part */
+    bool final;       /* the last error would occur on every rank: no retry */
 } Flow;
 
 struct ResrCompute {
@@ -39,22 +54,22 @@ struct ResrCompute {
     pthread_t thread;
     bool started;
     sem_t ready;
-    int status; /* of the start, valid once `ready` was posted */
+    int status; /* of the start, valid after `ready` is posted */
     char error[RESR_ERROR_TEXT_BYTES];
     size_t workspace_bytes;
     atomic_bool stop;
-    atomic_int outstanding; /* messages that were pushed and will come back */
+    atomic_int outstanding; /* messages that were pushed and not polled or recalled */
     atomic_llong progress;
-    atomic_llong idle_since_ns; /* for --trace; 0: it computes, or nothing is recorded */
+    atomic_llong idle_since_ns; /* for --trace; 0: the thread computes, or nothing is recorded */
     ResrQueue *done;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* of the fields below */
     pthread_cond_t pushed;
-    int in_hand; /* so many of the parts that are held, the first ones, are the thread's */
+    int in_hand; /* the first parts of `held`, which the thread works on */
     int held_count;
-    Held held[2 * RESR_PARTS_IN_FLIGHT]; /* what was given up may still be computed */
+    Held held[2 * RESR_PARTS_IN_FLIGHT]; /* a cancelled part may still be computed */
 };
 
-/* Begins with frames of a part, which are freed. */
+/* Submits frames of a part and frees them. */
 static int submit_frames(ResrCompute *compute, Flow *flow, ResrFrame **in, int count)
 {
     int ret = 0;
@@ -83,7 +98,8 @@ static int collect_frame(ResrCompute *compute, Flow *flow, ResrFrame **out)
     return 0;
 }
 
-/* What an error left under way is no part of the next message. */
+/* Discards frames of a failed message that the backend has not finished, so that they are not
+ * returned with the next one. */
 static void discard_frames(ResrUpscaler *upscaler)
 {
     ResrFrame *frame;
@@ -117,14 +133,15 @@ static void record_part(const ResrMessage *message, int64_t start_ns, int status
                                  .failed = status < 0});
 }
 
-static void let_go(ResrCompute *compute, int i)
+static void remove_locked(ResrCompute *compute, int i)
 {
+    assert(i < compute->held_count && compute->in_hand < compute->held_count);
     memmove(&compute->held[i], &compute->held[i + 1],
             (size_t)(--compute->held_count - i) * sizeof(Held));
 }
 
-/* With the lock: waits for a part. */
-static void wait_for_part(ResrCompute *compute)
+/* Waits for a part. */
+static void wait_for_part_locked(ResrCompute *compute)
 {
     if (compute->held_count > 0 || compute->stop)
         return;
@@ -137,33 +154,33 @@ static void wait_for_part(ResrCompute *compute)
     resr_simulation_reset_debt();
 }
 
-/* The part whose frames are begun next, up to `parts` in hand: the last one in hand, or one more.
- * Waits where there is none at all; else NULL if there is none now. */
-static Held *begin_frames(ResrCompute *compute, int parts, int *first, int *count)
+/* Chooses the part whose frames start next, with at most `parts` in hand: the last one in hand or a
+ * new one. Waits if there is no part at all; else NULL if no frames can start now. */
+static Held *start_frames(ResrCompute *compute, int parts, int *first, int *count)
 {
     Held *held = NULL;
     pthread_mutex_lock(&compute->lock);
     if (compute->in_hand == 0)
-        wait_for_part(compute);
+        wait_for_part_locked(compute);
     if (compute->in_hand > 0)
         held = &compute->held[compute->in_hand - 1];
-    if (!held || held->begun == held->keep)
+    if (!held || held->started == held->keep)
         held = compute->in_hand < compute->held_count && compute->in_hand < parts
                    ? &compute->held[compute->in_hand++]
                    : NULL;
     if (compute->stop)
         held = NULL;
     if (held) {
-        *first = held->begun;
-        if (*count > held->keep - held->begun)
-            *count = held->keep - held->begun;
-        held->begun += *count;
+        *first = held->started;
+        if (*count > held->keep - held->started)
+            *count = held->keep - held->started;
+        held->started += *count;
     }
     pthread_mutex_unlock(&compute->lock);
     return held;
 }
 
-/* The first part is the thread's no longer: its result, or its failure, is there. */
+/* Ends the first part with a result or a failure, and queues its message. */
 static void end_part(ResrCompute *compute, Flow *flow, int status)
 {
     Held *held = &compute->held[0];
@@ -175,7 +192,7 @@ static void end_part(ResrCompute *compute, Flow *flow, int status)
     pthread_mutex_lock(&compute->lock);
     message->header.part.count = held->keep;
     compute->in_hand--;
-    let_go(compute, 0);
+    remove_locked(compute, 0);
     pthread_mutex_unlock(&compute->lock);
     record_part(message, start_ns, status);
     if (status < 0)
@@ -184,7 +201,7 @@ static void end_part(ResrCompute *compute, Flow *flow, int status)
         resr_message_free(message);
 }
 
-/* The first part is in hand, and its frames are there: all of them, or all before a recall. */
+/* Are all frames of the first part, or all before a recall, collected? */
 static bool is_complete(ResrCompute *compute)
 {
     pthread_mutex_lock(&compute->lock);
@@ -193,7 +210,7 @@ static bool is_complete(ResrCompute *compute)
     return complete;
 }
 
-/* Waits for the frames of the first group, which are the first part's. */
+/* Waits for the frames of the first group, which belong to the first part. */
 static int collect_group(ResrCompute *compute, Flow *flow)
 {
     Held *held = &compute->held[0];
@@ -209,38 +226,37 @@ static int collect_group(ResrCompute *compute, Flow *flow)
     return 0;
 }
 
-/* After an error: `parts` parts before the one that failed are ended first, if they can; it, and
- * all others in hand, fail. */
+/* After an error: finishes the `parts` parts before the failed one, if possible; the failed part
+ * and all others in hand fail. */
 static void fail_parts(ResrCompute *compute, Flow *flow, int parts, int status)
 {
-    char error[RESR_ERROR_TEXT_BYTES]; /* the first one counts */
+    char error[RESR_ERROR_TEXT_BYTES]; /* of the first error */
     bool final = flow->final;
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     for (int left = compute->in_hand - parts; compute->in_hand > left && flow->groups > 0;)
         if (collect_group(compute, flow) < 0)
             break;
-    if (is_complete(compute)) /* recalled since */
+    if (is_complete(compute)) /* by a recall */
         end_part(compute, flow, 0);
     discard_frames(flow->upscaler);
     flow->groups = 0;
     flow->final = final;
     while (compute->in_hand > 0) {
-        resr_fail(0, "%s", error);
+        resr_error_restore(status, error);
         end_part(compute, flow, status);
     }
 }
 
-/* Begins what can be begun, then waits for a group. Where a GPU computes, the next group is always
- * submitted before one is waited for, be it of the next part: it has work while frames travel. */
+/* Submits a group if possible, else (or if the upscaler is full) waits for the first group. */
 static void advance(ResrCompute *compute, Flow *flow)
 {
     int depth = resr_upscaler_depth(flow->upscaler), ret = 0;
     int first = 0, count = resr_upscaler_group(flow->upscaler);
-    if (is_complete(compute)) { /* recalled since */
+    if (is_complete(compute)) { /* by a recall */
         end_part(compute, flow, 0);
         return;
     }
-    Held *held = flow->groups < depth ? begin_frames(compute, depth, &first, &count) : NULL;
+    Held *held = flow->groups < depth ? start_frames(compute, depth, &first, &count) : NULL;
     if (held) {
         if (first == 0)
             held->start_ns = resr_clock_ns();
@@ -266,7 +282,7 @@ static void *compute_main(void *argument)
         resr_upscaler_create(&upscaler, compute->ops, compute->model, &plan->input, &plan->output,
                              plan->tile_px, plan->tile_pad_px, compute->threads);
     if (compute->status < 0)
-        snprintf(compute->error, sizeof compute->error, "%s", resr_error_text());
+        resr_error_save(compute->error);
     else
         compute->workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
     int status = compute->status;
@@ -304,7 +320,7 @@ int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *m
             /* interrupted by a signal */
         }
         if (compute->status < 0)
-            ret = resr_fail(compute->status, "%s", compute->error);
+            ret = resr_error_restore(compute->status, compute->error);
     }
     if (ret < 0) {
         resr_compute_stop(compute);
@@ -351,17 +367,17 @@ bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *r
         Held *held = &compute->held[i];
         const ResrPart *here = &held->message->header.part;
         found = part->attempt > 0 ? here->first == part->first && here->attempt == part->attempt
-                                  : held->keep > held->begun;
+                                  : held->keep > held->started;
         if (!found)
             continue;
         *rest = *here;
-        rest->first += held->begun;
-        rest->count = held->keep - held->begun;
-        held->keep = held->begun;
+        rest->first += held->started;
+        rest->count = held->keep - held->started;
+        held->keep = held->started;
         if (i >= compute->in_hand) {
             resr_message_free(held->message);
             compute->outstanding--;
-            let_go(compute, i);
+            remove_locked(compute, i);
         }
     }
     pthread_mutex_unlock(&compute->lock);

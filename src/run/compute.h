@@ -4,8 +4,9 @@
 #include "comm/wire.h"
 #include "job/plan.h"
 
-/* A rank's compute thread: it owns the upscaler with its OpenMP team or GPU, turns WORK messages
- * into RESULT messages (or FAILURE) in place, and never calls MPI. */
+/* A rank's compute thread: it owns the upscaler with its OpenMP team or GPU and turns WORK messages
+ * into RESULT (or FAILURE) messages in place. It never calls MPI. Main thread only, unless noted.
+ */
 typedef struct ResrCompute ResrCompute;
 
 /* Starts the thread and waits until its upscaler is ready (weights packed, memory touched by the
@@ -23,23 +24,23 @@ RESR_MUST_CHECK int resr_compute_push(ResrCompute *compute, ResrMessage *work);
 /* A finished message (the caller's), or NULL at once. */
 ResrMessage *resr_compute_poll(ResrCompute *compute);
 
-/* Takes back what is not begun of `part`, or of any part if its attempt is 0. *rest: the frames
- * that will not be computed, the end of a part that was pushed, which comes as a shorter result, or
- * not at all if nothing of it was begun. With an attempt *rest may be empty; false if the part is
- * not there (any more). With attempt 0 false if there is nothing to take back. */
+/* Recalls the unstarted frames of `part`, or of any part if its attempt is 0. *rest: the frames
+ * that will not be computed, the end of a pushed part. The part then has a shorter result, or none
+ * if no frame was started. False if the part is not held; with attempt 0 if no part has unstarted
+ * frames. A part with an attempt may have an empty *rest. */
 bool resr_compute_recall(ResrCompute *compute, const ResrPart *part, ResrPart *rest);
 
-/* Does it hold parts that were pushed and not taken back? */
+/* Are parts pushed that were neither polled nor recalled? Call from any thread. */
 bool resr_compute_busy(const ResrCompute *compute);
 
-/* Frames computed so far: while work is there, it must grow. */
+/* Number of frames computed so far; grows while the thread is busy. Call from any thread. */
 int64_t resr_compute_progress(const ResrCompute *compute);
 
-/* For --trace: the thread has had nothing to do from its last part until now, if that is so. */
+/* For --trace: if the thread is idle, records its idle time until now. */
 void resr_compute_end_idle(const ResrCompute *compute);
 
-/* Ends the thread after what it is doing, which stops at the next tile, and frees everything. NULL
- * is allowed. */
+/* Ends the thread, whose computing stops at the next tile, and frees everything. NULL is allowed.
+ */
 void resr_compute_stop(ResrCompute *compute);
 
 #endif

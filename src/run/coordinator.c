@@ -1,5 +1,29 @@
+/* The main loop of rank 0.
+ *
+ * Only this thread calls MPI. It never waits for a thread or a rank: a turn of the loop
+ *  - accepts the decoder's frames into the reorder buffer, which holds at most the pool (feed);
+ *  - sends the parts that the scheduler hands out, and recalls the parts that it wants back (feed);
+ *  - handles at most one message of a worker, and all messages of its own compute thread (collect);
+ *  - passes frames on to the encoder's thread in order (deliver);
+ *  - once per heartbeat sends ALIVE to all ranks and excludes ranks that hang (periodic_tasks);
+ * and then backs off, if nothing happened.
+ *
+ * The scheduler (sched/schedule.h) decides which part goes where; rank_health.h, which ranks are in
+ * use; the delivery (delivery.h), which rank receives the frames of a part and when a frame can
+ * leave the reorder buffer. A decoded frame stays in the buffer until its result has arrived, or
+ * with --encode ranks until its segment is durable, so that it can be computed again. A part may be
+ * computed twice, by a slow rank and by another one: the first result counts, and the scheduler is
+ * asked only for frames that are still needed.
+ *
+ * The loop ends when every decoded frame has left the buffer. The encoder's thread then finishes
+ * the output, while messages, heartbeats and signals are still handled (finish_output). After a
+ * signal (begin_stop) no part is sent; with a checkpoint, the loop waits for the parts that are
+ * being computed, because their frames can be kept. resr_coordinator_shutdown() exchanges STOP and
+ * BYE with all ranks that answer. */
+
 #include "run/coordinator.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,32 +37,32 @@
 #include "comm/endpoint.h"
 #include "job/progress.h"
 #include "run/bottleneck.h"
-#include "run/owners.h"
-#include "sched/liveness.h"
-#include "sched/reorder_buffer.h"
-#include "sched/schedule.h"
+#include "run/deliver_in_order.h"
+#include "run/deliver_segments.h"
+#include "run/rank_health.h"
 
 struct ResrCoordinator {
-    ResrCoordinatorParts parts;
-    ResrEndpoint *mail; /* NULL when rank 0 is alone */
+    ResrCoordinatorConfig config;
+    ResrEndpoint *endpoint; /* NULL when rank 0 is alone */
     ResrScheduler *scheduler;
-    ResrLiveness *liveness;
-    ResrBottleneck gauge;
-    ResrReorderBuffer window;
-    ResrOwners *owners;    /* NULL: rank 0 encodes */
-    bool *gone, *said_bye; /* by rank: found hung or failed; has ended */
+    ResrRankHealth health;
+    ResrBottleneck bottleneck;
+    ResrReorderBuffer frames;
+    ResrDelivery *delivery;
+    bool *said_bye; /* by rank */
     int64_t encoded, restored;
-    int64_t told_ns, checked_ns;                   /* heartbeat sent; ranks looked at */
+    int64_t heartbeat_sent_ns;
     int64_t first_sent_ns, last_result_ns, cpu_ns; /* cpu: of this thread while it ran the job */
-    bool stopping, broken;                         /* a signal came; a message was damaged */
-    bool told_decoded;
+    bool stopping;                                 /* a signal has arrived */
+    bool broken;                                   /* a message was damaged */
+    bool decoded_reported;
 };
 
-static const ResrPart all_parts = {.attempt = 0}; /* of a recall */
+static const ResrPart all_parts = {.attempt = 0}; /* for a recall */
 
 static bool is_needed(void *user, int64_t index)
 {
-    return resr_reorder_buffer_needs(&((ResrCoordinator *)user)->window, index);
+    return resr_reorder_buffer_needs(&((ResrCoordinator *)user)->frames, index);
 }
 
 static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
@@ -47,36 +71,35 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     int ret = resr_message_create(&message, RESR_WIRE_WORK);
     if (ret < 0)
         return ret;
+    assert(part->count >= 1 && part->count <= c->config.plan->units.batch_frames);
     message->header.part = *part;
+    message->header.owner = c->delivery->ops->target_of(c->delivery, part);
     if (c->first_sent_ns == 0)
         c->first_sent_ns = c->last_result_ns = resr_clock_ns();
     for (int i = 0; i < part->count; i++)
         message->frames[i] =
-            resr_frame_hold(resr_reorder_buffer_input(&c->window, part->first + i));
-    if (c->owners)
-        message->header.owner = resr_owners_of(c->owners, part);
-    resr_liveness_busy(c->liveness, rank, true, resr_clock_ns());
+            resr_frame_hold(resr_reorder_buffer_input(&c->frames, part->first + i));
+    resr_rank_health_update(&c->health, rank);
     if (rank != 0)
-        return resr_endpoint_send(c->mail, rank, message);
+        return resr_endpoint_send(c->endpoint, rank, message);
     resr_message_seal(message);
-    return resr_compute_push(c->parts.compute, message);
+    return resr_compute_push(c->config.compute, message);
 }
 
 /* A rank does not compute the frames `rest`. */
-static void take_return(ResrCoordinator *c, int rank, const ResrPart *rest)
+static void accept_return(ResrCoordinator *c, int rank, const ResrPart *rest)
 {
     resr_scheduler_return(c->scheduler, rank, rest);
-    resr_liveness_busy(c->liveness, rank, resr_scheduler_in_flight(c->scheduler, rank) > 0,
-                       resr_clock_ns());
+    resr_rank_health_update(&c->health, rank);
 }
 
-/* Asks a rank for what it has not begun of a part, or of all (attempt 0). */
+/* Asks a rank to return the unstarted frames of a part, or of all parts (attempt 0). */
 static int recall(ResrCoordinator *c, int rank, const ResrPart *part)
 {
     ResrMessage *message;
     ResrPart rest;
-    while (rank == 0 && c->parts.compute && resr_compute_recall(c->parts.compute, part, &rest)) {
-        take_return(c, 0, &rest);
+    while (rank == 0 && c->config.compute && resr_compute_recall(c->config.compute, part, &rest)) {
+        accept_return(c, 0, &rest);
         if (part->attempt > 0)
             break;
     }
@@ -86,30 +109,25 @@ static int recall(ResrCoordinator *c, int rank, const ResrPart *part)
     if (ret < 0)
         return ret;
     message->header.part = *part;
-    return resr_endpoint_send(c->mail, rank, message);
+    return resr_endpoint_send(c->endpoint, rank, message);
 }
 
-/* Takes what the decoder has and sends what can be sent. */
+/* Accepts decoded frames and sends the parts that can be sent. */
 static int feed(ResrCoordinator *c, bool *active)
 {
     ResrFrame *frame;
     ResrPart part;
     int rank, ret = 0;
-    while (ret == 0 && (frame = resr_io_threads_next(c->parts.pipeline))) {
+    while (ret == 0 && (frame = resr_io_threads_next(c->config.io))) {
         *active = true;
-        c->restored += frame->stage != RESR_FRAME_DECODED;
-        if (c->owners)
-            ret = resr_owners_take(c->owners, frame);
-        else
-            resr_reorder_buffer_take(&c->window, frame);
+        c->restored += frame->state != RESR_FRAME_DECODED;
+        ret = c->delivery->ops->accept_input(c->delivery, frame);
     }
-    if (ret == 0 && c->owners)
-        ret = resr_owners_tell_end(c->owners, c->gone);
-    resr_scheduler_update(c->scheduler, c->window.decoded,
-                          resr_io_threads_at_end(c->parts.pipeline), resr_clock_seconds_since(0));
-    if (c->parts.decoded && !c->told_decoded && resr_io_threads_at_end(c->parts.pipeline)) {
-        c->told_decoded = true;
-        c->parts.decoded(c->parts.user);
+    bool at_end = resr_io_threads_at_end(c->config.io);
+    resr_scheduler_update(c->scheduler, c->frames.decoded, at_end, resr_clock_seconds_since(0));
+    if (c->config.decoded && !c->decoded_reported && at_end) {
+        c->decoded_reported = true;
+        c->config.decoded(c->config.user);
     }
     while (ret == 0 && !c->stopping && resr_scheduler_next(c->scheduler, &part, &rank)) {
         ret = send_part(c, &part, rank);
@@ -120,85 +138,56 @@ static int feed(ResrCoordinator *c, bool *active)
     return ret;
 }
 
-/* Takes the frames of a result that are of use, or hears that they are with their owner; returns
- * how many. */
-static int64_t accept_frames(ResrCoordinator *c, ResrMessage *message, int rank)
+/* A silent rank has answered: it is used again, without the parts that it still has. */
+static int readmit(ResrCoordinator *c, int rank)
 {
-    const ResrPart *part = &message->header.part;
-    int64_t accepted = 0;
-    for (int i = 0; i < part->count && message->frames[i]; i++) {
-        ResrFrame *frame = message->frames[i];
-        if (frame->index < 0 || !is_needed(c, frame->index))
-            continue;
-        resr_trace_collect_accept(frame->index, rank, part);
-        resr_reorder_buffer_accept(&c->window, frame);
-        if (c->parts.checkpoint)
-            resr_checkpoint_keep(c->parts.checkpoint, frame);
-        message->frames[i] = NULL;
-        accepted++;
-    }
-    return accepted;
-}
-
-/* A rank that was given up shows that it gets on: it is used again, without what it still has. */
-static int revive(ResrCoordinator *c, int rank)
-{
-    c->gone[rank] = false;
-    resr_scheduler_readmit(c->scheduler, rank);
-    int ret = c->owners ? resr_owners_revive(c->owners, rank) : 0;
-    resr_log_info("rank %d on %s answers again", rank, c->parts.ranks[rank].host);
+    int ret = resr_rank_health_readmit(&c->health, rank);
     return ret < 0 ? ret : recall(c, rank, &all_parts);
 }
 
-/* Late answers of ranks that were given up are taken where they are still of use. */
-static int take_result(ResrCoordinator *c, ResrMessage *message, int rank)
+/* The end of a part. Late results of excluded ranks count, too, where frames are still needed. */
+static int record_result(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     const ResrPart *part = &message->header.part;
-    ResrRankInfo *info = &c->parts.ranks[rank];
-    int64_t accepted;
-    bool was_in_flight = resr_scheduler_done(c->scheduler, rank, part);
+    ResrRankInfo *info = &c->config.ranks[rank];
+    bool in_flight = resr_scheduler_done(c->scheduler, rank, part);
     resr_scheduler_measure(c->scheduler, rank, part->count, message->header.seconds);
-    accepted = c->owners ? resr_owners_note(c->owners, rank, &message->header, was_in_flight)
-                         : accept_frames(c, message, rank);
+    int accepted = c->delivery->ops->record_result(c->delivery, message, rank, in_flight);
     if (accepted > 0)
         c->last_result_ns = resr_clock_ns();
     info->frames += accepted;
     info->parts++;
     info->compute_seconds += message->header.seconds;
-    resr_liveness_frame(c->liveness, message->header.seconds / part->count);
-    resr_liveness_busy(c->liveness, rank, resr_scheduler_in_flight(c->scheduler, rank) > 0,
-                       resr_clock_ns());
-    int ret = c->gone[rank] ? revive(c, rank) : 0;
+    resr_rank_health_frame(&c->health, message->header.seconds / part->count);
+    resr_rank_health_update(&c->health, rank);
+    int ret = c->health.states[rank] == RESR_RANK_SILENT ? readmit(c, rank) : 0;
     return ret == 0 && accepted > 0
-               ? resr_report_part(c->parts.report, part, rank, message->header.seconds)
+               ? resr_report_part(c->config.report, part, rank, message->header.seconds)
                : ret;
 }
 
-/* The rank is given up: its parts go to others. */
-static int lose_rank(ResrCoordinator *c, int rank, bool silent)
+static int accept_result(ResrCoordinator *c, ResrMessage *message, int rank)
 {
-    resr_scheduler_exclude(c->scheduler, rank);
-    if (c->owners)
-        resr_owners_lose(c->owners, rank, silent);
-    resr_liveness_busy(c->liveness, rank, false, resr_clock_ns());
-    if (c->parts.checkpoint)
-        resr_checkpoint_record_hang(c->parts.checkpoint, c->parts.ranks[rank].host, rank);
-    bool complete =
-        resr_io_threads_at_end(c->parts.pipeline) && c->window.delivered == c->window.decoded;
-    if (resr_scheduler_live(c->scheduler) > 0 || complete)
-        return 0;
-    return resr_fail(RESR_ERR_STOPPED,
-                     "no rank is left that answers; run the same command again to go on");
+    bool ends_part;
+    int ret = c->delivery->ops->route_result(c->delivery, message, rank, &ends_part);
+    return ret == 0 && ends_part ? record_result(c, message, rank) : ret;
 }
 
-/* A part failed: a device that failed is out, anything else gets another attempt elsewhere. */
-static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
+static bool is_complete(const ResrCoordinator *c)
+{
+    assert(c->frames.delivered <= c->frames.decoded);
+    return resr_io_threads_at_end(c->config.io) && c->frames.delivered == c->frames.decoded;
+}
+
+/* A part, or with none the encoder of a rank, has failed. A rank whose device has failed is
+ * excluded; other failures get another attempt, on any rank. */
+static int accept_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
 {
     const ResrWireHeader *header = &message->header;
-    if (header->part.count == 0 && c->gone[rank])
-        return 0; /* its segments are others' */
+    if (header->part.count == 0 && c->health.states[rank] == RESR_RANK_SILENT)
+        return 0; /* its segments have other owners */
     if (header->part.count == 0)
-        return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
+        return resr_fail(header->code, "rank %d on %s: %s", rank, c->config.ranks[rank].host,
                          header->text);
     if (!resr_scheduler_done(c->scheduler, rank, &header->part))
         return 0;
@@ -209,48 +198,40 @@ static int take_failure(ResrCoordinator *c, const ResrMessage *message, int rank
     ResrPart part = header->part;
     part.failures++;
     if (last || part.failures >= RESR_MAX_FAILURES)
-        return resr_fail(header->code, "rank %d on %s: %s", rank, c->parts.ranks[rank].host,
+        return resr_fail(header->code, "rank %d on %s: %s", rank, c->config.ranks[rank].host,
                          header->text);
     resr_log_warn("rank %d on %s: %s; frames %" PRId64 " to %" PRId64 " are tried again", rank,
-                  c->parts.ranks[rank].host, header->text, part.first, part.first + part.count - 1);
+                  c->config.ranks[rank].host, header->text, part.first,
+                  part.first + part.count - 1);
     resr_scheduler_requeue(c->scheduler, &part);
-    return device_lost ? lose_rank(c, rank, false) : 0;
-}
-
-static int take_alive(ResrCoordinator *c, const ResrMessage *message, int rank)
-{
-    bool news =
-        resr_liveness_progress(c->liveness, rank, message->header.progress, resr_clock_ns());
-    return news && c->gone[rank] ? revive(c, rank) : 0;
+    if (device_lost)
+        resr_rank_health_exclude(&c->health, rank, RESR_RANK_NO_DEVICE, false);
+    return 0;
 }
 
 /* Handles a message from a worker, or from rank 0's own compute thread; frees it. */
 static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
 {
     int ret = 0;
-    resr_liveness_heard(c->liveness, rank, resr_clock_ns());
+    resr_rank_health_heard(&c->health, rank);
     switch (message->header.kind) {
     case RESR_WIRE_RESULT:
-        if (c->owners)
-            ret = resr_owners_route(c->owners, message);
-        if (ret == 0 && (!c->owners || rank == 0))
-            ret = take_result(c, message, rank);
-        break;
     case RESR_WIRE_DONE:
-        ret = take_result(c, message, rank);
+        ret = accept_result(c, message, rank);
         break;
     case RESR_WIRE_SEGMENT:
-        c->parts.ranks[rank].encode_seconds = message->header.seconds;
-        ret = resr_owners_take_segment(c->owners, message);
+        c->config.ranks[rank].encode_seconds = message->header.seconds;
+        ret = c->delivery->ops->accept_segment(c->delivery, message);
         break;
     case RESR_WIRE_FAILURE:
-        ret = take_failure(c, message, rank);
+        ret = accept_failure(c, message, rank);
         break;
     case RESR_WIRE_ALIVE:
-        ret = take_alive(c, message, rank);
+        if (resr_rank_health_progress(&c->health, rank, message->header.progress))
+            ret = readmit(c, rank);
         break;
     case RESR_WIRE_RETURN:
-        take_return(c, rank, &message->header.part);
+        accept_return(c, rank, &message->header.part);
         break;
     case RESR_WIRE_BYE:
         c->said_bye[rank] = true;
@@ -263,28 +244,29 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
     return ret;
 }
 
-/* Results in order to the encoder. */
-static void deliver(ResrCoordinator *c, bool *active)
+/* Frames leave the reorder buffer, in order, for the encoder's thread: computed ones, or the
+ * placeholders of durable ones. */
+static int deliver(ResrCoordinator *c, bool *active)
 {
     ResrFrame *frame;
-    if (c->owners && resr_owners_settle(c->owners))
-        *active = true;
-    while ((frame = resr_reorder_buffer_deliver(&c->window))) {
-        resr_io_threads_give(c->parts.pipeline, frame);
+    int ret = c->delivery->ops->advance(c->delivery, active);
+    while (ret == 0 && (frame = resr_reorder_buffer_deliver(&c->frames))) {
+        resr_io_threads_encode(c->config.io, frame);
         *active = true;
     }
+    return ret;
 }
 
-static int poll_mail(ResrCoordinator *c, bool *active)
+static int poll_endpoint(ResrCoordinator *c, bool *active)
 {
     ResrMessage *message;
     int rank;
-    int ret = resr_endpoint_poll(c->mail, &message, &rank);
+    int ret = resr_endpoint_poll(c->endpoint, &message, &rank);
     if (ret < 0) {
         c->broken = true;
-        return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again to go on: ");
+        return resr_fail_prefix(RESR_ERR_STOPPED, "run the same command again to resume: ");
     }
-    if (resr_endpoint_active(c->mail))
+    if (resr_endpoint_active(c->endpoint))
         *active = true;
     return message ? handle(c, message, rank) : 0;
 }
@@ -292,112 +274,89 @@ static int poll_mail(ResrCoordinator *c, bool *active)
 static int collect(ResrCoordinator *c, bool *active)
 {
     ResrMessage *message = NULL;
-    int ret = c->mail ? poll_mail(c, active) : 0;
-    while (ret == 0 && c->parts.compute && (message = resr_compute_poll(c->parts.compute))) {
+    int ret = c->endpoint ? poll_endpoint(c, active) : 0;
+    while (ret == 0 && c->config.compute && (message = resr_compute_poll(c->config.compute))) {
         *active = true;
         ret = handle(c, message, 0);
     }
-    if (ret == 0)
-        deliver(c, active);
-    return ret;
+    return ret < 0 ? ret : deliver(c, active);
 }
 
-/* A message of no content to every rank that is there. */
-static int tell_all(ResrCoordinator *c, ResrWireKind kind)
+/* Sends a message without content to every rank that is not silent. */
+static int broadcast(ResrCoordinator *c, ResrWireKind kind)
 {
     int ret = 0;
-    for (int i = 1; c->mail && i < c->parts.plan->ranks && ret == 0; i++) {
+    for (int i = 1; c->endpoint && i < c->config.plan->ranks && ret == 0; i++) {
         ResrMessage *message;
-        if (c->gone[i])
+        if (c->health.states[i] == RESR_RANK_SILENT)
             continue;
         ret = resr_message_create(&message, kind);
         if (ret == 0)
-            ret = resr_endpoint_send(c->mail, i, message);
+            ret = resr_endpoint_send(c->endpoint, i, message);
     }
     return ret;
 }
 
-/* Who does not answer, or does not get on? Silent ranks first: others may wait for their frames. */
-static int check_ranks(ResrCoordinator *c, int64_t now_ns)
-{
-    double gap = (double)(now_ns - c->checked_ns) * 1e-9;
-    int ret = 0, ranks = c->parts.plan->ranks;
-    resr_liveness_heard(c->liveness, 0, now_ns);
-    if (c->checked_ns && gap > c->parts.plan->deadline_seconds / 2) /* this process was stopped */
-        resr_liveness_restart(c->liveness, ranks, now_ns);
-    c->checked_ns = now_ns;
-    if (c->parts.compute)
-        resr_liveness_progress(c->liveness, 0, resr_compute_progress(c->parts.compute), now_ns);
-    for (int turn = 0; turn < 2 * ranks && ret == 0; turn++) {
-        int i = turn % ranks;
-        bool silent, computes = c->parts.ranks[i].threads > 0;
-        if (i > 0)
-            resr_liveness_busy(c->liveness, i,
-                               resr_scheduler_in_flight(c->scheduler, i) > 0 ||
-                                   (c->owners && resr_owners_wait_for(c->owners, i)),
-                               now_ns);
-        double seconds = c->gone[i] ? 0 : resr_liveness_overdue(c->liveness, i, &silent, now_ns);
-        if (seconds <= 0 || (turn < ranks && !silent))
-            continue;
-        resr_log_warn("rank %d on %s %s for %.1f s: it is left out%s", i, c->parts.ranks[i].host,
-                      silent ? "has not been heard of" : "has not finished a frame", seconds,
-                      computes ? ", and its frames go to others" : "");
-        if (computes)
-            ret = lose_rank(c, i, silent);
-        c->gone[i] = true;
-    }
-    return ret;
-}
-
-/* What is due from time to time. */
-static int keep_house(ResrCoordinator *c)
+/* The duties of every turn, and of every heartbeat. */
+static int periodic_tasks(ResrCoordinator *c)
 {
     int64_t now_ns = resr_clock_ns();
-    double beat = resr_plan_heartbeat_seconds(c->parts.plan);
-    int ret = c->parts.checkpoint ? resr_checkpoint_error(c->parts.checkpoint) : 0;
-    *c->parts.turn_ns = now_ns;
-    if (ret < 0 || (double)(now_ns - c->told_ns) * 1e-9 < beat)
+    double interval = resr_plan_heartbeat_seconds(c->config.plan);
+    int ret = c->config.checkpoint ? resr_checkpoint_error(c->config.checkpoint) : 0;
+    *c->config.turn_ns = now_ns;
+    if (ret < 0 || (double)(now_ns - c->heartbeat_sent_ns) * 1e-9 < interval)
         return ret;
-    c->told_ns = now_ns;
-    if (c->parts.checkpoint && !c->owners)
-        resr_checkpoint_decide_batch_files(c->parts.checkpoint, c->parts.plan, c->parts.ranks,
-                                           resr_scheduler_live(c->scheduler));
-    ret = tell_all(c, RESR_WIRE_ALIVE);
-    return ret < 0 ? ret : check_ranks(c, now_ns);
+    c->heartbeat_sent_ns = now_ns;
+    c->delivery->ops->plan_saving(c->delivery, c->config.ranks, resr_scheduler_live(c->scheduler));
+    ret = broadcast(c, RESR_WIRE_ALIVE);
+    if (ret < 0)
+        return ret;
+    if (c->config.compute)
+        resr_rank_health_progress(&c->health, 0, resr_compute_progress(c->config.compute));
+    resr_rank_health_check(&c->health);
+    if (resr_scheduler_live(c->scheduler) > 0 || is_complete(c))
+        return 0;
+    return resr_fail(RESR_ERR_STOPPED,
+                     "no rank is left that answers; run the same command again to resume");
 }
 
-/* A signal asked to stop: nothing more is handed out, what was not begun comes back. */
+/* A signal has arrived: no part is sent any more, and unstarted frames are recalled. */
 static int begin_stop(ResrCoordinator *c, int number)
 {
     c->stopping = true;
-    resr_io_threads_stop_decoding(c->parts.pipeline);
+    resr_io_threads_stop_decoding(c->config.io);
     int ret = recall(c, 0, &all_parts);
-    if (c->parts.checkpoint)
+    if (c->config.checkpoint)
         resr_log_info("stopping after signal %d: frames that are being computed are waited for",
                       number);
-    return ret < 0 ? ret : tell_all(c, RESR_WIRE_RECALL);
+    return ret < 0 ? ret : broadcast(c, RESR_WIRE_RECALL);
 }
 
 static int stopped(const ResrCoordinator *c, int number)
 {
-    if (!c->parts.checkpoint)
+    if (!c->config.checkpoint)
         return resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; no output was written", number);
-    return resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; run the same command again to go on",
+    return resr_fail(RESR_ERR_STOPPED, "stopped by signal %d; run the same command again to resume",
                      number);
 }
 
 static void show_progress(ResrCoordinator *c, ResrProgress *progress)
 {
-    ResrBottleneckParts parts = {c->scheduler,   c->mail, c->parts.pipeline,   c->parts.checkpoint,
-                                 c->parts.ranks, c->gone, c->parts.plan->ranks};
+    ResrBottleneckConfig config = {.scheduler = c->scheduler,
+                                   .endpoint = c->endpoint,
+                                   .io = c->config.io,
+                                   .checkpoint = c->config.checkpoint,
+                                   .ranks = c->config.ranks,
+                                   .states = c->health.states,
+                                   .n = c->config.plan->ranks};
     if (progress->mode != RESR_PROGRESS_NONE)
-        progress->limit = resr_bottleneck_sample(&c->gauge, &parts);
-    resr_progress_update(progress, resr_io_threads_encoded(c->parts.pipeline), c->restored);
+        progress->limit = resr_bottleneck_sample(&c->bottleneck, &config);
+    resr_progress_update(progress, resr_io_threads_encoded(c->config.io), c->restored);
 }
 
 static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile int *stop_signal)
 {
-    ResrBackoff idle = {0};
+    ResrBackoff backoff = {0};
     int64_t stop_ns = 0;
     int ret = 0;
     while (ret == 0) {
@@ -406,187 +365,192 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
         if (ret == 0)
             ret = collect(c, &active);
         if (ret == 0)
-            ret = resr_io_threads_status(c->parts.pipeline);
+            ret = resr_io_threads_status(c->config.io);
         if (ret == 0)
-            ret = keep_house(c);
+            ret = periodic_tasks(c);
         if (ret == 0 && *stop_signal && !c->stopping) {
             stop_ns = resr_clock_ns();
             ret = begin_stop(c, *stop_signal);
         }
         double limit = *stop_signal == SIGUSR1 ? RESR_DRAIN_NOTICE_SECONDS : RESR_DRAIN_SECONDS;
         if (ret == 0 && c->stopping &&
-            (!c->parts.checkpoint || resr_scheduler_in_flight(c->scheduler, -1) == 0 ||
+            (!c->config.checkpoint || resr_scheduler_in_flight(c->scheduler, -1) == 0 ||
              resr_clock_seconds_since(stop_ns) > limit))
             ret = stopped(c, *stop_signal);
-        if (ret == 0 && !c->stopping && resr_io_threads_at_end(c->parts.pipeline) &&
-            c->window.delivered == c->window.decoded)
+        if (ret == 0 && !c->stopping && is_complete(c))
             break;
         show_progress(c, progress);
-        resr_backoff_wait(&idle, active, resr_endpoint_moving(c->mail));
+        resr_backoff_wait(&backoff, active, resr_endpoint_moving(c->endpoint));
     }
     return ret;
 }
 
-/* The encoder finishes the output; ranks and signals are still looked after. */
+/* Waits for the output while ranks and signals are still handled. */
 static int finish_output(ResrCoordinator *c, ResrProgress *progress,
                          const volatile int *stop_signal)
 {
-    ResrBackoff idle = {0};
+    ResrBackoff backoff = {0};
     int ret = 0;
-    resr_io_threads_finish(c->parts.pipeline);
-    while (ret == 0 && !resr_io_threads_finished(c->parts.pipeline)) {
+    resr_io_threads_finish(c->config.io);
+    while (ret == 0 && !resr_io_threads_finished(c->config.io)) {
         bool active = false;
         ret = collect(c, &active);
         if (ret == 0)
-            ret = keep_house(c);
+            ret = periodic_tasks(c);
         if (ret == 0 && *stop_signal)
             ret = stopped(c, *stop_signal);
         show_progress(c, progress);
-        resr_backoff_wait(&idle, active, resr_endpoint_moving(c->mail));
+        resr_backoff_wait(&backoff, active, resr_endpoint_moving(c->endpoint));
     }
-    return ret < 0 ? ret : resr_io_threads_status(c->parts.pipeline);
+    return ret < 0 ? ret : resr_io_threads_status(c->config.io);
 }
 
 int resr_coordinator_run(ResrCoordinator *c, const volatile int *stop_signal)
 {
     ResrProgress progress;
     int64_t cpu_ns = resr_clock_thread_cpu_ns();
-    resr_progress_start(&progress, c->parts.options->progress, c->parts.plan->frames_estimate);
+    resr_progress_start(&progress, c->config.options->progress, c->config.plan->frames_estimate);
     int ret = run_loop(c, &progress, stop_signal);
     if (ret == 0)
         ret = finish_output(c, &progress, stop_signal);
-    c->encoded = resr_io_threads_encoded(c->parts.pipeline);
+    c->encoded = resr_io_threads_encoded(c->config.io);
     c->cpu_ns = resr_clock_thread_cpu_ns() - cpu_ns;
     resr_progress_end(&progress, c->encoded, c->restored);
-    if (ret == 0 && c->window.decoded != c->encoded)
+    if (ret == 0 && c->frames.decoded != c->encoded)
         ret = resr_fail(RESR_ERR_INTERNAL,
                         "%" PRId64 " frames were decoded but %" PRId64 " were delivered",
-                        c->window.decoded, c->encoded);
+                        c->frames.decoded, c->encoded);
     return ret;
 }
 
-/* The bookkeeping of the ranks that compute. */
-static int create_tables(ResrCoordinator *c)
+/* The tables that know which ranks compute. */
+static int create_tables(ResrCoordinator *c, const int *computing, int n)
 {
-    const ResrPlan *plan = c->parts.plan;
-    int *computing = NULL, n = 0;
-    int ret = resr_alloc(&computing, (size_t)plan->ranks, sizeof *computing);
-    for (int i = 0; ret == 0 && i < plan->ranks; i++)
-        if (c->parts.ranks[i].threads > 0)
-            computing[n++] = i;
-    if (ret == 0)
-        ret = resr_scheduler_create(&c->scheduler, plan, c->parts.options->schedule, computing, n,
+    const ResrPlan *plan = c->config.plan;
+    int ret = resr_scheduler_create(&c->scheduler, plan, c->config.options->schedule, computing, n,
                                     is_needed, c);
-    ResrOwnersParts parts = {plan,         &c->window, c->parts.pipeline, c->parts.checkpoint,
-                             c->scheduler, c->mail};
-    if (ret == 0 && plan->encode_ranks)
-        ret = resr_owners_create(&c->owners, &parts, computing, n);
-    free(computing);
-    return ret;
+    ResrDeliveryConfig delivery = {.plan = plan,
+                                   .frames = &c->frames,
+                                   .io = c->config.io,
+                                   .checkpoint = c->config.checkpoint,
+                                   .scheduler = c->scheduler,
+                                   .endpoint = c->endpoint,
+                                   .computing = computing,
+                                   .computing_count = n};
+    if (ret == 0)
+        ret = plan->encode_ranks ? resr_deliver_segments_create(&c->delivery, &delivery)
+                                 : resr_deliver_in_order_create(&c->delivery, &delivery);
+    ResrRankHealthConfig health = {.plan = plan,
+                                   .ranks = c->config.ranks,
+                                   .scheduler = c->scheduler,
+                                   .delivery = c->delivery,
+                                   .checkpoint = c->config.checkpoint};
+    return ret < 0 ? ret : resr_rank_health_create(&c->health, &health);
 }
 
-int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorParts *parts)
+int resr_coordinator_create(ResrCoordinator **out, const ResrCoordinatorConfig *config)
 {
-    const ResrPlan *plan = parts->plan;
-    double computed, useful;
+    const ResrPlan *plan = config->plan;
+    size_t ranks = (size_t)plan->ranks;
+    int *computing = NULL, n = 0;
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrCoordinator *c = *out;
-    size_t ranks = (size_t)plan->ranks;
-    c->parts = *parts;
-    resr_plan_frame_macs(plan, &computed, &useful);
-    if (plan->ranks > 1)
-        ret = resr_endpoint_create(&c->mail, 1, plan->ranks - 1, plan);
+    c->config = *config;
+    ret = resr_alloc(&computing, ranks, sizeof *computing);
+    for (int i = 0; ret == 0 && i < plan->ranks; i++)
+        if (config->ranks[i].threads > 0)
+            computing[n++] = i;
+    if (ret == 0 && plan->ranks > 1)
+        ret = resr_endpoint_create(&c->endpoint, 1, plan->ranks - 1, plan);
     if (ret == 0)
-        ret = create_tables(c);
-    if (ret == 0)
-        ret = resr_liveness_create(&c->liveness, plan->ranks, plan->deadline_seconds,
-                                   RESR_DEADLINE_FRAMES * computed * 2 / RESR_SLOWEST_FLOPS,
-                                   resr_clock_ns());
-    if (ret == 0)
-        ret = resr_alloc(&c->gone, ranks, sizeof *c->gone);
+        ret = create_tables(c, computing, n);
     if (ret == 0)
         ret = resr_alloc(&c->said_bye, ranks, sizeof *c->said_bye);
-    return ret == 0 ? resr_reorder_buffer_create(&c->window, plan->pool_frames) : ret;
+    if (ret == 0)
+        ret = resr_reorder_buffer_create(&c->frames, plan->pool_frames);
+    free(computing);
+    return ret;
 }
 
-void resr_coordinator_ledger(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out,
-                             ResrTimes *times)
+void resr_coordinator_counters(const ResrCoordinator *c, int64_t *frames_in, int64_t *frames_out,
+                               ResrTimes *times)
 {
     times->makespan = (double)(c->last_result_ns - c->first_sent_ns) * 1e-9;
     times->scheduler = (double)c->cpu_ns * 1e-9;
-    resr_endpoint_bytes(c->mail, &times->bytes_out, &times->bytes_in);
-    *frames_in = c->window.decoded;
+    resr_endpoint_bytes(c->endpoint, &times->bytes_out, &times->bytes_in);
+    *frames_in = c->frames.decoded;
     *frames_out = c->encoded;
 }
 
-/* Every rank but those that are given up has said goodbye. */
+/* True if every rank that is not silent has said goodbye; *all: every rank has. */
 static bool all_said_bye(const ResrCoordinator *c, bool *all)
 {
     bool said = true;
     *all = true;
-    for (int i = 1; i < c->parts.plan->ranks; i++) {
+    for (int i = 1; i < c->config.plan->ranks; i++) {
         *all = *all && c->said_bye[i];
-        said = said && (c->said_bye[i] || c->gone[i]);
+        said = said && (c->said_bye[i] || c->health.states[i] == RESR_RANK_SILENT);
     }
     return said;
 }
 
-static void tell_silent(const ResrCoordinator *c, double seconds)
+static void warn_of_silent(const ResrCoordinator *c, double seconds)
 {
-    for (int i = 1; i < c->parts.plan->ranks; i++)
-        if (!c->said_bye[i] && !c->gone[i])
+    for (int i = 1; i < c->config.plan->ranks; i++)
+        if (!c->said_bye[i] && c->health.states[i] != RESR_RANK_SILENT)
             resr_log_warn("rank %d on %s has not been heard of for %.1f s: it is left out", i,
-                          c->parts.ranks[i].host, seconds);
+                          c->config.ranks[i].host, seconds);
 }
 
-static int dismiss_workers(ResrCoordinator *c, bool hurry)
+static int shut_down_workers(ResrCoordinator *c, bool fast)
 {
-    double limit = c->parts.plan->deadline_seconds;
-    if (hurry && limit > RESR_HURRY_SECONDS)
+    double limit = c->config.plan->deadline_seconds;
+    if (fast && limit > RESR_HURRY_SECONDS)
         limit = RESR_HURRY_SECONDS;
-    ResrBackoff idle = {0};
+    ResrBackoff backoff = {0};
     int64_t start_ns = resr_clock_ns();
     bool all = false;
-    int ret = c->broken ? RESR_ERR_STOPPED : tell_all(c, RESR_WIRE_STOP);
-    while (ret == 0 && (!all_said_bye(c, &all) || (all && resr_endpoint_sending(c->mail) > 0))) {
+    int ret = c->broken ? RESR_ERR_STOPPED : broadcast(c, RESR_WIRE_STOP);
+    while (ret == 0 &&
+           (!all_said_bye(c, &all) || (all && resr_endpoint_sending(c->endpoint) > 0))) {
         ResrMessage *message;
         int rank;
-        ret = resr_endpoint_poll(c->mail, &message, &rank);
+        ret = resr_endpoint_poll(c->endpoint, &message, &rank);
         if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
             c->said_bye[rank] = true;
         if (ret == 0 && message)
-            resr_trace_collect_take(c->parts.trace, message, rank);
+            resr_trace_collect_take(c->config.trace, message, rank);
         resr_message_free(message);
         if (resr_clock_seconds_since(start_ns) > limit) {
-            tell_silent(c, limit);
+            warn_of_silent(c, limit);
             break;
         }
-        resr_backoff_wait(&idle, resr_endpoint_active(c->mail), true);
+        resr_backoff_wait(&backoff, resr_endpoint_active(c->endpoint), true);
     }
     return ret == 0 && all ? 0 : RESR_ERR_STOPPED;
 }
 
 bool resr_coordinator_gave_up_root(const ResrCoordinator *c)
 {
-    return c->gone && c->gone[0];
+    return c->health.states && c->health.states[0] == RESR_RANK_SILENT;
 }
 
-int resr_coordinator_dismiss(ResrCoordinator *c, bool hurry)
+int resr_coordinator_shutdown(ResrCoordinator *c, bool fast)
 {
     int ret = 0;
     if (!c)
         return 0;
-    if (c->mail)
-        ret = dismiss_workers(c, hurry);
+    if (c->endpoint)
+        ret = shut_down_workers(c, fast);
     if (ret == 0)
-        resr_endpoint_free(c->mail);
-    resr_owners_free(c->owners);
-    resr_reorder_buffer_clear(&c->window);
+        resr_endpoint_free(c->endpoint);
+    if (c->delivery)
+        c->delivery->ops->free(c->delivery);
+    resr_rank_health_clear(&c->health);
+    resr_reorder_buffer_clear(&c->frames);
     resr_scheduler_free(c->scheduler);
-    resr_liveness_free(c->liveness);
-    free(c->gone);
     free(c->said_bye);
     free(c);
     return ret;

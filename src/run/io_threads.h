@@ -7,89 +7,85 @@
 #include "job/plan.h"
 #include "job/report.h"
 #include "media/decode.h"
-#include "media/sink.h"
+#include "media/segment_encoders.h"
 
-/* Rank 0's two ends: a thread that decodes, and one that encodes or hands on to media/encoders.h,
- * with one pool of frame credits between them. A frame takes its credit before it is decoded;
- * whoever lets it go last gives the credit back. Credits are taken in frame order, so the oldest
- * frame always has one and the job cannot lock up. The threads hash what they touch: the decoder's
- * frames leave with their hash, the encoder checks what comes back. Neither calls MPI. */
+/* Rank 0's decoder and encoder threads. Neither calls MPI. Call from the main thread only, except
+ * where a function says otherwise. */
 typedef struct ResrIoThreads ResrIoThreads;
 
-/* What the threads work with; all of it must outlive the pipeline. */
-typedef struct ResrIoThreadsParts {
+/* All pointers must outlive the threads. */
+typedef struct ResrIoThreadsConfig {
     ResrDecoder *decoder;
     ResrSink *sink;
-    ResrCheckpoint *checkpoint; /* NULL: none */
-    ResrFrameTable *ledger;     /* of the encoder's thread until resr_io_threads_stop() */
+    ResrCheckpoint *checkpoint;  /* NULL: none; not NULL if the sink stores segments */
+    ResrFrameTable *frame_table; /* used by the encoder's thread until resr_io_threads_stop() */
     const ResrPlan *plan;
     int64_t max_frames;    /* 0: all */
-    const char *framehash; /* written at the end; empty: not at all */
-} ResrIoThreadsParts;
+    const char *framehash; /* path of the table's file, written at the end; empty: none */
+} ResrIoThreadsConfig;
 
 /* Starts both threads. RESR_ERR_INTERNAL. */
-RESR_MUST_CHECK int resr_io_threads_start(ResrIoThreads **out, const ResrIoThreadsParts *parts);
+RESR_MUST_CHECK int resr_io_threads_start(ResrIoThreads **out, const ResrIoThreadsConfig *config);
 
-/* The next frame (the caller's), or NULL at once: decoded, or done in an earlier attempt
- * (frame->stage). */
-ResrFrame *resr_io_threads_next(ResrIoThreads *pipeline);
+/* The next frame (the caller's) or, at once, NULL: a decoded frame, or one that an earlier attempt
+ * has completed (frame->state). */
+ResrFrame *resr_io_threads_next(ResrIoThreads *io);
 
-/* True once every frame of the input was handed out. */
-bool resr_io_threads_at_end(ResrIoThreads *pipeline);
+/* True once resr_io_threads_next() has returned every frame of the input. */
+bool resr_io_threads_at_end(ResrIoThreads *io);
 
-/* No more frames are decoded. */
-void resr_io_threads_stop_decoding(ResrIoThreads *pipeline);
+/* Ends decoding. */
+void resr_io_threads_stop_decoding(ResrIoThreads *io);
 
-/* Gives an upscaled frame to the encoder, in order; never waits. */
-void resr_io_threads_give(ResrIoThreads *pipeline, ResrFrame *frame);
+/* Takes ownership of the next frame in order and passes it to the encoder's thread; never waits. A
+ * placeholder of a durable frame returns its credit. */
+void resr_io_threads_encode(ResrIoThreads *io, ResrFrame *frame);
 
-/* --encode ranks. A frame of a segment that rank 0 owns goes to its encoders, in any order; a
- * segment that another rank has encoded is added to the output; taken over both. The marks of their
- * frames are given as above when resr_io_threads_committed() has named the segment. */
-void resr_io_threads_gather(ResrIoThreads *pipeline, ResrFrame *frame);
-void resr_io_threads_adopt(ResrIoThreads *pipeline, ResrSegment *segment);
+/* The encoders of rank 0's segments; NULL unless the sink stores segments. With plan->encode_ranks
+ * they take frames in any order, and segments of other ranks. */
+ResrSegmentEncoders *resr_io_threads_encoders(ResrIoThreads *io);
 
-/* The video has so many frames: the last segment is complete with the last of them. */
-void resr_io_threads_end(ResrIoThreads *pipeline, int64_t frames);
+/* With plan->encode_ranks: true, and a segment that has become durable, once for each one. */
+bool resr_io_threads_committed(ResrIoThreads *io, int64_t *first, int64_t *frames);
 
-/* A segment that was added since the last call: true, and its frames. */
-bool resr_io_threads_committed(ResrIoThreads *pipeline, int64_t *first, int64_t *frames);
-
-int64_t resr_io_threads_encoded(const ResrIoThreads *pipeline);
+int64_t resr_io_threads_encoded(const ResrIoThreads *io);
 
 /* 0, or the first error of a thread with its message. */
-RESR_MUST_CHECK int resr_io_threads_status(ResrIoThreads *pipeline);
+RESR_MUST_CHECK int resr_io_threads_status(ResrIoThreads *io);
 
-/* Nothing more will be given: the encoder writes what it has and finishes the sink (the output is
- * published). */
-void resr_io_threads_finish(ResrIoThreads *pipeline);
+/* No more frames follow: the encoder's thread encodes those that it has and finishes the sink,
+ * which publishes the output. */
+void resr_io_threads_finish(ResrIoThreads *io);
 
-/* True when that has happened, or failed. */
-bool resr_io_threads_finished(const ResrIoThreads *pipeline);
+/* True when that has ended, with or without an error. */
+bool resr_io_threads_finished(const ResrIoThreads *io);
 
-/* What the threads are at now, for resr_bottleneck_sample(). */
+/* A sample of the threads, for resr_bottleneck_sample(). */
 typedef struct ResrIoThreadsState {
-    bool decoder_rests; /* the input has ended, or all credits are taken */
-    bool backlog;       /* frames wait for the encoder, or it finishes the output */
-    bool committing;    /* the encoder waits for the disk */
+    bool decoder_waiting; /* the input has ended, or all credits are taken */
+    bool backlog;         /* frames wait for the encoder, or it finishes the output */
+    bool committing;      /* a segment is being made durable */
 } ResrIoThreadsState;
 
-ResrIoThreadsState resr_io_threads_state(ResrIoThreads *pipeline);
+ResrIoThreadsState resr_io_threads_state(ResrIoThreads *io);
 
-/* Seconds that the threads spent at work: fills in decode, encode, and of both hash. */
-void resr_io_threads_seconds(const ResrIoThreads *pipeline, ResrTimes *times);
+/* Sets the seconds that the threads have worked: decode, encode, and hash, which is part of both.
+ */
+void resr_io_threads_seconds(const ResrIoThreads *io, ResrTimes *times);
 
-/* Seconds that a thread has been busy with one frame now, and the most it ever was: a file system
- * that does not answer shows here. */
-void resr_io_threads_stall(const ResrIoThreads *pipeline, double *now, double *longest);
+/* Seconds that a thread has spent on its current frame, and the most that one frame ever took: a
+ * file system that does not answer shows here. From any thread. */
+void resr_io_threads_stall(const ResrIoThreads *io, double *now, double *longest);
 
-/* Seconds without a packet written while the output is finished; else 0. For one caller. */
-double resr_io_threads_finish_stall(ResrIoThreads *pipeline);
+/* While the output is being finished: seconds since the last packet was written; otherwise 0. Keeps
+ * state between calls: call from one thread only, which may be another than the main thread. */
+double resr_io_threads_finish_stall(ResrIoThreads *io);
 
 /* Ends both threads at once. NULL is allowed. */
-void resr_io_threads_stop(ResrIoThreads *pipeline);
+void resr_io_threads_stop(ResrIoThreads *io);
 
-/* Frees everything but the parts; no frame that it handed out may be left. NULL is allowed. */
-void resr_io_threads_free(ResrIoThreads *pipeline);
+/* Stops the threads and frees the object; all frames that it has returned must be freed before.
+ * NULL is allowed. */
+void resr_io_threads_free(ResrIoThreads *io);
 
 #endif

@@ -1,3 +1,15 @@
+/* Segments of one worker, with --encode ranks.
+ *
+ * Results of segments that this rank owns arrive from its own compute thread and, as RESULT
+ * messages, from other workers; they go to the segment encoders (media/segment_encoders.h), which
+ * order and verify them. A finished segment stays in memory. The encoder's thread packs it into a
+ * SEGMENT message and queues it; the main thread, which alone calls MPI, sends it to rank 0. Rank 0
+ * unpacks it and makes it durable. A failure of an encoder becomes a FAILURE message of no part.
+ *
+ * A SEGMENT message has one payload: the segment's file, then a ResrFrameRecord per frame. The
+ * header holds the segment's number and first frame (part), its number of frames (progress), its
+ * reordering (code) and the seconds of encoding so far (seconds). */
+
 #include "run/segment_gather.h"
 
 #include <stdio.h>
@@ -12,10 +24,10 @@ struct ResrSegmentGather {
     int rank;
     const ResrPlan *plan;
     ResrSegmentEncoders *encoders;
-    ResrQueue *messages; /* from the encoders' threads to the main thread */
+    ResrQueue *messages; /* for rank 0, from the encoders' threads to the main thread */
 };
 
-/* What rank 0 needs of a segment: its file, then a record of each frame. */
+/* Fills a SEGMENT message. */
 static int pack(ResrMessage *message, const ResrSegment *segment)
 {
     const ResrSegmentInfo *info = &segment->info;
@@ -57,7 +69,7 @@ int resr_segment_gather_unpack(ResrSegment **out, ResrMessage *message)
     return 0;
 }
 
-/* A failure of no part is the encoder's. */
+/* Called by an encoder's thread. */
 static void encoding_failed(void *user, int status)
 {
     ResrSegmentGather *gather = user;
@@ -127,7 +139,7 @@ void resr_segment_gather_free(ResrSegmentGather *gather)
     free(gather);
 }
 
-int resr_segment_gather_tell_done(ResrEndpoint *mail, const ResrMessage *result)
+static int send_done(ResrEndpoint *endpoint, const ResrMessage *result)
 {
     ResrMessage *done;
     int ret = resr_message_create(&done, RESR_WIRE_DONE);
@@ -136,10 +148,10 @@ int resr_segment_gather_tell_done(ResrEndpoint *mail, const ResrMessage *result)
     done->header.part = result->header.part;
     done->header.owner = result->header.owner;
     done->header.seconds = result->header.seconds;
-    return resr_endpoint_send(mail, 0, done);
+    return resr_endpoint_send(endpoint, 0, done);
 }
 
-void resr_segment_gather_take(ResrSegmentGather *gather, ResrMessage *result)
+void resr_segment_gather_add(ResrSegmentGather *gather, ResrMessage *result)
 {
     for (int i = 0; i < result->header.part.count; i++) {
         resr_segment_encoders_add_frame(gather->encoders, result->frames[i]);
@@ -148,16 +160,17 @@ void resr_segment_gather_take(ResrSegmentGather *gather, ResrMessage *result)
     resr_message_free(result);
 }
 
-int resr_segment_gather_route(ResrSegmentGather *gather, ResrEndpoint *mail, ResrMessage *result)
+int resr_segment_gather_route(ResrSegmentGather *gather, ResrEndpoint *endpoint,
+                              ResrMessage *result)
 {
-    int ret = resr_segment_gather_tell_done(mail, result);
+    int ret = send_done(endpoint, result);
     if (ret < 0) {
         resr_message_free(result);
         return ret;
     }
     if (result->header.owner != gather->rank)
-        return resr_endpoint_send(mail, result->header.owner, result);
-    resr_segment_gather_take(gather, result);
+        return resr_endpoint_send(endpoint, result->header.owner, result);
+    resr_segment_gather_add(gather, result);
     return 0;
 }
 
@@ -166,12 +179,12 @@ void resr_segment_gather_end(ResrSegmentGather *gather, int64_t frames)
     resr_segment_encoders_end(gather->encoders, frames);
 }
 
-int resr_segment_gather_send(ResrSegmentGather *gather, ResrEndpoint *mail)
+int resr_segment_gather_send(ResrSegmentGather *gather, ResrEndpoint *endpoint)
 {
     ResrMessage *message;
     int ret = 0;
     while (ret == 0 && (message = resr_queue_try_pop(gather->messages)))
-        ret = resr_endpoint_send(mail, 0, message);
+        ret = resr_endpoint_send(endpoint, 0, message);
     return ret;
 }
 

@@ -1,69 +1,8 @@
 #include "run/trace_collect.h"
 
-#include <mpi.h>
-#include <stdio.h>
-#include <time.h>
-
 #include "base/log.h"
 
-/* endpoint.c has 1 and 2. */
-enum { TAG_PING = 3, TAG_PONG = 4 };
-
-#define ROUNDS 32          /* the first one wakes the other side */
-#define MESSAGES_AT_ONCE 4 /* of events, from one rank */
-#define TURN_SLEEP_NS 200000
-
-/* Rank 0: the clock of `rank` against this one's. The answer was given some time within the round
- * trip, so its middle is wrong by half of it at most. Clocks that may be equal are taken to be:
- * those of one machine are. */
-static void measure(ResrTrace *trace, int rank)
-{
-    int64_t best_ns = INT64_MAX, offset_ns = 0, theirs_ns = 0;
-    for (int i = 0; i < ROUNDS; i++) {
-        int64_t start_ns = resr_clock_ns();
-        MPI_Send(&start_ns, 1, MPI_INT64_T, rank, TAG_PING, MPI_COMM_WORLD);
-        MPI_Recv(&theirs_ns, 1, MPI_INT64_T, rank, TAG_PONG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        int64_t trip_ns = resr_clock_ns() - start_ns;
-        if (i > 0 && trip_ns < best_ns) {
-            best_ns = trip_ns;
-            offset_ns = theirs_ns - (start_ns + trip_ns / 2);
-        }
-    }
-    int64_t half_ns = best_ns / 2 + 1, distance_ns = offset_ns < 0 ? -offset_ns : offset_ns;
-    if (distance_ns <= half_ns)
-        resr_trace_align(trace, rank, 0, half_ns + distance_ns);
-    else
-        resr_trace_align(trace, rank, offset_ns, half_ns);
-}
-
-static void answer(void)
-{
-    int there = 0;
-    int64_t ns;
-    while (!there) {
-        MPI_Iprobe(0, TAG_PING, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE);
-        if (!there)
-            nanosleep(&(struct timespec){0, TURN_SLEEP_NS}, NULL);
-    }
-    for (int i = 0; i < ROUNDS; i++) {
-        MPI_Recv(&ns, 1, MPI_INT64_T, 0, TAG_PING, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-        ns = resr_clock_ns();
-        MPI_Send(&ns, 1, MPI_INT64_T, 0, TAG_PONG, MPI_COMM_WORLD);
-    }
-}
-
-void resr_trace_collect_align(ResrTrace *trace)
-{
-    int rank, ranks;
-    if (!resr_events_on())
-        return;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    for (int i = 1; rank == 0 && i < ranks; i++)
-        measure(trace, i);
-    if (rank > 0)
-        answer();
-}
+#define MESSAGES_AT_ONCE 4 /* in flight from one rank, so that rank 0 is not flooded */
 
 void resr_trace_collect_accept(int64_t index, int rank, const ResrPart *part)
 {
@@ -120,11 +59,11 @@ int resr_trace_collect_finish(ResrTrace *trace, const char *path, const ResrRank
     while ((n = resr_events_read(&cursor, some, sizeof some / sizeof *some)) > 0)
         resr_trace_take(trace, 0, some, n);
     resr_trace_complete(trace, 0, resr_events_dropped());
-    snprintf(error, sizeof error, "%s", resr_error_text());
+    resr_error_save(error);
     int status = resr_trace_write(trace, path, ranks, numerics_class);
     if (ret == 0)
         return status;
     if (status < 0)
         resr_log_warn("%s", resr_error_text());
-    return resr_fail(ret, "%s", error);
+    return resr_error_restore(ret, error);
 }

@@ -1,3 +1,12 @@
+/* A thread that checks, every 2 s (200 ms with short deadlines), how long
+ *   the main loop has not turned      limit: twice the deadline
+ *   one frame is decoded or encoded   the larger of 4 deadlines and RESR_DEADLINE_FRAMES times the
+ *                                     longest frame
+ *   finishing the output takes        RESR_FINISH_DEADLINES times that
+ *   one batch file is written         as for a frame
+ * and ends the process beyond the limit. After a suspension of the whole process (SIGSTOP, a laptop
+ * that sleeps) one check is skipped, so that the other threads get the processor first. */
+
 #include "run/watchdog.h"
 
 #include <pthread.h>
@@ -11,7 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* The finished file is synced as a whole, which takes as long as the disk needs for it. */
+/* The finished file is synced as a whole, which may take the disk long. */
 #define RESR_FINISH_DEADLINES 10
 
 struct ResrWatchdog {
@@ -25,22 +34,21 @@ struct ResrWatchdog {
     bool ended;
 };
 
-/* Nothing that could wait for the same file system is touched after this: the message goes out
- * first, and status.json, which may never be written, last. */
+/* Ends the process. The message comes first and status.json, whose file system may hang, last. */
 static void give_up(const ResrWatchdog *watchdog, const char *what, double seconds)
 {
     char text[RESR_ERROR_TEXT_BYTES];
     snprintf(text, sizeof text,
-             "rank 0: %s for %.0f s; the job ends here, run the same command again to go on", what,
+             "rank 0: %s for %.0f s; the job ends here, run the same command again to resume", what,
              seconds);
     resr_log_error("%s", text);
-    alarm(5); /* its default action ends the process if the next line does not return */
+    alarm(5); /* the default action ends the process if writing status.json hangs */
     if (watchdog->checkpoint)
         resr_checkpoint_set_status(watchdog->checkpoint, "resumable", -RESR_ERR_STOPPED, text);
     _exit(-RESR_ERR_STOPPED);
 }
 
-static void look(const ResrWatchdog *watchdog)
+static void check(const ResrWatchdog *watchdog)
 {
     double busy, longest;
     int64_t turn_ns = *watchdog->turn_ns;
@@ -52,13 +60,13 @@ static void look(const ResrWatchdog *watchdog)
     if (limit < 4 * watchdog->deadline_seconds)
         limit = 4 * watchdog->deadline_seconds;
     if (busy > limit)
-        give_up(watchdog, "decoding or encoding has stood still", busy);
+        give_up(watchdog, "decoding or encoding has not advanced", busy);
     double finishing = resr_io_threads_finish_stall(watchdog->io_threads);
     if (finishing > RESR_FINISH_DEADLINES * limit)
-        give_up(watchdog, "finishing the output has stood still", finishing);
+        give_up(watchdog, "finishing the output has not advanced", finishing);
     double writing = watchdog->checkpoint ? resr_checkpoint_stall(watchdog->checkpoint) : 0;
     if (writing > limit)
-        give_up(watchdog, "writing the checkpoint has stood still", writing);
+        give_up(watchdog, "writing the checkpoint has not advanced", writing);
 }
 
 static void *watch_main(void *argument)
@@ -76,10 +84,10 @@ static void *watch_main(void *argument)
             until.tv_nsec -= 1000000000;
         }
         pthread_cond_timedwait(&watchdog->changed, &watchdog->lock, &until);
-        /* After the whole process was stopped its other threads get their time first. */
+        /* After a suspension the other threads run first. */
         bool was_stopped = resr_clock_seconds_since(asleep_ns) > 2 + watchdog->deadline_seconds / 2;
         if (!watchdog->ended && !was_stopped)
-            look(watchdog);
+            check(watchdog);
     }
     pthread_mutex_unlock(&watchdog->lock);
     return NULL;

@@ -6,12 +6,12 @@
 #include "ckpt/checkpoint.h"
 #include "run/io_threads.h"
 
-/* Watches over rank 0 itself: a file system that no longer answers stops its threads where nothing
- * else can. The job then ends as resumable: status.json says so, and the process ends with 75. */
+/* Ends rank 0 if one of its threads hangs in a system call, as on a file system that no longer
+ * responds. status.json then says "resumable" and the process exits with 75. */
 typedef struct ResrWatchdog ResrWatchdog;
 
-/* `turn_ns`: time of the main loop's last turn; 0: it has ended. `checkpoint` may be NULL. All
- * arguments must outlive the watchdog. RESR_ERR_INTERNAL. */
+/* `turn_ns`: time of the main loop's last turn; 0: the loop has ended. `checkpoint` may be NULL.
+ * All arguments must outlive the watchdog. RESR_ERR_INTERNAL (memory, no thread). */
 RESR_MUST_CHECK int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns,
                                         ResrIoThreads *io_threads, ResrCheckpoint *checkpoint,
                                         double deadline_seconds);

@@ -33,7 +33,7 @@ static ResrFrame **slot_of(ResrFrame **frames, const ResrReorderBuffer *buffer, 
 
 void resr_reorder_buffer_take(ResrReorderBuffer *buffer, ResrFrame *frame)
 {
-    bool computed = frame->stage != RESR_FRAME_DECODED;
+    bool computed = frame->state != RESR_FRAME_DECODED;
     assert(frame->index == buffer->decoded && frame->index < buffer->delivered + buffer->size);
     buffer->decoded = frame->index + 1;
     *slot_of(computed ? buffer->done : buffer->input, buffer, frame->index) = frame;
@@ -48,7 +48,7 @@ ResrFrame *resr_reorder_buffer_input(const ResrReorderBuffer *buffer, int64_t in
 bool resr_reorder_buffer_needs(const ResrReorderBuffer *buffer, int64_t index)
 {
     const ResrFrame *frame = resr_reorder_buffer_input(buffer, index);
-    return frame && frame->stage == RESR_FRAME_DECODED;
+    return frame && frame->state == RESR_FRAME_DECODED;
 }
 
 void resr_reorder_buffer_accept(ResrReorderBuffer *buffer, ResrFrame *frame)
@@ -76,7 +76,7 @@ void resr_reorder_buffer_set_computed(ResrReorderBuffer *buffer, int64_t index, 
 {
     ResrFrame *frame = resr_reorder_buffer_input(buffer, index);
     if (frame)
-        frame->stage = computed ? RESR_FRAME_UPSCALED : RESR_FRAME_DECODED;
+        frame->state = computed ? RESR_FRAME_COMPUTED_ELSEWHERE : RESR_FRAME_DECODED;
 }
 
 void resr_reorder_buffer_set_durable(ResrReorderBuffer *buffer, int64_t index)
@@ -84,7 +84,7 @@ void resr_reorder_buffer_set_durable(ResrReorderBuffer *buffer, int64_t index)
     ResrFrame **input = slot_of(buffer->input, buffer, index);
     if (!resr_reorder_buffer_input(buffer, index))
         return;
-    (*input)->stage = RESR_FRAME_DURABLE;
+    (*input)->state = RESR_FRAME_DURABLE;
     *slot_of(buffer->done, buffer, index) = *input;
     *input = NULL;
 }

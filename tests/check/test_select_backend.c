@@ -68,6 +68,10 @@ static void exact_is_the_last_resort(void **state)
     assert_int_equal(resr_select_backend_class(class, probes, 2), 0);
     assert_string_equal(class, "exact");
     assert_int_equal(resr_select_backend_class(class, probes, 0), RESR_ERR_DEVICE);
+    probes[0] = probe_of(4, zen);
+    probes[0].candidates[1].flops = 5000e9; /* faster than fp32 */
+    assert_int_equal(resr_select_backend_class(class, probes, 1), 0);
+    assert_string_equal(class, "fp32");
 }
 
 static void options_narrow_the_candidates(void **state)

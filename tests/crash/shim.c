@@ -1,19 +1,22 @@
-/* Preloaded into the program under test: counts its file-system calls below one folder and at a
- * chosen one kills the process or lets the call fail. Set by the environment:
+/* clang-format off */
+/* Preloaded into the program under test: counts its file-system calls below one folder and at a chosen call kills the
+ * process or fails the call. The environment says how:
  *   RESR_SHIM_ROOT    the folder, an absolute path
- *   RESR_SHIM_LOG     gets a line "number call path" for each call, and "fired" when the fault came
- *   RESR_SHIM_AT      number of the call at which the fault comes, from 1; 0: none
- *   RESR_SHIM_FAULT   kill: SIGKILL before the call; torn: half of a write, then SIGKILL; short:
- * half of a write, which succeeds; enospc, eio, eintr: the call fails with that RESR_SHIM_SHADOW  a
- * folder on the same file system that gets what a power loss would leave: the contents of a file at
- * its last fsync or fdatasync ("data-INODE"), the entries of a folder at its last fsync
- * ("dir-INODE", lines "INODE NAME"), and a link to each file that lost its name ("keep-INODE"), so
- * that no inode number comes twice Calls are counted one at a time, under one lock, which a counted
- * call holds to its end. Output through stdio is seen as well: streams that fopen() opens for
- * writing write through here. */
+ *   RESR_SHIM_LOG     gets a line "NUMBER CALL PATH" for each call, and "fired" when the fault occurred
+ *   RESR_SHIM_AT      number of the call at which the fault occurs, from 1; 0: none
+ *   RESR_SHIM_FAULT   kill: SIGKILL before the call
+ *                     torn: half of a write, then SIGKILL
+ *                     short: half of a write, which succeeds
+ *                     enospc, eio, eintr: the call fails with that error
+ *   RESR_SHIM_SHADOW  a folder on the same file system that gets the state after a loss of power:
+ *                     data-INODE   contents of a file at its last fsync or fdatasync
+ *                     dir-INODE    entries of a folder at its last fsync, lines "INODE NAME"
+ *                     keep-INODE   a link to each file that lost its name, so that no inode number is used twice
+ * Calls are counted one at a time, under one lock, which a counted call holds to its end. Output through stdio is
+ * counted as well: streams that fopen() opens for writing write through this file. */
+/* clang-format on */
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -29,6 +32,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../support/preload.h"
+
 typedef enum Fault { FAULT_NONE, FAULT_KILL, FAULT_TORN, FAULT_SHORT, FAULT_ERROR } Fault;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -37,12 +42,6 @@ static const char *shadow;
 static int log_fd = -1, fault_errno;
 static long at, count;
 static Fault fault;
-
-/* The C library's function behind the one of this name here. */
-#define NEXT(result, name, ...)                                                                    \
-    static result (*next)(__VA_ARGS__);                                                            \
-    if (!next)                                                                                     \
-    *(void **)&next = dlsym(RTLD_NEXT, #name)
 
 __attribute__((constructor)) static void set_up(void)
 {
@@ -140,7 +139,7 @@ static int failed(void)
     return -1;
 }
 
-/* Half of a write: then the process ends, or goes on. */
+/* Half of a write, after which the process ends or the call succeeds. */
 static ssize_t half(ssize_t written)
 {
     if (fault == FAULT_TORN)
@@ -192,7 +191,7 @@ static void list_folder(int fd, int to)
         closedir(folder);
 }
 
-/* What `fd` is, is on disk now. */
+/* Copies the file or folder `fd` to the shadow: it has reached the disk. */
 static void remember(int fd)
 {
     struct stat status;
@@ -263,7 +262,7 @@ int openat(int folder, const char *path, int flags, ...)
     return open_counted(folder, path, flags, mode);
 }
 
-/* What the fortified headers call. */
+/* Called by the fortified headers. */
 int __open_2(const char *path, int flags);
 int __open_2(const char *path, int flags)
 {
@@ -457,7 +456,7 @@ int rmdir(const char *path)
     return ret;
 }
 
-/* Like the stream of the C library, which goes on after a short write and stops at an error. */
+/* Like the stream of the C library, which continues after a short write and stops at an error. */
 static ssize_t stream_write(void *cookie, const char *data, size_t bytes)
 {
     size_t done = 0;

@@ -1,9 +1,9 @@
-// A stand-in for cuBLASLt on emulated devices: the entry points that ladder 0 uses, as a plain
-// product in fp32, run in stream order on memory that the CPU can read. It refuses what the real
-// library refuses (attributes out of place, foreign pointers, less alignment than a kernel was
-// chosen for, a kernel chosen for another shape, a workspace too small). What it cannot tell is the
-// library's speed, its choice of kernels, and that fp16 in, fp32 out with an fp32 bias is among
-// them for every shape.
+// A fake of cuBLASLt for emulated devices: the entry points that variant cublas uses, as a
+// plain product in fp32, run in stream order on memory that the CPU can read. It rejects the same
+// arguments as the real library (attributes out of place, foreign pointers, less alignment than a
+// kernel was chosen for, a kernel chosen for another shape, a workspace too small). It says nothing
+// about the library's speed, its choice of kernels, and whether fp16 in, fp32 out with an fp32 bias
+// is available for every shape.
 //
 // RESR_FAKE_NO_BIAS=1: no kernel has the bias. RESR_FAKE_FAIL=K: the K-th product fails.
 #include <cublasLt.h>
@@ -88,7 +88,7 @@ uint64_t shape_of(const Desc &desc, const Layout &a, const Layout &b, const Layo
     return mix;
 }
 
-// What cuBLASLt documents for fp16 in, fp32 accumulation and output, A transposed.
+// The rules that cuBLASLt documents for fp16 in, fp32 accumulation and output, A transposed.
 cublasStatus_t check_shape(const Desc *desc, const Layout *a, const Layout *b, const Layout *d)
 {
     if (!desc || !a || !b || !d)
@@ -266,7 +266,7 @@ API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
         return CUBLAS_STATUS_NOT_SUPPORTED;
     *results = {};
     results->algo.data[0] = shape_of(*dd, *la, *lb, *ld);
-    for (int i = 0; i < 4; i++) // what the kernel may count on
+    for (int i = 0; i < 4; i++) // guaranteed to the kernel
         results->algo.data[1 + i] = p->alignment[i];
     results->workspaceSize = wanted_bytes;
     *count = 1;

@@ -30,7 +30,7 @@ OUT=$folder/out sh carry/gpu_first.sh >log 2>&1 && fail "all steps passed withou
 cat log
 tail -n 1 log | grep -q ' 0 steps passed, ' || fail "steps passed without a device"
 for step in device probe conv_mma_2_11 conv_wgmma-plain_1_11 conv_wgmma_1_11 conv_wgmma_1_12 conv_mma_row_6 \
-    conv_mma-bf16_row_13 conv_cublas_1_21 wgmma_cuts wgmma_sizes_12 wgmma_sizes_7 cublas walk_wgmma walk_x4plus \
+    conv_mma-bf16_row_13 conv_cublas_1_21 wgmma_cuts wgmma_sizes_12 wgmma_sizes_7 cublas forward_wgmma forward_x4plus \
     colour kernels net_whole net_tiles cudnn memcheck ncu; do
     [ -e "out/$step.status" ] || fail "$step did not start"
     code=$(cat "out/$step.status")

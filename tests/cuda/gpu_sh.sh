@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench/gpu.sh's dry run: a stand-in for nvidia-smi shows a GPU of capability 8.0, the backend is built alone, and
-# the emulator runs what it runs. Then: rung wgmma is not in that build, whatever the device; a cut output keeps
+# bench/gpu.sh's dry run: a fake nvidia-smi shows a GPU of capability 8.0, the backend is built alone, and
+# the emulator runs the steps. Then: variant wgmma is not in that build on any device; a cut output keeps
 # its rows. $EMU_KERNELS and the emulator's runtime come from on_device.sh.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -43,7 +43,7 @@ check() {
 }
 check '.steps.tests == 0 and .steps.kernels == 0 and .steps.net_0 == 0'
 check '.kernels.rows | map(select(.verdict == "ok")) | length == 18'
-check '.kernels.rows | map(.rung) | unique == ["cublas", "mma"]'
+check '.kernels.rows | map(.variant) | unique == ["cublas", "mma"]'
 check '.nets | length == 1'
 check '.clocks.sm_mhz.median == 1410'
 

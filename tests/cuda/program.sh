@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole program with --backend cuda: the same frames for any number of ranks, tiles at once and order
-# of streams; what it says where memory is short, a device is lost or there is none.
+# of streams; the messages where memory is short, or a device is lost or missing.
 . "$(dirname "$0")/../mpi/lib.sh"
 tiny_model
 "$MAKE_MODEL" compact.safetensors srvgg 2 1 64 0 7
@@ -57,7 +57,7 @@ run compact 1 $small
 run one_by_one 1 $small --batch 1
 same compact one_by_one
 refused 69 "in fp16 (.*not in" --backend cuda --precision fp32 -m tiny.safetensors
-REALESRGAN_CUDA=$PWD/none.so refused 69 "there is no .*none.so" --backend cuda -m tiny.safetensors
+REALESRGAN_CUDA=$PWD/none.so refused 69 "none.so does not exist" --backend cuda -m tiny.safetensors
 [ -n "${EMU_KERNELS:-}" ] || {
     echo "a GPU: what the emulator alone can play is left out"
     exit 0
@@ -68,7 +68,7 @@ for streams in lazy random; do
     EMU_STREAMS=$streams run $streams 1 $small
     same compact $streams
 done
-# Before the tiles of a walk, at first all twelve of each of four frames, come the probe's two allocations,
+# Before the tiles of a pass, at first all twelve of each of four frames, come the probe's two allocations,
 # the weights and eight for frames.
 # shellcheck disable=SC2086
 EMU_FAIL_MALLOC=12 run refused_once 1 $small

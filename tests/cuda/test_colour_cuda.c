@@ -64,7 +64,7 @@ static ResrFrame *noise(const ResrFormat *format, uint64_t seed)
     return frame;
 }
 
-/* Both frames under way at once, by the launches that were recorded with others, and in other
+/* Both frames in flight at once, by the launches that were recorded with others, and in other
  * places: the same results. */
 static void repeat(ResrUpscaler *upscaler, ResrFrame *const out[2], const ResrFormat *to,
                    ResrFrame *const in[2])
@@ -192,7 +192,7 @@ static void odd_sizes_and_tiles(void **state)
 
 enum { FRAMES = 5 };
 
-/* Submits frames first.. of a circle of FRAMES and collects them: what each gave alone. */
+/* Submits frames first.. of a circle of FRAMES and collects them: the same result as alone. */
 static void check_group(ResrUpscaler *upscaler, const ResrFormat *to, ResrFrame *const in[FRAMES],
                         char hashes[FRAMES][RESR_FRAME_HASH_BYTES], int first, int count)
 {
@@ -213,7 +213,7 @@ static void check_group(ResrUpscaler *upscaler, const ResrFormat *to, ResrFrame 
 }
 
 /* Groups of every number of frames, some of them by recorded launches: the frames that each gives
- * alone. Two whole groups under way, a third one and one that is too large are refused. */
+ * alone. With two whole groups in flight, a third one and one that is too large are refused. */
 static void groups(void **state)
 {
     static const int counts[] = {4, 4, 4, 1, 3, 2, 4, 3, 3, 2, 1, 2, 4, 1};

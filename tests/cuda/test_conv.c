@@ -1,16 +1,15 @@
-/* test_conv RUNG [SIZES [SEED]]: a rung's convolution against the definition in double precision,
- * on the device or the emulator: every shape of the networks, every epilogue, SIZES (3) pairs of
- * width and height for each, with guards around every output.
- * test_conv RUNG row ROW: 41 pairs of a width and a height out of 1..40 and 138, each number once a
- * side, and the shapes in turn; rows 0..40 have every width with every height, and each of them
- * with every shape.
+/* test_conv VARIANT [SIZES [SEED]]: a variant's convolution against the definition in double
+ * precision, on the device or the emulator: every shape of the networks, every epilogue, SIZES (3)
+ * pairs of width and height for each, with guards around every output. test_conv VARIANT row ROW:
+ * 41 pairs of a width and a height out of 1..40 and 138, each number once a side, and the shapes in
+ * turn; rows 0..40 have every width with every height, and each of them with every shape.
  *
  * The bound. Inputs and weights are fp16 values, so products are exact in fp32. A sum of n = 9 cin
  * products and the bias has n / 8 or more roundings or truncations of at most 2^-23 of the sum of
  * magnitudes: (n / 8 + 8) * 2^-23 * sum(|x w|); the fp16 output adds 2^-11 of the value (and 2^-25,
- * half of the smallest subnormal), one of bf16 2^-8. Ladder 2 sums, where the input is enlarged,
- * the taps that fall on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma knows those
- * sums). One product left out of 1728 is 20 times that on the average. */
+ * half of the smallest subnormal), one of bf16 2^-8. Variant wgmma sums, where the input is
+ * enlarged, the taps that fall on one pixel and rounds again: 2^-11 * sum(|x w|) more (test_wgmma
+ * knows those sums). One product left out of 1728 is 20 times that on the average. */
 
 #include <math.h>
 #include <stdbool.h>
@@ -69,7 +68,7 @@ static float draw(void) /* in [-1, 1) */
     return (float)(random_state >> 40) * 0x1p-23f - 1.0f;
 }
 
-static bool bf16; /* the rung's elements; else fp16 */
+static bool bf16; /* the variant's elements; else fp16 */
 
 /* fp16 by the compiler's own type; bf16 by hand, to the nearest, ties to even. */
 static uint16_t to_half(float value)
@@ -127,7 +126,7 @@ typedef struct Data {
     uint16_t *in, *out;
     float *weights, *bias, *slope, *trunk, *base, *add, *f32, *trunk_out;
     int f32_pitch;
-    double weights_rounding; /* relative, of weights that the rung rounds again */
+    double weights_rounding; /* relative, of weights that the variant rounds again */
 } Data;
 
 static Data make_data(const Case *c, int tiles, int height, int width)
@@ -178,7 +177,7 @@ static void free_data(Data *d)
     free(d->trunk_out);
 }
 
-/* The definition at one pixel and output; *magnitude: the sum of |x w| and what is added. */
+/* The definition at one pixel and output; *magnitude: the sum of |x w| and of the addends. */
 static double expected_at(const Data *d, size_t px, int co, double *magnitude)
 {
     const Case *c = d->c;
@@ -263,7 +262,7 @@ static void judge_floats(Verdict *verdict, const Data *d, const float *got, cons
             continue;
         }
         if (channel >= d->c->cout)
-            continue; /* padding: whatever the packing's zeros give */
+            continue; /* padding: unspecified */
         double magnitude, expected = expected_at(d, at / (size_t)pitch, channel, &magnitude);
         judge(verdict, got[i], expected, (9.0 * d->padded_cin / 8 + 8) * 0x1p-23 * magnitude);
     }
@@ -292,7 +291,7 @@ static void free_buffers(Buffers *b)
         CHECK(cudaFree(all[i]));
 }
 
-static ConvCall make_call(const Data *d, Buffers *b, const ConvRung *rung)
+static ConvCall make_call(const Data *d, Buffers *b, const ConvVariant *variant)
 {
     const Case *c = d->c;
     size_t wide = (d->px * 64 + 2 * GUARD) * sizeof(float);
@@ -308,9 +307,9 @@ static ConvCall make_call(const Data *d, Buffers *b, const ConvRung *rung)
     b->add = on_device(d->add, wide);
     b->trunk_out = on_device(d->trunk_out, wide);
     b->f32 = on_device(d->f32, (d->px * (size_t)d->f32_pitch + 2 * GUARD) * sizeof(float));
-    size_t packed_bytes = rung->packed_bytes(d->padded_cin, d->padded_cout);
+    size_t packed_bytes = variant->packed_bytes(d->padded_cin, d->padded_cout);
     void *packed = malloc(packed_bytes);
-    rung->pack(packed, d->weights, c->cin, c->cout, d->padded_cin, d->padded_cout);
+    variant->pack(packed, d->weights, c->cin, c->cout, d->padded_cin, d->padded_cout);
     b->weights = on_device(packed, packed_bytes);
     free(packed);
     ConvCall call = {
@@ -337,26 +336,26 @@ static ConvCall make_call(const Data *d, Buffers *b, const ConvRung *rung)
         .height = d->height,
         .width = d->width,
     };
-    if (rung->scratch_bytes && rung->scratch_bytes(&call))
-        CHECK(cudaMalloc(&b->scratch, rung->scratch_bytes(&call)));
+    if (variant->scratch_bytes && variant->scratch_bytes(&call))
+        CHECK(cudaMalloc(&b->scratch, variant->scratch_bytes(&call)));
     call.scratch = b->scratch;
     return call;
 }
 
 /* Runs one case of one size; true if all is as it should be. */
-static bool run_case(const ConvRung *rung, const Case *c, int tiles, int height, int width)
+static bool run_case(const ConvVariant *variant, const Case *c, int tiles, int height, int width)
 {
     Verdict verdict = {0};
     Buffers b = {0};
     Data d = make_data(c, tiles, height, width);
-    ConvCall call = make_call(&d, &b, rung);
-    d.weights_rounding = c->upsample && strncmp(rung->name, "wgmma", 5) == 0 ? 0x1p-11 : 0;
-    if (!rung->supports(&call)) {
+    ConvCall call = make_call(&d, &b, variant);
+    d.weights_rounding = c->upsample && strncmp(variant->name, "wgmma", 5) == 0 ? 0x1p-11 : 0;
+    if (!variant->supports(&call)) {
         free_buffers(&b);
         free_data(&d);
         return true;
     }
-    CHECK(rung->run(&call, NULL));
+    CHECK(variant->run(&call, NULL));
     CHECK(cudaDeviceSynchronize());
     if (call.out) {
         const uint16_t *before = c->in_place ? d.in : d.out;
@@ -388,22 +387,22 @@ static bool run_case(const ConvRung *rung, const Case *c, int tiles, int height,
     return good;
 }
 
-static const ConvRung *find_rung(const char *name)
+static const ConvVariant *find_variant(const char *name)
 {
-    static const ConvRung *const rungs[] = {
-        &conv_rung_mma,
-        &conv_rung_mma_bf16,
+    static const ConvVariant *const variants[] = {
+        &conv_variant_mma,
+        &conv_variant_mma_bf16,
 #if defined(RESR_CUDA_WGMMA)
-        &conv_rung_wgmma,
-        &conv_rung_wgmma_plain,
+        &conv_variant_wgmma,
+        &conv_variant_wgmma_plain,
 #endif
 #if defined(RESR_CUDA_CUBLAS)
-        &conv_rung_cublas,
+        &conv_variant_cublas,
 #endif
     };
-    for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)
-        if (strcmp(rungs[i]->name, name) == 0)
-            return rungs[i];
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        if (strcmp(variants[i]->name, name) == 0)
+            return variants[i];
     return NULL;
 }
 
@@ -423,28 +422,29 @@ static void size_of(int *height, int *width, size_t which, int i, int seed)
     *width = turn % 32 == 3 ? 138 : 1 + (int)(n * 29 % 40);
 }
 
-static int test_sizes(const ConvRung *rung, int sizes, int seed)
+static int test_sizes(const ConvVariant *variant, int sizes, int seed)
 {
     int failed = 0;
     for (size_t k = 0; k < CASES; k++)
         for (int i = 0; i < sizes; i++) {
             int height, width;
             size_of(&height, &width, k, i, seed);
-            failed += !run_case(rung, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
+            failed += !run_case(variant, &cases[k], 1 + (int)(k + (size_t)i) % 2, height, width);
         }
     return failed;
 }
 
 /* Shapes step by 2 along a row and by 5 from row to row: of a width those of all rows step by 5, of
  * a height by 3, neither of which shares a factor with their number, 16. */
-static int test_row(const ConvRung *rung, int row)
+static int test_row(const ConvVariant *variant, int row)
 {
     enum { SIZES = 41 };
     _Static_assert(CASES % 2 == 0 && CASES % 3 != 0 && CASES % 5 != 0, "steps of 2, 3 and 5");
     int failed = 0;
     for (int i = 0; i < SIZES; i++) {
         int j = (i + row) % SIZES, width = i == 40 ? 138 : i + 1, height = j == 40 ? 138 : j + 1;
-        failed += !run_case(rung, &cases[(i * 2 + row * 5) % CASES], 1 + i % 3 / 2, height, width);
+        failed +=
+            !run_case(variant, &cases[(i * 2 + row * 5) % CASES], 1 + i % 3 / 2, height, width);
     }
     return failed;
 }
@@ -456,27 +456,27 @@ int main(int argc, char **argv)
     bool row = argc > 2 && strcmp(argv[2], "row") == 0;
     int sizes = argc > 2 ? atoi(argv[2]) : 3, seed = argc > 3 ? atoi(argv[3]) : 0;
     int failed, devices = 0;
-    const ConvRung *rung = argc > 1 ? find_rung(argv[1]) : NULL;
-    if (!rung) {
-        fprintf(
-            stderr,
-            "usage: test_conv RUNG [SIZES [SEED] | row ROW] (\"%s\" is no rung of this build)\n",
-            argc > 1 ? argv[1] : "");
+    const ConvVariant *variant = argc > 1 ? find_variant(argv[1]) : NULL;
+    if (!variant) {
+        fprintf(stderr,
+                "usage: test_conv VARIANT [SIZES [SEED] | row ROW] (\"%s\" is no variant of this "
+                "build)\n",
+                argc > 1 ? argv[1] : "");
         return 64;
     }
     if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
         printf("skipped: no device\n");
         return SKIP;
     }
-    bf16 = rung->bf16;
+    bf16 = variant->bf16;
     CHECK(cudaGetDeviceProperties(&properties, 0));
     int capability = properties.major * 10 + properties.minor;
     printf("%s, capability %d\n", properties.name, capability);
-    if (!rung->available(capability, &why)) {
+    if (!variant->available(capability, &why)) {
         printf("skipped: %s\n", why);
         return SKIP;
     }
-    failed = row ? test_row(rung, seed) : test_sizes(rung, sizes, seed);
+    failed = row ? test_row(variant, seed) : test_sizes(variant, sizes, seed);
     printf("%d failed\n", failed);
     return failed > 0;
 }

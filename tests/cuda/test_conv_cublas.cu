@@ -1,10 +1,11 @@
-// Ladder 0 against sums in double precision, and ladder 1 against ladder 0: the same calls, two
-// independent ways. On emulated devices (EMU_KERNELS is set) the library is fake_cublaslt.
+// Variant cublas against sums in double precision, and variant mma against variant cublas: the same
+// calls, two independent ways. On emulated devices (EMU_KERNELS is set) the library is
+// fake_cublaslt.
 //
 // Bounds, per value. Sums of K = 9 * cin products in fp32, in any order, are off by at most
 // K * 2^-24 * (sum of |x * w|) [Higham, Accuracy and Stability, 3.1]; residuals shrink that by 0.2
 // and add roundings of their own, below 2^-22 of the magnitudes that meet. fp16 outputs add half a
-// unit: 2^-11 of the value, or 2^-25 below the normal range. Two rungs may differ by twice that.
+// unit: 2^-11 of the value, or 2^-25 below the normal range. Two variants may differ by twice that.
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>
 
@@ -68,7 +69,7 @@ struct Case {
     bool trunk, base, add, out, out_f32;
 };
 
-// What a case reads, the same for every rung.
+// The inputs of a case, the same for every variant.
 struct Inputs {
     std::vector<float> weights, bias, slope;
     std::vector<__half> in;
@@ -122,10 +123,10 @@ void prepare_in(Buffer<__half> &buffer, const Case &c, const Inputs &in)
     buffer.upload();
 }
 
-bool run_rung(const ConvRung &rung, const Case &c, const Inputs &in, Outputs &result)
+bool run_variant(const ConvVariant &variant, const Case &c, const Inputs &in, Outputs &result)
 {
     const long pixels = pixels_of(c);
-    const char *what = rung.name;
+    const char *what = variant.name;
     Buffer<__half> x(in.in.size(), __float2half_rn(0)), out(pixels * pitch, __float2half_rn(7));
     Buffer<float> bias(c.cout, 0), slope(c.cout, 0), trunk(pixels * 64, 7), base(pixels * 64, 7),
         add(pixels * 64, 7), out_f32(pixels * 64, 7);
@@ -138,8 +139,8 @@ bool run_rung(const ConvRung &rung, const Case &c, const Inputs &in, Outputs &re
     for (auto *b : {&bias, &slope, &trunk, &base, &add, &out_f32})
         b->upload();
     out.upload();
-    Buffer<unsigned char> packed(rung.packed_bytes(c.cin, c.cout), 0);
-    rung.pack(packed.host.data(), in.weights.data(), c.real_cin, c.real_cout, c.cin, c.cout);
+    Buffer<unsigned char> packed(variant.packed_bytes(c.cin, c.cout), 0);
+    variant.pack(packed.host.data(), in.weights.data(), c.real_cin, c.real_cout, c.cin, c.cout);
     packed.upload();
 
     ConvCall call = {};
@@ -163,12 +164,12 @@ bool run_rung(const ConvRung &rung, const Case &c, const Inputs &in, Outputs &re
     call.tiles = c.tiles;
     call.height = c.height;
     call.width = c.width;
-    const size_t scratch_bytes = rung.scratch_bytes ? rung.scratch_bytes(&call) : 0;
+    const size_t scratch_bytes = variant.scratch_bytes ? variant.scratch_bytes(&call) : 0;
     if (scratch_bytes)
         must(cudaMalloc(&call.scratch, scratch_bytes), "scratch");
     cudaStream_t stream;
     must(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
-    const int ret = rung.run(&call, stream);
+    const int ret = variant.run(&call, stream);
     must(cudaStreamSynchronize(stream), what);
     cudaStreamDestroy(stream);
     cudaFree(call.scratch);
@@ -239,7 +240,7 @@ void describe(const Case &c, const char *what, long pixel, int co, double got, d
                 c.width, c.height, c.trunk, c.base, c.add, pixel, co, got, expected);
 }
 
-// What is not an output must still hold its 7s.
+// Memory that is not an output must still hold its 7s.
 void check_untouched(const Case &c, const char *what, const Outputs &got)
 {
     for (size_t i = 0; i < got.out.size(); i++) {
@@ -251,23 +252,23 @@ void check_untouched(const Case &c, const char *what, const Outputs &got)
     }
 }
 
-void check_case(const Case &c, const ConvRung *const *rungs, int count)
+void check_case(const Case &c, const ConvVariant *const *variants, int count)
 {
     const Inputs in = make_inputs(c);
     Outputs got[2];
     for (int r = 0; r < count; r++) {
-        if (!run_rung(*rungs[r], c, in, got[r])) {
-            describe(c, rungs[r]->name, -1, -1, -1, 0);
+        if (!run_variant(*variants[r], c, in, got[r])) {
+            describe(c, variants[r]->name, -1, -1, -1, 0);
             return;
         }
-        check_untouched(c, rungs[r]->name, got[r]);
+        check_untouched(c, variants[r]->name, got[r]);
     }
     for (long pixel = 0; pixel < pixels_of(c); pixel++)
         for (int co = 0; co < c.cout; co++) {
             const Expected e = expect(c, in, pixel, co);
             double first = NAN;
             for (int r = 0; r < count; r++) {
-                const char *name = rungs[r]->name;
+                const char *name = variants[r]->name;
                 const double half = __half2float(got[r].out[pixel * pitch + out_channel + co]);
                 if (c.out && !within(half, e.value, half_bound(e)))
                     describe(c, name, pixel, co, half, e.value);
@@ -278,13 +279,13 @@ void check_case(const Case &c, const ConvRung *const *rungs, int count)
                 if (c.out_f32 && co < c.real_cout && !within(f32, e.value, e.sum_bound))
                     describe(c, name, pixel, co, f32, e.value);
                 if (c.out && r > 0 && !within(half, first, 2 * half_bound(e)))
-                    describe(c, "between rungs", pixel, co, half, first);
+                    describe(c, "between variants", pixel, co, half, first);
                 first = half;
             }
         }
 }
 
-// The convolutions of the networks; what a call may combine; sizes from one pixel up.
+// The convolutions of the networks; combinations of a call's arguments; sizes from one pixel up.
 const Case cases[] = {
     {64, 32, 64, 32, CONV_LEAKY_RELU, 0, 2, 9, 13, false, false, false, true, false},
     {96, 32, 96, 32, CONV_LEAKY_RELU, 0, 1, 1, 1, false, false, false, true, false},
@@ -308,7 +309,7 @@ void refuses_a_failing_library()
     const Inputs in = make_inputs(c);
     Outputs got;
     setenv("RESR_FAKE_FAIL", "1", 1);
-    if (run_rung(conv_rung_cublas, c, in, got)) {
+    if (run_variant(conv_variant_cublas, c, in, got)) {
         fprintf(stderr, "a failing product was not reported\n");
         failures++;
     }
@@ -318,7 +319,7 @@ void refuses_a_failing_library()
 
 int main()
 {
-    const ConvRung *const rungs[] = {&conv_rung_cublas, &conv_rung_mma};
+    const ConvVariant *const variants[] = {&conv_variant_cublas, &conv_variant_mma};
     const char *why;
     const char *const stand_in = getenv("RESR_FAKE_CUBLASLT");
     const bool is_fake = getenv("EMU_KERNELS") && stand_in; // on_device.sh has made it ours
@@ -329,15 +330,15 @@ int main()
     }
     must(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "capability");
     must(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "capability");
-    if (!conv_rung_cublas.available(10 * major + minor, &why)) {
+    if (!conv_variant_cublas.available(10 * major + minor, &why)) {
         fprintf(stderr, "cublas: %s\n", why);
         return 1;
     }
     const size_t whole = resr_cublas_piece_bytes;
     for (const Case &c : cases) {
-        check_case(c, rungs, 2);
+        check_case(c, variants, 2);
         resr_cublas_piece_bytes = 37 * 1024; // pieces that end within rows
-        check_case(c, rungs, 1);
+        check_case(c, variants, 1);
         resr_cublas_piece_bytes = whole;
     }
     if (is_fake)

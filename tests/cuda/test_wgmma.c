@@ -1,4 +1,4 @@
-/* What ladder 2 needs beyond test_conv: sizes, and that its ways and cuts change no bit.
+/* Tests of variant wgmma beyond test_conv: sizes, and that its ways and cuts change no bit.
  *
  * test_wgmma sizes ROW  41 pairs of a width and a height out of 1..40 and 138, each number once a
  *                       side (rows 0..40 are all pairs), shapes and ways in turn, against the
@@ -8,8 +8,8 @@
  * test_wgmma absent     where only other architectures' empty kernels exist, neither way is
  *                       available, and the reason names the option.
  *
- * Where the input is enlarged, the definition is ladder 2's: of the nine taps those that fall on
- * one pixel of the input are summed and rounded to fp16.
+ * Where the input is enlarged, the definition is variant wgmma's: of the nine taps those that fall
+ * on one pixel of the input are summed and rounded to fp16.
  *
  * Channels of the input that must not be read are NaN; everything that must not be written is
  * compared with what it was. */
@@ -141,7 +141,7 @@ static void *upload(const void *from, size_t bytes)
     return to;
 }
 
-/* What outputs hold before the call. */
+/* Contents of the outputs before the call. */
 static const uint16_t untouched_half = 0x5c5c;
 static const float untouched = 12345.5f;
 
@@ -154,7 +154,7 @@ static void *fetch(void *from, size_t bytes)
 }
 
 /* Runs tiles first..first+tiles-1 of `d` in one call. */
-static Result run(const ConvRung *rung, const Data *d, int first, int tiles)
+static Result run(const ConvVariant *variant, const Data *d, int first, int tiles)
 {
     const Shape *s = &d->shape;
     size_t tile_px = (size_t)d->height * (size_t)d->width, px = tile_px * (size_t)tiles;
@@ -165,9 +165,9 @@ static Result run(const ConvRung *rung, const Data *d, int first, int tiles)
         out[i] = untouched_half;
     for (size_t i = 0; i < px * WIDE; i++)
         marks[i] = untouched;
-    size_t packed_bytes = rung->packed_bytes(s->cin, s->cout);
+    size_t packed_bytes = variant->packed_bytes(s->cin, s->cout);
     void *packed = malloc(packed_bytes);
-    rung->pack(packed, d->weights, s->cin, s->cout, s->cin, s->cout);
+    variant->pack(packed, d->weights, s->cin, s->cout, s->cin, s->cout);
     void *in = upload(d->in + (skip >> (2 * s->upsample)) * IN_PITCH,
                       (px >> (2 * s->upsample)) * IN_PITCH * 2);
     void *weights = upload(packed, packed_bytes);
@@ -201,8 +201,8 @@ static Result run(const ConvRung *rung, const Data *d, int first, int tiles)
         .height = d->height,
         .width = d->width,
     };
-    CHECK(!rung->supports(&call));
-    CHECK(rung->run(&call, NULL));
+    CHECK(!variant->supports(&call));
+    CHECK(variant->run(&call, NULL));
     CHECK(cudaDeviceSynchronize());
     Result r = {fetch(to, px * OUT_PITCH * 2), fetch(trunk, wide), fetch(f32, wide)};
     void *used[] = {in, weights, bias, slope, base, add};
@@ -244,7 +244,7 @@ static void taps_on(int taps[2], int at, int to, int upsample)
         }
 }
 
-/* The definition at one pixel and output; *magnitude: the sum of |x w| and of what is added. */
+/* The definition at one pixel and output; *magnitude: the sum of |x w| and of the addends. */
 static double expected_at(const Data *d, size_t px, int co, double *magnitude)
 {
     const Shape *s = &d->shape;
@@ -322,12 +322,12 @@ static int test_sizes(int row)
             height = 3; /* 138 x 138 is "cuts" in the other direction, and half a minute */
         double worst = 0;
         Data d = make_data(shapes[k], 1 + i % 3 / 2, height, width);
-        const ConvRung *rung = i % 4 == 3 ? &conv_rung_wgmma_plain : &conv_rung_wgmma;
-        Result r = run(rung, &d, 0, d.tiles);
+        const ConvVariant *variant = i % 4 == 3 ? &conv_variant_wgmma_plain : &conv_variant_wgmma;
+        Result r = run(variant, &d, 0, d.tiles);
         size_t wrong = count_wrong(&d, &r, &worst);
         failed += wrong > 0;
         printf("%3d -> %2d, %d tiles of %3d x %3d, %s: error at most %.3f of the bound",
-               d.shape.cin, d.shape.cout, d.tiles, d.width, d.height, rung->name, worst);
+               d.shape.cin, d.shape.cout, d.tiles, d.width, d.height, variant->name, worst);
         printf(wrong ? ", %zu WRONG\n" : "\n", wrong);
         free_result(&r);
         free_data(&d);
@@ -355,12 +355,12 @@ static int test_cuts(void)
                                   : i % 4 ? 4
                                           : SHAPES - 1],
                            2 + i % 3, 2 + i, widths[i]);
-        Result whole = run(&conv_rung_wgmma, &d, 0, d.tiles);
+        Result whole = run(&conv_variant_wgmma, &d, 0, d.tiles);
         size_t wrong = count_wrong(&d, &whole, &worst);
-        Result plain = run(&conv_rung_wgmma_plain, &d, 0, d.tiles);
+        Result plain = run(&conv_variant_wgmma_plain, &d, 0, d.tiles);
         bool same_ways = equal(&d, &whole, &plain, 0, d.tiles), same_cuts = true;
         for (int tile = 0; tile < d.tiles; tile++) {
-            Result alone = run(&conv_rung_wgmma, &d, tile, 1);
+            Result alone = run(&conv_variant_wgmma, &d, tile, 1);
             same_cuts = same_cuts && equal(&d, &whole, &alone, tile, 1);
             free_result(&alone);
         }
@@ -378,12 +378,13 @@ static int test_cuts(void)
 
 static int test_absent(int capability)
 {
-    const ConvRung *const rungs[] = {&conv_rung_wgmma, &conv_rung_wgmma_plain};
+    const ConvVariant *const variants[] = {&conv_variant_wgmma, &conv_variant_wgmma_plain};
     int failed = 0;
     for (int i = 0; i < 2; i++) {
         const char *why = "";
-        int offered = rungs[i]->available(capability, &why);
-        printf("%s on capability %d: %s\n", rungs[i]->name, capability, offered ? "offered" : why);
+        int offered = variants[i]->available(capability, &why);
+        printf("%s on capability %d: %s\n", variants[i]->name, capability,
+               offered ? "offered" : why);
         failed += offered || !strstr(why, "RESR_CUDA_ARCHS");
     }
     return failed;
@@ -408,7 +409,7 @@ int main(int argc, char **argv)
     int capability = properties.major * 10 + properties.minor;
     if (absent)
         return test_absent(capability) > 0;
-    if (!conv_rung_wgmma.available(capability, &why)) {
+    if (!conv_variant_wgmma.available(capability, &why)) {
         printf("skipped: %s\n", why);
         return SKIP;
     }

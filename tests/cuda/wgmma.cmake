@@ -1,4 +1,4 @@
-# Ladder 2's tests: sizes and shapes with the emulator's orders, lateness and numbers of SMs, and that
+# variant wgmma's tests: sizes and shapes with the emulator's orders, lateness and numbers of SMs, and that
 # neither the way pixels lie nor the cut of a batch changes a bit. All 41 rows are all pairs of sizes;
 # four of them, which have each number four times a side, run here.
 add_executable(test_wgmma test_wgmma.c)
@@ -18,7 +18,7 @@ function(wgmma_test name timeout_s how)
                         EMU_SMS=${sms})
 endfunction()
 
-# Without a kernel for sm_90a the rung is not offered.
+# Without a kernel for sm_90a the variant is not offered.
 if(emulator)
   cuda_test(wgmma_absent 60 COMMAND $<TARGET_FILE:test_wgmma> absent
             ENVIRONMENT EMU_ARCH=90 RESR_ONLY_EMULATED=1 RESR_EMULATED=${emulator}/conv_wgmma_80.so)

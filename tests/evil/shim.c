@@ -1,14 +1,17 @@
-/* Preloaded into the program: a file system without the functions that network file systems lack, another
- * process that takes a name at the worst moment, and a clock that runs faster. Environment:
- * SHIM_NO_REPLACE (renameat2 with flags), SHIM_NO_LINK and SHIM_NO_FLOCK: errno of the failure, by
- * number; SHIM_NO_MOVE: also of a rename from one folder into another; SHIM_APPEAR: a file of that
- * path is created before anything is given that name; SHIM_RAM: bytes of the machine's memory;
- * SHIM_SPEED: seconds of the monotonic clock in a second; SHIM_STALL: pread() of a file of that
- * name does not return, from byte SHIM_STALL_AT on, where the file is opened for the
- * SHIM_STALL_OPEN-th time; a file "stalled" then appears; SHIM_EINTR: open() of the file and every
- * second pread() fail once with EINTR; SHIM_EIO: of each opening of a file of that name the first
- * pread() of byte SHIM_EIO_AT fails with EIO. */
-#include <dlfcn.h>
+/* clang-format off */
+/* Preloaded into the program under test: a file system without the functions that network file systems lack, another process that
+ * takes a name at the worst moment, and a faster clock. The environment says which:
+ *   SHIM_NO_REPLACE   errno, by number, of renameat2 with flags
+ *   SHIM_NO_LINK, SHIM_NO_FLOCK   errno of these calls
+ *   SHIM_NO_MOVE      errno of a rename from one folder into another
+ *   SHIM_APPEAR       a file of that path is created before anything is given that name
+ *   SHIM_RAM          bytes of the machine's memory
+ *   SHIM_SPEED        seconds of the monotonic clock in a second
+ *   SHIM_STALL        pread() of a file of that name does not return, from byte SHIM_STALL_AT on, where the file is
+ *                     opened for the SHIM_STALL_OPEN-th time; a file "stalled" then appears
+ *   SHIM_EINTR        open() of the file and every second pread() fail once with EINTR
+ *   SHIM_EIO          the first pread() of byte SHIM_EIO_AT fails with EIO, in each opening of a file of that name */
+/* clang-format on */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -22,6 +25,8 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../support/preload.h"
 
 static int fails(const char *name)
 {
@@ -54,8 +59,7 @@ static int moves(const char *from, const char *to)
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
 {
-    int (*next)(int, const char *, int, const char *, unsigned);
-    *(void **)&next = dlsym(RTLD_NEXT, "renameat2");
+    NEXT(int, renameat2, int, const char *, int, const char *, unsigned);
     appear(to);
     if (flags && fails("SHIM_NO_REPLACE"))
         return -1;
@@ -64,15 +68,13 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 
 int link(const char *from, const char *to)
 {
-    int (*next)(const char *, const char *);
-    *(void **)&next = dlsym(RTLD_NEXT, "link");
+    NEXT(int, link, const char *, const char *);
     return fails("SHIM_NO_LINK") ? -1 : next(from, to);
 }
 
 int rename(const char *from, const char *to)
 {
-    int (*next)(const char *, const char *);
-    *(void **)&next = dlsym(RTLD_NEXT, "rename");
+    NEXT(int, rename, const char *, const char *);
     if (moves(from, to) && fails("SHIM_NO_MOVE"))
         return -1;
     return next(from, to);
@@ -80,16 +82,14 @@ int rename(const char *from, const char *to)
 
 int flock(int fd, int operation)
 {
-    int (*next)(int, int);
-    *(void **)&next = dlsym(RTLD_NEXT, "flock");
+    NEXT(int, flock, int, int);
     return fails("SHIM_NO_FLOCK") ? -1 : next(fd, operation);
 }
 
 int sysinfo(struct sysinfo *info)
 {
-    int (*next)(struct sysinfo *);
     const char *bytes = getenv("SHIM_RAM");
-    *(void **)&next = dlsym(RTLD_NEXT, "sysinfo");
+    NEXT(int, sysinfo, struct sysinfo *);
     int ret = next(info);
     if (ret == 0 && bytes) {
         info->totalram = strtoul(bytes, NULL, 10);
@@ -101,9 +101,8 @@ int sysinfo(struct sysinfo *info)
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    int (*next)(clockid_t, struct timespec *);
     const char *speed = getenv("SHIM_SPEED");
-    *(void **)&next = dlsym(RTLD_NEXT, "clock_gettime");
+    NEXT(int, clock_gettime, clockid_t, struct timespec *);
     int ret = next(clock, now);
     if (ret == 0 && speed && clock == CLOCK_MONOTONIC) {
         double seconds = ((double)now->tv_sec + (double)now->tv_nsec * 1e-9) * atof(speed);

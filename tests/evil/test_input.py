@@ -1,5 +1,4 @@
 """What may be an input, and what it may reach: formats that name other files, names, pipes, waits that a signal ends."""
-import fcntl
 import json
 import os
 import shutil
@@ -394,32 +393,6 @@ def case_a_failing_disk_is_no_damage():
             result = up(name, "out.mkv", "--codec", "mpeg4", "--on-error", mode, env=env)
             refused(result, 74, name, "cannot be read")
             equal(f"{name}, {mode}: output", os.path.exists("out.mkv"), False)
-
-
-def case_a_lease_of_another_process():
-    """A file that its owner gives away late is opened then, and a signal ends the wait for it."""
-    ffmpeg(f"{CLIP} base.mp4")
-    remove("out.mkv")
-    asked = []
-    signal.signal(signal.SIGIO, lambda *_: asked.append(True))
-    for released in (True, False):
-        with open("base.mp4", "rb") as file:
-            try:
-                fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            except OSError as error:
-                print(f"skipped: this file system has no leases: {error}")
-                return
-            process = start("base.mp4", "out.mkv", env={})
-            if not released:
-                equal("waits for the lease", stop(process, lambda: bool(asked)), True)
-                continue
-            while not asked and process.poll() is None:
-                time.sleep(0.05)
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-            _, err = process.communicate(timeout=30)
-            equal(f"exit code ({err.decode()})", process.returncode, 0)
-            asked.clear()
-            remove("out.mkv")
 
 
 if __name__ == "__main__":

@@ -329,7 +329,7 @@ def case_encoders_that_leave_out_frames():
     """Theora's encoder returns empty packets, which containers drop: refused before the work, never recommended."""
     ffmpeg("-f lavfi -i testsrc2=s=32x24:r=25 -frames:v 9 -c:v ffv1 nine.mkv")
     for output in ("o.mkv", "o.ogv"):
-        play.refused(play.up("nine.mkv", output, "--codec", "libtheora"), 64, "leaves out frames")
+        play.refused(play.up("nine.mkv", output, "--codec", "libtheora"), 64, "drops frames")
         play.equal("left over", play.leftovers(output), [])
     play.refused(play.up("nine.mkv", "o.ogv"), 64, "--codec libvpx")
     for codec, output in (("libvpx", "o.ogv"), ("mpeg4", "o.avi"), ("flv", "o.flv"), ("wmv2", "o.wmv"), ("zmbv", "o.mkv"),

@@ -447,8 +447,8 @@ def case_tags_are_kept():
     for ending, lost in (("png", ""), ("jpg", "texts"), ("tif", "texts"), ("webp", "resolution")):
         result = play.up(sources, f"o%d.{ending}", "--overwrite")
         play.done(result)
-        play.check(("cannot hold" in result.err) == bool(lost) and lost in result.err and
-                   result.err.count("cannot hold") <= 1, f"{ending}: loss is said: {result.err}")
+        play.check(("cannot store" in result.err) == bool(lost) and lost in result.err and
+                   result.err.count("cannot store") <= 1, f"{ending}: loss is said: {result.err}")
         for number, source in enumerate(("jpg", "png", "tif", "webp", "camera")):
             what = f"{source} -> {ending}"
             got = Image.open(f"o{number + 1}.{ending}")

@@ -6,7 +6,7 @@ cmake -S "$1" -B "$2" -G Ninja -DRESR_SANITIZE=ON -DCMAKE_BUILD_TYPE=Release -DR
 ninja -C "$2" >/dev/null
 cd "$2"
 ASAN_OPTIONS=detect_leaks=1 RESR_TEST_SHARE=8 ctest --output-on-failure -j 2 -R '^(unit|check)\.|reference.random' -E check.test_backends
-# Networks that take seconds as they are take minutes in this build, and what measures time is no use in it.
+# Without networks that take minutes in this build, and without tests that measure time.
 export ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 # shims are preloaded
 ctest --output-on-failure -j 2 -R 'media\.(hwaccel|repack|turn)|mpi\.(grouping|jobs|mail$)'
 RESR_TEST_SHARE=10 ctest --output-on-failure -j 2 -R '^evil\.'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A host whose cable is pulled in the middle: the job goes on without it or ends, in bounded time, and in the end the
-# frames are those of an undisturbed run.
+# The cable of a host is pulled during a job: the job continues without the host or ends, in bounded time, and the frames
+# are in the end those of an undisturbed run.
 # shellcheck source=tests/hosts/network.sh
 . "$(dirname "$0")/network.sh"
 start_network 2
@@ -13,14 +13,14 @@ export OMPI_MCA_odls_base_sigkill_timeout=2 # mpirun ends twice that long after 
 # shellcheck disable=SC2086 # words
 "$RESR" $job --threads 2 -o one.mkv --framehash one.hash || fail "one process"
 
-# begin WORD...: runs it over the hosts in the background, until segments are safe and both hosts are at work.
+# begin WORD...: runs the job over the hosts in the background, until a segment is durable.
 begin() {
     over_hosts timeout -k 5 90 "$@" 2>run.log &
     pid=$!
     tries=0
     until [ "$(jq .frames_durable out.mkv.resr/status.json 2>/dev/null || echo 0)" -ge 12 ]; do
         tries=$((tries + 1))
-        [ $tries -lt 400 ] && kill -0 $pid || fail "the job does not begin: $(cat run.log)"
+        [ $tries -lt 400 ] && kill -0 $pid || fail "the job does not start: $(cat run.log)"
         sleep 0.1
     done
 }
@@ -29,7 +29,7 @@ cable() {
     on_host 2 ip link set eth0 "$1"
 }
 
-# ends SECONDS: the job that was begun ends by itself, its exit code in $code.
+# ends SECONDS: the started job ends by itself within SECONDS; sets $code to its exit code.
 ends() {
     began_s=$(date +%s)
     code=0
@@ -56,7 +56,7 @@ grep -q 'attempt 1 ended' run.log && fail "the job did not go on without the hos
 same_frames "without the host"
 echo "ok the job goes on without the host, and ends $took_s s after it was lost"
 
-# Noticed by Open MPI first: mpirun ends the job, and the same command goes on where it was.
+# Open MPI notices first: mpirun ends the job, and the same command resumes it.
 cable up
 # shellcheck disable=SC2046,SC2086 # words
 set -- $(mpirun_words 2) --mca oob_tcp_keepalive_time 3 --mca oob_tcp_keepalive_intvl 1 \
@@ -70,6 +70,6 @@ echo "ok mpirun ends $took_s s after the host was lost"
 over_hosts timeout 60 "$@" 2>run.log && fail "a job was begun with a host that cannot be reached"
 cable up
 over_hosts timeout 60 "$@" 2>run.log || fail "the same command ends with $?: $(cat run.log)"
-grep -q 'going on with the job: [1-9]' run.log || fail "began again: $(cat run.log)"
+grep -q 'resuming the job: [1-9]' run.log || fail "began again: $(cat run.log)"
 same_frames "the same command"
 echo "ok the same command goes on"

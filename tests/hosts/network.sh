@@ -70,7 +70,7 @@ add_host() {
     echo "$subnet.$hosts slots=1" >>hostfile
 }
 
-# delay_cable N MILLISECONDS: the packets of host N take so long each way, from now on.
+# delay_cable N MILLISECONDS: delays the packets of host N by this time in each direction.
 delay_cable() {
     command -v python3 >/dev/null || skip "python3 is not here"
     in_switch ip link set "port$1" nomaster
@@ -94,8 +94,8 @@ limit_cable() {
     done
 }
 
-# What mpirun uses instead of ssh: no variable of the caller's and none of its files arrive: the folder is
-# empty there, a file system of that host alone. As ssh does it fails where the host cannot be reached.
+# Writes the command that mpirun uses instead of ssh. It passes on no variable and no file of the caller: the folder is an
+# empty file system of the other host. Like ssh it fails where the host cannot be reached.
 write_agent() {
     cat >"$work/rsh" <<END
 #!/bin/sh
@@ -135,7 +135,7 @@ upscale_over() {
     }
 }
 
-# bytes HOST tx|rx: what has gone through its end of the cable.
+# bytes HOST tx|rx: bytes sent or received at the host's end of the cable.
 bytes() {
     on_host "$1" ip -j -s link show dev eth0 | jq ".[0].stats64.$2.bytes"
 }

@@ -3,9 +3,9 @@
 # times the rate that the computing needs the transfers are hidden behind it; at half the rate that it needs the
 # bytes and the rate say how long the job takes. Both are held to one prediction, within 15 %:
 #     the longer of computing and bytes / rate, one part's share of the shorter, the first part's way there,
-#     and what the job took besides computing on the network that is not slow.
-# Computing is what the rank itself measured in that run, so that a busy machine does not matter.
-# --plan must say as much from outside: what limits at either rate, and the time within 20 %.
+#     and the time of the job besides computing on the network without a limit.
+# The computing time is the rank's own measurement of that run, so that a busy machine does not matter.
+# --plan must predict the same: the limit at either rate, and the time within 20 %.
 # shellcheck source=tests/hosts/network.sh
 . "$(dirname "$0")/network.sh"
 start_network 2
@@ -33,7 +33,7 @@ measure() {
     echo "   $1: $work_s s, computing $compute_s s, $sent bytes back"
 }
 
-# predicted NAME BITS_PER_SECOND: judges the last run. The lines say what it would be without any overlap, too.
+# predicted NAME BITS_PER_SECOND: compares the last run with the prediction; prints the time without overlap as well.
 predicted() {
     awk -v name="$1" -v rate="$2" -v work="$work_s" -v compute="$compute_s" -v sent="$sent" -v besides="$besides_s" \
         -v first=$((batch * one_in * 8)) -v parts=$((frames / batch)) 'BEGIN {
@@ -76,8 +76,8 @@ measure hidden
 predicted hidden $((needed * 3))
 planned compute $((needed * 3))
 
-# Open MPI asks before it sends a message larger than this, and the question waits behind the frames that are under
-# way. Where the network is the limit, that costs a third of it.
+# Open MPI asks before it sends a message larger than this, and the request waits behind the frames in
+# flight. Where the network is the limit, that costs a third of its rate.
 export OMPI_MCA_btl_tcp_eager_limit=1000000 OMPI_MCA_btl_tcp_rndv_eager_limit=1000000
 export OMPI_MCA_btl_tcp_max_send_size=1000000
 limit_cable 2 $((needed / 2))

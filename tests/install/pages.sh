@@ -1,6 +1,6 @@
 #!/bin/sh
-# pages.sh options|man|bash|zsh|fish: the pages that are made from the option table hold the options of --help,
-# and are what man and the shells accept. $RESR: the program; $DOCS: folder of the pages.
+# pages.sh options|man|bash|zsh|fish: the manual page and the completions have the options of --help, and man and the
+# shells accept them. $RESR: the program; $DOCS: folder of the pages.
 set -eu
 work=$(mktemp -d "${TMPDIR:-/tmp}/resr-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT

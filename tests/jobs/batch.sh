@@ -1,6 +1,6 @@
 #!/bin/sh
-# The batch scripts with a scontrol, an mpirun and a program that stand for the real ones: how they find their folder,
-# and what they refuse, without any Slurm.
+# The batch scripts without Slurm, with test doubles of scontrol, mpirun and the program: how the scripts find their
+# folder, and their refusals.
 set -eu
 jobs=$(cd "$(dirname "$0")/../../jobs" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/resr-test.XXXXXX")
@@ -88,7 +88,7 @@ says "$work/bin"
 [ ! -e sourced ] || fail "a file of the working folder was sourced"
 SUBMITTED="(null)" RESR_JOBS="$work/my jobs" batch 0 upscale.sbatch "my clips/a clip.mkv" "my clips/out.mkv"
 
-# What is not a program.
+# Paths that are not programs.
 RESR="$work/my clips" batch 126 upscale.sbatch in.mkv out.mkv
 says "is a folder"
 RESR="$work/list" SLURM_ARRAY_TASK_ID=1 batch 126 array.sbatch list

@@ -1,6 +1,6 @@
 #!/bin/sh
-# run-until-done leaves hosts out that were found hung twice: what mpirun is then called with, for hosts named on
-# the command line, in a file and by Slurm. A script stands for mpirun (and for scontrol) and writes down its words.
+# run-until-done excludes hosts that were found hung twice: the arguments of mpirun afterwards, for hosts named on the
+# command line, in a file and by Slurm. Test doubles of mpirun and scontrol record their arguments.
 set -eu
 jobs=$(cd "$(dirname "$0")/../../jobs" && pwd)
 program=$(cd "$(dirname "$0")" && pwd)/program.sh

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Stands for realesrgan-mpi in the tests of run-until-done: keeps a job directory as the program does, and in its
-# n-th start does what the n-th line of the file $PLAN says, word by word:
+# Test double of realesrgan-mpi for run-until-done: keeps a job directory as the program does, and in its n-th start
+# carries out the n-th line of the file $PLAN, word by word:
 #   frames N       N frames are durable          strike HOST    a rank on HOST was found hung
 #   die CODE       end, the state stays running  mute CODE      end before anything was written (first word)
-#   refuse CODE    fail CODE                     wait           until a signal comes, then resumable
+#   fail CODE      state failed, end with CODE   mpirun CODE    before fail: mpirun has this exit code of its own
+#   wait           until a signal arrives, then resumable
 #   finish         publish, remove the job directory, end well
 #   orphan CODE    publish, remove the job directory, and mpirun was killed before: it ends with CODE
 #   abort CODE     publish, state done, end with CODE, as MPI_Abort does after a hung rank
@@ -52,14 +53,11 @@ while [ $# -gt 0 ]; do
     frames) frames=$2 ;;
     strike) echo "$2" >>"$job/strikes" ;;
     die) exit "$2" ;;
-    refuse)
-        write refused "$2"
-        exit "$2"
-        ;;
     fail)
         write failed "$2"
-        exit 1 # mpirun has an exit code of its own
+        exit "${code:-$2}"
         ;;
+    mpirun) code=$2 && shift 2 && continue ;;
     wait)
         trap 'write resumable 75; exit 75' USR1 TERM
         touch "$here/waiting"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # run-until-done against a program that keeps the contract and ends as it is told. $SHELL_UNDER_TEST: sh or bash.
 set -eu
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 loop=$(cd "$(dirname "$0")/../../jobs" && pwd)/run-until-done
 program=$(cd "$(dirname "$0")" && pwd)/program.sh
 shell=${SHELL_UNDER_TEST:-sh}
@@ -17,18 +18,18 @@ fail() {
     exit 1
 }
 
-# plan LINE...: what the starts of the program do; everything from earlier is removed.
+# plan LINE...: a line for each start of the program; removes all files of the case before.
 plan() {
     rm -rf ./*
     printf '%s\n' "$@" >plan
 }
 
-# await FILE: until it is there.
+# await FILE: polls until the file exists.
 await() {
     tries=0
     while [ ! -e "$1" ]; do
         tries=$((tries + 1))
-        [ $tries -le 200 ] || fail "$1 did not come"
+        [ $tries -le 200 ] || fail "$1 was not written"
         sleep 0.05
     done
 }
@@ -44,16 +45,21 @@ loop_ends() {
     [ "$(cat starts)" = "$starts" ] || fail "$(cat starts) starts, expected $starts: $(cat plan)"
 }
 
+# The states of this script's program are those of the real one.
+for state in $(sed -n 's/^ *\(write\|trap .write\) "*\([a-z]*\)"* .*/\2/p' "$program" | sort -u); do
+    grep -qE "\* *state;.*\b$state\b" "$tree/src/ckpt/status.h" || fail "src/ckpt/status.h has no state $state"
+done
+
 plan "frames 100 finish"
 loop_ends 0 1
 [ -e out ] && [ ! -e out.resr ] || fail "finish"
 
-# Deaths of every kind with frames in between go on, and the count of attempts without a new frame begins again.
+# After a death of any kind the loop starts the program again; a new frame resets the count of attempts without one.
 plan "mute 137" "frames 5 die 137" "die 1" "die 139" "frames 6 die 134" "mute 1" "die 143" "frames 9 finish"
 loop_ends 0 8
 grep -q "ended with 139 at frame 5 of 100" run.log || fail "no word on progress"
 
-# Ranks that finished the job after their mpirun was killed; an output that was there before is another matter.
+# Ranks that finished the job after their mpirun was killed; an output that existed before the loop is not theirs.
 plan "frames 5 die 137" "orphan 137" "mute 73"
 loop_ends 0 3
 [ -e out ] || fail "an orphan's output"
@@ -83,9 +89,9 @@ took=$(($(date +%s) - began))
 
 # Refusals are final, by exit code or by status.json; another exit code of this attempt's status is not.
 for code in 64 65 66 69 70 73 74 77 78; do
-    plan "frames 3 refuse $code" "finish"
-    loop_ends $code 1
     plan "frames 3 fail $code" "finish"
+    loop_ends $code 1
+    plan "frames 3 mpirun 1 fail $code" "finish"
     loop_ends $code 1
     plan "mute $code" "finish"
     loop_ends $code 1
@@ -134,7 +140,7 @@ for name in USR1 TERM INT HUP; do
     [ "$(cat starts)" = 1 ] || fail "SIG$name: started again"
 done
 
-# The first is USR1 whatever came, the second TERM: to a program that only TERM ends.
+# Of two signals the program receives the first as USR1 and the second as TERM. This program ends at TERM only.
 plan "nothing"
 cat >stubborn.sh <<'END'
 trap 'echo USR1 >>seen' USR1
@@ -158,8 +164,7 @@ plan "die 1" "die 1" "die 1"
 "$shell" "$loop" --wait 60 -- sh -c 'sh "$0" "$@"; code=$?; touch ended; exit $code' "$program" -o out 2>run.log &
 pid=$!
 while [ "$(cat starts 2>/dev/null)" != 2 ]; do sleep 0.05; done # 2 s to the third
-await ended
-sleep 0.5
+until [ "$(grep -c ' ended with ' run.log)" = 2 ]; do sleep 0.05; done # the line before the wait
 kill -USR1 $pid
 code=0
 wait $pid || code=$?
@@ -177,13 +182,13 @@ while [ ! -e seen ]; do sleep 0.05; done
 sleep 0.5
 exit 75
 END
-    { await waiting; printf '\003'; sleep 1; } |
+    { await waiting; printf '\003'; await seen; } |
         script -qec "exec $shell $loop -- sh once.sh -o out" /dev/null >run.log 2>&1 || code=$?
     [ $code = 75 ] || fail "Ctrl-C: exit $code"
     [ "$(paste -s -d ' ' seen)" = USR1 ] || fail "Ctrl-C: the program got $(paste -s -d ' ' seen)"
 fi
 
-# An mpirun that has no ranks any more and does not end: killed, and what status.json says counts.
+# An mpirun without ranks that does not end is killed; the state in status.json counts.
 if ps -o stat= --ppid $$ >/dev/null 2>&1; then
     plan "frames 5 die 1" "frames 100 finish" "mute 73"
     cat >mpirun <<'END'
@@ -201,7 +206,7 @@ END
     grep -q "does not end: it is killed" run.log || fail "an mpirun that hangs: not said"
 fi
 
-# A list: its journal says how far it is, whatever the exit codes; no status.json and no output of its own.
+# A list: its journal shows the progress, not the exit codes; it has no status.json and no output of its own.
 list_ends() {
     code=0
     "$shell" "$loop" --wait 0 -- sh "$work/steps.sh" --jobs list 2>run.log || code=$?

@@ -1,8 +1,7 @@
-/* read_picture FILE...: reads pictures as the program does and says what became of each, a line a
- * file: "0 rgb24 32 24 ..." with the pixels' checksum, or the error code and the message.
- * read_picture --mutate SECONDS FILE...: reads copies with changed bytes, from the same seed each
- * time, for so long; nothing is expected but that it ends. Built with -DRESR_LIBFUZZER it is
- * libFuzzer's target. */
+/* read_picture FILE...: reads pictures as the program does and prints one line for each: "0 rgb24
+ * 32 24 ..." with the pixels' checksum, or the error code and the message. read_picture --mutate
+ * SECONDS FILE...: reads mutated copies, from the same seed each time, for that many seconds; fails
+ * only by a crash or a hang. Built with -DRESR_LIBFUZZER it is libFuzzer's target. */
 #include <inttypes.h>
 #include <libavutil/adler32.h>
 #include <libavutil/imgutils.h>
@@ -80,7 +79,7 @@ static size_t load(uint8_t *out, const char *path)
     return bytes;
 }
 
-/* Bytes changed, a piece cut out, repeated, or the end cut off. */
+/* Changes bytes; cuts out or repeats a piece; or cuts off the end. */
 static size_t mutate(uint8_t *data, size_t bytes)
 {
     for (uint64_t i = 1 + random_number() % 8; i > 0; i--)

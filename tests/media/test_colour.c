@@ -89,7 +89,7 @@ static void test_chroma_location(void **state)
     }
 }
 
-/* The RGB values of a saturated colour follow from Kr and Kb of the matrix. */
+/* Kr and Kb of the matrix determine the result for a saturated colour. */
 static void test_matrix(void **state)
 {
     /* clang-format off */

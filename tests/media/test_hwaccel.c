@@ -1,8 +1,8 @@
-/* --hwaccel where no device decodes: refusals, the fallback, and a frame's way from a surface to
- * memory. The linker puts the __wrap_ functions here in the place of libav's (CMakeLists.txt): they
- * say that Vulkan decodes, and bring the software's frames in surfaces. These are a real Vulkan
- * device's where there is one (Mesa's lavapipe will do), else nv12 and p010 in memory under the
- * name of surfaces. */
+/* --hwaccel: refusals, the fallback, and the copy of a frame from a surface to memory, without a
+ * device that decodes. The linker replaces libav's functions by the __wrap_ functions below
+ * (CMakeLists.txt): they report that Vulkan decodes, and put the software's frames into surfaces.
+ * The surfaces are a real Vulkan device's if this machine has one (Mesa's lavapipe suffices), else
+ * nv12 and p010 in memory with the format of surfaces. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,13 +22,13 @@
 
 #include "media/decode.h"
 
-static bool pretend;     /* Vulkan decodes */
-static bool no_device;   /* but there is no device */
-static bool not_this;    /* or it does not decode this stream */
-static bool broken;      /* or frames cannot be fetched from it */
-static bool is_real;     /* frames go through a real device */
+static bool pretend;     /* report that Vulkan decodes */
+static bool no_device;   /* the device does not exist */
+static bool not_this;    /* the device does not decode this stream */
+static bool broken;      /* frames cannot be copied from the device */
+static bool is_real;     /* frames pass through a real device */
 static AVFrame *samples; /* of the last surface */
-static int crop_left;    /* of the next surfaces, which the decoder leaves to us */
+static int crop_left;    /* cropping of the next surfaces, which the caller must apply */
 
 const AVCodecHWConfig *__real_avcodec_get_hw_config(const AVCodec *codec, int index);
 const AVCodecHWConfig *__wrap_avcodec_get_hw_config(const AVCodec *codec, int index);
@@ -109,7 +109,7 @@ int __wrap_avcodec_receive_frame(AVCodecContext *codec, AVFrame *frame)
     if (averror < 0 || !pretend || not_this || !codec->hw_device_ctx)
         return averror;
     AVFrame *surface = av_frame_alloc();
-    av_frame_free(&samples); /* kept until here: a device may still read them */
+    av_frame_free(&samples); /* freed only now: a device may still read them */
     samples = av_frame_alloc();
     samples->format = frame->format == AV_PIX_FMT_YUV420P10 ? AV_PIX_FMT_P010 : AV_PIX_FMT_NV12;
     samples->width = frame->width;
@@ -152,7 +152,7 @@ static int make_clips(void **state)
     snprintf(clip, sizeof clip, "%s/clip.mkv", folder);
     snprintf(deep, sizeof deep, "%s/deep.mkv", folder);
     snprintf(full, sizeof full, "%s/full.mkv", folder);
-    /* FFV1 and not H.264, whose encoder is not everywhere; odd sizes, noise. */
+    /* FFV1, because not every FFmpeg has an H.264 encoder; odd sizes, noise. */
     snprintf(
         command, sizeof command,
         "in='-v error -f lavfi -i testsrc2=size=131x77:rate=25,noise=alls=30:allf=t "
@@ -187,7 +187,7 @@ static int open_decoder(ResrDecoder **out, const char *path, const char *hwaccel
                              &(ResrDecodeOptions){.hwaccel = hwaccel, .threads = threads});
 }
 
-/* All frames' hashes, and the format and device that the decoder states. */
+/* Hashes of all frames, and the format and device that the decoder reports. */
 static void decode_all(const char *path, const char *hwaccel,
                        char hashes[FRAMES][RESR_FRAME_HASH_BYTES], ResrVideoInfo *info)
 {
@@ -205,7 +205,7 @@ static void decode_all(const char *path, const char *hwaccel,
     resr_decoder_close(decoder);
 }
 
-/* The device's frames are the software's, in the software's pixel format. */
+/* The device's frames equal the software's, in the software's pixel format. */
 static void same_frames(const char *path, const char *hwaccel, const char *device)
 {
     char expected[FRAMES][RESR_FRAME_HASH_BYTES], found[FRAMES][RESR_FRAME_HASH_BYTES];
@@ -231,7 +231,7 @@ static void test_fetched_frames(void **state)
                   is_real ? "a Vulkan device" : "memory: no Vulkan here");
 }
 
-/* The codec's cropping on the left is applied to what was fetched. */
+/* The codec's cropping on the left is applied to copied frames. */
 static void test_cropping(void **state)
 {
     (void)state;
@@ -274,7 +274,7 @@ static void test_refusals(void **state)
     refused(clip, "vdpau",
             "FFmpeg cannot decode this codec with it. For ffv1 FFmpeg offers: nothing");
     pretend = true;
-    refused(clip, "cuda", "FFmpeg offers: vulkan;"); /* by this decoder only with its own setup */
+    refused(clip, "cuda", "FFmpeg offers: vulkan;"); /* this decoder needs a setup of its own */
     no_device = true;
     refused(clip, "vulkan", "the device does not exist on this machine, or does not work");
     no_device = false;

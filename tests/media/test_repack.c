@@ -1,6 +1,6 @@
-/* Every pixel format that libavutil knows: read from a decoder's frame and written to an encoder's
- * with the right values, or refused by name. Where a layout puts its samples is stated here once
- * more, by the formats' definitions, not by libavutil's descriptors. */
+/* Every pixel format of libavutil: frames from a decoder and to an encoder have the right values,
+ * or the format is refused by name. The layouts are stated here again, from the formats'
+ * definitions, not from libavutil's descriptors. */
 
 #include <math.h>
 #include <setjmp.h>
@@ -20,9 +20,9 @@
 
 typedef enum Kind { PLANAR, SEMIPLANAR, WORDS, FIELDS, BITS } Kind;
 
-/* Where the samples of a format are. `order`: components by letter; PLANAR: of the planes;
- * SEMIPLANAR: of the second plane; WORDS: of the words of a unit, '-' for none; FIELDS and BITS:
- * of the fields of a word or of a group of bits, the highest first, each with its width. */
+/* Places of a format's samples. `order`: components by letter; PLANAR: of the planes; SEMIPLANAR:
+ * of the second plane; WORDS: of the words of a unit, '-' for none; FIELDS and BITS: of the fields
+ * of a word or of a group of bits, the highest first, each with its width. */
 typedef struct Layout {
     const char *name; /* without the ending for the byte order */
     Kind kind;
@@ -91,7 +91,7 @@ static bool is_refused(const AVPixFmtDescriptor *desc, const char *name)
     return desc->flags & AV_PIX_FMT_FLAG_HWACCEL;
 }
 
-/* Name without its byte order; true if that is big-endian. */
+/* Strips the byte order from a name; true if it is big-endian. */
 static bool strip(char out[32], const char *name)
 {
     size_t length = strlen(name);
@@ -161,7 +161,7 @@ typedef struct Place {
     int plane, offset, word_bytes, shift, bits;
 } Place;
 
-/* Width of the field of a component, and the bits below it. */
+/* Width of the field of a component, and number of bits below it. */
 static int field(int *below, const char *fields, char component)
 {
     int bits = 0;
@@ -323,7 +323,7 @@ typedef struct Compared {
     ResrFrame *frame;
 } Compared;
 
-/* Bits above a sample are zero in decoders' planes; others hold anything. */
+/* Bits above a sample are zero in decoders' planes; other unused bits are arbitrary. */
 static void clear_above(void *user, const Place *at, char component, int x, int y)
 {
     const Compared *is = user;
@@ -335,7 +335,7 @@ static void clear_above(void *user, const Place *at, char component, int x, int 
         put_word(p, at->word_bytes, is->l->big_endian, value << at->shift);
 }
 
-/* Values of the ends of a few bits' scale are those of 8 bits' scale. monow's 1 is black. */
+/* The ends of a scale of fewer bits become the ends of the 8-bit scale. monow's 1 is black. */
 static void check_read(void *user, const Place *at, char component, int x, int y)
 {
     const Compared *is = user;
@@ -352,7 +352,7 @@ static void check_read(void *user, const Place *at, char component, int x, int y
 static void fill(void *user, const Place *at, char component, int x, int y)
 {
     const Compared *is = user;
-    put(is->av, is->l, at, y, 0); /* what was there must not show */
+    put(is->av, is->l, at, y, 0); /* the old content must not show */
     put_sample(is->format, is->frame, component, x, y,
                noise() & ((1u << is->format->depth_bits) - 1));
 }
@@ -486,9 +486,9 @@ static void palettes(void **state)
     assert_int_equal(resr_format_of_frame(&transparent, clear), 0);
     assert_string_equal(transparent.pix_fmt, "gbrap");
     check_palette(&transparent, clear, 100);
-    /* A frame without transparency in a video that has it, not the other way round. */
-    assert_true(resr_format_takes(&transparent, &opaque));
-    assert_false(resr_format_takes(&opaque, &transparent));
+    /* A frame without transparency fits a video with transparency, but not the reverse. */
+    assert_true(resr_format_accepts(&transparent, &opaque));
+    assert_false(resr_format_accepts(&opaque, &transparent));
     check_palette(&transparent, solid, 255);
     assert_int_equal(resr_holder_of(AV_PIX_FMT_PAL8), AV_PIX_FMT_NONE);
     free_frame(solid);
@@ -521,7 +521,7 @@ static void opaque_output(void **state)
     resr_frame_free(frame);
 }
 
-/* Untagged grey is full range, untagged YUV limited; tags decide, but for RGB. */
+/* Untagged grey is full range, untagged YUV limited; tags decide, except for RGB. */
 static void ranges(void **state)
 {
     static const struct {
@@ -544,8 +544,8 @@ static void ranges(void **state)
         assert_int_equal(resr_format_of_frame(&format, &frame), 0);
         assert_int_equal(format.full_range, cases[i].full);
         ResrFormat other = format;
-        other.full_range = !format.full_range; /* a video does not change its range */
-        assert_false(resr_format_takes(&other, &format));
+        other.full_range = !format.full_range; /* the range of a video does not change */
+        assert_false(resr_format_accepts(&other, &format));
     }
 }
 

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* cmocka.h needs the four above first */
+/* cmocka.h needs the four headers above */
 #include <cmocka.h>
 #include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
@@ -31,7 +31,7 @@ static int sample(const ResrFrame *frame, const ResrFormat *format, int plane, i
     return value;
 }
 
-/* Samples that say where they are. */
+/* Samples whose values identify their places. */
 static ResrFrame *numbered(const ResrFormat *format)
 {
     ResrFrame *frame;
@@ -61,7 +61,8 @@ static ResrFrame *turned(ResrFormat *to, const ResrFormat *from, const ResrFrame
     return out;
 }
 
-/* EXIF's own words: what is the stored picture's first row and first column to the viewer? */
+/* EXIF's definition: the sides of the displayed picture at which the stored picture's first row and
+ * first column are. */
 static void test_every_sample(void **state)
 {
     static const char *const formats[] = {"gray",        "gbrp",     "gbrap16le",
@@ -92,7 +93,7 @@ static void test_every_sample(void **state)
         }
 }
 
-/* Turning there and back is the identity where the chroma grid has a name in each orientation. */
+/* Turning forth and back is the identity if the chroma grid has a name in each orientation. */
 static void test_there_and_back(void **state)
 {
     static const struct {
@@ -161,7 +162,7 @@ static void check_ramp(const char *name, int location, int orientation, int odd)
     resr_frame_free(out);
 }
 
-/* A ramp stays a ramp of the same colours, wherever the chroma samples come to lie. */
+/* A ramp stays a ramp of the same colours, independent of the places of the chroma samples. */
 static void test_chroma_stays_with_luma(void **state)
 {
     static const char *const formats[] = {"yuv420p", "yuv422p", "yuv411p", "yuv410p", "yuv440p"};

@@ -1,6 +1,6 @@
 #!/bin/sh
-# --encode ranks and --encoders N: the same file, byte for byte, as one encoder on rank 0 makes, also after a
-# stopped owner, a signal, and a change of the mode between attempts; and what cannot work is refused.
+# --encode ranks and --encoders N: the same file, byte for byte, as from one encoder on rank 0, also after a stopped
+# owner, a signal, and a change of the mode between attempts. Combinations that cannot work are refused.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 tiny_model
@@ -14,15 +14,17 @@ same() {
     ranks=$2
     shift 2
     # shellcheck disable=SC2086 # words
-    upscale "$ranks" $job $fp32 -o out.mp4 --framehash out.hash --report report.json "$@" || fail "$name: $(cat run.log)"
+    upscale "$ranks" $job $fp32 -o "out.$container" --framehash out.hash --report report.json "$@" ||
+        fail "$name: $(cat run.log)"
     cmp -s "$reference.hash" out.hash || fail "$name: other frames"
-    cmp -s "$reference.mp4" out.mp4 || fail "$name: another file"
-    [ ! -e out.mp4.resr ] || fail "$name: a job folder is left"
-    rm out.mp4
+    cmp -s "$reference.$container" "out.$container" || fail "$name: another file"
+    [ ! -e "out.$container.resr" ] || fail "$name: a job folder is left"
+    rm "out.$container"
     echo "ok $name"
 }
 
 reference=x264
+container=mp4
 # shellcheck disable=SC2086
 upscale 2 $job $fp32 -o x264.mp4 --framehash x264.hash --encode root --encoders 1 || fail "the reference"
 [ "$(count_frames x264.mp4)" = 200 ] || fail "the reference has $(count_frames x264.mp4) frames"
@@ -47,16 +49,15 @@ same_mode root --backend simulate:1/8
 same_mode ranks --backend simulate:0.0001/8
 same_mode root --backend simulate:0.0001/8 --checkpoint always
 
-# An owner stops for good: its segments are made by others.
+# An owner stops for good: other ranks encode its segments.
 # shellcheck disable=SC2086
 upscale 1 $job -o slow.mp4 --framehash slow.hash --backend simulate:0.01/8 || fail "the simulated reference"
 # shellcheck disable=SC2086
 mpirun -n 4 "$RESR" $job -o out.mp4 --framehash out.hash --progress none --backend simulate:0.6/8 --deadline 2 \
     --encode ranks 2>run.log &
 mpirun=$!
-while [ ! -s out.mp4.resr/pids ]; do sleep 0.1; done
-sleep 1.5
-stopped=$(awk '$1 == 2 { print $3 }' out.mp4.resr/pids)
+wait_for $mpirun are_durable out.mp4 24
+stopped=$(rank_pid out.mp4 2)
 kill -STOP "$stopped"
 wait $mpirun || true
 kill -CONT "$stopped" 2>/dev/null || true
@@ -65,17 +66,13 @@ cmp -s slow.mp4 out.mp4 && cmp -s slow.hash out.hash || fail "a stopped owner: a
 rm -r out.mp4 out.mp4.resr
 echo "ok a stopped owner"
 
-# halt OPTION...: SIGTERM as soon as 48 frames are in segments.
+# halt OPTION...: sends SIGTERM as soon as 48 frames are durable.
 halt() {
     # shellcheck disable=SC2086
     mpirun -n 3 "$RESR" $job -o out.mp4 --framehash out.hash --progress none --backend simulate:0.5/8 "$@" 2>run.log &
     mpirun=$!
-    for _ in $(seq 600); do
-        safe=$(sed -n 's/.*"frames_durable": \([0-9]*\),/\1/p' out.mp4.resr/status.json 2>/dev/null || true)
-        [ "${safe:-0}" -lt 48 ] || break
-        sleep 0.05
-    done
-    kill -TERM "$(awk '$1 == 0 { print $3 }' out.mp4.resr/pids)"
+    wait_for $mpirun are_durable out.mp4 48
+    kill -TERM "$(rank_pid out.mp4 0)"
     code=0
     wait $mpirun || code=$?
     [ $code = 75 ] || fail "halt $*: exit $code: $(cat run.log)"
@@ -91,16 +88,14 @@ same "root with batch files, then ranks" 3 --encode ranks
 halt --encode ranks
 same "ranks, then root" 2 --encode root --checkpoint always
 
-# Other encoders; --encode auto is the user's business where it cannot be.
+# Other encoders, which are part of FFmpeg itself, each in a container that holds their packets.
 job="-i in.mp4 -m tiny.safetensors --threads 1 --segment 48 --precision fp32"
-for codec in mpeg4 ffv1; do
-    reference=$codec
+for reference in mpeg4 ffv1; do
+    [ $reference = mpeg4 ] || container=avi # the IDs in an .mkv are random
     # shellcheck disable=SC2086
-    upscale 2 $job -o $codec.mp4 --framehash $codec.hash --encode root --codec $codec 2>/dev/null || {
-        echo "skipped: $codec"
-        continue
-    }
-    same "$codec" 3 --encode ranks --codec $codec
+    upscale 2 $job -o $reference.$container --framehash $reference.hash --encode root --codec $reference ||
+        fail "the reference in $reference"
+    same "$reference in $container" 3 --encode ranks --codec $reference
 done
 
 refuse() {

@@ -1,20 +1,24 @@
 #!/bin/sh
-# A signal ends a job with exit 75, soon. Without a checkpoint nothing is left behind; with one the same
-# command goes on and the frames are those of a run that nobody disturbed.
+# A signal ends a job with exit 75. Without a checkpoint nothing is left behind; with one the same command resumes the
+# job, with the frames of an undisturbed run.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" slow.safetensors rrdb 4 4 64 32 7
 clip in.mp4 240
 slow="-m slow.safetensors --precision exact --progress none"
 
-# stop SIGNAL OPTION...: starts the job, sends the signal after a while, expects 75.
+# stop SIGNAL FRAMES OPTION...: starts the job, sends the signal when more than FRAMES frames are durable, or without a
+# checkpoint when the first frame is computed, and expects 75.
 stop() {
     name=$1
-    shift
+    frames=$2
+    shift 2
     # shellcheck disable=SC2086 # words
-    "$RESR" -i in.mp4 -o out.mp4 $slow "$@" 2>run.log &
+    "$RESR" -i in.mp4 -o out.mp4 $slow --progress json "$@" 2>run.log &
     pid=$!
-    sleep 2
-    kill -0 $pid || fail "the job ended before it could be stopped: $(cat run.log)"
+    case $* in
+    *"checkpoint off"*) wait_for $pid grep -q '"frames": *[1-9]' run.log ;;
+    *) wait_for $pid are_durable out.mp4 $((frames + 1)) ;;
+    esac
     kill "-$name" $pid
     code=0
     wait $pid || code=$?
@@ -23,7 +27,7 @@ stop() {
 }
 
 for name in INT TERM; do
-    stop $name --checkpoint off
+    stop $name 0 --checkpoint off
     [ -z "$(find . -name '*out*')" ] || fail "SIG$name left $(find . -name '*out*')"
     echo "ok SIG$name, no checkpoint"
 done
@@ -32,7 +36,7 @@ done
 "$RESR" -i in.mp4 -o whole.mp4 $slow --framehash whole.hash || fail "undisturbed"
 made=0
 for name in TERM USR1 INT; do
-    stop $name --segment 8 --batch 4
+    stop $name $made --segment 8 --batch 4
     [ ! -e out.mp4 ] || fail "SIG$name: an output was written"
     [ "$(jq -r .state out.mp4.resr/status.json)" = resumable ] || fail "SIG$name: $(cat out.mp4.resr/status.json)"
     grep -q 'run the same command again' run.log || fail "SIG$name: $(cat run.log)"

@@ -51,6 +51,34 @@ clip() {
         -pix_fmt yuv420p "$file"
 }
 
+# wait_for PID COMMAND...: polls until COMMAND succeeds. Fails if process PID ends before that, or after two minutes.
+wait_for() {
+    watched=$1
+    shift
+    tries=0
+    until "$@"; do
+        kill -0 "$watched" 2>/dev/null || fail "process $watched ended before '$*': $(cat run.log)"
+        tries=$((tries + 1))
+        [ $tries -le 2400 ] || fail "no '$*' within two minutes: $(cat run.log)"
+        sleep 0.05
+    done
+}
+
+# status_number OUTPUT FIELD: this number of the job folder's status.json; 0 without that file.
+status_number() {
+    sed -nE 's/.*"'"$2"'": *([0-9]+).*/\1/p' "$1.resr/status.json" 2>/dev/null | grep . || echo 0
+}
+
+# are_durable OUTPUT FRAMES: the job folder holds at least this many frames.
+are_durable() {
+    [ "$(status_number "$1" frames_durable)" -ge "$2" ]
+}
+
+# rank_pid OUTPUT RANK: the process id from the job folder's file pids.
+rank_pid() {
+    awk -v rank="$2" '$1 == rank { print $3 }' "$1.resr/pids"
+}
+
 count_frames() {
     ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
         -of csv=p=0 "$1" | tr -d ','

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The planner as a whole: --dry-run --plan with each kind of device, its JSON, that its prediction comes true with
-# simulated devices, that it writes nothing else, and what it refuses.
+# The planner as a whole: --dry-run --plan with each kind of device, its JSON, a prediction held to a run on simulated
+# devices, no other files written, and refusals.
 . "$(dirname "$0")/lib.sh"
 tiny_model
 clip in.mp4 40

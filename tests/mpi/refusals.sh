@@ -81,7 +81,7 @@ fi
 chmod 755 closed
 [ $failures = 0 ] || fail "$failures refusals"
 
-# What is asked for on stdout is there, and only there.
+# Requested texts go to stdout, and only there.
 for request in --help --version --list-models --list-devices; do
     "$RESR" $request >run.out 2>run.log || fail "$request"
     [ -s run.out ] && [ ! -s run.log ] || fail "$request: nothing on stdout, or words on stderr"

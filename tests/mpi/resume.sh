@@ -1,7 +1,6 @@
 #!/bin/sh
-# A job that was killed goes on under the same command: on other numbers of ranks, with other batches and
-# little memory, with the frames, the file and the --framehash of a run that nobody disturbed. What would
-# change pixels is refused with 78 and said. Batch files are plain HDF5.
+# The same command resumes a job that was killed: on other numbers of ranks, with other batches and little memory, with
+# the frames, the file and the --framehash of an undisturbed run. Options that would change pixels are refused with 78.
 . "$(dirname "$0")/lib.sh"
 "$MAKE_MODEL" net.safetensors rrdb 4 2 32 16 7
 "$MAKE_MODEL" other.safetensors rrdb 4 2 32 16 8
@@ -11,8 +10,7 @@ job="-i in.mp4 -o out.mp4 -m net.safetensors --threads 1 --precision exact --seg
 # shellcheck disable=SC2086 # words
 upscale 2 $job -o whole.mp4 --framehash whole.hash || fail "undisturbed"
 
-# interrupt RANKS FRAMES OPTION...: starts the job and kills it with all its ranks as soon as that many
-# frames are safe.
+# interrupt RANKS FRAMES OPTION...: starts the job and kills all its ranks as soon as this many frames are durable.
 interrupt() {
     ranks=$1
     frames=$2
@@ -20,12 +18,7 @@ interrupt() {
     # shellcheck disable=SC2086
     mpirun -n "$ranks" "$RESR" $job --progress none "$@" >run.out 2>run.log &
     mpirun=$!
-    for _ in $(seq 600); do
-        safe=$(sed -n 's/.*"frames_durable": \([0-9]*\),/\1/p' out.mp4.resr/status.json 2>/dev/null || true)
-        [ "${safe:-0}" -lt "$frames" ] || break
-        kill -0 $mpirun 2>/dev/null || fail "the job ended before it was killed: $(cat run.log)"
-        sleep 0.05
-    done
+    wait_for $mpirun are_durable out.mp4 "$frames"
     pids=$(awk '{ print $3 }' out.mp4.resr/pids)
     # shellcheck disable=SC2086
     kill -9 $pids 2>/dev/null || true
@@ -48,6 +41,36 @@ finish() {
     rm out.mp4
     echo "ok $name"
 }
+
+# resume.sh kept_frames: every batch on disk, kept, and readable as plain HDF5. A test of its own, since it needs h5py.
+if [ "${1:-}" = kept_frames ]; then
+    python=""
+    for candidate in python3 /usr/bin/python3; do
+        "$candidate" -c 'import h5py' 2>/dev/null && python=$candidate && break
+    done
+    [ -n "$python" ] || {
+        echo "skipped: python3-h5py is not installed"
+        exit 77
+    }
+    interrupt 2 60 --checkpoint always --keep-frames
+    ls out.mp4.resr/batch-*.h5 >/dev/null || fail "no batch files"
+    finish "--checkpoint always --keep-frames" 2 --checkpoint always --keep-frames
+    "$python" - <<'END' || fail "frames.h5"
+import h5py
+frames = h5py.File("out.mp4.frames/frames.h5")
+hashes = [line.split() for line in open("out.hash")]
+assert frames["Y"].shape == (200, 144, 256) and frames["U"].shape == (200, 72, 128), frames["Y"].shape
+assert frames["index"][:].tolist() == list(range(200))
+assert [h.decode() for h in frames["hash"][:]] == [h for _, _, h in hashes]
+assert frames["pts"][:].tolist() == [int(p) for _, p, _ in hashes]
+assert len({frames["Y"][i].tobytes() for i in range(200)}) == 200, "frames that are the same"
+batch = h5py.File("out.mp4.frames/batch-00000048.h5")
+assert (batch["V"][3] == frames["V"][51]).all() and batch["Y"].fletcher32 and batch["Y"].chunks == (1, 144, 256)
+assert batch.attrs["pix_fmt"] == b"yuv420p" or batch.attrs["pix_fmt"] == "yuv420p"
+END
+    echo "ok h5py reads the frames"
+    exit 0
+fi
 
 interrupt 1 24
 interrupt 4 72
@@ -86,7 +109,7 @@ chmod 700 out.mp4.resr
 interrupt 2 72 --batch 3
 finish "another --batch, another schedule" 3 --batch 5 --schedule static --memory 300K
 
-# An output that exists is nobody's business.
+# An output that exists is not touched.
 cp whole.mp4 out.mp4
 refused=0
 # shellcheck disable=SC2086
@@ -97,34 +120,7 @@ cmp -s whole.mp4 out.mp4 || fail "an existing output was touched"
 rm out.mp4
 echo "ok existing output"
 
-# Every batch on disk, kept, and readable by others.
-interrupt 2 60 --checkpoint always --keep-frames
-ls out.mp4.resr/batch-*.h5 >/dev/null || fail "no batch files"
-finish "--checkpoint always --keep-frames" 2 --checkpoint always --keep-frames
-python=""
-for candidate in python3 /usr/bin/python3; do
-    "$candidate" -c 'import h5py' 2>/dev/null && python=$candidate && break
-done
-if [ -n "$python" ]; then
-    "$python" - <<'END' || fail "frames.h5"
-import h5py
-frames = h5py.File("out.mp4.frames/frames.h5")
-hashes = [line.split() for line in open("out.hash")]
-assert frames["Y"].shape == (200, 144, 256) and frames["U"].shape == (200, 72, 128), frames["Y"].shape
-assert frames["index"][:].tolist() == list(range(200))
-assert [h.decode() for h in frames["hash"][:]] == [h for _, _, h in hashes]
-assert frames["pts"][:].tolist() == [int(p) for _, p, _ in hashes]
-assert len({frames["Y"][i].tobytes() for i in range(200)}) == 200, "frames that are the same"
-batch = h5py.File("out.mp4.frames/batch-00000048.h5")
-assert (batch["V"][3] == frames["V"][51]).all() and batch["Y"].fletcher32 and batch["Y"].chunks == (1, 144, 256)
-assert batch.attrs["pix_fmt"] == b"yuv420p" or batch.attrs["pix_fmt"] == "yuv420p"
-END
-    echo "ok h5py reads the frames"
-else
-    echo "skipped: h5py is not here"
-fi
-
-# One segment for the whole video: batch files are all that is kept of it.
+# One segment for the whole video: only batch files are kept.
 job="$job --segment 0"
 # shellcheck disable=SC2086
 upscale 2 $job -o whole.mp4 --overwrite --framehash whole.hash || fail "undisturbed, one segment"

@@ -103,6 +103,33 @@ static void echo(void)
     resr_endpoint_free(mail);
 }
 
+/* Rank 1 sends a header whose hash is wrong: rank 0 must not accept it. */
+static void refuse_damaged_header(int rank)
+{
+    enum { TAG_HEADER = 1 };
+    ResrEndpoint *endpoint;
+    ResrMessage *message;
+    if (rank == 1) {
+        CHECK(resr_message_create(&message, RESR_WIRE_ALIVE) == 0);
+        resr_message_seal(message);
+        message->header.progress ^= 1;
+        MPI_Send(&message->header, sizeof message->header, MPI_BYTE, 0, TAG_HEADER, MPI_COMM_WORLD);
+        resr_message_free(message);
+    }
+    if (rank > 0)
+        return;
+    ResrBackoff backoff = {0};
+    int from, ret;
+    CHECK(resr_endpoint_create(&endpoint, 1, 1, &plan) == 0);
+    do {
+        ret = resr_endpoint_poll(endpoint, &message, &from);
+        resr_backoff_wait(&backoff, message || ret < 0, true);
+    } while (ret == 0 && !message);
+    CHECK(ret == RESR_ERR_DATA && !message);
+    CHECK(strstr(resr_error_text(), "from rank 1: "));
+    resr_endpoint_free(endpoint);
+}
+
 int main(int argc, char **argv)
 {
     int rank, ranks;
@@ -117,6 +144,7 @@ int main(int argc, char **argv)
         coordinate(ranks, bytes ? 1 : 20, bytes ? 1 : 3);
     else
         echo();
+    refuse_damaged_header(rank);
     MPI_Finalize();
     return 0;
 }

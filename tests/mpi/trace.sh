@@ -1,6 +1,6 @@
 #!/bin/sh
 # --trace: a valid file in which every frame is found at every stage, on clocks that agree; after a signal too;
-# and the same frames as without. --progress json names what limits.
+# and the same frames as without. --progress json names the bottleneck.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 command -v python3 >/dev/null || {
@@ -37,7 +37,7 @@ look trace9.json 100 3
 [ "$(jq '[.traceEvents[] | select(.cat == "encode" and .pid > 0)] | length > 0' trace9.json)" = true ] || fail "no rank encoded"
 echo "ok four shapes of jobs"
 
-# The check finds what is wrong, each by its own words.
+# The check finds each planted fault, by its own words.
 spoil() {
     jq -c "$2" trace.json >bad.json
     if python3 "$here/../../tools/check_trace.py" bad.json 100 3 >check.log; then
@@ -60,12 +60,12 @@ code=0
 [ $code = 73 ] && grep -q "nowhere" run.log || fail "no such folder: exit $code: $(cat run.log)"
 [ ! -e out4.mp4 ] || fail "no such folder: an output was written"
 
-# A signal: what was done is in the file; the job goes on afterwards.
+# A signal: the finished work is in the file; the same command resumes the job.
 # shellcheck disable=SC2086
 mpirun -n 3 "$RESR" $job -o out5.mp4 --progress none --backend simulate:1/8 --trace trace5.json 2>run.log &
 pid=$!
-sleep 3
-kill -TERM "$(awk '$1 == 0 { print $3 }' out5.mp4.resr/pids)"
+wait_for $pid are_durable out5.mp4 1
+kill -TERM "$(rank_pid out5.mp4 0)"
 code=0
 wait $pid || code=$?
 [ $code = 75 ] || fail "signal: exit $code: $(cat run.log)"
@@ -76,7 +76,7 @@ upscale 2 $job -o out5.mp4 --backend simulate:0.01/8 --trace trace6.json || fail
 [ "$(jq '[.traceEvents[] | select(.cat == "accept")] | length < 100' trace6.json)" = true ] || fail "all was done anew"
 echo "ok a signal"
 
-# limits WORD OPTION...: most lines of progress, but the first and the last, say what limits.
+# limits WORD OPTION...: most lines of progress, except the first and the last, name this bottleneck.
 limits() {
     word=$1
     shift

@@ -15,8 +15,8 @@ done
 . "$(dirname "$0")/../mpi/lib.sh"
 
 # configure NODE...: the first node has this machine's name, so that mpirun knows where it is and starts ranks there by
-# itself, and through srun on the others. Each has eight CPUs and four GPUs whatever is here: the batch scripts' own
-# numbers can then be asked for. Partition high preempts jobs of low, which are requeued.
+# itself, and through srun on the others. Each has eight CPUs and four GPUs on any machine, so that the batch
+# scripts' own numbers can be requested. Partition high preempts jobs of low, which are requeued.
 # cred_expire (120 s in real clusters) is how long a requeued job waits before it may start again.
 configure() {
     nodes=$(echo "$*" | tr ' ' ',')
@@ -129,14 +129,14 @@ start_cluster() {
     done
 }
 
-# Four ranks of one thread, and no core that is theirs alone, whatever the number of cores.
+# Four ranks of one thread, not bound to cores, on any number of cores.
 export RESR_MPIRUN="mpirun --bind-to none --oversubscribe"
 # A dead rank is noticed after 2 s instead of 20.
 export OMPI_MCA_odls_base_sigkill_timeout=1
 export RESR_JOBS="$JOBS"
 
 # The controller looks at the time limits of running jobs every 30 s.
-# sleep_before_look SECONDS: until so long before it looks.
+# sleep_before_look SECONDS: sleeps until this long before the controller's next look.
 sleep_before_look() {
     look_s=$((controller_start_s + 30))
     while [ $((look_s - $1)) -lt "$(date +%s)" ]; do look_s=$((look_s + 30)); done
@@ -224,8 +224,8 @@ await_requeue() {
     [ "$(job_field Restarts)" -gt 0 ] || [ ! -e out.mkv ]
 }
 
-# ended_well RESTARTS: the job completed after at least so many requeues, with the frames of the undisturbed run, and
-# nothing is left behind.
+# ended_well RESTARTS: the job completed after at least RESTARTS requeues, with the frames of the undisturbed run and
+# no file left behind.
 ended_well() {
     await_state 'COMPLETED|FAILED|TIMEOUT|CANCELLED|NODE_FAIL' 120
     [ "$(job_field JobState)" = COMPLETED ] || fail "the job is $(job_field JobState): $(cat job.log)"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# requeue.sh time_limit|preempt|kill_full|node_down|kill_ranks|cancel: what happens to jobs on clusters happens to
-# jobs/upscale.sbatch under real Slurm; the frames are those of the undisturbed run every time.
+# requeue.sh time_limit|preempt|kill_full|node_down|kill_ranks|cancel: jobs/upscale.sbatch under
+# real Slurm meets one of these events; the frames are those of the undisturbed run.
 # shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 start_cluster
@@ -76,7 +76,7 @@ kill_ranks)
     [ "$(grep -c 'attempt [0-9]* ended with 137' job.log)" = 3 ] || fail "not killed three times: $(cat job.log)"
     ;;
 cancel)
-    # What a user cancels stays cancelled, and goes on when it is submitted again.
+    # A job that the user cancels stays cancelled; submitted again it resumes.
     unset OMPI_MCA_odls_base_sigkill_timeout
     upscale_job --partition=low
     await_frames out.mkv 48

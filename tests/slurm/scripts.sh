@@ -1,6 +1,6 @@
 #!/bin/sh
-# array.sbatch and bench.sbatch with the numbers of tasks, cores and GPUs that they ask for themselves, and what
-# upscale.sbatch says when it is called wrongly.
+# array.sbatch and bench.sbatch with the numbers of tasks, cores and GPUs that they request, and the messages of
+# upscale.sbatch for wrong arguments.
 # shellcheck source=tests/slurm/cluster.sh
 . "$(dirname "$0")/cluster.sh"
 start_cluster
@@ -41,14 +41,14 @@ refused 64 usage "$JOBS/upscale.sbatch"
 refused 66 missing.mkv "$JOBS/upscale.sbatch" missing.mkv out.mkv
 # shellcheck disable=SC2086 # words
 refused 73 big.mkv "$JOBS/upscale.sbatch" second.mkv big.mkv $options
-RESR=/nonexistent refused 127 "RESR=" "$JOBS/upscale.sbatch" second.mkv out.mkv
+RESR=$work/nowhere refused 127 "RESR=" "$JOBS/upscale.sbatch" second.mkv out.mkv
 echo "ok refusals"
 
 # A job that is requeued when all is done does nothing more.
 # shellcheck disable=SC2086 # words
 submit --wait "$JOBS/upscale.sbatch" second.mkv again.mkv $options || fail "again: $(cat job.log)"
 scontrol requeue "$job"
-sleep 1
+until [ "$(job_field Restarts)" = 1 ]; do sleep 0.1; done
 await_state 'COMPLETED|FAILED' 60
 [ "$(job_field JobState)" = COMPLETED ] && grep -q "again.mkv is complete" job.log || fail "requeued when done: $(cat job.log)"
 echo "ok requeued when done"

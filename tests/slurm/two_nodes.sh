@@ -33,7 +33,7 @@ start_node zz
 scontrol update NodeName=zz State=RESUME
 ended_well 1
 
-# A node that does not come back: the job goes on at the other.
+# A node that stays down: the job resumes on the other one.
 rm out.mkv
 upscale_job
 await_frames out.mkv 48

@@ -31,7 +31,7 @@ void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, i
     checkpoint->struck[checkpoint->strikes++ % 8] = rank;
 }
 
-ResrFrameStage resr_checkpoint_stage(const ResrCheckpoint *checkpoint, int64_t index)
+ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *checkpoint, int64_t index)
 {
     return index < checkpoint->durable ? RESR_FRAME_DURABLE : RESR_FRAME_DECODED;
 }
@@ -79,7 +79,19 @@ int resr_checkpoint_commit(ResrCheckpoint *checkpoint, const ResrSegmentInfo *in
     return 0;
 }
 
-void resr_checkpoint_segment_path(const ResrCheckpoint *checkpoint, char *out, int64_t number)
+static void segment_path(void *user, char *out, int64_t number)
 {
-    snprintf(out, PATH_MAX, "%s/segment-%d.nut", checkpoint->folder, (int)number);
+    snprintf(out, PATH_MAX, "%s/segment-%d.nut", ((ResrCheckpoint *)user)->folder, (int)number);
+}
+
+static int publishing(void *user, const char *temporary)
+{
+    (void)temporary;
+    ((ResrCheckpoint *)user)->published++;
+    return 0;
+}
+
+ResrSegmentStore resr_checkpoint_store(ResrCheckpoint *checkpoint)
+{
+    return (ResrSegmentStore){checkpoint, checkpoint->folder, segment_path, publishing};
 }

@@ -3,8 +3,8 @@
 
 #include "run/io_threads.h"
 
-/* run/io_threads.h without threads: frames whose hash is their index are "decoded" while credits
- * are left, and the frames that are passed on are "encoded" at once. */
+/* run/io_threads.h, with its segment encoders, without threads: frames whose hash is their index
+ * are "decoded" while credits are left, and the frames that are passed on are "encoded" at once. */
 
 struct ResrIoThreads {
     int64_t frames;  /* of the input */
@@ -14,7 +14,8 @@ struct ResrIoThreads {
     bool finishing; /* resr_io_threads_finish() was called */
     int64_t encoded;
     bool in_order; /* so far each frame followed the one before, with its input's hash */
-    int adopted;   /* segments */
+    int imported;  /* segments */
+    int64_t end;   /* frames of the video, as the encoders know it; 0: unknown */
 };
 
 void fake_io_threads_init(ResrIoThreads *io, int64_t frames, int pool_frames);

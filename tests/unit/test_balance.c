@@ -72,7 +72,7 @@ static void drop_first(Worker *worker)
         worker->frame_end = INFINITY;
 }
 
-/* The result of the first part is there. */
+/* The result of the first part has arrived. */
 static void finish_part(Game *game, int rank)
 {
     Worker *worker = &game->workers[rank];
@@ -151,7 +151,7 @@ static void happen(Game *game, const Event *event)
         worker->frame_end = game->now + (worker->frame_end - game->now) * event->factor;
 }
 
-/* Seconds if frames could be shared out in fractions, and ranks were lost with nothing begun. */
+/* Ideal seconds: frames divisible in fractions, and no frame started on a rank that is lost. */
 static double ideal_of(const Job *job)
 {
     double left = job->frames, now = 0, speed[MAX_RANKS];

@@ -1,4 +1,4 @@
-/* base/: errors keep their meaning, allocation refuses what overflows, queues keep order and end
+/* base/: errors keep their meaning, allocation refuses overflows, queues keep order and end
  * cleanly, and a file appears only when it is complete. */
 
 #include <setjmp.h>

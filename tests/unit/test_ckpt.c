@@ -183,7 +183,7 @@ static void test_batchfile(void **state)
             assert_int_equal(resr_batchfile_read(&back, path, &format, i), 0);
             assert_int_equal(back->index, 48 + i);
             assert_int_equal(back->pts, (48 + i) * 1001);
-            assert_int_equal(back->stage, RESR_FRAME_UPSCALED);
+            assert_int_equal(back->state, RESR_FRAME_RESTORED);
             assert_string_equal(back->hash, frames[i]->hash);
             resr_frame_free(back);
         }
@@ -280,10 +280,10 @@ static void believe_with(const ResrJobDir *dir, const char *kept, int *segments,
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {
         assert_int_equal(ledger.length, SEGMENT_FRAMES);
-        assert_int_equal(replay.stages[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
+        assert_int_equal(replay.states[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
     }
     if (replay.batch_count)
-        assert_int_equal(replay.stages[SEGMENT_FRAMES + 2], RESR_FRAME_UPSCALED);
+        assert_int_equal(replay.states[SEGMENT_FRAMES + 2], RESR_FRAME_RESTORED);
     resr_frame_table_clear(&ledger);
     resr_replay_clear(&replay);
     free(records);
@@ -362,7 +362,8 @@ static void test_damage(void **state)
             believe(&dir, &segments, &batches);
             assert_int_equal(segments, which != 0);
             assert_int_equal(batches, which != 1);
-            assert_int_not_equal(access(path, F_OK), 0); /* a damaged file is removed */
+            assert_int_not_equal(access(path, F_OK),
+                                 0); /* files without a valid record are removed */
             whole[at] ^= (uint8_t)(cut ? 0 : 1 << step % 8);
         }
         test_write_bytes(path, whole, bytes);
@@ -416,7 +417,7 @@ static void test_jobdir(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
     mkdir(path, 0700);
     test_write_bytes(test_in_folder("a.resr/batch-1.csv"), (const uint8_t *)"mine", 4);
-    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* not a job's folder */
+    assert_int_equal(resr_jobdir_open(&again, path), RESR_ERR_EXISTS); /* a user's own folder */
     assert_int_equal(access(test_in_folder("a.resr/lock"), F_OK) == 0, false);
     unlink(test_in_folder("a.resr/batch-1.csv"));
     chmod(path, 0777);

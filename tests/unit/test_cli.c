@@ -1,4 +1,4 @@
-/* The command line: defaults, presets, and refusals that name the option and what was found. */
+/* The command line: defaults, presets, and refusals that name the option and the finding. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +40,7 @@ static void test_tasks(void **state)
     assert_string_equal(options.model_name, "RealESRGAN_x4plus");
     assert_float_equal(options.outscale, 2, 0);
     assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--task=SD2HD", "-n", "mine"), 0);
-    assert_string_equal(options.model_name, "mine"); /* what is given explicitly stays */
+    assert_string_equal(options.model_name, "mine"); /* explicit options stay */
     assert_int_equal(options.scale, 2);
 }
 

@@ -31,7 +31,7 @@ typedef struct Peer {
     int count;
     double since, beat;
     int64_t progress;
-    /* What it received. */
+    /* Counts of received messages and frames. */
     int parts, frames, parts_after_recall, recalls, stops;
 } Peer;
 
@@ -92,8 +92,8 @@ static void send_result(Job *job, int rank)
     result->header.seconds = peer->frame_seconds * work->header.part.count;
     for (int i = 0; i < work->header.part.count; i++) {
         assert_int_equal(work->frames[i]->index, work->header.part.first + i);
-        assert_int_equal(resr_frame_create_mark(&result->frames[i]), 0);
-        result->frames[i]->stage = RESR_FRAME_DECODED;
+        assert_int_equal(resr_frame_create_placeholder(&result->frames[i]), 0);
+        result->frames[i]->state = RESR_FRAME_DECODED;
         result->frames[i]->index = work->frames[i]->index;
     }
     peer->progress += work->header.part.count;
@@ -178,14 +178,14 @@ static void start(Job *job, int64_t frames, bool checkpoint)
     fake_io_threads_init(&job->io, frames, POOL);
     fake_endpoint_reset(turn, job);
     assert_int_equal(resr_report_create(&job->report), 0);
-    ResrCoordinatorParts parts = {.plan = &job->plan,
-                                  .options = &job->options,
-                                  .ranks = job->ranks,
-                                  .report = job->report,
-                                  .pipeline = &job->io,
-                                  .checkpoint = checkpoint ? &job->checkpoint : NULL,
-                                  .turn_ns = &job->turn_ns};
-    assert_int_equal(resr_coordinator_create(&job->coordinator, &parts), 0);
+    ResrCoordinatorConfig config = {.plan = &job->plan,
+                                    .options = &job->options,
+                                    .ranks = job->ranks,
+                                    .report = job->report,
+                                    .io = &job->io,
+                                    .checkpoint = checkpoint ? &job->checkpoint : NULL,
+                                    .turn_ns = &job->turn_ns};
+    assert_int_equal(resr_coordinator_create(&job->coordinator, &config), 0);
 }
 
 static int run(Job *job)
@@ -198,7 +198,7 @@ static int run(Job *job)
 static int end(Job *job)
 {
     int credits;
-    int ret = resr_coordinator_dismiss(job->coordinator, false);
+    int ret = resr_coordinator_shutdown(job->coordinator, false);
     for (int i = 1; i < RANKS; i++)
         while (job->peers[i].count > 0)
             resr_message_free(job->peers[i].held[--job->peers[i].count]);
@@ -214,7 +214,7 @@ static void expect_all(const Job *job)
 {
     ResrTimes times;
     int64_t in, out, sum = 0;
-    resr_coordinator_ledger(job->coordinator, &in, &out, &times);
+    resr_coordinator_counters(job->coordinator, &in, &out, &times);
     assert_int_equal(in, job->io.frames);
     assert_int_equal(out, job->io.frames);
     assert_int_equal(job->io.encoded, job->io.frames);
@@ -448,7 +448,7 @@ static void test_stop(void **state)
         assert_true(job.io.stopped);
         assert_true(job.io.encoded < 203);
         assert_int_equal(job.checkpoint.kept > job.delivered_at_stop, checkpoint);
-        turn(&job); /* receives what was sent last */
+        turn(&job); /* receives the last messages */
         for (int i = 1; i < RANKS; i++) {
             assert_int_equal(job.peers[i].recalls, 1);
             assert_int_equal(job.peers[i].parts_after_recall, 0);

@@ -1,6 +1,6 @@
-/* The threads at both ends of rank 0, with a decoder and an encoder of FFmpeg: frames come with
- * their hash and a credit each, are encoded in the order in which they are given, as single frames
- * or by segments, and the threads end on request whatever they wait for. */
+/* The threads at both ends of rank 0, with a decoder and an encoder of FFmpeg: frames arrive with a
+ * hash and a credit each and are encoded in order, as single frames or by segments; the threads end
+ * on request, also while they wait. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "fake_checkpoint.h"
+#include "media/segment_encoders.h"
 #include "run/io_threads.h"
 
 enum { WIDTH = 64, HEIGHT = 36, FRAMES = 21, POOL = 6, SEGMENT = 4, WAIT_SECONDS = 60 };
@@ -25,7 +26,7 @@ typedef struct Job {
     ResrDecoder *decoder;
     ResrSink *sink;
     ResrSinkPlan output_plan;
-    ResrFrameTable ledger;
+    ResrFrameTable frame_table;
     ResrPlan plan;
     ResrIoThreads *io;
     ResrCheckpoint checkpoint;
@@ -45,24 +46,14 @@ static void write_input(const char *path)
     assert_int_equal(fclose(file), 0);
 }
 
-static void path_of(void *user, char *out, int64_t number)
-{
-    resr_checkpoint_segment_path(&((Job *)user)->checkpoint, out, number);
-}
-
-static int publishing(void *user, const char *temporary)
-{
-    (void)user;
-    (void)temporary;
-    return 0;
-}
-
-static void start(Job *job, bool stored, bool encode_ranks)
+/* `durable`: frames from 0 that an earlier attempt finished. */
+static void start_resumed(Job *job, bool stored, bool encode_ranks, int64_t durable)
 {
     ResrDecodeOptions decode = {.hwaccel = "none"};
     *job = (Job){.folder = "/tmp/test_io_threads.XXXXXX"};
     assert_non_null(mkdtemp(job->folder));
     job->checkpoint.folder = job->folder;
+    job->checkpoint.durable = durable;
     snprintf(job->input, sizeof job->input, "%s/in.y4m", job->folder);
     snprintf(job->output, sizeof job->output, "%s/out.mkv", job->folder);
     snprintf(job->framehash, sizeof job->framehash, "%s/out.hash", job->folder);
@@ -80,19 +71,24 @@ static void start(Job *job, bool stored, bool encode_ranks)
     job->plan.units = (ResrBatching){SEGMENT, SEGMENT};
     job->plan.pool_frames = POOL;
     job->plan.encode_ranks = encode_ranks;
-    ResrSegmentStore store = {job, job->folder, path_of, publishing};
+    ResrSegmentStore store = resr_checkpoint_store(&job->checkpoint);
     assert_int_equal(resr_sink_open(&job->sink, job->output, job->input, job->decoder,
                                     &job->plan.output, &job->plan.encode, false,
                                     stored ? &store : NULL),
                      0);
-    ResrIoThreadsParts parts = {.decoder = job->decoder,
-                                .sink = job->sink,
-                                .ledger = &job->ledger,
-                                .plan = &job->plan,
-                                .framehash = job->framehash};
+    ResrIoThreadsConfig config = {.decoder = job->decoder,
+                                  .sink = job->sink,
+                                  .frame_table = &job->frame_table,
+                                  .plan = &job->plan,
+                                  .framehash = job->framehash};
     if (stored)
-        parts.checkpoint = &job->checkpoint;
-    assert_int_equal(resr_io_threads_start(&job->io, &parts), 0);
+        config.checkpoint = &job->checkpoint;
+    assert_int_equal(resr_io_threads_start(&job->io, &config), 0);
+}
+
+static void start(Job *job, bool stored, bool encode_ranks)
+{
+    start_resumed(job, stored, encode_ranks, 0);
 }
 
 static void end(Job *job)
@@ -101,7 +97,7 @@ static void end(Job *job)
     resr_sink_close(job->sink);
     resr_io_threads_free(job->io);
     resr_decoder_close(job->decoder);
-    resr_frame_table_clear(&job->ledger);
+    resr_frame_table_clear(&job->frame_table);
     char command[128];
     snprintf(command, sizeof command, "rm -r %s", job->folder);
     assert_int_equal(system(command), 0);
@@ -172,10 +168,10 @@ static void test_all_frames(void **state)
         start(&job, stored, false);
         for (; (frame = next(&job)); n++) {
             assert_int_equal(frame->index, n);
-            assert_int_equal(frame->stage, RESR_FRAME_DECODED);
+            assert_int_equal(frame->state, RESR_FRAME_DECODED);
             assert_non_null(frame->credit);
             expect_hash(&job, frame);
-            resr_io_threads_give(job.io, frame);
+            resr_io_threads_encode(job.io, frame);
         }
         assert_int_equal(n, FRAMES);
         resr_io_threads_finish(job.io);
@@ -200,7 +196,7 @@ static void test_credits(void **state)
         held[i] = next(&job);
     for (int n = POOL; n < FRAMES; n++) {
         int64_t start_ns = resr_clock_ns();
-        while (!resr_io_threads_state(job.io).decoder_rests) {
+        while (!resr_io_threads_state(job.io).decoder_waiting) {
             assert_true(resr_clock_seconds_since(start_ns) < WAIT_SECONDS);
             pause_a_moment();
         }
@@ -226,7 +222,7 @@ static void test_damaged_frame(void **state)
         start(&job, stored, false);
         ResrFrame *frame = next(&job);
         frame->data[9] ^= 1;
-        resr_io_threads_give(job.io, frame);
+        resr_io_threads_encode(job.io, frame);
         assert_int_equal(wait_until_finished(&job), RESR_ERR_STOPPED);
         assert_non_null(strstr(resr_error_text(), "frame 0 was damaged"));
         assert_int_not_equal(access(job.output, F_OK), 0);
@@ -242,28 +238,29 @@ static void test_segments(void **state)
     Job job;
     ResrFrame *frame, *marks[FRAMES];
     start(&job, true, true);
-    int64_t first, frames, n = 0, committed = 0, start_ns = resr_clock_ns();
+    int64_t first, frames, n = 0, committed = 0, passed = 0, start_ns = resr_clock_ns();
     bool named[FRAMES] = {false};
     while (committed < FRAMES) {
         assert_true(resr_clock_seconds_since(start_ns) < WAIT_SECONDS);
         assert_int_equal(resr_io_threads_status(job.io), 0);
         if ((frame = resr_io_threads_next(job.io))) {
-            assert_int_equal(resr_frame_create_mark(&marks[n]), 0);
+            assert_int_equal(resr_frame_create_placeholder(&marks[n]), 0);
             marks[n]->index = n;
             marks[n++]->credit = frame->credit;
             frame->credit = NULL;
-            resr_io_threads_gather(job.io, frame);
+            resr_segment_encoders_add_frame(resr_io_threads_encoders(job.io), frame);
         }
         if (resr_io_threads_at_end(job.io))
-            resr_io_threads_end(job.io, n);
+            resr_segment_encoders_end(resr_io_threads_encoders(job.io), n);
         while (resr_io_threads_committed(job.io, &first, &frames)) {
             for (int64_t i = first; i < first + frames; i++) {
                 assert_false(named[i]);
                 named[i] = true;
-                resr_io_threads_give(job.io, marks[i]);
             }
             committed += frames;
         }
+        for (; passed < n && named[passed]; passed++)
+            resr_io_threads_encode(job.io, marks[passed]);
         pause_a_moment();
     }
     assert_int_equal(job.checkpoint.commits, (FRAMES + SEGMENT - 1) / SEGMENT);
@@ -290,7 +287,31 @@ static void test_stop(void **state)
     }
 }
 
-/* Nothing was given: the job fails and there is no output. */
+/* Frames that an earlier attempt finished arrive as placeholders, more of them than the pool has
+ * credits: each one returns its credit. The other frames are decoded. */
+static void test_resume(void **state)
+{
+    (void)state;
+    Job job;
+    ResrFrame *frame;
+    int64_t n = 0;
+    enum { DURABLE = 2 * SEGMENT };
+    start_resumed(&job, true, false, DURABLE);
+    for (; (frame = next(&job)); n++) {
+        assert_int_equal(frame->index, n);
+        assert_int_equal(frame->state, n < DURABLE ? RESR_FRAME_DURABLE : RESR_FRAME_DECODED);
+        if (n < DURABLE)
+            assert_null(frame->data);
+        else
+            expect_hash(&job, frame);
+        resr_io_threads_encode(job.io, frame);
+    }
+    assert_int_equal(n, FRAMES);
+    assert_int_equal(job.checkpoint.end_of_input, FRAMES);
+    end(&job);
+}
+
+/* Without a frame the job fails, and no output is written. */
 static void test_no_frame(void **state)
 {
     (void)state;
@@ -308,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_all_frames),    cmocka_unit_test(test_credits),
         cmocka_unit_test(test_damaged_frame), cmocka_unit_test(test_segments),
         cmocka_unit_test(test_stop),          cmocka_unit_test(test_no_frame),
+        cmocka_unit_test(test_resume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

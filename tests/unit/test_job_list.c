@@ -1,4 +1,5 @@
-/* The list of --jobs and its journal: lines, what is known of them after any cut, and waiting. */
+/* The list of --jobs and its journal: lines, their state after any cut of the journal, and waiting.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +13,12 @@
 
 #include <cmocka.h>
 
+#include "app/job_list_runner.h"
 #include "base/limits.h"
+#include "base/stop.h"
 #include "job/job_list.h"
 
 static char folder[64], list_path[96], journal_path[128];
-static volatile int stop;
 
 static void write_file(const char *path, const char *text, size_t bytes)
 {
@@ -34,7 +36,7 @@ static int set_up(void **state)
         return -1;
     snprintf(list_path, sizeof list_path, "%s/list", folder);
     snprintf(journal_path, sizeof journal_path, "%s/list.journal", folder);
-    stop = 0;
+    resr_stop_request(0);
     return 0;
 }
 
@@ -49,7 +51,7 @@ static int tear_down(void **state)
 static ResrJobList *open_list(void)
 {
     ResrJobList *list;
-    assert_int_equal(resr_job_list_open(&list, list_path, &stop), 0);
+    assert_int_equal(resr_job_list_open(&list, list_path), 0);
     return list;
 }
 
@@ -104,7 +106,7 @@ static ResrJobLineState look(ResrJobList *list, const char *text, ResrJobResult 
     return resr_job_list_find(list, &line, result);
 }
 
-/* Two lines: the first is done, the second fails and is begun again. */
+/* Two lines: the first is done, the second fails and is started again. */
 static void write_journal(void)
 {
     ResrJobLine first = {1, "-i a"}, second = {2, "-i \xff"};
@@ -145,7 +147,7 @@ static void test_journal(void **state)
         assert_int_equal(truncate(journal_path, cut), 0);
         list = open_list();
         int now = look(list, "-i a", &result);
-        assert_true(now <= last); /* done, then begun, then new */
+        assert_true(now <= last); /* done, then started, then new */
         last = now;
         resr_job_list_close(list);
     }
@@ -164,17 +166,17 @@ static void test_ends(void **state)
 {
     (void)state;
     ResrJobList *list;
-    assert_int_equal(resr_job_list_open(&list, list_path, &stop), RESR_ERR_NOINPUT);
+    assert_int_equal(resr_job_list_open(&list, list_path), RESR_ERR_NOINPUT);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
-    assert_int_equal(resr_job_list_open(&list, "-", &stop), 0);
+    assert_int_equal(resr_job_list_open(&list, "-"), 0);
     assert_true(resr_job_list_is_open_ended(list));
     assert_int_equal(write(ends[1], "-i a\n-i b", 9), 9);
     expect_line(list, 1, "-i a");
-    stop = 15; /* what was not read whole is not taken */
+    resr_stop_request(15); /* an incomplete line is not accepted */
     expect_line(list, 0, NULL);
-    stop = 0;
+    resr_stop_request(0);
     resr_job_list_stop(list);
     expect_line(list, 0, NULL);
     ResrJobLine line = {1, "-i a"};
@@ -186,11 +188,33 @@ static void test_ends(void **state)
     close(ends[1]);
 }
 
+/* A job that reads or writes the output of the running one waits for its end, as does any job
+ * beside images. */
+static void test_must_wait(void **state)
+{
+    (void)state;
+    char out[128], other[128];
+    snprintf(out, sizeof out, "%s/out.mkv", folder);
+    snprintf(other, sizeof other, "%s/./out.mkv", folder);
+    static ResrOptions reads, writes, neither;
+    snprintf(reads.input, sizeof reads.input, "%s", other);
+    snprintf(reads.output, sizeof reads.output, "%s/2.mkv", folder);
+    snprintf(writes.input, sizeof writes.input, "%s/in.mkv", folder);
+    snprintf(writes.output, sizeof writes.output, "%s", other);
+    neither = reads;
+    snprintf(neither.input, sizeof neither.input, "%s/in.mkv", folder);
+    assert_true(resr_job_list_runner_must_wait(&reads, out, "in.mkv"));
+    assert_true(resr_job_list_runner_must_wait(&writes, out, "in.mkv"));
+    assert_false(resr_job_list_runner_must_wait(&neither, out, "in.mkv"));
+    assert_true(resr_job_list_runner_must_wait(&neither, "%05d.png", "in.mkv"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_journal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_must_wait, set_up, tear_down),
     };
     const struct CMUnitTest no_files[] = {cmocka_unit_test(test_ends)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

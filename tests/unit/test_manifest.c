@@ -16,7 +16,8 @@
 #include "ckpt/manifest.h"
 #include "group_folder.h"
 
-/* A manifest with a flipped bit or cut short is damaged; an intact one is read back. */
+/* A manifest with any bit flipped, or cut anywhere, is damaged; an unchanged one is read back
+ * equal. */
 static void test_manifest(void **state)
 {
     ResrOptions *options = calloc(1, sizeof *options);

@@ -44,7 +44,7 @@ static const Case machine_cases[] = {
     CASE("\x80\x04\x95", "only protocol 2"),
     CASE(P P "}.", "offset 2: only protocol 2"),
     CASE("\x80", "only protocol 2"),
-    /* what would run code */
+    /* calls that would run code */
     CASE(P "cos\nsystem\n(X\2\0\0\0idtR.", "offset 2: the global 'os system' is not allowed"),
     CASE(P "cbuiltins\neval\n.", "'builtins eval'"),
     CASE(P "c__builtin__\nexec\n.", "'__builtin__ exec'"),

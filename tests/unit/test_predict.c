@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "job/plan.h"
 #include "job/plan_request.h"
 #include "predict/model.h"
 
@@ -115,7 +116,7 @@ static void test_limits(void **state)
     in.root_computes = true; /* and 10 more that rank 0 makes */
     assert_limit(&in, 17, RESR_PREDICT_NETWORK, 10);
     in = quick();
-    in.latency_seconds = 4; /* two parts of 8 under way in 8.8 s */
+    in.latency_seconds = 4; /* two parts of 8 in flight for 8.8 s */
     in.root_computes = false;
     assert_limit(&in, 5, RESR_PREDICT_NETWORK, 300 / (4 * 16 / 8.8));
     in = quick();
@@ -209,7 +210,7 @@ static void test_encoders(void **state)
     assert_limit(&in, 5, RESR_PREDICT_ENCODE, 15);
 }
 
-/* Whatever is given, figures are finite and there is a limit with a name. */
+/* For any input, figures are finite and the bottleneck has a name. */
 static void test_odd_inputs(void **state)
 {
     (void)state;
@@ -295,14 +296,45 @@ static void test_refusals(void **state)
     assert_int_equal(resr_plan_request_parse_device(&request, "cpu"), 0);
 }
 
+/* 100 px times 1.15 is 114.99999999999999 in binary. */
+static void test_output_size(void **state)
+{
+    (void)state;
+    int width_px, height_px;
+    static ResrOptions options = {.outscale = 1.15};
+    ResrVideoInfo info = {.format = {.width_px = 100, .height_px = 19}};
+    ResrNetSpec spec = {.scale = 2, .resize = 1};
+    assert_int_equal(resr_plan_output_size(&width_px, &height_px, &options, &info, &spec), 0);
+    assert_int_equal(width_px, 115);
+    assert_int_equal(height_px, 21);
+}
+
+/* Batch files of an open segment and the pool, or of all frames with --keep-frames. */
+static void test_batch_file_bytes(void **state)
+{
+    (void)state;
+    ResrFormat format = {
+        .width_px = 64, .height_px = 2, .planes = 1, .depth_bits = 8, .model = RESR_COLOUR_GREY};
+    ResrPlan plan = {
+        .output = format, .units = {48, 8}, .pool_frames = 100, .frames_estimate = 1000};
+    assert_int_equal(resr_plan_batch_file_bytes(&plan, false), 148 * 128);
+    assert_int_equal(resr_plan_batch_file_bytes(&plan, true), 1000 * 128);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seed),        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_monotone),    cmocka_unit_test(test_shared_processors),
-        cmocka_unit_test(test_encoder_lag), cmocka_unit_test(test_odd_inputs),
-        cmocka_unit_test(test_encoders),    cmocka_unit_test(test_list),
+        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_monotone),
+        cmocka_unit_test(test_shared_processors),
+        cmocka_unit_test(test_encoder_lag),
+        cmocka_unit_test(test_odd_inputs),
+        cmocka_unit_test(test_encoders),
+        cmocka_unit_test(test_list),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_output_size),
+        cmocka_unit_test(test_batch_file_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

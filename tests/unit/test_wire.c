@@ -1,4 +1,4 @@
-/* Messages: what was changed on its way is noticed. Payloads between ranks, of more than 2 GiB
+/* Messages: changes in transit are detected. Payloads between ranks, of more than 2 GiB
  * too, are tested by tests/mpi. */
 
 #include <setjmp.h>

@@ -160,7 +160,7 @@ static void test_results(void **state)
     assert_true(job.alive > 0);
 }
 
-/* A frame that was changed on its way is not computed: rank 0 is told which one it is. */
+/* A frame that was damaged in transit is not computed, and the failure names it. */
 static void test_damaged_frame(void **state)
 {
     (void)state;

@@ -40,7 +40,7 @@ int device_count();
 std::vector<Device> &devices();
 size_t device_bytes();
 int sticky_error();    // of the current device
-Error fail(int error); // also what cudaGetLastError() returns
+Error fail(int error); // also sets the result of cudaGetLastError()
 
 // Limits of the emulated devices, by their architecture: $EMU_ARCH, else the newest of a kernel.
 int device_arch();

@@ -47,7 +47,7 @@ inline void add_allocation(const Allocation &allocation)
     allocations().insert(allocation_after(allocation.begin), allocation);
 }
 
-// What a CUtensorMap points to (cuTensorMapEncodeTiled).
+// The target of a CUtensorMap (cuTensorMapEncodeTiled).
 constexpr uint64_t TENSOR_MAP_MAGIC = 0x544d41504d415031ull;
 struct TensorMap {
     uint64_t magic, base;

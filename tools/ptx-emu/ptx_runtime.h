@@ -1,4 +1,4 @@
-// What the C++ that ptx2cpp.py writes includes.
+// Included by the C++ that ptx2cpp.py writes.
 #ifndef PTX_EMU_PTX_RUNTIME_H
 #define PTX_EMU_PTX_RUNTIME_H
 

@@ -15,7 +15,7 @@ static bool is_fault(const char *name)
     return strcmp(fault, name) == 0;
 }
 
-// Each thread reads what a thread of another warp wrote.
+// Each thread reads a value that a thread of another warp wrote.
 __global__ void exchange(float *out, bool waits)
 {
     __shared__ float values[THREADS];

@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(THREADS)
         asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 }
 
-// Stores one buffer ROUNDS times, filled anew each time.
+// Fills and stores one buffer ROUNDS times.
 __global__ void store(float *out, int fault)
 {
     __shared__ __align__(128) float buffer[STORED];

@@ -17,7 +17,7 @@ __global__ void add(float *out, const float *in, float value, int n)
         out[i] = in[i] + value;
 }
 
-// Warps 1 to 3 produce and go on, warp 0 waits for them at a named barrier.
+// Warps 1 to 3 produce and arrive, warp 0 waits for them at a named barrier.
 __global__ void sum_three_warps(float *out, const float *in)
 {
     __shared__ float values[96];

@@ -1,4 +1,17 @@
-#include "walk.h"
+/* The forward pass of both architectures on a device.
+ *
+ * A pass computes one layer after the other for several tiles at once, on the run's stream, each
+ * convolution by its layer's variant (conv.cuh). head() uploads the tiles, or takes them from a
+ * frame on the device, and makes fp16 feature maps. Of RRDB, dense_block() writes each
+ * convolution's output behind its input in one of two buffers of 192 channels, and adds the fp32
+ * trunk at a block's and an RRDB's end; body_end(), upsample() and tail() compute the layers behind
+ * the body, for a whole tile or, where its memory does not suffice, in bands of rows. SRVGG's
+ * compact_body() alternates between two buffers of 64 channels. tail() converts the output to
+ * planar fp32 and downloads it, or writes it into a frame on the device. wait() waits for the
+ * stream and checks the flags of the tiles: finite results, and none constant.
+ *
+ * forward_memory.c allocates the buffers, frames.c runs passes over groups of whole frames. */
+#include "forward.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -6,9 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "walk_memory.h"
+#include "forward_memory.h"
 
-enum { BODY_TILE_PX = 32 * 16, TILE_STEP_PX = 4 };
+void (*resr_cuda_warn)(const char *format, ...);
+
+enum { TILE_STEP_PX = 4 };
 
 size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
@@ -49,21 +64,12 @@ void resr_cuda_run_free(void *pointer)
     Run *run = pointer;
     cudaSetDevice(run->net->device);
     if (run->stream) {
-        cudaStreamSynchronize(run->stream); /* after an error there may be work under way */
+        cudaStreamSynchronize(run->stream); /* after an error work may be in flight */
         cudaStreamDestroy(run->stream);
     }
     resr_cuda_free_frames(&run->frames);
-    resr_cuda_free_walk(run);
+    resr_cuda_free_tiles(run);
     free(run);
-}
-
-int resr_cuda_filling_tiles(const Run *run)
-{
-    int sms = 1, factor = run->net->spec.unshuffle;
-    cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, run->net->device);
-    long px = (long)(run->max_width / factor) * (run->max_height / factor);
-    long tiles = (4L * sms * BODY_TILE_PX + px - 1) / px;
-    return tiles < PIXELS_MAX_TILES ? (int)tiles : PIXELS_MAX_TILES;
 }
 
 static int can_band(const NetWeights *net)
@@ -80,7 +86,7 @@ static int fitting_px(const NetWeights *net, size_t bytes)
     return px;
 }
 
-/* A sixteenth is left to what memory is lost in pages. */
+/* A sixteenth is reserved for memory lost in pages. */
 static int fail_no_room(const Run *run, int context_px, size_t free_bytes)
 {
     const NetWeights *net = run->net;
@@ -101,12 +107,12 @@ static int alloc_most(Run *run, int wanted, int *tiles)
 {
     int ret = RESR_CUDA_NO_MEMORY;
     for (*tiles = wanted; ret == RESR_CUDA_NO_MEMORY && *tiles > 0; *tiles /= 2) {
-        ret = resr_cuda_alloc_walk(run, *tiles, 0);
+        ret = resr_cuda_alloc_tiles(run, *tiles, 0);
         if (ret != RESR_CUDA_NO_MEMORY)
             return ret;
     }
     *tiles = 1;
-    return can_band(run->net) ? resr_cuda_alloc_walk(run, 1, 1) : ret;
+    return can_band(run->net) ? resr_cuda_alloc_tiles(run, 1, 1) : ret;
 }
 
 int resr_cuda_reserve(void *pointer, int wanted, int context_px, int *tiles)
@@ -125,9 +131,10 @@ int resr_cuda_reserve(void *pointer, int wanted, int context_px, int *tiles)
     if (ret < 0 || !resr_cuda_warn)
         return ret;
     if (run->banded)
-        resr_cuda_warn("CUDA device %d has no memory for all of a tile at once: what is behind the "
-                       "network's body is computed in bands of rows: slower, the same pixels",
-                       run->net->device);
+        resr_cuda_warn(
+            "CUDA device %d has no memory for a whole tile at once: the layers behind the "
+            "network's body are computed in bands of rows: slower, the same pixels",
+            run->net->device);
     else if (*tiles < wanted)
         resr_cuda_warn("CUDA device %d has memory for %d tiles at once, not for %d: slower, the "
                        "same pixels",
@@ -141,7 +148,7 @@ void resr_cuda_set_tiles(void *pointer, int tiles)
     run->tiles = tiles;
 }
 
-/* A convolution of the walk, with what most of them have in common. */
+/* A convolution of the pass, with the arguments that most of them share. */
 static ConvCall make_call(const Run *run, int index, int enlarged)
 {
     const NetLayer *layer = &run->net->layers[index];
@@ -159,7 +166,7 @@ static ConvCall make_call(const Run *run, int index, int enlarged)
 
 static int convolve(const Run *run, int index, const ConvCall *call)
 {
-    return run->net->layers[index].rung->run(call, run->stream);
+    return run->net->layers[index].variant->run(call, run->stream);
 }
 
 static float *floats_at(const Run *run, size_t offset)
@@ -238,7 +245,7 @@ static PixelFlags *flags_of(const Run *run)
 /* The tiles' pixels to pinned memory, then to the device. */
 static int upload(Run *run, const ResrTileIn *in)
 {
-    const WalkLayout *at = &run->at;
+    const ForwardLayout *at = &run->at;
     size_t width = (size_t)at->width;
     float *to = run->host_in;
     for (int tile = 0; tile < at->tiles; tile++)
@@ -355,7 +362,7 @@ int resr_cuda_compact_body(void *pointer)
 /* Nearest x2 and conv_up of the body's rows top..top+rows-1. */
 static int enlarge(const Run *run, int step, int top, int rows)
 {
-    const WalkLayout *at = &run->at;
+    const ForwardLayout *at = &run->at;
     int index = run->net->n_layers - 4 + step;
     size_t skip = (size_t)top * (size_t)at->body_width * NET_FEATURES * sizeof(uint16_t);
     ConvCall call = make_call(run, index, step == 0 ? 2 : 4);
@@ -429,7 +436,7 @@ static int download(Run *run, size_t floats)
  * `top`, to where the tiles belong. */
 static int finish_rows(const Run *run, int first, int rows, int top)
 {
-    const WalkLayout *at = &run->at;
+    const ForwardLayout *at = &run->at;
     const ResrTileOut *out = run->outs;
     int enlarged = is_rrdb(run) ? 4 : 1, pitch = is_rrdb(run) ? 4 : run->net->tail_channels;
     int width = at->body_width * enlarged;
@@ -491,20 +498,6 @@ int resr_cuda_tail(void *pointer, const ResrTileOut *out)
         return 0;
     }
     return download(run, (size_t)tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
-}
-
-int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device)
-{
-    for (int tile = 0; tile < tiles; tile++, flags++) {
-        if (flags->not_finite)
-            return RESR_NOT_FINITE;
-        if (flags->in_varies && !flags->out_varies)
-            return resr_cuda_fail(RESR_ERR_DEVICE,
-                                  "CUDA device %d: all values of a tile are the same, though its "
-                                  "input is not; the device or the weights are at fault",
-                                  device);
-    }
-    return 0;
 }
 
 int resr_cuda_wait(void *pointer)

@@ -1,6 +1,6 @@
-/* Segments' owners, as a rank is lost: what it owned gets another owner and is made again, and so
- * is what it made of others' segments, since its frames may not have come out of it; nothing else
- * is. */
+/* Delivery by segments. If a rank is excluded, its open segments get other owners and their frames
+ * are computed again; if it is silent, so are the frames that it computed for other owners, which
+ * may not have left it; no other frame is. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,16 +13,16 @@
 
 #include "fake_endpoint.h"
 #include "fake_io_threads.h"
-#include "run/owners.h"
+#include "run/deliver_segments.h"
 
 /* The first segment is done and gone, and the last one is in its place of the pool. */
 enum { FRAMES = 64, POOL = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
 
 typedef struct Job {
     ResrPlan plan;
-    ResrReorderBuffer window;
+    ResrReorderBuffer frames;
     ResrScheduler *scheduler;
-    ResrOwners *owners;
+    ResrDelivery *delivery;
     ResrEndpoint *endpoint;
     ResrIoThreads io;
     int made_by[FRAMES], times[FRAMES];
@@ -30,17 +30,17 @@ typedef struct Job {
 
 static bool is_needed(void *user, int64_t index)
 {
-    return resr_reorder_buffer_needs(&((Job *)user)->window, index);
+    return resr_reorder_buffer_needs(&((Job *)user)->frames, index);
 }
 
 static void take(Job *job, int first, int end)
 {
     for (int i = first; i < end; i++) {
         ResrFrame *frame;
-        assert_int_equal(resr_frame_create_mark(&frame), 0);
+        assert_int_equal(resr_frame_create_placeholder(&frame), 0);
         frame->index = i;
-        frame->stage = RESR_FRAME_DECODED;
-        resr_reorder_buffer_take(&job->window, frame);
+        frame->state = RESR_FRAME_DECODED;
+        resr_reorder_buffer_take(&job->frames, frame);
     }
 }
 
@@ -50,50 +50,68 @@ static void start(Job *job)
     *job = (Job){
         .plan = {
             .units = {SEGMENT, BATCH}, .part_frames = BATCH, .pool_frames = POOL, .ranks = RANKS}};
-    assert_int_equal(resr_reorder_buffer_create(&job->window, POOL), 0);
+    assert_int_equal(resr_reorder_buffer_create(&job->frames, POOL), 0);
     assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
                                            computing, 3, is_needed, job),
                      0);
     fake_endpoint_reset(NULL, NULL);
     assert_int_equal(resr_endpoint_create(&job->endpoint, 1, RANKS - 1, &job->plan), 0);
-    ResrOwnersParts parts = {.plan = &job->plan,
-                             .window = &job->window,
-                             .pipeline = &job->io,
-                             .scheduler = job->scheduler,
-                             .mail = job->endpoint};
-    assert_int_equal(resr_owners_create(&job->owners, &parts, computing, 3), 0);
+    ResrDeliveryConfig config = {.plan = &job->plan,
+                                 .frames = &job->frames,
+                                 .io = &job->io,
+                                 .scheduler = job->scheduler,
+                                 .endpoint = job->endpoint,
+                                 .computing = computing,
+                                 .computing_count = 3};
+    assert_int_equal(resr_deliver_segments_create(&job->delivery, &config), 0);
     take(job, 0, POOL);
 }
 
 static void end(Job *job)
 {
-    resr_owners_free(job->owners);
+    job->delivery->ops->free(job->delivery);
     resr_endpoint_free(job->endpoint);
     fake_endpoint_reset(NULL, NULL);
     resr_scheduler_free(job->scheduler);
-    resr_reorder_buffer_clear(&job->window);
+    resr_reorder_buffer_clear(&job->frames);
 }
 
-/* All that was handed out is computed at once; each rank has sent its frames to their owners. */
+static int owner_of(Job *job, int frame)
+{
+    return job->delivery->ops->target_of(job->delivery, &(ResrPart){.first = frame});
+}
+
+/* `rank` reports a part whose frames it has sent to `owner`. */
+static int record(Job *job, int rank, const ResrPart *part, int owner, bool in_flight)
+{
+    bool ends_part;
+    ResrMessage message = {.header = {.kind = RESR_WIRE_DONE, .part = *part, .owner = owner}};
+    const ResrDeliveryOps *ops = job->delivery->ops;
+    assert_int_equal(ops->route_result(job->delivery, &message, rank, &ends_part), 0);
+    assert_true(ends_part);
+    return ops->record_result(job->delivery, &message, rank, in_flight);
+}
+
+/* All parts that are handed out are computed at once, and their frames sent to the owners. */
 static void compute_all(Job *job, int lost, int least_attempt)
 {
     ResrPart parts[FRAMES];
     double now = 0;
     int rank[FRAMES], n;
     do {
-        int64_t decoded = job->window.decoded;
+        int64_t decoded = job->frames.decoded;
         resr_scheduler_update(job->scheduler, decoded, decoded == FRAMES, now++);
         for (n = 0; resr_scheduler_next(job->scheduler, &parts[n], &rank[n]);)
             n++;
         for (int k = 0; k < n; k++) {
             const ResrPart *part = &parts[k];
-            ResrWireHeader header = {.part = *part, .owner = resr_owners_of(job->owners, part)};
-            assert_true(rank[k] != lost && header.owner != lost);
+            int owner = owner_of(job, (int)part->first);
+            assert_true(rank[k] != lost && owner != lost);
             assert_true(part->attempt >= least_attempt);
             assert_true(resr_scheduler_done(job->scheduler, rank[k], part));
             resr_scheduler_measure(job->scheduler, rank[k], part->count, part->count);
-            assert_int_equal(resr_owners_note(job->owners, rank[k], &header, true), part->count);
-            assert_int_equal(resr_owners_note(job->owners, rank[k], &header, true), 0); /* twice */
+            assert_int_equal(record(job, rank[k], part, owner, true), part->count);
+            assert_int_equal(record(job, rank[k], part, owner, true), 0); /* twice */
             for (int i = 0; i < part->count; i++) {
                 job->made_by[part->first + i] = rank[k];
                 job->times[part->first + i]++;
@@ -108,24 +126,18 @@ static void end_first_segment(Job *job)
 {
     ResrFrame *frame;
     for (int i = 0; i < SEGMENT; i++) {
-        resr_reorder_buffer_set_durable(&job->window, i);
-        frame = resr_reorder_buffer_deliver(&job->window);
+        resr_reorder_buffer_set_durable(&job->frames, i);
+        frame = resr_reorder_buffer_deliver(&job->frames);
         assert_non_null(frame);
         resr_frame_free(frame);
     }
-}
-
-static int owner_of(Job *job, int frame)
-{
-    return resr_owners_of(job->owners, &(ResrPart){.first = frame});
 }
 
 /* Some rank has computed a part. */
 static void compute_part(Job *job, int first, int count)
 {
     ResrPart part = {.batch = first / BATCH, .first = first, .count = count, .attempt = 1};
-    ResrWireHeader header = {.part = part, .owner = resr_owners_of(job->owners, &part)};
-    assert_int_equal(resr_owners_note(job->owners, 1, &header, true), count);
+    assert_int_equal(record(job, 1, &part, owner_of(job, first), true), count);
 }
 
 static void lose(int lost, bool silent)
@@ -140,7 +152,7 @@ static void lose(int lost, bool silent)
     for (int i = 0; i < FRAMES; i++)
         owner[i] = owner_of(&job, i);
     resr_scheduler_exclude(job.scheduler, lost);
-    resr_owners_lose(job.owners, lost, silent);
+    job.delivery->ops->exclude(job.delivery, lost, silent);
     for (int i = 0; i < FRAMES; i++) {
         bool expected = i >= SEGMENT && (owner[i] == lost || (silent && job.made_by[i] == lost));
         assert_int_equal(is_needed(&job, i), expected);
@@ -164,7 +176,7 @@ static void test_lost(void **state)
     }
 }
 
-/* A part on its way to an owner that is lost meanwhile. */
+/* The owner of a part in flight is excluded. */
 static void test_other_owner(void **state)
 {
     (void)state;
@@ -174,14 +186,13 @@ static void test_other_owner(void **state)
     start(&job);
     resr_scheduler_update(job.scheduler, POOL, false, 0);
     assert_true(resr_scheduler_next(job.scheduler, &part, &rank));
-    int lost = resr_owners_of(job.owners, &part);
-    ResrWireHeader header = {.part = part, .owner = lost};
-    resr_owners_lose(job.owners, lost, true);
-    assert_int_equal(resr_owners_note(job.owners, rank, &header, false), 0);
+    int lost = owner_of(&job, (int)part.first);
+    job.delivery->ops->exclude(job.delivery, lost, true);
+    assert_int_equal(record(&job, rank, &part, lost, false), 0);
     assert_true(is_needed(&job, part.first));
-    header.owner = resr_owners_of(job.owners, &part);
-    assert_int_not_equal(header.owner, lost);
-    assert_int_equal(resr_owners_note(job.owners, rank, &header, false), part.count);
+    int owner = owner_of(&job, (int)part.first);
+    assert_int_not_equal(owner, lost);
+    assert_int_equal(record(&job, rank, &part, owner, false), part.count);
     assert_false(is_needed(&job, part.first));
     end(&job);
 }
@@ -193,7 +204,7 @@ static void test_last_segment(void **state)
     (void)state;
     Job job;
     ResrMessage *message;
-    const bool gone[RANKS] = {false, false, true, false};
+    bool active = false;
     int rank, told = 0;
     start(&job);
     job.io.frames = FRAMES;
@@ -203,21 +214,22 @@ static void test_last_segment(void **state)
     int owner = owner_of(&job, POOL);
     compute_part(&job, POOL, 4);
     for (int i = SEGMENT; i < POOL; i++)
-        resr_reorder_buffer_set_computed(&job.window, i, false);
-    assert_false(resr_owners_wait_for(job.owners, owner));
+        resr_reorder_buffer_set_computed(&job.frames, i, false);
+    assert_false(job.delivery->ops->waits_for(job.delivery, owner));
     compute_part(&job, POOL + 4, 1);
-    assert_int_equal(resr_owners_tell_end(job.owners, gone), 0);
-    assert_false(resr_owners_wait_for(job.owners, owner)); /* more frames may follow */
+    assert_int_equal(job.delivery->ops->advance(job.delivery, &active), 0);
+    assert_false(job.delivery->ops->waits_for(job.delivery, owner)); /* more frames may follow */
     assert_null(fake_endpoint_take(&rank));
     job.io.frames = job.io.decoded = POOL + 5;
-    assert_int_equal(resr_owners_tell_end(job.owners, gone), 0);
-    assert_true(resr_owners_wait_for(job.owners, owner));
+    assert_int_equal(job.delivery->ops->advance(job.delivery, &active), 0);
+    assert_true(job.delivery->ops->waits_for(job.delivery, owner));
     for (; (message = fake_endpoint_take(&rank)); told |= 1 << rank) {
         assert_int_equal(message->header.kind, RESR_WIRE_END);
         assert_int_equal(message->header.progress, POOL + 5);
         resr_message_free(message);
     }
-    assert_int_equal(told, 1 << 1 | 1 << 3);
+    assert_int_equal(told, 1 << 1 | 1 << 2 | 1 << 3);
+    assert_int_equal(job.io.end, POOL + 5);
     end(&job);
 }
 
@@ -244,17 +256,17 @@ static void test_segment_twice(void **state)
     compute_all(&job, -1, 1);
     for (int turn = 0; turn < 2; turn++) {
         ResrMessage *message = make_segment(1, SEGMENT);
-        assert_int_equal(resr_owners_take_segment(job.owners, message), 0);
-        assert_int_equal(job.io.adopted, 1);
+        assert_int_equal(job.delivery->ops->accept_segment(job.delivery, message), 0);
+        assert_int_equal(job.io.imported, 1);
         resr_message_free(message);
     }
     ResrMessage *message = make_segment(0, SEGMENT);
     message->header.part.first = 1;
-    assert_int_equal(resr_owners_take_segment(job.owners, message), RESR_ERR_INTERNAL);
+    assert_int_equal(job.delivery->ops->accept_segment(job.delivery, message), RESR_ERR_INTERNAL);
     message->header.part.first = 0;
     message->header.progress = SEGMENT + 1;
-    assert_int_equal(resr_owners_take_segment(job.owners, message), RESR_ERR_INTERNAL);
-    assert_int_equal(job.io.adopted, 1);
+    assert_int_equal(job.delivery->ops->accept_segment(job.delivery, message), RESR_ERR_INTERNAL);
+    assert_int_equal(job.io.imported, 1);
     resr_message_free(message);
     end(&job);
 }

@@ -1,10 +1,8 @@
-#include "walk_memory.h"
+#include "forward_memory.h"
 
 #include <stdlib.h>
 
-enum { ALIGN_BYTES = 256, HALF_BYTES = 2 };
-
-void (*resr_cuda_warn)(const char *format, ...);
+enum { ALIGN_BYTES = 256, HALF_BYTES = 2, BODY_TILE_PX = 32 * 16 };
 
 /* Adds a region and returns its offset. */
 static size_t add(size_t *end, size_t bytes)
@@ -19,8 +17,8 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Regions behind an RRDB's body, over what is dead then. */
-static void place_enlarged(WalkLayout *at, size_t planar_out)
+/* Buffers of the layers behind an RRDB's body, over buffers that are dead by then. */
+static void place_enlarged(ForwardLayout *at, size_t planar_out)
 {
     size_t row = (size_t)at->tiles * (size_t)at->body_width, rows = (size_t)at->body_height;
     size_t body_end = at->bytes, end = at->dense[0];
@@ -44,7 +42,7 @@ static void place_enlarged(WalkLayout *at, size_t planar_out)
     at->bytes = larger(body_end, larger(end, up_end));
 }
 
-/* Rows of a band whose buffers about fill what the body leaves free (feat, base and trunk, 768
+/* Rows of a band whose buffers about fill the body's free memory (feat, base and trunk, 768
  * bytes a pixel, less the planar output's 192; 4,608 a pixel of a band). */
 static int band_rows(int height)
 {
@@ -52,10 +50,10 @@ static int band_rows(int height)
     return rows > BAND_LEAST_ROWS ? rows : BAND_LEAST_ROWS;
 }
 
-WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height, int banded)
+ForwardLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height, int banded)
 {
     const ResrNetSpec *spec = &net->spec;
-    WalkLayout at = {.tiles = tiles, .width = width, .height = height, .scale = spec->scale};
+    ForwardLayout at = {.tiles = tiles, .width = width, .height = height, .scale = spec->scale};
     at.body_width = width / spec->unshuffle;
     at.body_height = height / spec->unshuffle;
     size_t in_px = (size_t)tiles * (size_t)width * (size_t)height;
@@ -82,8 +80,8 @@ WalkLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int hei
     return at;
 }
 
-/* The most that a rung wants for any layer; the layers behind conv_body run at 2x and 4x. */
-static size_t scratch_bytes(const NetWeights *net, const WalkLayout *at)
+/* The most that a variant wants for any layer; the layers behind conv_body run at 2x and 4x. */
+static size_t scratch_bytes(const NetWeights *net, const ForwardLayout *at)
 {
     size_t most = 0;
     for (int i = 0; i < net->n_layers; i++) {
@@ -98,21 +96,21 @@ static size_t scratch_bytes(const NetWeights *net, const WalkLayout *at)
                          .tiles = at->tiles,
                          .height = at->body_height * enlarged,
                          .width = at->body_width * enlarged};
-        if (layer->rung->scratch_bytes)
-            most = larger(most, layer->rung->scratch_bytes(&call));
+        if (layer->variant->scratch_bytes)
+            most = larger(most, layer->variant->scratch_bytes(&call));
     }
     return most;
 }
 
 size_t resr_cuda_run_bytes(const NetWeights *net, int tiles, int width, int height, int banded)
 {
-    WalkLayout at = resr_cuda_layout(net, tiles, width, height, banded);
+    ForwardLayout at = resr_cuda_layout(net, tiles, width, height, banded);
     return at.bytes + scratch_bytes(net, &at);
 }
 
-int resr_cuda_alloc_walk(Run *run, int tiles, int banded)
+int resr_cuda_alloc_tiles(Run *run, int tiles, int banded)
 {
-    WalkLayout at = resr_cuda_layout(run->net, tiles, run->max_width, run->max_height, banded);
+    ForwardLayout at = resr_cuda_layout(run->net, tiles, run->max_width, run->max_height, banded);
     size_t in_bytes = at.head - at.planar_in, scratch = scratch_bytes(run->net, &at);
     size_t out_bytes = in_bytes * (size_t)(at.scale * at.scale);
     int ret = resr_cuda_check(cudaMalloc((void **)&run->memory, at.bytes), "memory for tiles");
@@ -135,11 +133,11 @@ int resr_cuda_alloc_walk(Run *run, int tiles, int banded)
     run->max_tiles = tiles;
     run->banded = banded;
     if (ret < 0)
-        resr_cuda_free_walk(run);
+        resr_cuda_free_tiles(run);
     return ret;
 }
 
-void resr_cuda_free_walk(Run *run)
+void resr_cuda_free_tiles(Run *run)
 {
     cudaFree(run->memory);
     cudaFree(run->scratch);
@@ -154,4 +152,27 @@ void resr_cuda_free_walk(Run *run)
     run->host_flags = NULL;
     run->outs = NULL;
     run->max_tiles = 0;
+}
+
+int resr_cuda_filling_tiles(const Run *run)
+{
+    int sms = 1, factor = run->net->spec.unshuffle;
+    cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, run->net->device);
+    long px = (long)(run->max_width / factor) * (run->max_height / factor);
+    long tiles = (4L * sms * BODY_TILE_PX + px - 1) / px;
+    return tiles < PIXELS_MAX_TILES ? (int)tiles : PIXELS_MAX_TILES;
+}
+
+int resr_cuda_check_flags(const PixelFlags *flags, int tiles, int device)
+{
+    for (int tile = 0; tile < tiles; tile++, flags++) {
+        if (flags->not_finite)
+            return RESR_NOT_FINITE;
+        if (flags->in_varies && !flags->out_varies)
+            return resr_cuda_fail(RESR_ERR_DEVICE,
+                                  "CUDA device %d: all values of a tile are the same, though its "
+                                  "input is not; the device or the weights are at fault",
+                                  device);
+    }
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* test_walk_cuda BACKEND [WEIGHTS]: whole networks on a CUDA backend ("cuda-mma", or a numerics
+/* test_forward_cuda BACKEND [WEIGHTS]: whole networks on a CUDA backend ("cuda-mma", or a numerics
  * class, "bf16") against the CPU's
  * fp32, whose results are PyTorch's (tests/reference): PSNR of the float output of at least 60 dB,
  * for every kind of network, whole frames and tiles. With WEIGHTS, a network's file, only that one
@@ -115,7 +115,7 @@ static void compact(void **state)
     compare(check_srvgg(6, 1, 48), 9, 12, 0, 0); /* a tail in two pieces */
 }
 
-/* Tiles go through a walk together: nine shapes of them here, the inner ones four at once. */
+/* Tiles go through a pass together: nine shapes of them here, the inner ones four at once. */
 static void tiles(void **state)
 {
     (void)state;
@@ -123,7 +123,7 @@ static void tiles(void **state)
     compare(check_rrdb(2, 1, 64, 32), 29, 22, 8, 4);
 }
 
-/* What upscaling gives with a model whose results no network gives. */
+/* Upscaling with a model whose results no network gives: its error. */
 static void refuse(ResrModel *model, int code, const char *text)
 {
     ResrNet *net;

@@ -1,11 +1,11 @@
-#ifndef RESR_CUDA_WALK_H
-#define RESR_CUDA_WALK_H
+#ifndef RESR_CUDA_FORWARD_H
+#define RESR_CUDA_FORWARD_H
 
 #include "net/backend.h"
 #include "weights.h"
 
-/* The stages of net/ops.h on a device: of ResrOps, everything from workspace_bytes on. `packed` is
- * a NetWeights. A run belongs to the thread that uses it; every call chooses the device first. */
+/* The forward pass of a network on a device: the layers of ResrOps (net/backend.h). `packed` is a
+ * NetWeights. A run belongs to the thread that uses it. Every call selects the device first. */
 
 size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px, int threads);
 RESR_MUST_CHECK int resr_cuda_run_create(void **run, const void *packed, int width_px,
@@ -20,12 +20,6 @@ RESR_MUST_CHECK int resr_cuda_compact_body(void *run);
 RESR_MUST_CHECK int resr_cuda_upsample(void *run, int step);
 RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
 RESR_MUST_CHECK int resr_cuda_wait(void *run);
-
-/* Groups of whole frames: frames.c. */
-RESR_MUST_CHECK int resr_cuda_frames_begin(void *run, const ResrFrameSetup *setup);
-RESR_MUST_CHECK int resr_cuda_frames_submit(void *run, ResrFrame *const *in, int count);
-RESR_MUST_CHECK int resr_cuda_frames_finish(void *run);
-RESR_MUST_CHECK int resr_cuda_frames_collect(void *run, ResrFrame *const *out);
 
 /* The program's resr_log_warn. */
 extern void (*resr_cuda_warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));

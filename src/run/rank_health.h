@@ -1,0 +1,59 @@
+#ifndef RESR_RUN_RANK_HEALTH_H
+#define RESR_RUN_RANK_HEALTH_H
+
+#include "run/delivery.h"
+#include "sched/liveness.h"
+
+/* On rank 0: the state of each rank. Call from the main thread only. */
+typedef enum ResrRankState {
+    RESR_RANK_ACTIVE,
+    RESR_RANK_NO_DEVICE, /* its device has failed: it gets messages, but no work */
+    RESR_RANK_SILENT,    /* sends nothing, or finishes no frame: it gets nothing until it does */
+} ResrRankState;
+
+/* All pointers must outlive the object. */
+typedef struct ResrRankHealthConfig {
+    const ResrPlan *plan;
+    const ResrRankInfo *ranks; /* threads 0: the rank does not compute */
+    ResrScheduler *scheduler;
+    ResrDelivery *delivery;
+    ResrCheckpoint *checkpoint; /* NULL: none */
+} ResrRankHealthConfig;
+
+/* Zero-initialise before use. */
+typedef struct ResrRankHealth {
+    ResrRankHealthConfig config;
+    ResrRankState *states; /* by rank */
+    ResrLiveness *liveness;
+    int64_t checked_ns; /* 0: never */
+} ResrRankHealth;
+
+/* RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_rank_health_create(ResrRankHealth *health,
+                                            const ResrRankHealthConfig *config);
+void resr_rank_health_clear(ResrRankHealth *health); /* safe on a zeroed one */
+
+/* A message of the rank has arrived. */
+void resr_rank_health_heard(ResrRankHealth *health, int rank);
+
+/* The rank has computed `frames` frames so far. True if a silent rank has computed more: it can be
+ * readmitted. */
+bool resr_rank_health_progress(ResrRankHealth *health, int rank, int64_t frames);
+
+/* A frame took `seconds` to compute, on any rank. */
+void resr_rank_health_frame(ResrRankHealth *health, double seconds);
+
+/* The number of parts in flight on the rank has changed. */
+void resr_rank_health_update(ResrRankHealth *health, int rank);
+
+/* Excludes the ranks from which a message or a frame is overdue. Call about once per heartbeat. */
+void resr_rank_health_check(ResrRankHealth *health);
+
+/* Gives the rank no more work, and its parts to others. `silent`: no message has arrived from it,
+ * so that messages to other ranks may be lost, too. */
+void resr_rank_health_exclude(ResrRankHealth *health, int rank, ResrRankState state, bool silent);
+
+/* Gives the rank work again. Errors of the delivery's readmit(). */
+RESR_MUST_CHECK int resr_rank_health_readmit(ResrRankHealth *health, int rank);
+
+#endif
