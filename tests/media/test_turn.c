@@ -1,4 +1,5 @@
 /* Turning of frames: every sample of every orientation, chroma grids, display matrices. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,54 +120,58 @@ static void test_there_and_back(void **state)
     }
 }
 
+/* Positions of chroma samples in half pixels, by AVChromaLocation. */
+static const int sites[][2] = {{0, 1}, {0, 1}, {1, 1}, {0, 0}, {1, 0}, {0, 2}, {1, 2}};
+
+/* Where chroma sample `i` of an axis lies, in pixels. */
+static double chroma_px(int i, int shift, int site)
+{
+    return (i << shift) + (shift ? site * ((1 << shift) - 1) / 2.0 : 0);
+}
+
+static void check_ramp(const char *name, int location, int orientation, int odd)
+{
+    ResrFormat from = format_of(name, 32 - odd, 24 - odd), to, back;
+    from.chroma_location = location;
+    ResrFrame *in = numbered(&from);
+    ResrPlane plane = resr_format_plane(&from, 1);
+    for (int y = 0; y < plane.height_px; y++)
+        for (int x = 0; x < plane.width_px; x++)
+            in->data[plane.offset_bytes + (size_t)y * plane.stride_bytes + (size_t)x] =
+                (uint8_t)lround(20 + 4 * chroma_px(x, from.chroma_shift_x, sites[location][0]) +
+                                4 * chroma_px(y, from.chroma_shift_y, sites[location][1]));
+    ResrFrame *out = turned(&to, &from, in, orientation);
+    int opposite = orientation == 6 ? 8 : orientation == 8 ? 6 : orientation;
+    assert_int_equal(resr_turn_format(&back, &to, opposite), 0);
+    assert_int_equal(back.width_px, from.width_px);
+    /* The centre of the picture keeps its colour: chroma there is the ramp's. */
+    ResrPlane now = resr_format_plane(&to, 1);
+    int x = now.width_px / 2, y = now.height_px / 2;
+    double px = chroma_px(x, to.chroma_shift_x, sites[to.chroma_location][0]);
+    double py = chroma_px(y, to.chroma_shift_y, sites[to.chroma_location][1]);
+    double u = orientation >= 5 ? py : px, v = orientation >= 5 ? px : py;
+    if (orientation == 2 || orientation == 3 || orientation >= 7)
+        u = from.width_px - 1 - u;
+    if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
+        v = from.height_px - 1 - v;
+    double expected = 20 + 4 * u + 4 * v, got = sample(out, &to, 1, x, y);
+    if (fabs(got - expected) > 1.01)
+        fail_msg("%s, chroma location %d, orientation %d: %g, expected %g", name, location,
+                 orientation, got, expected);
+    resr_frame_free(in);
+    resr_frame_free(out);
+}
+
 /* A ramp stays a ramp of the same colours, independent of the places of the chroma samples. */
 static void test_chroma_stays_with_luma(void **state)
 {
     static const char *const formats[] = {"yuv420p", "yuv422p", "yuv411p", "yuv410p", "yuv440p"};
     (void)state;
     for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
-        for (int orientation = 1; orientation <= 8; orientation++)
-            for (int odd = 0; odd < 2; odd++) {
-                ResrFormat from = format_of(formats[f], 32 - odd, 24 - odd), to;
-                from.chroma_location = 3; /* top left: sample i lies at pixel i << shift */
-                ResrFrame *in = numbered(&from);
-                ResrPlane plane = resr_format_plane(&from, 1);
-                for (int y = 0; y < plane.height_px; y++)
-                    for (int x = 0; x < plane.width_px; x++)
-                        in->data[plane.offset_bytes + (size_t)y * plane.stride_bytes + (size_t)x] =
-                            (uint8_t)(20 + 4 * (x << from.chroma_shift_x) +
-                                      2 * (y << from.chroma_shift_y));
-                ResrFrame *out = turned(&to, &from, in, orientation);
-                ResrFormat back;
-                assert_int_equal(resr_turn_format(&back, &to,
-                                                  orientation == 6   ? 8
-                                                  : orientation == 8 ? 6
-                                                                     : orientation),
-                                 0);
-                assert_int_equal(back.width_px, from.width_px);
-                /* The centre of the picture keeps its colour: chroma there is the ramp's. */
-                ResrPlane now = resr_format_plane(&to, 1);
-                int x = now.width_px / 2, y = now.height_px / 2;
-                static const int sites[][2] = {{0, 1}, {0, 1}, {1, 1}, {0, 0},
-                                               {1, 0}, {0, 2}, {1, 2}};
-                double px = (x << to.chroma_shift_x) +
-                            sites[to.chroma_location][0] * ((1 << to.chroma_shift_x) - 1) / 2.0;
-                double py = (y << to.chroma_shift_y) +
-                            sites[to.chroma_location][1] * ((1 << to.chroma_shift_y) - 1) / 2.0;
-                if (!to.chroma_shift_x && !to.chroma_shift_y) {
-                    px = x;
-                    py = y;
-                }
-                double u = orientation >= 5 ? py : px, v = orientation >= 5 ? px : py;
-                if (orientation == 2 || orientation == 3 || orientation >= 7)
-                    u = from.width_px - 1 - u;
-                if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7)
-                    v = from.height_px - 1 - v;
-                double expected = 20 + 4 * u + 2 * v, got = sample(out, &to, 1, x, y);
-                assert_true(got >= expected - 1.01 && got <= expected + 1.01);
-                resr_frame_free(in);
-                resr_frame_free(out);
-            }
+        for (int location = 1; location <= 6; location++)
+            for (int orientation = 1; orientation <= 8; orientation++)
+                for (int odd = 0; odd < 2; odd++)
+                    check_ramp(formats[f], location, orientation, odd);
 }
 
 static void test_matrices(void **state)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "base/frame.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "base/queue.h"
@@ -107,13 +108,76 @@ static void test_publish(void **state)
     assert_int_equal(rmdir(folder), 0); /* nothing is left behind */
 }
 
+static ResrFormat make_format(int depth_bits)
+{
+    return (ResrFormat){.width_px = 70,
+                        .height_px = 5,
+                        .planes = 4,
+                        .depth_bits = depth_bits,
+                        .model = RESR_COLOUR_YUV,
+                        .has_alpha = 1,
+                        .chroma_shift_x = 1,
+                        .chroma_shift_y = 1};
+}
+
+/* A frame's hash depends on the pixels of every plane, and on no byte between the rows. */
+static void test_frame_hash(void **state)
+{
+    ResrFormat format = make_format(8);
+    ResrFrame *frame;
+    char before[RESR_FRAME_HASH_BYTES], after[RESR_FRAME_HASH_BYTES];
+    (void)state;
+    assert_int_equal(resr_frame_create(&frame, &format), 0);
+    memset(frame->data, 7, frame->bytes);
+    resr_frame_hash(before, &format, frame);
+    for (int p = 0; p < format.planes; p++) {
+        ResrPlane plane = resr_format_plane(&format, p);
+        uint8_t *last_row =
+            frame->data + plane.offset_bytes + (size_t)(plane.height_px - 1) * plane.stride_bytes;
+        assert_true(plane.stride_bytes > plane.row_bytes);
+        last_row[plane.row_bytes - 1] ^= 1;
+        resr_frame_hash(after, &format, frame);
+        assert_string_not_equal(after, before);
+        last_row[plane.row_bytes - 1] ^= 1;
+        last_row[plane.row_bytes] ^= 1;
+        resr_frame_hash(after, &format, frame);
+        assert_string_equal(after, before);
+    }
+    resr_frame_free(frame);
+}
+
+/* Opaque alpha is the largest value of the format's depth. */
+static void test_opaque(void **state)
+{
+    static const int depths[] = {8, 10, 12, 16};
+    (void)state;
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+        ResrFormat format = make_format(depths[i]);
+        ResrPlane plane = resr_format_plane(&format, 3);
+        ResrFrame *frame;
+        assert_int_equal(resr_frame_create(&frame, &format), 0);
+        memset(frame->data, 7, plane.offset_bytes);
+        resr_frame_set_opaque(frame, &format);
+        for (size_t k = 0; k < plane.offset_bytes; k++)
+            assert_int_equal(frame->data[k], 7);
+        for (int y = 0; y < plane.height_px; y++)
+            for (int x = 0; x < plane.width_px; x++) {
+                const uint8_t *at =
+                    frame->data + plane.offset_bytes + (size_t)y * plane.stride_bytes;
+                uint16_t deep;
+                memcpy(&deep, at + 2 * x * (depths[i] > 8), 2);
+                assert_int_equal(depths[i] > 8 ? deep : at[x], (1 << depths[i]) - 1);
+            }
+        resr_frame_free(frame);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_errors),     cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_queue),      cmocka_unit_test(test_publish),
+        cmocka_unit_test(test_frame_hash), cmocka_unit_test(test_opaque),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * nothing else; batch files hold frames bit for bit and refuse damage; a folder that others may
  * write into is not trusted. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,12 +27,19 @@
 enum { RECORDS = 20 };
 
 static int writes, lost_write; /* calls of pwrite(); the call that stores nothing, 0: none */
+static int torn_write;         /* the call that stores half of its bytes and fails, 0: none */
 
 /* HDF5's writes: one of them may report success without storing its bytes, as a full network disk
  * does. */
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
-    return ++writes == lost_write ? (ssize_t)bytes : syscall(SYS_pwrite64, fd, data, bytes, offset);
+    if (++writes == lost_write)
+        return (ssize_t)bytes;
+    if (writes != torn_write)
+        return syscall(SYS_pwrite64, fd, data, bytes, offset);
+    if (syscall(SYS_pwrite64, fd, data, bytes / 2, offset) >= 0)
+        errno = ENOSPC;
+    return -1;
 }
 
 /* Records that are good in the journal as it is now. */
@@ -87,6 +95,32 @@ static void test_journal(void **state)
     test_write_bytes(path, whole, bytes - 64);
     assert_int_equal(good_records(path, 77), 0);
     free(whole);
+}
+
+/* Records that a full disk cuts leave the journal as it was before them. */
+static void test_torn_append(void **state)
+{
+    ResrJournal *journal;
+    ResrRecord *records, three[3] = {{0}};
+    size_t count;
+    struct stat status;
+    const char *path = test_in_folder("torn");
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        three[i] = (ResrRecord){.type = RESR_RECORD_FRAME, .number = i * 3};
+    assert_int_equal(resr_journal_open(&journal, &records, &count, path, 77), 0);
+    free(records);
+    assert_int_equal(resr_journal_append(journal, three, 1), 0);
+    writes = 0;
+    torn_write = 1;
+    assert_int_equal(resr_journal_append(journal, three + 1, 2), RESR_ERR_IO);
+    torn_write = 0;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, sizeof *three);
+    assert_int_equal(resr_journal_append(journal, three + 1, 2), 0);
+    resr_journal_close(journal);
+    assert_int_equal(good_records(path, 77), 3);
+    unlink(path);
 }
 
 static ResrFormat make_format(const char *pix_fmt, int depth, int alpha)
@@ -343,8 +377,8 @@ static void test_damage(void **state)
     assert_int_not_equal(access(test_in_folder("b.resr"), F_OK), 0);
 }
 
-/* What killed attempts left beside a file goes, and nothing else; a folder whose removal was cut
- * short goes, one that holds a job does not. */
+/* A sweep removes the temporary files of killed attempts and no other file; a job folder without a
+ * manifest is removed, a folder that holds a job is not. */
 static void test_rests(void **state)
 {
     static const char *const names[] = {".out.mp4.123.7.tmp.mp4", ".out.mp4.9.tmp",
@@ -394,10 +428,11 @@ static void test_jobdir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),       cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_lost_write),    cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_written_twice), cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_rests),         cmocka_unit_test(test_jobdir),
+        cmocka_unit_test(test_journal),    cmocka_unit_test(test_batchfile),
+        cmocka_unit_test(test_lost_write), cmocka_unit_test(test_torn_append),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_written_twice),
+        cmocka_unit_test(test_moved),      cmocka_unit_test(test_rests),
+        cmocka_unit_test(test_jobdir),
     };
     return cmocka_run_group_tests(tests, test_create_group_folder, test_remove_group_folder);
 }

@@ -51,6 +51,7 @@ static void test_progress(void **state)
     for (int s = 0; s < 299; s += 5)
         resr_liveness_heard(liveness, 0, SECONDS(s));
     resr_liveness_busy(liveness, 0, true, SECONDS(1));
+    resr_liveness_busy(liveness, 0, true, SECONDS(200)); /* still busy: no advance */
     assert_true(overdue(liveness, 0, 299) == 0);
     resr_liveness_heard(liveness, 0, SECONDS(301));
     assert_true(resr_liveness_overdue(liveness, 0, &silent, SECONDS(302)) > 300);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 #include "comm/wire.h"
 
@@ -58,8 +59,14 @@ static void test_wrong_sizes(void **state)
     other.width_px = 640;
     ResrMessage *message = make_message(1);
     assert_int_equal(resr_message_check(message, &other), RESR_ERR_DATA);
-    message->header.part.count = RESR_MAX_BATCH_FRAMES + 1;
-    assert_int_equal(resr_message_check(message, &format), RESR_ERR_DATA);
+    static const int counts[] = {-1, 0, RESR_MAX_BATCH_FRAMES + 1, INT32_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        message->header.part.count = counts[i];
+        message->header.hash = 0; /* a header that is intact */
+        message->header.hash = XXH3_64bits(&message->header, sizeof message->header);
+        assert_int_equal(resr_message_check(message, &format), RESR_ERR_DATA);
+        assert_non_null(strstr(resr_error_text(), "frames of"));
+    }
     message->header.part.count = 1;
     resr_message_free(message);
 }
