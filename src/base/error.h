@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 /* Error codes: every function that can fail returns 0 or one of these. The negated value is the
- * program's exit status (sysexits.h), so a refusal keeps its meaning on its way up to main. */
+ * program's exit status (sysexits.h), so that main can return it. */
 enum {
     RESR_ERR_USAGE = -64,    /* the command line is wrong */
     RESR_ERR_DATA = -65,     /* an input, model or message is damaged or does not fit */
@@ -24,7 +24,7 @@ enum {
 #define RESR_ERROR_TEXT_BYTES 1024
 
 /* Records a message for the calling thread and returns `code`: `return resr_fail(RESR_ERR_IO,
- * ...)`. The text names the file or option, what was found and what to do. Later calls replace it.
+ * ...)`. The text names the file or option, the finding and the remedy. Later calls replace it.
  */
 int resr_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -154,7 +154,7 @@ int resr_frame_verify(const ResrFrame *frame, const ResrFormat *format)
     resr_frame_hash(hash, format, frame);
     if (memcmp(hash, frame->hash, sizeof hash) != 0)
         return resr_fail(RESR_ERR_DATA,
-                         "frame %" PRId64 " was damaged on its way: hash %s, expected %s",
+                         "frame %" PRId64 " was damaged in transit: hash %s, expected %s",
                          frame->index, hash, frame->hash);
     return 0;
 }

@@ -17,7 +17,7 @@ typedef enum ResrColourModel {
     RESR_COLOUR_RGB, /* planes in FFmpeg's planar order: G, B, R */
 } ResrColourModel;
 
-/* How the pixels of every frame of a stream are stored and what they mean. Plain data: it is sent
+/* Storage and meaning of the pixels of every frame of a stream. Plain data: it is sent
  * between ranks as it is. The code points are those of ITU-T H.273, which FFmpeg and zimg share;
  * 2 means unspecified. */
 typedef struct ResrFormat {

@@ -41,7 +41,7 @@ struct ResrBatchWriter {
     pthread_t thread;
     bool started;
     atomic_llong busy_since_ns; /* start of the thread's current write; 0: none */
-    pthread_mutex_t lock;       /* of what follows */
+    pthread_mutex_t lock;       /* of the fields below */
     pthread_cond_t changed;
     bool writing, draining, ended;
     int64_t total; /* frames of the input; INT64_MAX: unknown */

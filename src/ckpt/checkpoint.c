@@ -37,7 +37,7 @@ struct ResrCheckpoint {
     ResrReplay found; /* not changed after the start */
     ResrCheckpointPlan plan;
     ResrBatchWriter *writer; /* frames and batch files that are not durable */
-    pthread_mutex_t lock;    /* of what follows */
+    pthread_mutex_t lock;    /* of the fields below */
     ResrStatus status;
     int64_t durable; /* frames in finished segments */
 };
@@ -259,7 +259,7 @@ int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrF
         frames += segments[i].frames;
     }
     if (ret == 0 && frames > 0)
-        resr_log_info("going on with the job: %" PRId64 " frames are in finished segments", frames);
+        resr_log_info("resuming the job: %" PRId64 " frames are in finished segments", frames);
     return ret;
 }
 

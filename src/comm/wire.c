@@ -59,7 +59,7 @@ int resr_message_check(const ResrMessage *message, const ResrFormat *format)
                          "all ranks run the same program?",
                          header->magic, header->version, RESR_WIRE_MAGIC, RESR_WIRE_VERSION);
     if (header->hash != header_hash(header))
-        return resr_fail(RESR_ERR_DATA, "a message's header was damaged on its way");
+        return resr_fail(RESR_ERR_DATA, "a message's header was damaged in transit");
     if (header->kind < RESR_WIRE_WORK || header->kind > RESR_WIRE_BYE)
         return resr_fail(RESR_ERR_DATA, "a message is of unknown kind %u", header->kind);
     if (header->kind == RESR_WIRE_TRACE &&

@@ -41,12 +41,12 @@ struct ResrJobList {
     bool at_end;
     atomic_bool stopped;
     int64_t number;
-    size_t begin, length; /* of what was read and not handed out */
+    size_t begin, length; /* of the text that was read and not returned */
     char *buffer;
     char journal_path[PATH_MAX];
     ResrLock *journal_lock; /* NULL: there is no journal */
     int journal_fd;         /* the lock's; -1: none */
-    pthread_mutex_t lock;   /* of what follows */
+    pthread_mutex_t lock;   /* of the fields below */
     size_t count, capacity;
     Record *records;
 };

@@ -62,7 +62,7 @@ struct ResrCompute {
     atomic_llong progress;
     atomic_llong idle_since_ns; /* for --trace; 0: the thread computes, or nothing is recorded */
     ResrQueue *done;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* of the fields below */
     pthread_cond_t pushed;
     int in_hand; /* the first parts of `held`, which the thread works on */
     int held_count;

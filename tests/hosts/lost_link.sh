@@ -70,6 +70,6 @@ echo "ok mpirun ends $took_s s after the host was lost"
 over_hosts timeout 60 "$@" 2>run.log && fail "a job was begun with a host that cannot be reached"
 cable up
 over_hosts timeout 60 "$@" 2>run.log || fail "the same command ends with $?: $(cat run.log)"
-grep -q 'going on with the job: [1-9]' run.log || fail "began again: $(cat run.log)"
+grep -q 'resuming the job: [1-9]' run.log || fail "began again: $(cat run.log)"
 same_frames "the same command"
 echo "ok the same command goes on"

@@ -194,5 +194,5 @@ result 2 .status 75
 run_list 1 0 $three
 cmp -s whole.hash second.hash && cmp -s whole.mp4 second.mp4 || fail "other frames after a kill and a stop"
 [ -e third.mp4 ] && [ -z "$(find . -name first.mp4 -newermt 2021-01-01)" ] || fail "in the end: $(ls -l)"
-grep -q 'going on with the job' run.log || fail "all was done again"
+grep -q 'resuming the job' run.log || fail "all was done again"
 echo "ok a kill, a stop"

@@ -1,4 +1,4 @@
-/* The list of --jobs and its journal: lines, what is known of them after any cut, and waiting. */
+/* The list of --jobs and its journal: lines, their states after any truncation, and waiting. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,7 +105,7 @@ static ResrJobLineState look(ResrJobList *list, const char *text, ResrJobResult 
     return resr_job_list_find(list, &line, result);
 }
 
-/* Two lines: the first is done, the second fails and is begun again. */
+/* Two lines: the first is done, the second fails and is started a second time. */
 static void write_journal(void)
 {
     ResrJobLine first = {1, "-i a"}, second = {2, "-i \xff"};
@@ -125,7 +125,7 @@ static void write_journal(void)
     resr_job_list_close(list);
 }
 
-/* Wherever the journal is cut, what is left of it counts and it can be written on. */
+/* Wherever the journal is truncated, its remaining lines count and lines can be appended. */
 static void test_journal(void **state)
 {
     (void)state;
@@ -146,7 +146,7 @@ static void test_journal(void **state)
         assert_int_equal(truncate(journal_path, cut), 0);
         list = open_list();
         int now = look(list, "-i a", &result);
-        assert_true(now <= last); /* done, then begun, then new */
+        assert_true(now <= last); /* done, then started, then new */
         last = now;
         resr_job_list_close(list);
     }
@@ -173,7 +173,7 @@ static void test_ends(void **state)
     assert_true(resr_job_list_is_open_ended(list));
     assert_int_equal(write(ends[1], "-i a\n-i b", 9), 9);
     expect_line(list, 1, "-i a");
-    resr_stop_request(15); /* what was not read whole is not taken */
+    resr_stop_request(15); /* an incomplete line is dropped */
     expect_line(list, 0, NULL);
     resr_stop_request(0);
     resr_job_list_stop(list);
