@@ -31,7 +31,7 @@
 #include "media/outputs.h"
 #include "run/worker.h"
 
-/* An order of rank 0 to the other ranks; plain data, sent unchanged. */
+/* Rank 0's order to the other ranks; plain data. */
 typedef struct Order {
     int32_t over; /* no more jobs; else a job: */
     int32_t last, new_model, traced;

@@ -54,8 +54,8 @@ typedef struct ResrJob {
     void *user;
 } ResrJob;
 
-/* Opens input, network and job folder, makes the plan, and reads what an earlier attempt has
- * completed: the state becomes PLANNED or PUBLISHED. A network equal to that of `context` is not
+/* Opens input, network and job folder, makes the plan, and reads the work of earlier
+ * attempts: the state becomes PLANNED or PUBLISHED. A network equal to that of `context` is not
  * read again. Rank 0; call from any thread. Errors: those of the functions that open. */
 RESR_MUST_CHECK int resr_job_plan(ResrJob *job);
 

@@ -1,5 +1,4 @@
-/* The state that a rank keeps from one job to the next, and the collective calls that get all ranks
- * ready.
+/* The state of a rank between jobs, and the collective calls that get all ranks ready.
  *
  *   find_model  rank 0 identifies the network of a job by path, name, scale, strength, inode, size
  *               and time of change; an equal key means that the loaded network is still valid

@@ -4,7 +4,7 @@
 #include "job/report.h"
 #include "run/compute.h"
 
-/* The state that a rank keeps from one job to the next: the network, the compute thread with its
+/* The state of a rank between the jobs of a launch: the network, the compute thread with its
  * packed weights, and the measured speeds. Main threads only, unless noted. */
 
 /* The measured backends of the ranks for one kind of network. */

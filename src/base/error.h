@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 /* Error codes: every function that can fail returns 0 or one of these. The negated value is the
- * program's exit status (sysexits.h), so every caller up to main keeps its meaning. */
+ * program's exit status (sysexits.h), so that main can return it. */
 enum {
     RESR_ERR_USAGE = -64,    /* the command line is wrong */
     RESR_ERR_DATA = -65,     /* an input, model or message is damaged or does not fit */

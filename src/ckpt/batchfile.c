@@ -303,8 +303,7 @@ int resr_batchfile_read(ResrFrame **out, const char *path, const ResrFormat *for
     return 0;
 }
 
-/* Does the file on disk contain the written data? HDF5 may say that all went well on a full disk.
- */
+/* Compares the file on disk with its frames: on a full disk HDF5 may report success. */
 static bool reads_back(const char *path, const ResrFormat *format, ResrFrame *const frames[], int n)
 {
     bool good = true;

@@ -35,7 +35,7 @@ void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class)
 uint64_t resr_manifest_job_id(const ResrManifest *manifest);
 
 /* 0 if `now` asks for the job that `then` describes, else RESR_ERR_MISMATCH and a message that
- * lists what differs. The numerics class is not compared: see resr_checkpoint_open(). */
+ * lists the differences. The numerics class is not compared: see resr_checkpoint_open(). */
 RESR_MUST_CHECK int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then,
                                           const char *folder);
 

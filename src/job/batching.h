@@ -5,7 +5,7 @@
 
 /* The hierarchy of a job: video > segment > batch > part > frame. A segment is `segment_frames`
  * frames (0: the whole video) with its own encoder. A batch is `batch_frames` frames and never
- * crosses a segment. A part is the share of a batch in one message. */
+ * crosses a segment. A part is the piece of a batch in one message. */
 typedef struct ResrBatching {
     int64_t segment_frames;
     int64_t batch_frames;

@@ -41,7 +41,7 @@ struct ResrJobList {
     bool at_end;
     atomic_bool stopped;
     int64_t number;
-    size_t begin, length; /* of the bytes read and not yet returned */
+    size_t begin, length; /* of the text that was read and not returned */
     char *buffer;
     char journal_path[PATH_MAX];
     ResrLock *journal_lock; /* NULL: there is no journal */

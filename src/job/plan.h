@@ -7,8 +7,8 @@
 #include "net/backend.h"
 #include "net/select_backend.h"
 
-/* A job settled: everything a rank has to know to compute frames, and what rank 0 needs to bound
- * memory. Plain data: sent to all ranks as it is. */
+/* The plan of a job: all that ranks need to compute frames, and the bounds of memory for rank 0.
+ * Plain data, sent to all ranks. */
 typedef struct ResrPlan {
     ResrFormat input, output;
     ResrFormat stored; /* the input's format that the output should keep, see ResrVideoInfo */
@@ -49,21 +49,22 @@ typedef struct ResrRankInfo {
 RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
                                           const ResrVideoInfo *info, const ResrNetSpec *spec);
 
-/* Fills the plan for a job whose output format is settled (resr_sink_plan). `ranks`: size of the
- * MPI world. RESR_ERR_USAGE (the option is named) where the tile geometry cannot work. */
+/* Fills in the plan of a job with the output format of resr_sink_plan(). `ranks`: size of the
+ * MPI world. RESR_ERR_USAGE, with the option, if the tile geometry is impossible. */
 RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
                                    const ResrVideoInfo *info, const ResrSinkPlan *output,
                                    const ResrModel *model, int ranks);
 
-/* Decides who encodes: --encode, or the ranks where they (NULL: nothing is known of them yet) make
- * more than the `cpus` of rank 0 encode; the pool is sized for it. RESR_ERR_USAGE says why the
- * ranks cannot. */
+/* Decides who encodes, by --encode, or the ranks if they compute more than the `cpus` of rank 0 can
+ * encode, and sizes the pool. `ranks`: NULL before they are probed. RESR_ERR_USAGE with the reason
+ * if
+ * --encode ranks is impossible. */
 RESR_MUST_CHECK int resr_plan_choose_encode(ResrPlan *plan, const ResrOptions *options,
                                             const ResrSinkPlan *output, const ResrRankInfo *ranks,
                                             int cpus);
 
-/* The plan for another number of ranks (at least 2 with --root dedicated) that make `fps`: theirs,
- * who encodes, the pool and the parts. RESR_ERR_USAGE as above. */
+/* Changes the plan to another number of ranks (at least 2 with --root dedicated) that compute
+ * `fps`: who encodes, the pool and the parts. RESR_ERR_USAGE as above. */
 RESR_MUST_CHECK int resr_plan_spread(ResrPlan *plan, const ResrOptions *options,
                                      const ResrSinkPlan *output, int ranks, double fps, int cpus);
 

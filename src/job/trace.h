@@ -26,10 +26,9 @@ void resr_trace_complete(ResrTrace *trace, int rank, int64_t dropped);
 /* Publishes the file in Chrome's trace event format: an object whose "traceEvents" are complete
  * events ("X", microseconds), a process for each rank, a thread for each of its stages. Events of
  * one thread never overlap and come in order: where a rank has several transfers at a time, each
- * gets a thread. "otherData" says which ranks are in it, how well their clocks are known, and what
- * was dropped. Sorts the events. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO, RESR_ERR_INTERNAL
- * (memory).
- * Source: "Trace Event Format", the Chromium project's document. */
+ * gets a thread. "otherData" says which ranks are in it, how accurate their clocks are, and the
+ * number of dropped events. Sorts the events. RESR_ERR_EXISTS, RESR_ERR_PERM, RESR_ERR_IO,
+ * RESR_ERR_INTERNAL (memory). Source: "Trace Event Format", the Chromium project's document. */
 RESR_MUST_CHECK int resr_trace_write(ResrTrace *trace, const char *path, const ResrRankInfo *ranks,
                                      const char *numerics_class);
 

@@ -13,8 +13,8 @@
 /* Largest share of the processors that decoder and encoder can take. */
 #define MOST_SHARE 0.9
 
-/* However many threads a rank has, the system moves them about: so much of its time goes at most to
- * waiting for one that a codec keeps. */
+/* Largest share of a rank's time that it waits for a thread whose processor a codec uses: the
+ * system moves threads between processors. */
 #define MOST_WAITING 0.5
 #define BISECTIONS 60
 

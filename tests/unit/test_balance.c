@@ -151,7 +151,7 @@ static void happen(Game *game, const Event *event)
         worker->frame_end = game->now + (worker->frame_end - game->now) * event->factor;
 }
 
-/* Ideal seconds: frames divisible in fractions, and no frame started on a rank that is lost. */
+/* Ideal seconds: frames could be divided, and lost ranks had started nothing. */
 static double ideal_of(const Job *job)
 {
     double left = job->frames, now = 0, speed[MAX_RANKS];
@@ -235,8 +235,8 @@ static Job equal_ranks(int ranks, int frames, double seconds)
     return job;
 }
 
-/* Plays the job. Its makespan is at most 1.05 times the ideal one and so many frames of the fastest
- * rank, and hardly more than a frame a rank, and what a lost rank had, is done a second time. */
+/* Plays the job. Its makespan is at most 1.05 times the ideal one plus `frames` frames of the
+ * fastest rank. Only about one frame per rank, and the frames of lost ranks, are computed twice. */
 static Outcome check(const char *what, const Job *job, double frames)
 {
     Outcome outcome = play(job);

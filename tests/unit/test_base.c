@@ -1,5 +1,5 @@
-/* base/: errors keep their meaning, allocation refuses overflows, queues keep order and end
- * cleanly, and a file appears only when it is complete. */
+/* base/: errors keep their meaning, allocation refuses sizes that overflow, queues keep order and
+ * end cleanly, and a file appears only when it is complete. */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-/* The compute thread's parts: what is recalled and what comes as a result is together what was
- * pushed, each frame once, whenever the recall comes. A device that takes groups of frames is never
- * without one while parts are queued. Devices are simulated. */
+/* The compute thread: recalled frames and results together are the pushed frames, each once, at any
+ * time of the recall. A device that takes groups of frames always has one while parts are held.
+ * Devices are simulated. */
 
 #include <semaphore.h>
 #include <setjmp.h>
@@ -91,7 +91,7 @@ static int take(ResrCompute *compute, int64_t *first, long us)
     return count;
 }
 
-/* Two parts are queued; each is recalled at some time, or all at once. */
+/* Two parts were pushed; each is recalled at some time, or all at once. */
 static void test_every_frame_once(void **state)
 {
     (void)state;
@@ -128,7 +128,7 @@ static void test_every_frame_once(void **state)
     resr_compute_stop(compute);
 }
 
-/* One frame is started, the others come back at once; and a long wait is stopped. */
+/* One frame is started, the others return at once; a long wait is stopped. */
 static void test_trim_and_stop(void **state)
 {
     (void)state;
@@ -279,7 +279,7 @@ static void test_always_busy(void **state)
     resr_compute_stop(compute);
 }
 
-/* Frames submitted before a part that fails still arrive; the frames of a lost device do not. */
+/* Parts submitted before a failing part still return; the parts of a lost device do not. */
 static void test_failures(void **state)
 {
     (void)state;
@@ -303,15 +303,14 @@ static void test_failures(void **state)
         expect(compute, cases[i].first, 0);
         expect(compute, cases[i].second, 8);
         assert_string_equal(device.log, cases[i].log);
-        device.fail_submit = device.fail_collect = -1; /* it continues with the next part */
+        device.fail_submit = device.fail_collect = -1; /* the device continues with the next part */
         push(compute, 24, 1);
         expect(compute, RESR_WIRE_RESULT, 24);
         resr_compute_stop(compute);
     }
 }
 
-/* A part with all frames started returns none; the returned frames of the next part are not
- * computed. */
+/* A started part returns no frames, and the returned frames of the next part are not computed. */
 static void test_recall_from_device(void **state)
 {
     (void)state;

@@ -1,5 +1,4 @@
-/* The list of --jobs and its journal: lines, their state after any cut of the journal, and waiting.
- */
+/* The list of --jobs and its journal: lines, their states after any truncation, and waiting. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,7 +105,7 @@ static ResrJobLineState look(ResrJobList *list, const char *text, ResrJobResult 
     return resr_job_list_find(list, &line, result);
 }
 
-/* Two lines: the first is done, the second fails and is started again. */
+/* Two lines: the first is done, the second fails and is started a second time. */
 static void write_journal(void)
 {
     ResrJobLine first = {1, "-i a"}, second = {2, "-i \xff"};
@@ -126,7 +125,7 @@ static void write_journal(void)
     resr_job_list_close(list);
 }
 
-/* Wherever the journal is cut, what is left of it counts and it can be written on. */
+/* Wherever the journal is truncated, its remaining lines count and lines can be appended. */
 static void test_journal(void **state)
 {
     (void)state;
@@ -174,7 +173,7 @@ static void test_ends(void **state)
     assert_true(resr_job_list_is_open_ended(list));
     assert_int_equal(write(ends[1], "-i a\n-i b", 9), 9);
     expect_line(list, 1, "-i a");
-    resr_stop_request(15); /* an incomplete line is not accepted */
+    resr_stop_request(15); /* an incomplete line is dropped */
     expect_line(list, 0, NULL);
     resr_stop_request(0);
     resr_job_list_stop(list);

@@ -37,7 +37,7 @@ static void test_silence(void **state)
     assert_true(overdue(liveness, 1, 19.9) == 0);
     assert_true(resr_liveness_overdue(liveness, 1, &silent, SECONDS(21)) > 10);
     assert_true(silent);
-    resr_liveness_restart(liveness, 2, SECONDS(50)); /* the monitoring thread itself was stopped */
+    resr_liveness_restart(liveness, 2, SECONDS(50)); /* the monitoring process was suspended */
     assert_true(overdue(liveness, 1, 59) == 0);
     resr_liveness_free(liveness);
 }

@@ -116,7 +116,7 @@ static void test_limits(void **state)
     in.root_computes = true; /* and 10 more that rank 0 makes */
     assert_limit(&in, 17, RESR_PREDICT_NETWORK, 10);
     in = quick();
-    in.latency_seconds = 4; /* two parts of 8 in flight for 8.8 s */
+    in.latency_seconds = 4; /* two parts of 8 in flight in 8.8 s */
     in.root_computes = false;
     assert_limit(&in, 5, RESR_PREDICT_NETWORK, 300 / (4 * 16 / 8.8));
     in = quick();
@@ -210,7 +210,7 @@ static void test_encoders(void **state)
     assert_limit(&in, 5, RESR_PREDICT_ENCODE, 15);
 }
 
-/* For any input, figures are finite and the bottleneck has a name. */
+/* With any input all numbers are finite and the limit has a name. */
 static void test_odd_inputs(void **state)
 {
     (void)state;

@@ -61,7 +61,7 @@ static bool every_frame(void *user, int64_t index)
 }
 
 /* A job: `ranks` workers that need `seconds[rank]` a frame, `frames` frames of which `per_second`
- * are decoded (0: all arrive at once), at most `pool` (0: any number) ahead of the first that is
+ * are decoded (0: all at once), at most `pool` (0: any number) ahead of the first that is
  * not done. */
 typedef struct Play {
     int ranks, frames;
@@ -186,8 +186,8 @@ static void test_pull_has_a_short_tail(void **state)
                            0.05 * 10.67);
         /* 300 / (7 / 0.05 + 5 / 0.8) = 2.05; a slow frame more is 0.8 s. */
         assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &two_kinds).makespan, 2.05, 0.5);
-        /* The first batch is decoded after 0.13 s. If the end of the input is unknown, ranks
-         * may have a part more in advance than is good. */
+        /* The first batch is decoded after 0.13 s. Before the end is known, ranks may have one part
+         * too many in advance. */
         assert_float_equal(play(&plan, RESR_SCHEDULE_PULL, &decoding).makespan, 10.2,
                            known ? 0.5 : 1.6);
     }
@@ -254,7 +254,7 @@ static void test_waits_for_whole_batches(void **state)
     resr_scheduler_free(scheduler);
 }
 
-/* Frames as the coordinator knows them: needed until their result has arrived. */
+/* Frames as the coordinator knows them: needed until their result arrives. */
 typedef struct Frames {
     bool made[FRAMES];
 } Frames;

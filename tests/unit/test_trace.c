@@ -1,4 +1,4 @@
-/* Events: recorded by many threads and found again; the file: valid for any names of hosts, one
+/* Events: recorded by many threads and read back. The file: valid with any names of hosts, one
  * clock, threads whose events do not overlap. */
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* Messages: changes in transit are detected. Payloads between ranks, of more than 2 GiB
- * too, are tested by tests/mpi. */
+/* Messages: every change in transit is detected. tests/mpi tests payloads between ranks, also of
+ * more than 2 GiB. */
 
 #include <setjmp.h>
 #include <stdarg.h>
