@@ -206,8 +206,8 @@ static int convert_plan(ResrOptions *out, const ResrOption *option, const char *
     (void)option;
     if (!is_given(values, "dry-run"))
         return resr_fail(RESR_ERR_USAGE, "--plan: goes with --dry-run");
-    int ret = resr_plan_request_parse(&out->planner, text);
-    if (ret == 0 && out->root_dedicated && out->planner.ranks[0] < 2)
+    int ret = resr_plan_request_parse(&out->plan_request, text);
+    if (ret == 0 && out->root_dedicated && out->plan_request.ranks[0] < 2)
         ret = resr_fail(RESR_ERR_USAGE, "--plan: with --root dedicated the only rank of 1 would "
                                         "not compute; start the list with 2");
     return ret;
@@ -217,9 +217,9 @@ static int convert_device(ResrOptions *out, const ResrOption *option, const char
                           const ResrOptionValue *values)
 {
     (void)option;
-    if (is_given(values, "device") && out->planner.count == 0)
+    if (is_given(values, "device") && out->plan_request.count == 0)
         return resr_fail(RESR_ERR_USAGE, "--device: goes with --dry-run and --plan ranks=LIST");
-    return resr_plan_request_parse_device(&out->planner, text);
+    return resr_plan_request_parse_device(&out->plan_request, text);
 }
 
 static const char *suggest_model(int index)

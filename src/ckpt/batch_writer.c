@@ -82,9 +82,9 @@ static int mark_seen_locked(ResrBatchWriter *writer, int64_t index)
 /* The frames that share a file with frame `index`. */
 static void group_of(const ResrBatchWriter *writer, int64_t index, int64_t *first, int64_t *end)
 {
-    const ResrBatching *units = &writer->plan->plan->units;
-    int64_t batch = resr_batching_batch_first(units, index);
-    int64_t batch_end = resr_batching_batch_end(units, index);
+    const ResrBatching *batching = &writer->plan->plan->batching;
+    int64_t batch = resr_batching_batch_first(batching, index);
+    int64_t batch_end = resr_batching_batch_end(batching, index);
     *first = batch + (index - batch) / writer->group_frames * writer->group_frames;
     *end = *first + writer->group_frames < batch_end ? *first + writer->group_frames : batch_end;
 }
@@ -222,13 +222,14 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
     writer->written = written;
     writer->user = user;
     writer->total = found->published ? found->total : INT64_MAX;
-    writer->group_frames = job->units.batch_frames;
+    writer->group_frames = job->batching.batch_frames;
     if (writer->group_frames > job->pool_frames / 2)
         writer->group_frames = job->pool_frames > 1 ? job->pool_frames / 2 : 1;
-    writer->retain = job->units.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
+    writer->retain =
+        job->batching.segment_frames > 0 && job->pool_frames >= job->pool_frames_wanted;
     /* If memory cannot hold an open segment, files hold it. With one segment for the whole video
      * they would hold all of it: only with --checkpoint always. */
-    writer->writing = plan->always || (job->units.segment_frames > 0 && !writer->retain);
+    writer->writing = plan->always || (job->batching.segment_frames > 0 && !writer->retain);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->changed, NULL);
     for (size_t i = 0; i < found->batch_count && ret == 0; i++) {

@@ -400,7 +400,7 @@ void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPl
         frames += ranks[i].frames;
         seconds += ranks[i].compute_seconds;
     }
-    if (frames == 0 || live == 0 || plan->units.segment_frames == 0 ||
+    if (frames == 0 || live == 0 || plan->batching.segment_frames == 0 ||
         resr_checkpoint_writes_batches(checkpoint))
         return;
     if (seconds / (double)frames * (double)plan->pool_frames / live > RESR_REDO_SECONDS)

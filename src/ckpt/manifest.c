@@ -109,10 +109,10 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
         "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
         "model_sha256", model->sha256, "outscale", options->outscale, "denoise", options->denoise,
         "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px, "frames",
-        (json_int_t)options->max_frames, "segment_frames", (json_int_t)plan->units.segment_frames,
-        "encoder", encoder, "encoder_library", encoder_version, "crf", encode->crf,
-        "encoder_threads", encode->threads, "keep_frames", options->keep_frames, "hwaccel",
-        plan->hwaccel);
+        (json_int_t)options->max_frames, "segment_frames",
+        (json_int_t)plan->batching.segment_frames, "encoder", encoder, "encoder_library",
+        encoder_version, "crf", encode->crf, "encoder_threads", encode->threads, "keep_frames",
+        options->keep_frames, "hwaccel", plan->hwaccel);
     if (object) {
         resr_json_set_exact(object, "model", model->name);
         resr_json_set_exact(object, "preset", encode->preset);

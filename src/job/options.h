@@ -90,7 +90,7 @@ typedef struct ResrOptions {
     ResrEncodeOptions encode;
     int32_t encode_mode; /* ResrEncodeMode */
     char report[RESR_PATH_BYTES], framehash[RESR_PATH_BYTES], trace[RESR_PATH_BYTES];
-    ResrPlanRequest planner; /* --plan and --device of a dry run */
+    ResrPlanRequest plan_request; /* --plan and --device of a dry run */
 } ResrOptions;
 
 #endif

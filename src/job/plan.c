@@ -76,8 +76,8 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
                        options->tile_px, options->tile_pad_px, unshuffle);
     if (ret < 0)
         return ret;
-    if (options->root_dedicated && ranks < 2 && options->planner.count > 0)
-        ranks = options->planner.ranks[0]; /* at least 2 */
+    if (options->root_dedicated && ranks < 2 && options->plan_request.count > 0)
+        ranks = options->plan_request.ranks[0]; /* at least 2 */
     if (options->root_dedicated && ranks < 2)
         return resr_fail(RESR_ERR_USAGE, "--root dedicated: rank 0 would leave no rank to compute; "
                                          "start at least 2 (mpirun -n 2)");
@@ -89,7 +89,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     plan->tags = output->tags;
     plan->encode = options->encode;
     plan->spec = model->spec;
-    plan->units = (ResrBatching){options->segment_frames, options->batch_frames};
+    plan->batching = (ResrBatching){options->segment_frames, options->batch_frames};
     plan->tile_px = options->tile_px;
     plan->tile_pad_px = options->tile_pad_px;
     plan->ranks = ranks;
@@ -180,8 +180,8 @@ int resr_plan_spread(ResrPlan *plan, const ResrOptions *options, const ResrSinkP
 
 int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames)
 {
-    int64_t frames = plan->units.segment_frames + plan->pool_frames;
-    bool all = keep_frames || plan->units.segment_frames == 0;
+    int64_t frames = plan->batching.segment_frames + plan->pool_frames;
+    bool all = keep_frames || plan->batching.segment_frames == 0;
     if (all || (plan->frames_estimate > 0 && plan->frames_estimate < frames))
         frames = plan->frames_estimate;
     return frames * (int64_t)resr_format_frame_bytes(&plan->output);
@@ -246,7 +246,7 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
                     options->checkpoint == RESR_CHECKPOINT_ALWAYS || options->keep_frames
                         ? " of batch files at most, and the encoded file twice at the end"
                         : " of batch files at most, if any, and the encoded file twice at the end");
-    if (plan->units.segment_frames == 0 && options->checkpoint != RESR_CHECKPOINT_ALWAYS)
+    if (plan->batching.segment_frames == 0 && options->checkpoint != RESR_CHECKPOINT_ALWAYS)
         printf("%-18s all frames: one segment holds the whole video\n", "redone after kill");
     else
         printf("%-18s %" PRId64 " frames at most\n", "redone after kill", plan->pool_frames);
@@ -282,8 +282,8 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     if (plan->frames_estimate > 0)
         printf("%-18s %" PRId64 ", in %" PRId64 " batches of %" PRId64 "\n", "frames",
                plan->frames_estimate,
-               resr_batching_batch_of(&plan->units, plan->frames_estimate - 1) + 1,
-               plan->units.batch_frames);
+               resr_batching_batch_of(&plan->batching, plan->frames_estimate - 1) + 1,
+               plan->batching.batch_frames);
     else
         printf("%-18s unknown: the container does not say\n", "frames");
     if (resr_tile_plan(&tiles, (int)resr_round_up((size_t)plan->input.width_px, unshuffle),

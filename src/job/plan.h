@@ -17,7 +17,7 @@ typedef struct ResrPlan {
     ResrEncodingTags tags; /* of the output, if it is a video */
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
     ResrNetSpec spec;
-    ResrBatching units;
+    ResrBatching batching;
     int32_t tile_px, tile_pad_px;
     int32_t ranks, computing_ranks;
     int32_t threads;                 /* of --threads; 0: each rank uses its share */

@@ -155,8 +155,8 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrRepo
     json_object_set_new(output, "encoded_by", json_string(plan->encode_ranks ? "ranks" : "root"));
     json_object_set_new(output, "encoders", json_integer(plan->encode.encoders));
     json_t *command = json_pack("{s:I, s:I, s:i, s:i, s:s, s:s}", "batch_frames",
-                                (json_int_t)plan->units.batch_frames, "segment_frames",
-                                (json_int_t)plan->units.segment_frames, "tile_px", plan->tile_px,
+                                (json_int_t)plan->batching.batch_frames, "segment_frames",
+                                (json_int_t)plan->batching.segment_frames, "tile_px", plan->tile_px,
                                 "tile_pad_px", plan->tile_pad_px, "schedule",
                                 options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull",
                                 "root", options->root_dedicated ? "dedicated" : "computes");

@@ -36,13 +36,13 @@ typedef struct Speed {
 
 static bool is_for_ranks_as_here(const ResrOptions *options)
 {
-    return options->planner.count > 0 && strcmp(options->planner.device, "cpu") == 0;
+    return options->plan_request.count > 0 && strcmp(options->plan_request.device, "cpu") == 0;
 }
 
 /* Number of ranks like this one for which the machine has processors, or a GPU. */
 static int ranks_at_once(const ResrDryRun *run, int threads)
 {
-    int most = run->options->planner.host_ranks, fit = run->cpus / threads;
+    int most = run->options->plan_request.host_ranks, fit = run->cpus / threads;
     if (strcmp(run->plan->backend, "cuda") == 0 || fit < 1)
         return 1;
     return most > 0 && most < fit ? most : fit;
@@ -122,7 +122,7 @@ static void describe_here(ResrPredictionTable *f, ResrPredictInput *in, const Sp
 
 static void describe_gpu(ResrPredictionTable *f, ResrPredictInput *in, const ResrDryRun *run)
 {
-    const ResrPlanRequest *request = &run->options->planner;
+    const ResrPlanRequest *request = &run->options->plan_request;
     const ResrPlanDevice *device = resr_plan_request_device(request->device);
     double computed, useful, tflops = request->tflops, link = ANY_LINK_GBYTES;
     resr_plan_frame_macs(run->plan, &computed, &useful);
@@ -184,7 +184,7 @@ static int measure_codecs(ResrPredictionTable *f, ResrPredictInput *in, const Re
 
 static void describe_links(ResrPredictionTable *f, ResrPredictInput *in, const ResrDryRun *run)
 {
-    double gbit = run->options->planner.network_gbit;
+    double gbit = run->options->plan_request.network_gbit;
     resr_prediction_table_constant(
         f, "network", gbit > 0 ? gbit : NETWORK_GBIT, "Gb/s each way",
         gbit > 0 ? RESR_MARK_GIVEN : RESR_MARK_ASSUMED, "rank 0's link%s",
@@ -233,7 +233,7 @@ static void describe_start(ResrPredictionTable *f, ResrPredictInput *in, const R
 static void describe_hosts(ResrPredictionTable *f, ResrPredictInput *in, const ResrDryRun *run,
                            int threads)
 {
-    int given = run->options->planner.host_ranks;
+    int given = run->options->plan_request.host_ranks;
     bool here = is_for_ranks_as_here(run->options);
     in->host_ranks = given > 0 ? given : here ? ranks_at_once(run, threads) : 1;
     resr_prediction_table_constant(f, "ranks of a machine", in->host_ranks, "",
@@ -256,7 +256,7 @@ static int table(const ResrDryRun *run, const Speed *speed, const ResrPredictInp
         .out_bytes = (double)resr_format_frame_bytes(&plan->output),
         .model_bytes = (double)run->model->arena_floats * sizeof(float),
         .root_computes = !options->root_dedicated,
-        .segment_frames = (double)plan->units.segment_frames,
+        .segment_frames = (double)plan->batching.segment_frames,
         .start_seconds = start->start_seconds,
         .start_cpu_seconds = start->start_cpu_seconds,
     };
@@ -285,7 +285,7 @@ int resr_dry_run(const ResrDryRun *run)
 {
     const ResrOptions *options = run->options;
     int threads = run->plan->threads > 0 ? run->plan->threads : run->threads;
-    bool plans = options->planner.count > 0;
+    bool plans = options->plan_request.count > 0;
     size_t workspace_bytes = 0;
     ResrPredictInput start = {.frames = 0};
     Speed speed = {0};

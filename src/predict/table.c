@@ -30,11 +30,11 @@ int resr_prediction_table_predict(ResrPredictionTable *table, const ResrPredictI
                                   const ResrPlan *plan, const ResrSinkPlan *output,
                                   const ResrOptions *options)
 {
-    table->rows = options->planner.count;
+    table->rows = options->plan_request.count;
     for (int i = 0; i < table->rows; i++) {
         ResrPredictInput job = *input;
         ResrPlan spread = *plan;
-        int ranks = options->planner.ranks[i];
+        int ranks = options->plan_request.ranks[i];
         double fps = (ranks - options->root_dedicated) / input->frame_seconds;
         int ret = resr_plan_spread(&spread, options, output, ranks, fps, (int)input->host_cpus);
         if (ret < 0)

@@ -71,7 +71,7 @@ static int send_part(ResrCoordinator *c, const ResrPart *part, int rank)
     int ret = resr_message_create(&message, RESR_WIRE_WORK);
     if (ret < 0)
         return ret;
-    assert(part->count >= 1 && part->count <= c->config.plan->units.batch_frames);
+    assert(part->count >= 1 && part->count <= c->config.plan->batching.batch_frames);
     message->header.part = *part;
     message->header.owner = c->delivery->ops->target_of(c->delivery, part);
     if (c->first_sent_ns == 0)

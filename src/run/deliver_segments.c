@@ -57,7 +57,7 @@ typedef struct Segments {
 
 static int64_t number_of(const Segments *self, int64_t index)
 {
-    return index / self->config.plan->units.segment_frames;
+    return index / self->config.plan->batching.segment_frames;
 }
 
 static Origin *origin_of(const Segments *self, int64_t index)
@@ -106,7 +106,7 @@ static int target_of(ResrDelivery *delivery, const ResrPart *part)
 static bool is_complete(const Segments *self, int64_t number)
 {
     const ResrReorderBuffer *frames = self->config.frames;
-    int64_t length = self->config.plan->units.segment_frames, end = (number + 1) * length;
+    int64_t length = self->config.plan->batching.segment_frames, end = (number + 1) * length;
     if (self->end_announced && end > frames->decoded)
         end = frames->decoded;
     for (int64_t i = number * length; i < end; i++) {
@@ -131,7 +131,7 @@ static bool waits_for(const ResrDelivery *delivery, int rank)
 /* Makes rank 0 the owner of the segment at frame `first` if a batch file holds frames of it. */
 static void claim_restored(Segments *self, int64_t first)
 {
-    int64_t end = first + self->config.plan->units.segment_frames;
+    int64_t end = first + self->config.plan->batching.segment_frames;
     for (int64_t i = first; i < end; i++)
         if (resr_checkpoint_frame_state(self->config.checkpoint, i) == RESR_FRAME_RESTORED)
             find_segment(self, number_of(self, first))->owner = ROOT;
@@ -163,7 +163,7 @@ static int accept_restored(Segments *self, ResrFrame *frame)
 static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
 {
     Segments *self = (Segments *)delivery;
-    if (frame->index % self->config.plan->units.segment_frames == 0 &&
+    if (frame->index % self->config.plan->batching.segment_frames == 0 &&
         frame->state != RESR_FRAME_DURABLE)
         claim_restored(self, frame->index);
     if (frame->state == RESR_FRAME_RESTORED)
@@ -246,7 +246,7 @@ static int accept_segment(ResrDelivery *delivery, ResrMessage *message)
 {
     Segments *self = (Segments *)delivery;
     const ResrPart *part = &message->header.part;
-    int64_t length = self->config.plan->units.segment_frames;
+    int64_t length = self->config.plan->batching.segment_frames;
     if (part->batch < 0 || part->first != part->batch * length || message->header.progress > length)
         return resr_fail(RESR_ERR_INTERNAL,
                          "segment %" PRId64 " arrived with %" PRId64 " frames from frame %" PRId64
@@ -314,18 +314,18 @@ static int advance(ResrDelivery *delivery, bool *active)
 /* Requeues the computed frames of a segment: those of one rank, or all of them (ANY_RANK). */
 static void requeue_computed(Segments *self, int64_t number, int rank)
 {
-    const ResrBatching *units = &self->config.plan->units;
+    const ResrBatching *batching = &self->config.plan->batching;
     ResrReorderBuffer *frames = self->config.frames;
-    int64_t end = (number + 1) * units->segment_frames;
+    int64_t end = (number + 1) * batching->segment_frames;
     ResrPart part = {.count = 0};
     if (end > frames->decoded)
         end = frames->decoded;
-    for (int64_t i = number * units->segment_frames; i < end; i++) {
+    for (int64_t i = number * batching->segment_frames; i < end; i++) {
         const ResrFrame *input = resr_reorder_buffer_input(frames, i);
         const Origin *origin = origin_of(self, i);
         bool lost = input && input->state == RESR_FRAME_COMPUTED_ELSEWHERE &&
                     (rank == ANY_RANK || origin->rank == rank);
-        if (part.count > 0 && (!lost || resr_batching_batch_of(units, i) != part.batch)) {
+        if (part.count > 0 && (!lost || resr_batching_batch_of(batching, i) != part.batch)) {
             resr_scheduler_requeue(self->config.scheduler, &part);
             part.count = 0;
         }
@@ -333,11 +333,11 @@ static void requeue_computed(Segments *self, int64_t number, int rank)
             continue;
         resr_reorder_buffer_set_computed(frames, i, false);
         if (part.count == 0)
-            part = (ResrPart){.batch = resr_batching_batch_of(units, i), .first = i};
+            part = (ResrPart){.batch = resr_batching_batch_of(batching, i), .first = i};
         if (part.attempt < origin->attempt)
             part.attempt = origin->attempt;
         part.count++;
-        assert(part.count <= units->batch_frames);
+        assert(part.count <= batching->batch_frames);
     }
     if (part.count > 0)
         resr_scheduler_requeue(self->config.scheduler, &part);
@@ -415,7 +415,7 @@ int resr_deliver_segments_create(ResrDelivery **out, const ResrDeliveryConfig *c
     self->head.ops = &ops;
     self->config = *config;
     self->n = config->computing_count;
-    self->size = config->plan->pool_frames / config->plan->units.segment_frames + 2;
+    self->size = config->plan->pool_frames / config->plan->batching.segment_frames + 2;
     ret = resr_alloc(&self->ranks, ranks, sizeof *self->ranks);
     if (ret == 0)
         ret = resr_alloc(&self->segments, (size_t)self->size, sizeof *self->segments);

@@ -69,7 +69,7 @@ typedef struct RankState {
 } RankState;
 
 struct ResrScheduler {
-    ResrBatching units;
+    ResrBatching batching;
     int64_t part_frames, pool_frames;
     bool is_static;        /* --schedule static */
     bool may_duplicate;    /* a second result of a frame is dropped */
@@ -84,12 +84,13 @@ struct ResrScheduler {
     RankState ranks[];
 };
 
-static int64_t first_frame_of(const ResrBatching *units, int64_t batch)
+static int64_t first_frame_of(const ResrBatching *batching, int64_t batch)
 {
-    if (units->segment_frames == 0)
-        return batch * units->batch_frames;
-    int64_t per_segment = resr_batching_batches_per_segment(units);
-    return batch / per_segment * units->segment_frames + batch % per_segment * units->batch_frames;
+    if (batching->segment_frames == 0)
+        return batch * batching->batch_frames;
+    int64_t per_segment = resr_batching_batches_per_segment(batching);
+    return batch / per_segment * batching->segment_frames +
+           batch % per_segment * batching->batch_frames;
 }
 
 int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedule, const int *ranks,
@@ -99,7 +100,7 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     if (ret < 0)
         return ret;
     ResrScheduler *scheduler = *out;
-    scheduler->units = plan->units;
+    scheduler->batching = plan->batching;
     scheduler->part_frames = plan->part_frames;
     scheduler->pool_frames = plan->pool_frames;
     scheduler->may_duplicate = !plan->encode_ranks; /* its segment might be finished */
@@ -110,7 +111,7 @@ int resr_scheduler_create(ResrScheduler **out, const ResrPlan *plan, int schedul
     scheduler->n = n;
     for (int i = 0; i < n; i++)
         scheduler->ranks[i] =
-            (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->units, i)};
+            (RankState){.rank = ranks[i], .batch = i, .frame = first_frame_of(&plan->batching, i)};
     return resr_retry_set_create(&scheduler->retries, plan->pool_frames);
 }
 
@@ -274,8 +275,8 @@ static double longest_frame(const ResrScheduler *scheduler, double common)
     for (int i = 0; i < scheduler->n; i++)
         if (!scheduler->ranks[i].excluded)
             speed += 1 / measured_pace(&scheduler->ranks[i], common);
-    return fmax(MOST_OF_POOL * (double)(scheduler->pool_frames - scheduler->units.segment_frames) /
-                    speed,
+    return fmax(MOST_OF_POOL *
+                    (double)(scheduler->pool_frames - scheduler->batching.segment_frames) / speed,
                 CHANGED * fastest_pace(scheduler));
 }
 
@@ -317,7 +318,7 @@ static RankState *choose_rank(ResrScheduler *scheduler, int64_t *frames)
  * before the first frame that an earlier attempt has computed. */
 static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t first, int64_t frames)
 {
-    int64_t end = resr_batching_batch_end(&scheduler->units, first);
+    int64_t end = resr_batching_batch_end(&scheduler->batching, first);
     if (end > first + frames)
         end = first + frames;
     for (int64_t i = first + 1; i < end && i < scheduler->decoded; i++)
@@ -328,7 +329,7 @@ static bool cut_part(const ResrScheduler *scheduler, ResrPart *part, int64_t fir
             return false;
         end = scheduler->decoded;
     }
-    *part = (ResrPart){resr_batching_batch_of(&scheduler->units, first), first,
+    *part = (ResrPart){resr_batching_batch_of(&scheduler->batching, first), first,
                        (int32_t)(end - first), 1, 0};
     return true;
 }
@@ -345,13 +346,13 @@ static int64_t skip_computed(const ResrScheduler *scheduler, int64_t frame, int6
 static void advance_static(const ResrScheduler *scheduler, RankState *state)
 {
     for (;;) {
-        int64_t first = first_frame_of(&scheduler->units, state->batch);
-        int64_t end = resr_batching_batch_end(&scheduler->units, first);
+        int64_t first = first_frame_of(&scheduler->batching, state->batch);
+        int64_t end = resr_batching_batch_end(&scheduler->batching, first);
         state->frame = skip_computed(scheduler, state->frame, end);
         if (state->frame < end)
             return;
         state->batch += scheduler->n;
-        state->frame = first_frame_of(&scheduler->units, state->batch);
+        state->frame = first_frame_of(&scheduler->batching, state->batch);
     }
 }
 
@@ -380,10 +381,10 @@ static bool next_retry(ResrScheduler *scheduler, ResrPart *part, int *rank)
         scheduler->is_static ? least_busy(scheduler) : choose_rank(scheduler, &frames);
     if (!chosen)
         return false;
-    int64_t end = resr_batching_batch_end(&scheduler->units, part->first);
+    int64_t end = resr_batching_batch_end(&scheduler->batching, part->first);
     if (end > part->first + frames)
         end = part->first + frames;
-    part->batch = resr_batching_batch_of(&scheduler->units, part->first);
+    part->batch = resr_batching_batch_of(&scheduler->batching, part->first);
     resr_retry_set_take(&scheduler->retries, part, end, scheduler->needed, scheduler->user);
     return assign(scheduler, chosen, part, rank);
 }

@@ -111,7 +111,7 @@ static void play_journal(const uint8_t *data, size_t bytes, unsigned repair)
     ResrJournal *journal;
     ResrRecord *records;
     ResrReplay replay;
-    ResrFrameTable ledger = {0};
+    ResrFrameTable table = {0};
     size_t count;
     memcpy(copy, data, bytes);
     if (repair & 1)
@@ -120,13 +120,13 @@ static void play_journal(const uint8_t *data, size_t bytes, unsigned repair)
     if (resr_journal_open(&journal, &records, &count, path, RUN) < 0)
         return;
     int segment_frames = repair & 4 ? 0 : SEGMENT_FRAMES;
-    if (resr_replay(&replay, &dir, "/nowhere", records, count, segment_frames, "", &ledger) == 0) {
+    if (resr_replay(&replay, &dir, "/nowhere", records, count, segment_frames, "", &table) == 0) {
         int64_t next = 0;
         for (int i = 0; i < replay.segment_count; i++) {
             const ResrSegmentInfo *segment = &replay.segments[i];
             check(segment->first >= next && segment->frames > 0, "segments overlap");
             next = segment->first + segment->frames;
-            check(next <= ledger.length, "a segment's frames are not in the ledger");
+            check(next <= table.length, "a segment's frames are not in the table");
         }
         for (size_t i = 0; i < replay.batch_count; i++)
             check(replay.batches[i].number >= 0 &&
@@ -135,7 +135,7 @@ static void play_journal(const uint8_t *data, size_t bytes, unsigned repair)
                   "a batch is out of range");
         resr_replay_clear(&replay);
     }
-    resr_frame_table_clear(&ledger);
+    resr_frame_table_clear(&table);
     free(records);
     resr_journal_close(journal);
 }

@@ -181,7 +181,7 @@ static Outcome play(const Job *job)
 {
     Game game = {.job = job};
     int pool = job->pool ? job->pool : 2 * 8 * job->ranks + 48, ranks[MAX_RANKS], next_event = 0;
-    ResrPlan plan = {.units = {48, 8},
+    ResrPlan plan = {.batching = {48, 8},
                      .part_frames = 8,
                      .pool_frames = pool,
                      .ranks = job->ranks,

@@ -269,22 +269,22 @@ static void believe_with(const ResrJobDir *dir, const char *kept, int *segments,
     ResrJournal *journal;
     ResrRecord *records;
     ResrReplay replay;
-    ResrFrameTable ledger = {0};
+    ResrFrameTable table = {0};
     size_t count;
     char path[PATH_MAX];
     resr_jobdir_path(dir, path, "journal");
     assert_int_equal(resr_journal_open(&journal, &records, &count, path, 5), 0);
     assert_int_equal(
-        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, kept, &ledger), 0);
+        resr_replay(&replay, dir, "/nowhere", records, count, SEGMENT_FRAMES, kept, &table), 0);
     *segments = replay.segment_count;
     *batches = (int)replay.batch_count;
     if (replay.segment_count) {
-        assert_int_equal(ledger.length, SEGMENT_FRAMES);
+        assert_int_equal(table.length, SEGMENT_FRAMES);
         assert_int_equal(replay.states[SEGMENT_FRAMES - 1], RESR_FRAME_DURABLE);
     }
     if (replay.batch_count)
         assert_int_equal(replay.states[SEGMENT_FRAMES + 2], RESR_FRAME_RESTORED);
-    resr_frame_table_clear(&ledger);
+    resr_frame_table_clear(&table);
     resr_replay_clear(&replay);
     free(records);
     resr_journal_close(journal);

@@ -163,7 +163,7 @@ static void start(Job *job, int64_t frames, bool checkpoint)
                                    .num_blocks = 1,
                                    .nf = 16,
                                    .resize = 1},
-                          .units = {SEGMENT, BATCH},
+                          .batching = {SEGMENT, BATCH},
                           .part_frames = BATCH,
                           .pool_frames = POOL,
                           .ranks = RANKS,

@@ -47,9 +47,10 @@ static void take(Job *job, int first, int end)
 static void start(Job *job)
 {
     static const int computing[] = {1, 2, 3};
-    *job = (Job){
-        .plan = {
-            .units = {SEGMENT, BATCH}, .part_frames = BATCH, .pool_frames = POOL, .ranks = RANKS}};
+    *job = (Job){.plan = {.batching = {SEGMENT, BATCH},
+                          .part_frames = BATCH,
+                          .pool_frames = POOL,
+                          .ranks = RANKS}};
     assert_int_equal(resr_reorder_buffer_create(&job->frames, POOL), 0);
     assert_int_equal(resr_scheduler_create(&job->scheduler, &job->plan, RESR_SCHEDULE_PULL,
                                            computing, 3, is_needed, job),

@@ -68,7 +68,7 @@ static void start_resumed(Job *job, bool stored, bool encode_ranks, int64_t dura
     job->plan.stored = resr_decoder_info(job->decoder)->stored;
     job->plan.output = job->output_plan.format;
     job->plan.tags = job->output_plan.tags;
-    job->plan.units = (ResrBatching){SEGMENT, SEGMENT};
+    job->plan.batching = (ResrBatching){SEGMENT, SEGMENT};
     job->plan.pool_frames = POOL;
     job->plan.encode_ranks = encode_ranks;
     ResrSegmentStore store = resr_checkpoint_store(&job->checkpoint);

@@ -86,7 +86,7 @@ static const struct {
     SETTING("tile_px", plan.tile_px, int, 64),
     SETTING("tile_pad_px", plan.tile_pad_px, int, 8),
     SETTING("frames", options.max_frames, int64_t, 7),
-    SETTING("segment_frames", plan.units.segment_frames, int64_t, 24),
+    SETTING("segment_frames", plan.batching.segment_frames, int64_t, 24),
     SETTING("encoder", encoder, char[5], "ffv1"),
     SETTING("encoder_library", library, char[4], "5.1"),
     SETTING("crf", options.encode.crf, double, 20),
@@ -170,7 +170,7 @@ static void test_identity(void **state)
 static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
 {
     static const ResrModel model = {.name = "model", .sha256 = "0123"};
-    ResrPlan plan = {.units = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
+    ResrPlan plan = {.batching = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
     ResrManifest *manifest;
     snprintf(plan.numerics_class, sizeof plan.numerics_class, "%s", class);
     assert_int_equal(

@@ -61,7 +61,7 @@ static void test_batch_file_bytes(void **state)
                                     .planes = 3,
                                     .depth_bits = 8,
                                     .model = RESR_COLOUR_RGB}};
-        plan.units.segment_frames = cases[i].segment_frames;
+        plan.batching.segment_frames = cases[i].segment_frames;
         plan.pool_frames = cases[i].pool_frames;
         plan.frames_estimate = cases[i].video_frames;
         int64_t frame_bytes = (int64_t)resr_format_frame_bytes(&plan.output);

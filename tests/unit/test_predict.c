@@ -316,7 +316,7 @@ static void test_batch_file_bytes(void **state)
     ResrFormat format = {
         .width_px = 64, .height_px = 2, .planes = 1, .depth_bits = 8, .model = RESR_COLOUR_GREY};
     ResrPlan plan = {
-        .output = format, .units = {48, 8}, .pool_frames = 100, .frames_estimate = 1000};
+        .output = format, .batching = {48, 8}, .pool_frames = 100, .frames_estimate = 1000};
     assert_int_equal(resr_plan_batch_file_bytes(&plan, false), 148 * 128);
     assert_int_equal(resr_plan_batch_file_bytes(&plan, true), 1000 * 128);
 }

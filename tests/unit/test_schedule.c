@@ -19,7 +19,7 @@ enum { FRAMES = 300, MANY_FRAMES = 3000, RANKS = 12 };
 
 static ResrPlan make_plan(int64_t segment, int64_t batch)
 {
-    return (ResrPlan){.units = {segment, batch},
+    return (ResrPlan){.batching = {segment, batch},
                       .part_frames = batch,
                       .pool_frames = MANY_FRAMES,
                       .ranks = RANKS};
@@ -28,18 +28,18 @@ static ResrPlan make_plan(int64_t segment, int64_t batch)
 static void test_units(void **state)
 {
     (void)state;
-    ResrBatching units = {48, 8};
-    assert_int_equal(resr_batching_batch_of(&units, 0), 0);
-    assert_int_equal(resr_batching_batch_of(&units, 47), 5);
-    assert_int_equal(resr_batching_batch_of(&units, 48), 6);
-    units.batch_frames = 5; /* nine batches of 5 and one of 3 a segment */
-    assert_int_equal(resr_batching_batch_of(&units, 47), 9);
-    assert_int_equal(resr_batching_batch_end(&units, 46), 48);
-    assert_int_equal(resr_batching_batch_of(&units, 48), 10);
-    assert_int_equal(resr_batching_batch_end(&units, 48), 53);
-    units = (ResrBatching){0, 8};
-    assert_int_equal(resr_batching_batch_of(&units, 299), 37);
-    assert_int_equal(resr_batching_batch_end(&units, 299), 304);
+    ResrBatching batching = {48, 8};
+    assert_int_equal(resr_batching_batch_of(&batching, 0), 0);
+    assert_int_equal(resr_batching_batch_of(&batching, 47), 5);
+    assert_int_equal(resr_batching_batch_of(&batching, 48), 6);
+    batching.batch_frames = 5; /* nine batches of 5 and one of 3 a segment */
+    assert_int_equal(resr_batching_batch_of(&batching, 47), 9);
+    assert_int_equal(resr_batching_batch_end(&batching, 46), 48);
+    assert_int_equal(resr_batching_batch_of(&batching, 48), 10);
+    assert_int_equal(resr_batching_batch_end(&batching, 48), 53);
+    batching = (ResrBatching){0, 8};
+    assert_int_equal(resr_batching_batch_of(&batching, 299), 37);
+    assert_int_equal(resr_batching_batch_end(&batching, 299), 304);
 }
 
 typedef struct Worker {
@@ -102,9 +102,9 @@ static Outcome play(const ResrPlan *plan, int schedule, const Play *p)
             running[n++].rank = rank;
             assert_true(++workers[rank].parts <= RESR_PARTS_IN_FLIGHT);
             assert_true(part.first + part.count <= p->frames && part.count >= 1);
-            assert_true(resr_batching_batch_end(&plan->units, part.first) >=
+            assert_true(resr_batching_batch_end(&plan->batching, part.first) >=
                         part.first + part.count);
-            assert_int_equal(part.batch, resr_batching_batch_of(&plan->units, part.first));
+            assert_int_equal(part.batch, resr_batching_batch_of(&plan->batching, part.first));
             if (schedule == RESR_SCHEDULE_STATIC)
                 assert_int_equal(rank, part.batch % p->ranks);
             for (int i = 0; i < part.count; i++)

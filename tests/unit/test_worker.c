@@ -115,7 +115,7 @@ static void start(Job *job, int wanted, bool encode_ranks, bool computes)
                  .encode = {.codec = "ffv1", .crf = -1, .segment_frames = SEGMENT, .encoders = 1},
                  .tags = {.frame_rate_num = 25, .frame_rate_den = 1},
                  .encode_ranks = encode_ranks,
-                 .units = {SEGMENT, FRAMES},
+                 .batching = {SEGMENT, FRAMES},
                  .tile_px = 64,
                  .tile_pad_px = 4,
                  .ranks = 3,
