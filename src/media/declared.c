@@ -151,20 +151,23 @@ static End find_flv_end(AVIOContext *file, int64_t bytes)
 }
 
 /* The pages of an Ogg file follow each other (RFC 3533, section 6): the page numbers of each
- * logical stream have no gap, and the last page of the file ends a stream. Bytes between pages are
- * skipped. */
+ * logical stream have no gap, and the last page of the file ends a stream. Up to 1 MiB
+ * between pages is skipped. */
 static End find_ogg_end(AVIOContext *file, int64_t bytes)
 {
     enum { HEAD_BYTES = 27, MAX_STREAMS = 64, FLAGS = 5, ENDS_STREAM = 4, STARTS_STREAM = 2 };
+    enum { MAX_BETWEEN_BYTES = 1 << 20 };
     struct {
         uint32_t serial, number;
     } streams[MAX_STREAMS];
     uint8_t head[HEAD_BYTES + 255];
-    int count = 0;
+    int count = 0, between = 0;
     int64_t at = 0;
     bool ended = false;
     while (at + HEAD_BYTES <= bytes && read_at(file, at, head, HEAD_BYTES)) {
         if (memcmp(head, "OggS", 4) != 0) {
+            if (++between > MAX_BETWEEN_BYTES)
+                return END_GAP;
             at++;
             continue;
         }

@@ -208,14 +208,20 @@ static bool is_grey_alpha_targa(const AVCodecContext *codec, const AVPacket *pac
            (packet->data[2] == 3 || packet->data[2] == 11);
 }
 
-/* True if the decoder returns exactly one picture for each packet: codecs without prediction
+/* True if the decoder returns exactly one picture for each packet: some codecs without prediction
  * between pictures, and AV1, each of whose temporal units shows one picture (AV1 specification,
- * 7.5). Other codecs have packets without a picture, such as hidden and uncoded pictures. */
+ * 7.5). Other codecs have hidden, repeated or uncoded pictures, or a packet for each field. */
 static bool one_to_one(const ResrReader *r)
 {
-    const AVCodecDescriptor *descriptor = avcodec_descriptor_get(r->codec->codec_id);
-    return r->codec->codec_id == AV_CODEC_ID_AV1 ||
-           (descriptor && descriptor->props & AV_CODEC_PROP_INTRA_ONLY);
+    static const enum AVCodecID codecs[] = {
+        AV_CODEC_ID_AV1,     AV_CODEC_ID_FFV1,     AV_CODEC_ID_PRORES,  AV_CODEC_ID_DNXHD,
+        AV_CODEC_ID_DVVIDEO, AV_CODEC_ID_HUFFYUV,  AV_CODEC_ID_FFVHUFF, AV_CODEC_ID_UTVIDEO,
+        AV_CODEC_ID_PNG,     AV_CODEC_ID_JPEG2000,
+    };
+    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
+        if (r->codec->codec_id == codecs[i])
+            return true;
+    return false;
 }
 
 static int send_packet(ResrReader *r)
