@@ -37,7 +37,8 @@ static void put(const Exif *e, size_t offset, int bytes, uint32_t value)
 static size_t open_exif(Exif *e, const ResrPictureBlob *blob)
 {
     *e = (Exif){.data = blob->data, .bytes = blob->bytes};
-    if (blob->bytes < 14 || (memcmp(blob->data, "II*\0", 4) != 0 && memcmp(blob->data, "MM\0*", 4)))
+    if (blob->bytes < 14 ||
+        (memcmp(blob->data, "II*\0", 4) != 0 && memcmp(blob->data, "MM\0*", 4) != 0))
         return 0;
     e->little = blob->data[0] == 'I';
     return get(e, 4, 4);

@@ -435,9 +435,9 @@ static int read_units(TiffReader *r)
     AVFrame *out = r->source->out;
     int ret = open_units(r);
     for (uint32_t y = 0; ret == 0 && y < r->height; y += r->unit_height) {
-        for (uint16_t plane = 0; plane < (r->separate ? r->samples : 1); plane++)
+        for (uint32_t plane = 0; plane < (r->separate ? r->samples : 1u); plane++)
             for (uint32_t x = 0; ret == 0 && x < r->width; x += r->unit_width)
-                ret = read_unit(r, x, y, plane);
+                ret = read_unit(r, x, y, (uint16_t)plane);
         for (uint32_t row = 0; ret == 0 && row < r->unit_height && y + row < r->height; row++)
             convert_row(r, out->data[0] + (ptrdiff_t)(y + row) * out->linesize[0],
                         r->band + (size_t)row * r->width * r->samples);

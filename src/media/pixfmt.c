@@ -186,12 +186,12 @@ static void list_losses(char out[LOSSES * LOSS_BYTES], const int cost[TERMS],
              subsampling(to.chroma_shift_x, to.chroma_shift_y));
     snprintf(text[MODEL], LOSS_BYTES, "%s (becomes %s)", models[input->model], models[to.model]);
     snprintf(text[RANGE], LOSS_BYTES, "limited range (becomes full range)");
+    size_t used = 0;
     out[0] = 0;
     for (int term = 0; term < LOSSES; term++)
-        if (cost[term] > 0) {
-            strcat(out, out[0] ? ", " : "");
-            strcat(out, text[term]);
-        }
+        if (cost[term] > 0)
+            used += (size_t)snprintf(out + used, LOSSES * LOSS_BYTES - used, "%s%s",
+                                     used > 0 ? ", " : "", text[term]);
 }
 
 /* The first of the common encoders that keeps all of the input; *fits_output: also in this

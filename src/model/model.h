@@ -24,6 +24,13 @@ typedef struct ResrNetSpec {
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
 
+static inline bool resr_spec_equal(const ResrNetSpec *a, const ResrNetSpec *b)
+{
+    return a->arch == b->arch && a->scale == b->scale && a->unshuffle == b->unshuffle &&
+           a->num_blocks == b->num_blocks && a->nf == b->nf && a->gc == b->gc &&
+           a->resize == b->resize;
+}
+
 static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
 {
     return spec->arch == RESR_ARCH_RRDB;
