@@ -10,11 +10,14 @@ add_executable(bench_cuda_net ${source}/bench/cuda_net.c ${source}/bench/model_a
                ${source}/tools/random_model.c)
 target_include_directories(bench_cuda_net PRIVATE ${source}/src ${source}/bench ${source}/tools)
 target_compile_definitions(bench_cuda_net PRIVATE _GNU_SOURCE)
-if(alone) # of the program, what needs no other libraries
+if(alone) # with the files of the program that need no other libraries
+  set(resr_object_folder .)
+  configure_file(${source}/src/version.h.in ${CMAKE_CURRENT_BINARY_DIR}/version.h)
+  target_include_directories(bench_cuda_net PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
   target_sources(bench_cuda_net PRIVATE ${source}/bench/stub_readers.c)
   find_package(OpenMP REQUIRED COMPONENTS C)
   foreach(file base/cgroup base/error base/file base/log base/memory base/sha256 base/stop base/text model/model
-          model/spec net/cuda net/net net/tile)
+          model/spec net/cuda net/net net/numerics net/tile)
     target_sources(bench_cuda_net PRIVATE ${source}/src/${file}.c)
   endforeach()
   target_link_libraries(bench_cuda_net PRIVATE OpenMP::OpenMP_C ${CMAKE_DL_LIBS} m)
@@ -22,7 +25,7 @@ else()
   target_link_libraries(bench_cuda_net PRIVATE resr_net m)
 endif()
 
-if(hopper) # asks sm_90a, one question at a time, what variant wgmma takes for granted
+if(hopper) # tests the assumptions of variant wgmma about sm_90a
   add_executable(bench_cuda_probe ${source}/bench/cuda_probe.cu)
   target_include_directories(bench_cuda_probe PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(bench_cuda_probe PRIVATE CUDA::cudart)
