@@ -25,7 +25,7 @@ MARKERS = {
 }
 PATTERNS = {name: re.compile(text, re.IGNORECASE) for name, text in MARKERS.items()}
 C_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'|/\*.*?\*/|//[^\n]*', re.DOTALL)
-C_FILES = (".c", ".h", ".cu", ".cuh")
+C_FILES = (".c", ".h", ".cu", ".cuh", ".cpp")
 
 
 def paragraphs_of_c(text):

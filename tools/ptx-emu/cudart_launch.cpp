@@ -180,7 +180,7 @@ static Error launch(const void *handle, dim3 grid, dim3 block, void **args, size
     return enqueue(on, [=] { run_kernel(kernel, grid, block, params->data(), dynamic_shared); });
 }
 
-// What nvcc's host code calls to register kernels and to launch them with <<<>>>.
+// The functions that nvcc's host code calls to register and launch kernels.
 static thread_local struct {
     dim3 grid, block;
     size_t dynamic_shared;
