@@ -36,7 +36,8 @@ int resr_pickle_global(ResrPickle *p)
             return resr_pickle_push(p, value);
         }
     for (char *c = name; *c; c++) /* for the terminal, in the message */
-        *c = *c < ' ' || *c > '~' ? (char)'?' : *c;
+        if (*c < ' ' || *c > '~')
+            *c = '?';
     return resr_fail(RESR_ERR_DATA,
                      "pickle: opcode 0x%02x at offset %zu: the global '%s' is not allowed; only "
                      "tensors in dictionaries are read",
