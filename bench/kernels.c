@@ -26,11 +26,11 @@ typedef struct Network {
 } Network;
 
 static const Network networks[] = {
-    {"x4plus", {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 1.0}},
-    {"x2plus", {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 1.0}},
-    {"x4plus-anime", {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 1.0}},
-    {"animevideov3", {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 1.0}},
-    {"general-x4v3", {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 1.0}},
+    {"x4plus", {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 3, 0, 1.0}},
+    {"x2plus", {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 3, 0, 1.0}},
+    {"x4plus-anime", {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 3, 0, 1.0}},
+    {"animevideov3", {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 0, 1.0}},
+    {"general-x4v3", {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 3, 0, 1.0}},
 };
 
 typedef struct Options {

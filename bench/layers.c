@@ -20,8 +20,8 @@
 #include "result_json.h"
 
 /* The shortest networks that have all layers. */
-static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 64, 32, 1.0};
-static const ResrNetSpec compact = {RESR_ARCH_SRVGG, 4, 1, 1, 64, 0, 1.0};
+static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 64, 32, 3, 0, 1.0};
+static const ResrNetSpec compact = {RESR_ARCH_SRVGG, 4, 1, 1, 64, 0, 3, 0, 1.0};
 
 typedef struct LayerCase {
     const char *name;

@@ -20,6 +20,7 @@ int bench_model_argument(ResrModel **out, const char *text)
                         .num_blocks = blocks,
                         .nf = 64,
                         .gc = rrdb ? 32 : 0,
+                        .channels = 3,
                         .resize = 1};
     int ret = resr_random_model(out, &spec, seed, 1.0);
     for (int i = 0; ret == 0 && rrdb && i < 3;

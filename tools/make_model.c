@@ -29,8 +29,7 @@ static int write_model(const char *path, const ResrModel *model)
     for (int i = 0; i < model->n_convs; i++) {
         const ResrConv *conv = &model->convs[i];
         snprintf(shape, sizeof shape, "[%d,%d,3,3]", conv->cout, conv->cin);
-        offset = describe(header, conv, "weight", shape, (size_t)conv->cout * (size_t)conv->cin * 9,
-                          offset);
+        offset = describe(header, conv, "weight", shape, resr_conv_weights(conv), offset);
         snprintf(shape, sizeof shape, "[%d]", conv->cout);
         offset = describe(header, conv, "bias", shape, (size_t)conv->cout, offset);
         if (conv->slope) { /* SRVGG: body.{2i} is a convolution, body.{2i+1} its PReLU */
@@ -49,7 +48,7 @@ static int write_model(const char *path, const ResrModel *model)
     int failed = !file || fwrite(&length, 8, 1, file) != 1 || fwrite(text, bytes, 1, file) != 1;
     for (int i = 0; i < model->n_convs && !failed; i++) {
         const ResrConv *conv = &model->convs[i];
-        size_t weights = (size_t)conv->cout * (size_t)conv->cin * 9, outputs = (size_t)conv->cout;
+        size_t weights = resr_conv_weights(conv), outputs = (size_t)conv->cout;
         failed = fwrite(conv->weight, 4, weights, file) != weights ||
                  fwrite(conv->bias, 4, outputs, file) != outputs ||
                  (conv->slope && fwrite(conv->slope, 4, outputs, file) != outputs);
@@ -71,6 +70,7 @@ int main(int argc, char **argv)
                         .num_blocks = atoi(argv[4]),
                         .nf = atoi(argv[5]),
                         .gc = rrdb ? atoi(argv[6]) : 0,
+                        .channels = 3,
                         .resize = 1};
     spec.unshuffle = rrdb ? 4 / spec.scale : 1;
     uint64_t seed = strtoull(argv[7], NULL, 10);

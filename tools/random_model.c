@@ -33,9 +33,9 @@ int resr_random_model(ResrModel **out, const ResrNetSpec *spec, uint64_t seed, d
     uint64_t state = seed;
     for (int i = 0; i < (*out)->n_convs; i++) {
         ResrConv *conv = &(*out)->convs[i];
-        float bound = (float)(sqrt(3.0 / (9.0 * conv->cin)) * gain);
-        size_t weights = (size_t)conv->cout * (size_t)conv->cin * 9;
-        for (size_t k = 0; k < weights; k++)
+        int taps = conv->kernel_px * conv->kernel_px;
+        float bound = (float)(sqrt(3.0 / ((double)taps * conv->cin)) * gain);
+        for (size_t k = 0; k < resr_conv_weights(conv); k++)
             conv->weight[k] = uniform(&state, bound);
         for (int k = 0; k < conv->cout; k++)
             conv->bias[k] = uniform(&state, 0.1f);

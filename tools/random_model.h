@@ -18,10 +18,9 @@
  *   uniform(a) = (2u - 1) * a                                  (2u - 1 is exact, one rounding)
  *
  * The model's convolutions in the order of ResrModel.convs share one state. For each of them:
- *   weights, [cout][cin][3][3] in memory order: uniform((float)(sqrt(3.0 / (9.0 * cin)) * gain)),
- *     the argument computed in double;
- *   biases [cout]: uniform(0.1f);
- *   slopes [cout], where the convolution has them: 0.05f + 0.4f * u.
+ *   weights, in memory order: uniform((float)(sqrt(3.0 / (k * k * cin)) * gain)), k the kernel's
+ * side, the argument computed in double; biases [cout]: uniform(0.1f); slopes [cout], where the
+ * convolution has them: 0.05f + 0.4f * u.
  *
  * gain = 1 keeps the variance of a plain chain of convolutions; 2 makes up for activations. */
 RESR_MUST_CHECK int resr_random_model(ResrModel **out, const ResrNetSpec *spec, uint64_t seed,

@@ -276,8 +276,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     printf("%-18s %s: %d x %d %s\n", "output", resr_text_show(shown, sizeof shown, options->output),
            plan->output.width_px, plan->output.height_px, plan->output.pix_fmt);
     printf("%-18s %s: %s, %d blocks, %d features, %dx\n", "model",
-           resr_text_show(shown, sizeof shown, model->name),
-           model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact",
+           resr_text_show(shown, sizeof shown, model->name), resr_spec_arch_name(&model->spec),
            model->spec.num_blocks, model->spec.nf, model->spec.scale);
     if (plan->frames_estimate > 0)
         printf("%-18s %" PRId64 ", in %" PRId64 " batches of %" PRId64 "\n", "frames",

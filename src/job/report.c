@@ -123,8 +123,8 @@ static json_t *model_json(const ResrModel *model)
 {
     return json_pack("{s:o, s:o, s:s, s:s, s:i, s:i}", "name", resr_json_text(model->name), "path",
                      resr_json_text(model->path), "sha256", model->sha256, "architecture",
-                     model->spec.arch == RESR_ARCH_RRDB ? "RRDBNet" : "SRVGGNetCompact", "blocks",
-                     model->spec.num_blocks, "scale", model->spec.scale);
+                     resr_spec_arch_name(&model->spec), "blocks", model->spec.num_blocks, "scale",
+                     model->spec.scale);
 }
 
 static void set_damage(json_t *input, const ResrVideoInfo *info, ResrDamageCount count)

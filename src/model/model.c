@@ -41,8 +41,9 @@ int resr_model_create(ResrModel **out, const ResrNetSpec *spec)
         memcpy(conv->name, shape.name, sizeof conv->name);
         conv->cout = shape.cout;
         conv->cin = shape.cin;
+        conv->kernel_px = shape.kernel_px;
         conv->weight = next;
-        conv->bias = next + (size_t)shape.cout * (size_t)shape.cin * 9;
+        conv->bias = next + resr_conv_weights(conv);
         next = conv->bias + shape.cout;
         conv->slope = shape.has_slope ? next : NULL;
         next += shape.has_slope ? shape.cout : 0;

@@ -10,16 +10,20 @@
 typedef enum ResrArch {
     RESR_ARCH_RRDB = 1,  /* RRDBNet: Wang et al., ESRGAN, arXiv 1809.00219 */
     RESR_ARCH_SRVGG = 2, /* SRVGGNetCompact: Wang et al., Real-ESRGAN, arXiv 2107.10833, v0.3 */
+    RESR_ARCH_SPAN = 3,  /* Wan et al., Swift Parameter-free Attention Network, arXiv 2311.12770 */
 } ResrArch;
 
 /* A network's shape, read from its weights. Plain data: sent between ranks as it is. */
 typedef struct ResrNetSpec {
     int32_t arch;       /* ResrArch */
-    int32_t scale;      /* output pixels per input pixel and side: 1, 2 or 4 (SRVGG: 1..8) */
-    int32_t unshuffle;  /* RRDB: pixel_unshuffle before conv_first: 4 / scale; SRVGG: 1 */
-    int32_t num_blocks; /* RRDB: residual-in-residual blocks; SRVGG: convolutions of the body */
+    int32_t scale;      /* output pixels per input pixel and side: 1 to 8 */
+    int32_t unshuffle;  /* RRDB: pixel_unshuffle before conv_first: 1, 2 or 4; others: 1 */
+    int32_t num_blocks; /* RRDB: residual-in-residual blocks; SRVGG: convolutions of the body; SPAN:
+                           attention blocks */
     int32_t nf;         /* feature maps of the trunk */
-    int32_t gc;         /* RRDB: growth channels of a dense block; SRVGG: 0 */
+    int32_t gc;         /* RRDB: growth channels of a dense block; others: 0 */
+    int32_t channels;   /* of the picture, input and output: 1 gray, 3 RGB, 4 RGB and alpha */
+    int32_t normalise;  /* SPAN: 1 if the input is (x - mean) * 255, 0 if it is x; others: 0 */
     double resize;      /* factor on the network's output that the weight file asks for: 1, or
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
@@ -28,7 +32,7 @@ static inline bool resr_spec_equal(const ResrNetSpec *a, const ResrNetSpec *b)
 {
     return a->arch == b->arch && a->scale == b->scale && a->unshuffle == b->unshuffle &&
            a->num_blocks == b->num_blocks && a->nf == b->nf && a->gc == b->gc &&
-           a->resize == b->resize;
+           a->channels == b->channels && a->resize == b->resize && a->normalise == b->normalise;
 }
 
 static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
@@ -36,17 +40,32 @@ static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
     return spec->arch == RESR_ARCH_RRDB;
 }
 
-/* One 3x3 convolution with bias, fp32, weights [cout][cin][3][3] (PyTorch's layout). */
+/* RRDB: enlargements by two after the body, 0 to 3; 2^n = scale * unshuffle. Others: 0. */
+int resr_spec_enlargements(const ResrNetSpec *spec);
+
+/* The architecture's name for messages and reports: "RRDBNet", "SRVGGNetCompact", "SPAN". */
+const char *resr_spec_arch_name(const ResrNetSpec *spec);
+
+/* One convolution with bias, fp32, weights [cout][cin][kernel_px][kernel_px] (PyTorch's layout). */
 typedef struct ResrConv {
     char name[48]; /* as in the official checkpoint: "body.0.rdb1.conv1", "conv_first", "body.2" */
     int32_t cout, cin;
+    int32_t kernel_px;    /* 3; 1 in SPAN's conv_cat */
     float *weight, *bias; /* inside the model's arena */
     float *slope;         /* PReLU slopes [cout] after this convolution, or NULL */
 } ResrConv;
 
+/* Number of weights of a convolution, without its biases and slopes. */
+static inline size_t resr_conv_weights(const ResrConv *conv)
+{
+    return (size_t)conv->cout * (size_t)conv->cin * (size_t)(conv->kernel_px * conv->kernel_px);
+}
+
 /* A network with canonical weights. RRDB's convolutions in order: conv_first, then for each block
- * rdb1..3 x conv1..5, conv_body, conv_up1, conv_up2, conv_hr, conv_last: 15 * num_blocks + 6.
- * SRVGG's: the head, num_blocks of the body, the tail: num_blocks + 2. */
+ * rdb1..3 x conv1..5, conv_body, conv_up1.. (as many as enlargements), conv_hr, conv_last:
+ * 15 * num_blocks + enlargements + 4. SRVGG's: the head, num_blocks of the body, the tail:
+ * num_blocks + 2. SPAN's: conv_1, for each block c1_r, c2_r, c3_r, then conv_2, conv_cat (1x1),
+ * upsampler.0: 3 * num_blocks + 4. */
 typedef struct ResrModel {
     ResrNetSpec spec;
     char name[64];   /* "RealESRGAN_x4plus", or the file's name */

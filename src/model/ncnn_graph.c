@@ -349,6 +349,7 @@ static int recognise(ResrNetSpec *spec, const Graph *graph)
                           .num_blocks = rrdb ? (graph->n_convs - 6) / 15 : graph->n_convs - 2,
                           .nf = graph->convs[0].cout,
                           .gc = rrdb ? graph->convs[1].cout : 0,
+                          .channels = 3,
                           .resize = graph->resize};
     int ret = resr_spec_check(spec);
     if (ret < 0)
@@ -356,7 +357,7 @@ static int recognise(ResrNetSpec *spec, const Graph *graph)
     if (resr_spec_convs(spec) != graph->n_convs ||
         graph->output != (rrdb ? expect_rrdb(spec) : expect_srvgg(spec)))
         return resr_fail(RESR_ERR_DATA, "the graph of %d convolutions is not that of %s",
-                         graph->n_convs, rrdb ? "RRDBNet" : "SRVGGNetCompact");
+                         graph->n_convs, resr_spec_arch_name(spec));
     for (int i = 0; ret == 0 && i < graph->n_convs; i++) {
         ResrConvShape shape = resr_spec_conv(spec, i);
         ret = check_conv(&graph->convs[i], &shape);

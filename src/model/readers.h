@@ -23,6 +23,7 @@ RESR_MUST_CHECK int resr_bytes_read(ResrBytes *out, const char *path);
 typedef struct ResrConvShape {
     char name[48];
     int cout, cin;
+    int kernel_px;
     bool has_slope;
 } ResrConvShape;
 

@@ -118,7 +118,7 @@ static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape,
                       const ResrConv *conv)
 {
     char name[RESR_TENSOR_NAME_BYTES];
-    const int64_t sizes[] = {shape->cout, shape->cin, 3, 3};
+    const int64_t sizes[] = {shape->cout, shape->cin, shape->kernel_px, shape->kernel_px};
     Pass pass = conv ? PASS_READ : PASS_CHECK;
     snprintf(name, sizeof name, "%s.weight", shape->name);
     int ret = visit(tensors, n, name, 4, sizes, pass, conv ? conv->weight : NULL);
@@ -145,7 +145,7 @@ static int infer_rrdb(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
         return resr_fail(RESR_ERR_DATA,
                          "tensor body.0.rdb1.conv1.weight is missing: conv_first exists, "
                          "but no RRDB");
-    *spec = (ResrNetSpec){.arch = RESR_ARCH_RRDB, .resize = 1};
+    *spec = (ResrNetSpec){.arch = RESR_ARCH_RRDB, .channels = 3, .resize = 1};
     spec->nf = small(first->shape[0]);
     spec->gc = small(growth->shape[0]);
     spec->unshuffle = first->shape[1] == 3    ? 1
@@ -170,7 +170,7 @@ static int infer_srvgg(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
     char name[64];
     const ResrTensor *first = find(tensors, n, "body.0.weight"), *last = first;
     int convs = 0;
-    *spec = (ResrNetSpec){.arch = RESR_ARCH_SRVGG, .unshuffle = 1, .resize = 1};
+    *spec = (ResrNetSpec){.arch = RESR_ARCH_SRVGG, .unshuffle = 1, .channels = 3, .resize = 1};
     for (const ResrTensor *conv = first; conv; conv = find(tensors, n, name)) {
         last = conv;
         snprintf(name, sizeof name, "body.%d.weight", 2 * ++convs);

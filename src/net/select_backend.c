@@ -95,6 +95,7 @@ static int small_model(ResrModel **out, ResrArch arch)
                         .num_blocks = 1,
                         .nf = 64,
                         .gc = 32,
+                        .channels = 3,
                         .resize = 1};
     if (arch == RESR_ARCH_SRVGG) {
         spec.arch = RESR_ARCH_SRVGG;

@@ -136,6 +136,7 @@ ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
                          .num_blocks = num_blocks,
                          .nf = nf,
                          .gc = gc,
+                         .channels = 3,
                          .resize = 1.0};
 }
 
@@ -146,6 +147,7 @@ ResrNetSpec check_srvgg(int scale, int num_blocks, int nf)
                          .unshuffle = 1,
                          .num_blocks = num_blocks,
                          .nf = nf,
+                         .channels = 3,
                          .resize = 1.0};
 }
 

@@ -97,6 +97,7 @@ static ResrModel *make_model(const json_t *test)
                         .num_blocks = spec_int(json, "blocks"),
                         .nf = spec_int(json, "nf"),
                         .gc = spec_int(json, "gc"),
+                        .channels = 3,
                         .resize = 1};
     CHECK(resr_random_model(&model, &spec, (uint64_t)spec_int(test, "seed"),
                             json_number_value(json_object_get(test, "gain"))));

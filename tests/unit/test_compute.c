@@ -361,6 +361,7 @@ int main(void)
                         .unshuffle = 1,
                         .num_blocks = 1,
                         .nf = 16,
+                        .channels = 3,
                         .resize = 1};
     plan = (ResrPlan){.input = format, .output = format, .tile_px = 16, .tile_pad_px = 4};
     if (resr_model_create(&model, &spec) < 0)

@@ -162,6 +162,7 @@ static void start(Job *job, int64_t frames, bool checkpoint)
                                    .unshuffle = 1,
                                    .num_blocks = 1,
                                    .nf = 16,
+                                   .channels = 3,
                                    .resize = 1},
                           .batching = {SEGMENT, BATCH},
                           .part_frames = BATCH,

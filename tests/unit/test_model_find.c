@@ -20,7 +20,7 @@ static char folder[PATH_MAX];
 
 static ResrModel *make_model(int scale, uint64_t seed)
 {
-    ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 1, 4, 0, 1};
+    ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 1, 4, 0, 3, 0, 1};
     ResrModel *model;
     assert_int_equal(resr_random_model(&model, &spec, seed, 1.0), 0);
     return model;

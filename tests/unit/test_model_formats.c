@@ -17,8 +17,8 @@
 #include "model_files.h"
 #include "random_model.h"
 
-static const ResrNetSpec tiny_rrdb = {RESR_ARCH_RRDB, 4, 1, 2, 6, 3, 1};
-static const ResrNetSpec tiny_srvgg = {RESR_ARCH_SRVGG, 3, 1, 2, 5, 0, 1};
+static const ResrNetSpec tiny_rrdb = {RESR_ARCH_RRDB, 4, 1, 2, 6, 3, 3, 0, 1};
+static const ResrNetSpec tiny_srvgg = {RESR_ARCH_SRVGG, 3, 1, 2, 5, 0, 3, 0, 1};
 
 static ResrModel *random_model(const ResrNetSpec *spec, uint64_t seed)
 {
@@ -58,7 +58,7 @@ static void write_and_compare(const char *folder, const char *name, TestBuffer f
 static void test_round_trips(void **state)
 {
     (void)state;
-    const ResrNetSpec specs[] = {tiny_rrdb, tiny_srvgg, {RESR_ARCH_SRVGG, 1, 1, 0, 1, 0, 1}};
+    const ResrNetSpec specs[] = {tiny_rrdb, tiny_srvgg, {RESR_ARCH_SRVGG, 1, 1, 0, 1, 0, 3, 0, 1}};
     char folder[PATH_MAX], path[PATH_MAX];
     test_folder(folder);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
@@ -130,8 +130,8 @@ static void load_rounded(const char *path, const ResrModel *exact, double relati
 static void test_files_of_pytorch_and_safetensors(void **state)
 {
     (void)state;
-    const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 8, 4, 1};
-    const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 2, 8, 0, 1};
+    const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 8, 4, 3, 0, 1};
+    const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 2, 8, 0, 3, 0, 1};
     ResrModel *model = random_model(&rrdb, 11);
     load_and_compare(TEST_DATA "/rrdb_x2.pth", model);
     resr_model_free(model);

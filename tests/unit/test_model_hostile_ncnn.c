@@ -15,8 +15,8 @@
 #include "model_files.h"
 #include "random_model.h"
 
-static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 1};
-static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 1};
+static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 3, 0, 1};
+static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
 
 static char folder[PATH_MAX];
 

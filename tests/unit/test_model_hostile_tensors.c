@@ -16,8 +16,8 @@
 
 enum { MAX_TENSORS = 64 };
 
-static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 1};
-static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 1};
+static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 3, 0, 1};
+static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
 
 static ResrModel *make_model(const ResrNetSpec *spec)
 {

@@ -14,7 +14,7 @@
 #include "model_files.h"
 #include "random_model.h"
 
-static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 1};
+static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 3, 0, 1};
 
 static ResrModel *make_model(void)
 {

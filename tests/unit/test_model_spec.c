@@ -14,11 +14,13 @@
 #include "base/sha256.h"
 #include "model/readers.h"
 
-static const ResrNetSpec x4plus = {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 1};
-static const ResrNetSpec x2plus = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 1};
-static const ResrNetSpec anime_6b = {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 1};
-static const ResrNetSpec animevideov3 = {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 1};
-static const ResrNetSpec general = {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 1};
+static const ResrNetSpec x4plus = {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 3, 0, 1};
+static const ResrNetSpec x2plus = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 3, 0, 1};
+static const ResrNetSpec anime_6b = {RESR_ARCH_RRDB, 4, 1, 6, 64, 32, 3, 0, 1};
+static const ResrNetSpec animevideov3 = {RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 0, 1};
+static const ResrNetSpec span = {RESR_ARCH_SPAN, 4, 1, 6, 48, 0, 3, 1, 1};
+static const ResrNetSpec esrgan_x8 = {RESR_ARCH_RRDB, 8, 1, 1, 64, 32, 3, 0, 1};
+static const ResrNetSpec general = {RESR_ARCH_SRVGG, 4, 1, 32, 64, 0, 3, 0, 1};
 
 static void test_parameters(void **state)
 {
@@ -29,9 +31,10 @@ static void test_parameters(void **state)
         int convs;
         double mflop_per_px; /* 2 * MAC */
     } networks[] = {
-        {&x4plus, 16697987, 351, 35.85}, {&x2plus, 16703171, 351, 8.97},
-        {&anime_6b, 4467779, 96, 11.41}, {&animevideov3, 621424, 18, 1.238},
-        {&general, 1213296, 34, 2.418},
+        {&x4plus, 16697987, 351, 35.85},  {&x2plus, 16703171, 351, 8.97},
+        {&anime_6b, 4467779, 96, 11.41},  {&animevideov3, 621424, 18, 1.238},
+        {&general, 1213296, 34, 2.418},   {&span, 426288, 22, 0.850},
+        {&esrgan_x8, 907587, 22, 12.648},
     };
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         const ResrNetSpec *spec = networks[i].spec;
@@ -69,6 +72,15 @@ static void test_names_and_order(void **state)
     assert_conv(&x4plus, 346, "conv_body", 64, 64, false);
     assert_conv(&x4plus, 349, "conv_hr", 64, 64, false);
     assert_conv(&x4plus, 350, "conv_last", 3, 64, false);
+    assert_conv(&esrgan_x8, 16, "conv_body", 64, 64, false);
+    assert_conv(&esrgan_x8, 19, "conv_up3", 64, 64, false);
+    assert_conv(&esrgan_x8, 20, "conv_hr", 64, 64, false);
+    assert_conv(&esrgan_x8, 21, "conv_last", 3, 64, false);
+    assert_conv(&span, 0, "conv_1.eval_conv", 48, 3, false);
+    assert_conv(&span, 18, "block_6.c3_r.eval_conv", 48, 48, false);
+    assert_conv(&span, 19, "conv_2.eval_conv", 48, 48, false);
+    assert_conv(&span, 20, "conv_cat", 48, 192, false);
+    assert_conv(&span, 21, "upsampler.0", 48, 48, false);
     assert_conv(&animevideov3, 0, "body.0", 64, 3, true);
     assert_conv(&animevideov3, 16, "body.32", 64, 64, true);
     assert_conv(&animevideov3, 17, "body.34", 48, 64, false);
@@ -81,18 +93,21 @@ static void test_impossible_networks(void **state)
         ResrNetSpec spec;
         const char *words;
     } refused[] = {
-        {{3, 4, 1, 23, 64, 32, 1}, "architecture 3"},
-        {{RESR_ARCH_RRDB, 4, 1, 0, 64, 32, 1}, "0 blocks"},
-        {{RESR_ARCH_RRDB, 4, 1, 129, 64, 32, 1}, "129 blocks"},
-        {{RESR_ARCH_RRDB, 4, 1, 23, 0, 32, 1}, "0 features"},
-        {{RESR_ARCH_RRDB, 4, 1, 23, 64, 0, 1}, "0 growth"},
-        {{RESR_ARCH_RRDB, 4, 2, 23, 64, 32, 1}, "pixel_unshuffle(2)"},
-        {{RESR_ARCH_RRDB, 4, 1, 128, 512, 512, 1}, "weights is not supported"},
-        {{RESR_ARCH_SRVGG, 9, 1, 16, 64, 0, 1}, "scale 9"},
-        {{RESR_ARCH_SRVGG, 4, 2, 16, 64, 0, 1}, "pixel_unshuffle(2)"},
-        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 8, 1}, "8 growth"},
-        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 0}, "resize of the output by 0"},
-        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, NAN}, "nan"},
+        {{4, 4, 1, 23, 64, 32, 3, 0, 1}, "architecture 4"},
+        {{RESR_ARCH_RRDB, 4, 1, 0, 64, 32, 3, 0, 1}, "0 blocks"},
+        {{RESR_ARCH_RRDB, 4, 1, 129, 64, 32, 3, 0, 1}, "129 blocks"},
+        {{RESR_ARCH_RRDB, 4, 1, 23, 0, 32, 3, 0, 1}, "0 features"},
+        {{RESR_ARCH_RRDB, 4, 1, 23, 64, 0, 3, 0, 1}, "0 growth"},
+        {{RESR_ARCH_RRDB, 3, 2, 23, 64, 32, 3, 0, 1}, "pixel_unshuffle(2)"},
+        {{RESR_ARCH_RRDB, 8, 2, 23, 64, 32, 3, 0, 1}, "pixel_unshuffle(2)"},
+        {{RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 2, 0, 1}, "2 channels"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 1, 1}, "normalised"},
+        {{RESR_ARCH_RRDB, 4, 1, 128, 512, 512, 3, 0, 1}, "weights is not supported"},
+        {{RESR_ARCH_SRVGG, 9, 1, 16, 64, 0, 3, 0, 1}, "scale 9"},
+        {{RESR_ARCH_SRVGG, 4, 2, 16, 64, 0, 3, 0, 1}, "pixel_unshuffle(2)"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 8, 3, 0, 1}, "8 growth"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 0, 0}, "resize of the output by 0"},
+        {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 0, NAN}, "nan"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         ResrModel *model = (ResrModel *)1;

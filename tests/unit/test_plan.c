@@ -11,7 +11,7 @@
 
 #include "job/plan.h"
 
-static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 4, 1, 1, 8, 0, 1};
+static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 4, 1, 1, 8, 0, 3, 0, 1};
 
 /* Factors are decimal: 100 px times 2.3 is 230 px, although 2.3 in binary is less. */
 static void test_output_size(void **state)

@@ -303,7 +303,7 @@ static void test_output_size(void **state)
     int width_px, height_px;
     static ResrOptions options = {.outscale = 1.15};
     ResrVideoInfo info = {.format = {.width_px = 100, .height_px = 19}};
-    ResrNetSpec spec = {.scale = 2, .resize = 1};
+    ResrNetSpec spec = {.scale = 2, .channels = 3, .resize = 1};
     assert_int_equal(resr_plan_output_size(&width_px, &height_px, &options, &info, &spec), 0);
     assert_int_equal(width_px, 115);
     assert_int_equal(height_px, 21);

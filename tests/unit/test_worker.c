@@ -332,6 +332,7 @@ int main(void)
                         .unshuffle = 1,
                         .num_blocks = 1,
                         .nf = 16,
+                        .channels = 3,
                         .resize = 1};
     if (resr_model_create(&model, &spec) < 0)
         return 1;
