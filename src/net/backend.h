@@ -14,8 +14,9 @@
  * A backend is a table of functions, one for each group of a network's layers, and of its data:
  * numerics class, instruction sets needed, kernels. To upscale a tile net.c calls
  *
- *   RRDB    head, dense_block x (3 x blocks), body_end, upsample x 2, tail, wait
+ *   RRDB    head, dense_block x (3 x blocks), body_end, upsample x enlargements, tail, wait
  *   SRVGG   head, compact_body, tail, wait
+ *   SPAN    head, attention_block x blocks, attention_end, tail, wait
  *
  * Each of these may only enqueue work; results are valid after wait(). Objects and their lifetimes:
  *
@@ -101,9 +102,15 @@ struct ResrOps {
     int (*dense_block)(void *ctx, int block, int dense, bool last_of_rrdb);
     int (*body_end)(void *ctx);           /* conv_body, plus the head's output */
     int (*compact_body)(void *ctx);       /* SRVGG: all convolutions and PReLUs of the body */
-    int (*upsample)(void *ctx, int step); /* step 0, 1: nearest x2, conv_up, LeakyReLU */
+    int (*upsample)(void *ctx, int step); /* step 0, 1, ..: nearest x2, conv_up, LeakyReLU */
+    /* SPAN: c1_r, SiLU, c2_r, SiLU, c3_r, gate: (c3_r + input) * (sigmoid(c3_r) - 0.5). */
+    int (*attention_block)(void *ctx, int block);
+    /* SPAN: conv_2 on the last block's output; conv_cat on the channels of head, conv_2, first
+     * block and the last block's c1_r after its SiLU. */
+    int (*attention_end)(void *ctx);
     /* RRDB: conv_hr, LeakyReLU, conv_last. SRVGG: last convolution, pixel shuffle, plus the input
-     * enlarged by pixel repetition. Both: clamp to 0..1, crop, store. */
+     * enlarged by pixel repetition. SPAN: last convolution, pixel shuffle. All: clamp to 0..1,
+     * crop, store. */
     int (*tail)(void *ctx, const ResrTileOut *out);
     int (*wait)(void *ctx); /* also RESR_NOT_FINITE */
 

@@ -158,9 +158,30 @@ static int forward_rrdb(ResrNet *net)
                 return ret;
     if ((ret = ops->body_end(net->ctx)) < 0)
         return ret;
-    if ((ret = ops->upsample(net->ctx, 0)) < 0)
-        return ret;
-    return ops->upsample(net->ctx, 1);
+    for (int step = 0; ret == 0 && step < resr_spec_enlargements(&net->spec); step++)
+        ret = ops->upsample(net->ctx, step);
+    return ret;
+}
+
+static int forward_span(ResrNet *net)
+{
+    int ret = 0;
+    for (int block = 0; ret == 0 && block < net->spec.num_blocks; block++)
+        ret = net->ops->attention_block(net->ctx, block);
+    return ret == 0 ? net->ops->attention_end(net->ctx) : ret;
+}
+
+static int forward_body(ResrNet *net)
+{
+    switch ((ResrArch)net->spec.arch) {
+    case RESR_ARCH_RRDB:
+        return forward_rrdb(net);
+    case RESR_ARCH_SRVGG:
+        return net->ops->compact_body(net->ctx);
+    case RESR_ARCH_SPAN:
+        return forward_span(net);
+    }
+    return resr_fail(RESR_ERR_INTERNAL, "architecture %d has no forward pass", net->spec.arch);
 }
 
 /* Enqueues a forward pass of `tiles` tiles of one shape. */
@@ -171,7 +192,7 @@ static int forward(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, i
         ops->set_tiles(net->ctx, tiles);
     int ret = ops->head(net->ctx, in);
     if (ret == 0)
-        ret = net->spec.arch == RESR_ARCH_RRDB ? forward_rrdb(net) : ops->compact_body(net->ctx);
+        ret = forward_body(net);
     if (ret == 0)
         ret = ops->tail(net->ctx, out);
     return ret;
