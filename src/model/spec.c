@@ -152,7 +152,7 @@ int resr_spec_check(const ResrNetSpec *spec)
                          "a network for pictures of %d channels is not supported; 1 (gray), 3 "
                          "(RGB) and 4 (RGB and alpha) are",
                          spec->channels);
-    if (spec->normalise != 0 && (spec->normalise != 1 || spec->arch != RESR_ARCH_SPAN))
+    if (spec->normalise != 0 && (spec->normalise != 1 || spec->arch != RESR_ARCH_SPAN || spec->channels != 3))
         return resr_fail(RESR_ERR_DATA, "normalised input (%d) is not a network of this kind",
                          spec->normalise);
     if (!(spec->resize > 0 && spec->resize <= MAX_SCALE))
