@@ -212,13 +212,22 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
         name, describe_search(where));
 }
 
+/* ncnn's .bin stands for the .param beside it. */
+static bool is_same_file(const char *file, const char *candidate)
+{
+    size_t length = strlen(file), stem = length > 4 ? length - 4 : 0;
+    return strcmp(file, candidate) == 0 ||
+           (strcmp(file + stem, ".bin") == 0 && strncmp(file, candidate, stem) == 0 &&
+            strcmp(candidate + stem, ".param") == 0);
+}
+
 /* True if `path` is named like a file of the network; writes its folder to `folder`. */
 static bool names_file_of(char folder[PATH_MAX], const char *path, const ResrModelEntry *entry)
 {
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
     bool found = false;
     for (size_t i = 0; i < sizeof entry->files / sizeof *entry->files && entry->files[i]; i++)
-        found = found || strcmp(file, entry->files[i]) == 0;
+        found = found || is_same_file(file, entry->files[i]);
     snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     return found;
 }
