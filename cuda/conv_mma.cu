@@ -148,8 +148,9 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
                 const float *even = &sums[y][q * 2][half * 2], *odd = &sums[y][q * 2 + 1][half * 2];
                 int channel = first + q * 4;
                 size_t at = static_cast<size_t>(px) * EPILOGUE_PITCH + channel;
-                out[q] = epilogue<Element>(call, make_float4(even[0], even[1], odd[0], odd[1]), px,
-                                           channel, EpilogueOperands{call, at, channel});
+                out[q] =
+                    epilogue<Element, N == 64>(call, make_float4(even[0], even[1], odd[0], odd[1]),
+                                               px, channel, EpilogueOperands{call, at, channel});
             }
             if (!call.out)
                 continue;
