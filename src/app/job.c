@@ -29,6 +29,7 @@
 #include "comm/clock_sync.h"
 #include "comm/collectives.h"
 #include "media/outputs.h"
+#include "net/numerics.h"
 #include "run/worker.h"
 
 /* Rank 0's order to the other ranks; plain data. */
@@ -144,9 +145,7 @@ static int keep_class(ResrJob *job)
 {
     const char *class = resr_checkpoint_class(job->checkpoint);
     const char *precision = job->plan.precision;
-    size_t length = strlen(precision);
-    if (strcmp(precision, "auto") != 0 &&
-        !(strncmp(class, precision, length) == 0 && (!class[length] || class[length] == '-')))
+    if (strcmp(precision, "auto") != 0 && strcmp(precision, resr_numerics_precision(class)) != 0)
         return resr_fail(
             RESR_ERR_MISMATCH,
             "%s: the job was started in numerics class %s; --precision %s would change "

@@ -95,6 +95,13 @@ void resr_model_free(ResrModel *model); /* NULL is allowed */
  * tensor, its shape and the expected shape. */
 RESR_MUST_CHECK int resr_model_load(ResrModel **out, const char *path);
 
+/* Writes a model in its canonical form: .safetensors, fp32, the names of ResrConv, the metadata
+ * "source_sha256" (of the file that the model was read from) and, where it is not 1, "resize".
+ * resr_model_load() reads the same model from it. The file appears complete or not at all, and
+ * replaces an existing one only with `overwrite`. RESR_ERR_EXISTS, RESR_ERR_IO, RESR_ERR_PERM,
+ * RESR_ERR_INTERNAL (memory). */
+RESR_MUST_CHECK int resr_model_save(const ResrModel *model, const char *path, bool overwrite);
+
 /* Finds a model by name or file. `where` is -m: a weight file, a folder, or NULL for
  * $REALESRGAN_MODELS, models/weights in the working folder, ../models/weights and models/weights
  * beside the program, <prefix>/share/realesrgan-mpi/models of an installed program, and

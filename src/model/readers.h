@@ -29,6 +29,10 @@ typedef struct ResrConvShape {
 
 ResrConvShape resr_spec_conv(const ResrNetSpec *spec, int index);
 
+/* Name of the tensor with the slopes after SRVGG's convolution `index`: the PReLU between two
+ * convolutions of the body. */
+void resr_spec_slope_name(char out[48], int index);
+
 /* Number of weights, biases and slopes of a network that resr_spec_check() accepts. */
 size_t resr_spec_floats(const ResrNetSpec *spec);
 
@@ -56,6 +60,24 @@ typedef struct ResrTensor {
 
 /* Bytes of a tensor whose sizes have been checked, so that their product does not overflow. */
 size_t resr_tensor_bytes(const ResrTensor *tensor);
+
+/* Finds a tensor by name in an array sorted by name; NULL if it does not exist. */
+const ResrTensor *resr_tensor_find(const ResrTensor *tensors, size_t n, const char *name);
+
+/* "[64, 3, 3, 3]": the text of a shape of at most RESR_TENSOR_MAX_RANK sizes. Returns `out`. */
+enum { RESR_SHAPE_TEXT_BYTES = 96 };
+const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_t *shape, int rank);
+
+/* The empty tensor by which SPAN's state dict says that the input is not normalised. */
+#define RESR_TENSOR_NO_NORM "no_norm"
+
+/* Key in the metadata of a .safetensors file: ResrNetSpec.resize as a decimal number. */
+#define RESR_METADATA_RESIZE "resize"
+
+/* Reads architecture and sizes from the tensors' canonical names and shapes; `tensors` are sorted
+ * by name. Only sizes of a supported network are returned, but not every tensor is compared with
+ * it. RESR_ERR_DATA. */
+RESR_MUST_CHECK int resr_spec_infer(ResrNetSpec *spec, const ResrTensor *tensors, size_t n);
 
 /* Builds a model from a state dict with the official names. Architecture and sizes follow from
  * names and shapes; every tensor of this network must exist with its shape, and no other. Sorts

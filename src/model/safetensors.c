@@ -107,9 +107,10 @@ static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes
     return 0;
 }
 
-static int check_metadata(json_t *metadata)
+static int read_metadata(double *resize, json_t *metadata)
 {
     const char *key;
+    char *end;
     json_t *value;
     if (!json_is_object(metadata))
         return resr_fail(RESR_ERR_DATA, "__metadata__ is not an object");
@@ -117,6 +118,13 @@ static int check_metadata(json_t *metadata)
     {
         if (!json_is_string(value))
             return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is not text", key);
+        if (strcmp(key, RESR_METADATA_RESIZE) == 0) {
+            *resize = strtod(json_string_value(value), &end);
+            if (*end || !(*resize > 0 && *resize <= 1))
+                return resr_fail(RESR_ERR_DATA,
+                                 "__metadata__: %s '%.64s' is not a number in (0, 1]", key,
+                                 json_string_value(value));
+        }
     }
     return 0;
 }
@@ -127,6 +135,7 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     ResrTensor *tensors = NULL;
     const char *key;
     size_t n = 0, header_bytes = 0;
+    double resize = 1;
     int ret = read_header(&header, file, &header_bytes);
     if (ret < 0)
         goto cleanup;
@@ -138,7 +147,7 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     json_object_foreach(header, key, value)
     {
         if (strcmp(key, "__metadata__") == 0)
-            ret = check_metadata(value);
+            ret = read_metadata(&resize, value);
         else
             ret = read_entry(&tensors[n++], key, value, data, data_bytes);
         if (ret < 0)
@@ -147,6 +156,8 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     ret = check_layout(tensors, n, data, data_bytes);
     if (ret == 0)
         ret = resr_model_from_tensors(out, tensors, n);
+    if (ret == 0)
+        (*out)->spec.resize = resize;
 cleanup:
     free(tensors);
     json_decref(header);

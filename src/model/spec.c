@@ -105,6 +105,11 @@ ResrConvShape resr_spec_conv(const ResrNetSpec *spec, int index)
                                            : span_conv(spec, index);
 }
 
+void resr_spec_slope_name(char out[48], int index)
+{
+    snprintf(out, 48, "body.%d.weight", 2 * index + 1);
+}
+
 size_t resr_spec_floats(const ResrNetSpec *spec)
 {
     size_t floats = 0;

@@ -60,8 +60,7 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
     return 0;
 }
 
-/* Finds a tensor by name; `tensors` are sorted. */
-static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
+const ResrTensor *resr_tensor_find(const ResrTensor *tensors, size_t n, const char *name)
 {
     size_t first = 0, end = n;
     while (first < end) {
@@ -77,13 +76,14 @@ static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
     return NULL;
 }
 
-static void shape_text(char out[96], const int64_t *shape, int rank)
+const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_t *shape, int rank)
 {
-    int used = snprintf(out, 96, "[");
+    size_t used = (size_t)snprintf(out, RESR_SHAPE_TEXT_BYTES, "[");
     for (int i = 0; i < rank; i++)
-        used +=
-            snprintf(out + used, 96 - (size_t)used, "%s%lld", i ? ", " : "", (long long)shape[i]);
-    snprintf(out + used, 96 - (size_t)used, "]");
+        used += (size_t)snprintf(out + used, RESR_SHAPE_TEXT_BYTES - used, "%s%lld", i ? ", " : "",
+                                 (long long)shape[i]);
+    snprintf(out + used, RESR_SHAPE_TEXT_BYTES - used, "]");
+    return out;
 }
 
 /* The tensors are visited twice: first to check all shapes, then, with the memory allocated, to
@@ -93,10 +93,10 @@ typedef enum Pass { PASS_CHECK, PASS_READ } Pass;
 static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, const int64_t *shape,
                  Pass pass, float *out)
 {
-    char expected[96], found[96];
+    char expected[RESR_SHAPE_TEXT_BYTES], found[RESR_SHAPE_TEXT_BYTES];
     size_t count = 1;
-    ResrTensor *tensor = find(tensors, n, name);
-    shape_text(expected, shape, rank);
+    ResrTensor *tensor = (ResrTensor *)resr_tensor_find(tensors, n, name);
+    resr_tensor_shape_text(expected, shape, rank);
     if (!tensor)
         return resr_fail(RESR_ERR_DATA, "tensor %s of shape %s is missing", name, expected);
     bool same = tensor->rank == rank;
@@ -104,7 +104,7 @@ static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, cons
         same = same && tensor->shape[i] == shape[i];
         count *= (size_t)shape[i];
     }
-    shape_text(found, tensor->shape, tensor->rank);
+    resr_tensor_shape_text(found, tensor->shape, tensor->rank);
     if (!same)
         return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", name, found,
                          expected);
@@ -125,66 +125,10 @@ static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape,
     snprintf(name, sizeof name, "%s.bias", shape->name);
     if (ret == 0)
         ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->bias : NULL);
-    snprintf(name, sizeof name, "body.%d.weight", 2 * index + 1); /* the PReLU after it */
+    resr_spec_slope_name(name, index);
     if (ret == 0 && shape->has_slope)
         ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->slope : NULL);
     return ret;
-}
-
-static int small(int64_t value)
-{
-    return value > 0 && value < 1 << 16 ? (int)value : 0;
-}
-
-static int infer_rrdb(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
-{
-    char name[64];
-    const ResrTensor *first = find(tensors, n, "conv_first.weight");
-    const ResrTensor *growth = find(tensors, n, "body.0.rdb1.conv1.weight");
-    if (!growth)
-        return resr_fail(RESR_ERR_DATA,
-                         "tensor body.0.rdb1.conv1.weight is missing: conv_first exists, "
-                         "but no RRDB");
-    *spec = (ResrNetSpec){.arch = RESR_ARCH_RRDB, .channels = 3, .resize = 1};
-    spec->nf = small(first->shape[0]);
-    spec->gc = small(growth->shape[0]);
-    spec->unshuffle = first->shape[1] == 3    ? 1
-                      : first->shape[1] == 12 ? 2
-                      : first->shape[1] == 48 ? 4
-                                              : 0;
-    if (first->rank != 4 || growth->rank != 4 || spec->unshuffle == 0)
-        return resr_fail(
-            RESR_ERR_DATA,
-            "conv_first.weight takes %lld channels; RRDBNet takes 3 (4x), 12 (2x) or 48 "
-            "(1x)",
-            (long long)first->shape[1]);
-    spec->scale = 4 / spec->unshuffle;
-    do
-        snprintf(name, sizeof name, "body.%d.rdb1.conv1.weight", ++spec->num_blocks);
-    while (find(tensors, n, name));
-    return 0;
-}
-
-static int infer_srvgg(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
-{
-    char name[64];
-    const ResrTensor *first = find(tensors, n, "body.0.weight"), *last = first;
-    int convs = 0;
-    *spec = (ResrNetSpec){.arch = RESR_ARCH_SRVGG, .unshuffle = 1, .channels = 3, .resize = 1};
-    for (const ResrTensor *conv = first; conv; conv = find(tensors, n, name)) {
-        last = conv;
-        snprintf(name, sizeof name, "body.%d.weight", 2 * ++convs);
-    }
-    spec->nf = small(first->shape[0]);
-    spec->num_blocks = convs - 2;
-    while (spec->scale < 16 && 3 * spec->scale * spec->scale < last->shape[0])
-        spec->scale++;
-    if (first->rank != 4 || convs < 2 || 3 * spec->scale * spec->scale != last->shape[0])
-        return resr_fail(RESR_ERR_DATA,
-                         "body.%d.weight, the last convolution, gives %lld channels; "
-                         "SRVGGNetCompact gives 3 * scale * scale",
-                         2 * (convs - 1), (long long)last->shape[0]);
-    return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -192,7 +136,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const ResrTensor *)a)->name, ((const ResrTensor *)b)->name);
 }
 
-/* Sorts by name, for find(). */
+/* Sorts by name, for resr_tensor_find(). */
 static int sort(ResrTensor *tensors, size_t n)
 {
     if (n > RESR_MAX_TENSORS)
@@ -204,34 +148,19 @@ static int sort(ResrTensor *tensors, size_t n)
     return 0;
 }
 
-static int infer(ResrNetSpec *spec, ResrTensor *tensors, size_t n)
-{
-    int ret;
-    if (find(tensors, n, "conv_first.weight"))
-        ret = infer_rrdb(spec, tensors, n);
-    else if (find(tensors, n, "body.0.weight"))
-        ret = infer_srvgg(spec, tensors, n);
-    else
-        ret = resr_fail(RESR_ERR_DATA,
-                        "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) "
-                        "exists%s%s; tensors must be named as in the official checkpoints",
-                        n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
-    return ret < 0 ? ret : resr_spec_check(spec);
-}
-
 int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
 {
     ResrNetSpec spec;
     *out = NULL;
     int ret = sort(tensors, n);
     if (ret == 0)
-        ret = infer(&spec, tensors, n);
+        ret = resr_spec_infer(&spec, tensors, n);
     for (int i = 0; ret == 0 && i < resr_spec_convs(&spec); i++) {
         ResrConvShape shape = resr_spec_conv(&spec, i);
         ret = visit_conv(tensors, n, &shape, i, NULL);
     }
     for (size_t i = 0; ret == 0 && i < n; i++)
-        if (!tensors[i].used)
+        if (!tensors[i].used && strcmp(tensors[i].name, RESR_TENSOR_NO_NORM) != 0)
             ret = resr_fail(RESR_ERR_DATA,
                             "tensor %s does not belong to the network of the other tensors",
                             tensors[i].name);

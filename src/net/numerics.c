@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 /* `exact` is for comparisons: automatic choice takes it only where nothing else runs. A class with
  * bf16 operands must be a twentieth faster than fp32, so that the noise of measurements does not
@@ -25,4 +26,14 @@ const ResrNumericsInfo *resr_numerics(ResrNumerics numerics)
     /* clang-format on */
     assert(numerics < RESR_NUMERICS_COUNT);
     return &table[numerics];
+}
+
+const char *resr_numerics_precision(const char *class_name)
+{
+    for (int i = 0; i < RESR_NUMERICS_COUNT; i++) {
+        const ResrNumericsInfo *info = resr_numerics((ResrNumerics)i);
+        if (strcmp(info->name, class_name) == 0)
+            return info->precision;
+    }
+    return strncmp(class_name, "bf16", 4) == 0 ? "bf16" : "fp16";
 }

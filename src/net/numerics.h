@@ -35,4 +35,9 @@ typedef struct ResrNumericsInfo {
 
 const ResrNumericsInfo *resr_numerics(ResrNumerics numerics);
 
+/* The value of --precision that asks for the class of this name: that of the table, or of a GPU's
+ * kernels ("fp16-sm90", "bf16-sm90", "mma-sm80"), which compute in fp16 unless the name says bf16.
+ */
+const char *resr_numerics_precision(const char *class_name);
+
 #endif

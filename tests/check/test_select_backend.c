@@ -94,6 +94,19 @@ static void options_narrow_the_candidates(void **state)
     assert_non_null(strstr(resr_error_text(), "abacus"));
 }
 
+/* A resumed job compares --precision with the class in its folder. */
+static void classes_have_the_precision_that_asks_for_them(void **state)
+{
+    (void)state;
+    static const char *const expected[][2] = {
+        {"exact", "exact"},   {"fp32", "fp32"},        {"bf16-avx512", "bf16"},
+        {"bf16-amx", "bf16"}, {"fp16-sm90", "fp16"},   {"bf16-sm90", "bf16"},
+        {"mma-sm80", "fp16"}, {"cublas-sm75", "fp16"},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_string_equal(resr_numerics_precision(expected[i][0]), expected[i][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +115,7 @@ int main(void)
         cmocka_unit_test(the_sum_over_ranks_decides),
         cmocka_unit_test(exact_is_the_last_resort),
         cmocka_unit_test(options_narrow_the_candidates),
+        cmocka_unit_test(classes_have_the_precision_that_asks_for_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

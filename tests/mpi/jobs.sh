@@ -87,6 +87,13 @@ sed -i '/"line":2,.*"done"/d' list.journal
 printf '{"line":3,"text":"cut' >>list.journal
 run_list 1 0 --jobs list
 [ -z "$(find . -name "out 2.mp4" -newermt 2021-01-01)" ] || fail "an output of its own was made again"
+# With --overwrite the output may be an older file: its existence proves nothing.
+echo "-i in1.mp4 -o over.mp4 --overwrite -m tiny.safetensors" >over
+run_list 1 0 --jobs over
+sed -i '/"done"/d' over.journal
+echo "an older file" >over.mp4
+run_list 1 0 --jobs over
+[ "$(count_frames over.mp4)" = 8 ] || fail "an older file counted as the output of --overwrite"
 echo "ok the same list again"
 
 # From standard input, as lines arrive; the second line needs the first one's output.

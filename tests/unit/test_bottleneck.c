@@ -2,11 +2,14 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 
+#include "fake_endpoint.h"
+#include "fake_io_threads.h"
 #include "run/bottleneck.h"
 
 static void expect(const char *word, ResrActivity activity)
@@ -39,11 +42,62 @@ static void test_ranks_come_first(void **state)
     expect("decode", (ResrActivity){0.2, 0.2, 0.1, 0.4, 0, 0.9});
 }
 
+static bool every_frame(void *user, int64_t index)
+{
+    (void)user;
+    (void)index;
+    return true;
+}
+
+/* Two ranks, of which the first has all the work. The second counts as idle only while it could
+ * compute: not if it has no device, is silent, or never computes. */
+static void test_ranks_that_cannot_compute_do_not_count(void **state)
+{
+    (void)state;
+    const struct {
+        ResrRankState state;
+        int threads;
+        const char *word;
+    } seconds[] = {{RESR_RANK_ACTIVE, 1, "decode"},
+                   {RESR_RANK_ACTIVE, 0, "compute"},
+                   {RESR_RANK_NO_DEVICE, 1, "compute"},
+                   {RESR_RANK_SILENT, 1, "compute"}};
+    const ResrPlan plan = {.batching = {0, 8}, .part_frames = 8, .pool_frames = 64, .ranks = 2};
+    const int computing[] = {0};
+    ResrScheduler *scheduler;
+    ResrIoThreads io;
+    ResrPart part;
+    int rank;
+    fake_io_threads_init(&io, 8, 64);
+    assert_int_equal(resr_scheduler_create(&scheduler, &plan, RESR_SCHEDULE_PULL, computing, 1,
+                                           every_frame, NULL),
+                     0);
+    resr_scheduler_update(scheduler, 8, true, 0);
+    assert_true(resr_scheduler_next(scheduler, &part, &rank));
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        ResrBottleneck bottleneck = {0};
+        const ResrRankInfo ranks[] = {{.threads = 1}, {.threads = seconds[i].threads}};
+        const ResrRankState states[] = {RESR_RANK_ACTIVE, seconds[i].state};
+        const ResrBottleneckConfig config = {
+            .scheduler = scheduler, .io = &io, .ranks = ranks, .states = states, .n = 2};
+        const char *name = NULL;
+        for (int step = 0; step < 110; step++) {
+            fake_clock_advance(0.01);
+            name = resr_bottleneck_sample(&bottleneck, &config);
+            assert_true(step < 99 ? name == NULL : step < 102 || name != NULL);
+        }
+        assert_string_equal(name, seconds[i].word);
+    }
+    fake_clock_stop();
+    resr_scheduler_free(scheduler);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_ranks_come_first),
+        cmocka_unit_test(test_ranks_that_cannot_compute_do_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
