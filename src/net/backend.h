@@ -39,7 +39,7 @@
 
 /* Input tile: planar float RGB, nominally 0..1, context included. The memory is the caller's. */
 typedef struct ResrTileIn {
-    const float *plane[3];
+    const float *plane[4];
     size_t stride; /* floats */
     int32_t width_px, height_px;
     /* The part whose upscaled pixels are kept, without the context; width 0: the whole tile. A
@@ -51,7 +51,7 @@ typedef struct ResrTileIn {
 
 /* Output tile: planar float RGB in 0..1. The memory is the caller's. */
 typedef struct ResrTileOut {
-    float *plane[3]; /* receives the pixel (crop_x_px, crop_y_px) of the network's output */
+    float *plane[4]; /* receives the pixel (crop_x_px, crop_y_px) of the network's output */
     size_t stride;   /* floats */
     int32_t crop_x_px, crop_y_px, width_px, height_px; /* the part kept, in output pixels */
     int32_t frame, frame_x_px, frame_y_px; /* as of the input tile, in the output frame */
