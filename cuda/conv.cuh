@@ -40,7 +40,9 @@ typedef struct ConvCall {
     const void *in; /* fp16; channels 0..cin-1 of each pixel are read */
     void *out;      /* fp16 at out[pixel * out_pitch + out_channel + co], co < cout; or NULL */
     int in_pitch, out_pitch, out_channel;
-    int cin, cout;       /* cin: multiple of 16 (zero weights pad it); cout: 16, 32, 48 or 64 */
+    int cin, cout;   /* cin: multiple of 16 (zero weights pad it); cout: 16, 32, 48 or 64 */
+    int centre_from; /* input channels from this multiple of 16 on have a centre tap alone, which a
+                      * variant may make use of; 0: none */
     const void *weights; /* device memory, packed by the variant that runs it */
     const float *bias;   /* [cout] */
     const float *slope;  /* [cout], for CONV_PRELU */

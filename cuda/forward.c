@@ -311,8 +311,9 @@ int resr_cuda_attention_block(void *pointer, int block)
 int resr_cuda_attention_end(void *pointer)
 {
     Run *run = pointer;
-    return convolve_to(run, run->net->n_convs - 2, make_call(run, 1), other_buffer(run),
-                       run->net->features);
+    ConvCall call = make_call(run, 1);
+    call.centre_from = run->net->features;
+    return convolve_to(run, run->net->n_convs - 2, call, other_buffer(run), run->net->features);
 }
 
 /* RRDB: the body's output (step 0) or that of the enlargement before, from the body's row `top`
