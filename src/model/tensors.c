@@ -6,11 +6,12 @@
 #include "model/readers.h"
 
 /* Trained weights are of magnitude 1; values a thousand times larger mean a damaged file. */
-#define MAX_WEIGHT 1e4f
+#define MAX_WEIGHT 1e4
 
 size_t resr_dtype_bytes(ResrDtype dtype)
 {
-    return dtype == RESR_DTYPE_F32 ? 4 : 2;
+    static const uint8_t bytes[] = {4, 2, 2, 8};
+    return bytes[dtype];
 }
 
 size_t resr_tensor_bytes(const ResrTensor *tensor)
@@ -38,24 +39,41 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
+/* Value `i` of the data, exact. */
+static double value_at(const uint8_t *data, ResrDtype dtype, size_t i)
+{
+    uint16_t half;
+    uint32_t bits;
+    float single;
+    double value;
+    switch (dtype) {
+    case RESR_DTYPE_F16:
+        memcpy(&half, data + 2 * i, 2);
+        return (double)half_to_float(half);
+    case RESR_DTYPE_BF16:
+        memcpy(&half, data + 2 * i, 2);
+        bits = (uint32_t)half << 16;
+        memcpy(&single, &bits, 4);
+        return (double)single;
+    case RESR_DTYPE_F64:
+        memcpy(&value, data + 8 * i, 8);
+        return value;
+    default:
+        memcpy(&single, data + 4 * i, 4);
+        return (double)single;
+    }
+}
+
 int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_t count,
                          const char *what)
 {
     for (size_t i = 0; i < count; i++) {
-        if (dtype == RESR_DTYPE_F32) {
-            memcpy(&out[i], data + 4 * i, 4);
-        } else {
-            uint16_t half = (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
-            uint32_t bits = (uint32_t)half << 16;
-            if (dtype == RESR_DTYPE_F16)
-                out[i] = half_to_float(half);
-            else
-                memcpy(&out[i], &bits, 4);
-        }
-        if (!(fabsf(out[i]) <= MAX_WEIGHT))
+        double value = value_at(data, dtype, i);
+        if (!(fabs(value) <= MAX_WEIGHT))
             return resr_fail(RESR_ERR_DATA,
                              "%s: value %zu is %g; weights are finite and at most %g", what, i,
-                             (double)out[i], (double)MAX_WEIGHT);
+                             value, MAX_WEIGHT);
+        out[i] = (float)value;
     }
     return 0;
 }
