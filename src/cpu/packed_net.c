@@ -12,7 +12,7 @@
 static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv *conv, int index)
 {
     const ResrNetSpec *spec = &net->spec;
-    bool in_body = resr_spec_is_rrdb(&net->spec) && index > 0 && index <= 15 * spec->num_blocks;
+    bool in_body = resr_spec_is_rrdb(&net->spec) && index > 0 && index < resr_spec_conv_body(spec);
     int grown = in_body ? (index - 1) % 5 : 0;
     groups[0] = in_body ? spec->nf : conv->cin;
     for (int i = 1; i <= grown; i++)
@@ -22,10 +22,11 @@ static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv
 
 static bool leaky_follows(const ResrPackedNet *net, int index)
 {
-    int from_end = net->n_convs - 1 - index;
-    if (!resr_spec_is_rrdb(&net->spec) || index == 0 || from_end == 0 || from_end == 4)
+    int conv_body = resr_spec_conv_body(&net->spec);
+    if (!resr_spec_is_rrdb(&net->spec) || index == 0 || index == net->n_convs - 1 ||
+        index == conv_body)
         return false;
-    return from_end < 4 || (index - 1) % 5 < 4;
+    return index > conv_body || (index - 1) % 5 < 4;
 }
 
 void resr_packed_net_free(ResrPackedNet *net)
@@ -40,8 +41,8 @@ void resr_packed_net_free(ResrPackedNet *net)
 /* The body of RRDB is its dense blocks, that of SRVGG all but the first and last convolution. */
 static const ResrConvKernels *kernels_of(const ResrPackedNet *net, int index)
 {
-    int last = net->n_convs - 1, body_end = resr_spec_is_rrdb(&net->spec) ? last - 5 : last - 1;
-    return index > 0 && index <= body_end ? net->body : net->ends;
+    int end = resr_spec_is_rrdb(&net->spec) ? resr_spec_conv_body(&net->spec) : net->n_convs - 1;
+    return index > 0 && index < end ? net->body : net->ends;
 }
 
 /* One allocation for all convolutions: kernels stream through it, faster on huge pages. */

@@ -37,6 +37,7 @@ typedef struct Context {
     Map concat;            /* a dense block's input and its four growing outputs */
     Map rrdb_in, conv_out; /* the RRDB's input; output of a body convolution */
     Map wide, wide_out;    /* up to the full output size */
+    const Map *enlarged;   /* the tail's input: feat or wide_out */
     float *memory[N_MAPS];
     bool not_finite; /* a value of the output was infinite or NaN */
 } Context;
@@ -202,8 +203,10 @@ static int dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 static int body_end(void *pointer)
 {
     Context *ctx = pointer;
-    conv3x3(ctx, &ctx->conv_out, &ctx->concat, conv_from_end(ctx, 4));
+    conv3x3(ctx, &ctx->conv_out, &ctx->concat,
+            &ctx->model->convs[resr_spec_conv_body(&ctx->model->spec)]);
     scaled_add(&ctx->feat, 1.0f, &ctx->conv_out, &ctx->feat, ctx->model->spec.nf);
+    ctx->enlarged = &ctx->feat;
     return 0;
 }
 
@@ -224,19 +227,24 @@ static int upsample(void *pointer, int step)
 {
     Context *ctx = pointer;
     int nf = ctx->model->spec.nf;
-    const Map *in = step == 0 ? &ctx->feat : &ctx->wide_out;
+    const Map *in = ctx->enlarged;
+    int conv = resr_spec_conv_body(&ctx->model->spec) + 1 + step;
     map_reset(&ctx->wide, nf, in->width * 2, in->height * 2);
     nearest_x2(&ctx->wide, in, nf);
     map_reset(&ctx->wide_out, nf, ctx->wide.width, ctx->wide.height);
-    conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 3 - step));
+    conv3x3(ctx, &ctx->wide_out, &ctx->wide, &ctx->model->convs[conv]);
     activate(&ctx->wide_out, nf, NULL);
+    ctx->enlarged = &ctx->wide_out;
     return 0;
 }
 
 static int tail_rrdb(Context *ctx, const ResrTileOut *out)
 {
-    conv3x3(ctx, &ctx->wide, &ctx->wide_out, conv_from_end(ctx, 1));
+    const Map *in = ctx->enlarged;
+    map_reset(&ctx->wide, ctx->model->spec.nf, in->width, in->height);
+    conv3x3(ctx, &ctx->wide, in, conv_from_end(ctx, 1));
     activate(&ctx->wide, ctx->model->spec.nf, NULL);
+    map_reset(&ctx->wide_out, ctx->model->spec.channels, in->width, in->height);
     conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 0));
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < out->height_px; y++) {
@@ -301,12 +309,12 @@ static void release(void *packed)
 /* Floats of the feature maps in the order of ctx_create()'s table. */
 static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_px, int height_px)
 {
-    int factor = spec->unshuffle;
+    int factor = spec->unshuffle, enlargements = resr_spec_enlargements(spec);
     int width = width_px / factor, height = height_px / factor;
     size_t plane = plane_floats(width, height), nf = (size_t)spec->nf;
     size_t wide = 3 * (size_t)(spec->scale * spec->scale) * plane; /* SRVGG's last convolution */
     if (spec->arch == RESR_ARCH_RRDB)
-        wide = (nf > 3 ? nf : 3) * plane_floats(width * 4, height * 4);
+        wide = (nf > 4 ? nf : 4) * plane_floats(width << enlargements, height << enlargements);
     floats[0] = 3 * (size_t)(factor * factor) * plane;
     floats[1] = floats[3] = floats[4] = nf * plane;
     floats[2] = (nf + 4 * (size_t)spec->gc) * plane;

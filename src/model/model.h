@@ -43,6 +43,9 @@ static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
 /* RRDB: enlargements by two after the body, 0 to 3; 2^n = scale * unshuffle. Others: 0. */
 int resr_spec_enlargements(const ResrNetSpec *spec);
 
+/* RRDB: index of conv_body in the order of the convolutions. */
+int resr_spec_conv_body(const ResrNetSpec *spec);
+
 /* The architecture's name for messages and reports: "RRDBNet", "SRVGGNetCompact", "SPAN". */
 const char *resr_spec_arch_name(const ResrNetSpec *spec);
 

@@ -23,6 +23,11 @@ int resr_spec_enlargements(const ResrNetSpec *spec)
     return enlargements;
 }
 
+int resr_spec_conv_body(const ResrNetSpec *spec)
+{
+    return 1 + RRDB_CONVS * spec->num_blocks;
+}
+
 const char *resr_spec_arch_name(const ResrNetSpec *spec)
 {
     return spec->arch == RESR_ARCH_RRDB    ? "RRDBNet"

@@ -129,6 +129,22 @@ static void real_channel_counts(void **state)
     }
 }
 
+/* RRDB networks with 0, 1 and 3 enlargements after the body, whole and in tiles. */
+static void enlargements(void **state)
+{
+    (void)state;
+    const struct {
+        int scale, unshuffle;
+    } shapes[] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        ResrNetSpec spec = check_rrdb(shapes[i].scale, 1, 16, 8);
+        spec.unshuffle = shapes[i].unshuffle;
+        for (int width = 1; width <= 28; width += 3 * check_share())
+            compare_random(spec, width, width * 7 % 29 + 1, 0, 0);
+        compare_random(spec, 41, 37, 16, 4);
+    }
+}
+
 static void tiles(void **state)
 {
     (void)state;
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(srvgg_sizes),
         cmocka_unit_test(channel_counts),
         cmocka_unit_test(real_channel_counts),
+        cmocka_unit_test(enlargements),
         cmocka_unit_test(tiles),
         cmocka_unit_test(extreme_input),
         cmocka_unit_test(constant_input),
