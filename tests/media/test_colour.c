@@ -2,15 +2,10 @@
  * exact for straight lines keeps, and the matrix by saturated colours. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "media/colour.h"
+#include "test_main.h"
 
 static ResrFormat make_format(int width_px, int height_px, int matrix, int chroma_location)
 {
@@ -126,11 +121,4 @@ static void test_matrix(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chroma_location),
-        cmocka_unit_test(test_matrix),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_chroma_location, test_matrix)

@@ -3,20 +3,15 @@
  * Devices are simulated. */
 
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "net/simulate.h"
 #include "run/compute.h"
+#include "test_main.h"
 
 enum { FRAMES = 8, ROUNDS = 200 };
 

@@ -1,20 +1,15 @@
 /* Names of networks, the folders where their files are looked for, and the denoise blend. */
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 static char folder[PATH_MAX];
 
@@ -201,12 +196,5 @@ static int remove_folder(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_every_entry),
-        cmocka_unit_test(test_file),          cmocka_unit_test(test_search_order),
-        cmocka_unit_test(test_resized_names), cmocka_unit_test(test_denoise),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_MAIN_IN(make_folder, remove_folder, test_names, test_every_entry, test_file, test_search_order,
+             test_resized_names, test_denoise)

@@ -3,19 +3,14 @@
 
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec tiny_rrdb = {RESR_ARCH_RRDB, 4, 1, 2, 6, 3, 3, 0, 1};
 static const ResrNetSpec tiny_srvgg = {RESR_ARCH_SRVGG, 3, 1, 2, 5, 0, 3, 0, 1};
@@ -180,13 +175,5 @@ static void test_what_is_no_weight_file(void **state)
     test_remove_folder(folder);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_ncnn_resize_and_fp16),
-        cmocka_unit_test(test_files_of_pytorch_and_safetensors),
-        cmocka_unit_test(test_what_is_no_weight_file),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_round_trips, test_ncnn_resize_and_fp16, test_files_of_pytorch_and_safetensors,
+          test_what_is_no_weight_file)

@@ -2,18 +2,13 @@
 
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 3, 0, 1};
 static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
@@ -298,13 +293,5 @@ static int remove_folder(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_dead_layers),
-        cmocka_unit_test(test_bin),
-        cmocka_unit_test(test_every_character),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_MAIN_IN(make_folder, remove_folder, test_graphs, test_dead_layers, test_bin,
+             test_every_character)

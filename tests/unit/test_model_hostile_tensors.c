@@ -1,18 +1,13 @@
 /* State dicts that are no network, and .safetensors files that break one rule each. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 enum { MAX_TENSORS = 64 };
 
@@ -312,12 +307,5 @@ static void test_every_byte(void **state)
     resr_model_free(expected);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_tensor), cmocka_unit_test(test_more_tensors),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_every_byte),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_one_tensor, test_more_tensors, test_values, test_headers, test_lengths,
+          test_every_byte)

@@ -1,18 +1,13 @@
 /* .pth files whose container breaks one rule each, and every single changed or missing byte. */
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 3, 0, 1};
 
@@ -287,13 +282,5 @@ static void test_crc(void **state)
     resr_model_free(model);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),        cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_overlap),        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_shared_storage), cmocka_unit_test(test_crc),
-        cmocka_unit_test(test_every_byte),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_headers, test_entries, test_overlap, test_ends, test_shared_storage, test_crc,
+          test_every_byte)

@@ -1,17 +1,13 @@
 /* Messages: every change in transit is detected. tests/mpi tests payloads between ranks, also of
  * more than 2 GiB. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <xxhash.h>
 
 #include "comm/wire.h"
+#include "test_main.h"
 
 static const ResrFormat format = {.width_px = 37,
                                   .height_px = 21,
@@ -93,12 +89,4 @@ static void test_every_pixel_counts(void **state)
     resr_message_free(message);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_header_byte_counts),
-        cmocka_unit_test(test_wrong_sizes),
-        cmocka_unit_test(test_every_pixel_counts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_every_header_byte_counts, test_wrong_sizes, test_every_pixel_counts)

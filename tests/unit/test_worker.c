@@ -1,19 +1,14 @@
 /* A worker over a fake endpoint: the test plays rank 0 and the other workers. */
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "fake_endpoint.h"
 #include "net/simulate.h"
 #include "run/segment_gather.h"
 #include "run/worker.h"
+#include "test_main.h"
 
 enum { SELF = 1, OTHER = 2, FRAMES = 4, SEGMENT = 4, TURNS_MAX = 100000 };
 
