@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "model_files.h"
-#include "random_model.h"
 #include "test_main.h"
 
 static char folder[PATH_MAX];
@@ -16,9 +15,7 @@ static char folder[PATH_MAX];
 static ResrModel *make_model(int scale, uint64_t seed)
 {
     ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 1, 4, 0, 3, 0, 1};
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, &spec, seed, 1.0), 0);
-    return model;
+    return test_random_model(&spec, seed);
 }
 
 /* Any network serves under any name, and the content tells the format. */

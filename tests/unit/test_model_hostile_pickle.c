@@ -198,9 +198,7 @@ static int read_pickle(const void *data, size_t bytes, size_t *n)
 static void refuse(const void *data, size_t bytes, const char *words)
 {
     size_t n;
-    int ret = read_pickle(data, bytes, &n);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    test_refused(read_pickle(data, bytes, &n), words);
 }
 
 static void test_one_rule_each(void **state)
