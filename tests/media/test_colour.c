@@ -5,23 +5,16 @@
 #include <string.h>
 
 #include "media/colour.h"
+#include "small_job.h"
 #include "test_main.h"
 
 static ResrFormat make_format(int width_px, int height_px, int matrix, int chroma_location)
 {
-    return (ResrFormat){.width_px = width_px,
-                        .height_px = height_px,
-                        .planes = 3,
-                        .depth_bits = 8,
-                        .model = RESR_COLOUR_YUV,
-                        .chroma_shift_x = 1,
-                        .chroma_shift_y = 1,
-                        .matrix = matrix,
-                        .transfer = 2,
-                        .primaries = 2,
-                        .full_range = 1,
-                        .chroma_location = chroma_location,
-                        .pix_fmt = "yuv420p"};
+    ResrFormat format = TEST_YUV420P(width_px, height_px);
+    format.matrix = matrix;
+    format.full_range = 1;
+    format.chroma_location = chroma_location;
+    return format;
 }
 
 static void fill(ResrFrame *frame, const ResrFormat *format, int p, int base, int step_x,

@@ -9,21 +9,12 @@
 #include <time.h>
 
 #include "media/segment_encoders.h"
+#include "small_job.h"
 #include "test_main.h"
 
 enum { SEGMENT = 4, SEGMENTS = 3, FRAMES = SEGMENT * SEGMENTS - 1, TIMEOUT_SECONDS = 60 };
 
-static const ResrFormat format = {.width_px = 64,
-                                  .height_px = 36,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .matrix = 2,
-                                  .transfer = 2,
-                                  .primaries = 2,
-                                  .pix_fmt = "yuv420p"};
+static const ResrFormat format = TEST_YUV420P(64, 36);
 
 /* The calls of the encoders' threads. */
 typedef struct Outcome {

@@ -7,16 +7,10 @@
 #include <xxhash.h>
 
 #include "comm/wire.h"
+#include "small_job.h"
 #include "test_main.h"
 
-static const ResrFormat format = {.width_px = 37,
-                                  .height_px = 21,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .pix_fmt = "yuv420p"};
+static const ResrFormat format = TEST_YUV420P(37, 21);
 
 static ResrMessage *make_message(int frames)
 {
