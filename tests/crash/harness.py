@@ -192,8 +192,8 @@ class Job:
         self.options = list(options)
         self.process, self.log, self.runs = None, None, 0
 
-    def start(self, extra_env=None):
-        ranks = self.arena.ranks
+    def start(self, extra_env=None, ranks=None):
+        ranks = ranks or self.arena.ranks
         command = [RESR, "--progress", "none", "-i", self.arena.input, "-o", self.output, "-m",
                    self.arena.model, "--precision", "exact", "--threads", "1", "--framehash",
                    self.framehash] + self.arena.options + self.options

@@ -1,6 +1,6 @@
 """SIGSTOP: a stopped worker is found within the deadline and the others finish the video; rank 0
 stopped: the workers end the job, and the same command goes on; a worker that is woken up again
-takes part again. --deadline 2 in all of them."""
+takes part again, also one that has no work. --deadline 2 in all of them but the last."""
 
 import json
 import os
@@ -89,13 +89,37 @@ def wake_worker(arena):
     return case
 
 
+def wake_idle(arena):
+    """Five batches for six ranks. After it is woken up, rank 5 would end the job if it heard nothing of rank 0 for two
+    deadlines; the other ranks compute for longer."""
+    def case(rng):
+        job = harness.Job(arena, "idle", ["--checkpoint", "always", "--frames", "40", "--schedule", "static",
+                                          "--deadline", "1", "--precision", "auto",
+                                          "--backend", "simulate:0.75/1"])
+        job.start(ranks=6)
+        pids = job.wait_for_pids()
+        check(pids, f"no pids:\n{job.messages()}")
+        harness.kill(pids[5], signal.SIGSTOP)
+        check(job.wait_for_line("rank 5 on ", 10 * DEADLINE), f"not found:\n{job.messages()}")
+        harness.kill(pids[5], signal.SIGCONT)
+        woken = time.monotonic()
+        code = job.wait()
+        check(code == 0, f"exit {code}, expected 0:\n{job.messages()}")
+        check("answers again" in job.messages(), f"it was not taken back:\n{job.messages()}")
+        check(time.monotonic() - woken > 2, "the job was too short to show anything")
+        job.remove()
+        return {"woken": 1}
+
+    return case
+
+
 def main():
     args = harness.parse(__doc__, [("--workers", {"type": int, "default": 10})])
     arena = harness.Arena(240, "rrdb 2 1 32 16 7", ["--deadline", str(DEADLINE)], 4)
     say(f"undisturbed: {arena.seconds:.2f} s from the ranks' start")
     begun = time.monotonic()
     cases = [(f"worker {i}", stop_worker(arena, i)) for i in range(args.workers)]
-    cases += [("root", stop_root(arena)), ("wake", wake_worker(arena))]
+    cases += [("root", stop_root(arena)), ("wake", wake_worker(arena)), ("idle", wake_idle(arena))]
     try:
         counts = harness.run_cases(args, cases)
     finally:
