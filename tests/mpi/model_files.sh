@@ -1,5 +1,5 @@
 #!/bin/sh
-# --list-models DIR and --convert: what the files of a folder are, and the same network from the converted file.
+# --list-models DIR: a line for each file of a folder. --convert: the same network from the converted file.
 . "$(dirname "$0")/lib.sh"
 mkdir weights weights/folder.pth
 "$MAKE_MODEL" weights/a.safetensors rrdb 2 1 8 4 3
@@ -20,7 +20,7 @@ lists a.safetensors '2x, RRDBNet, 1 blocks, 8 features, growth 4, unshuffle 2, 3
 lists b.safetensors '4x, SPAN, 6 blocks, 48 features, 3 channels, 0.85 MFLOP/pixel'
 lists c.safetensors '1x, SRVGGNetCompact, 3 convolutions, 24 features, 1 channel, '
 lists cut.pth 'does not run: '
-lists d.ckpt 'does not run: is a GRL network'
+lists d.ckpt 'does not run: the architecture GRL '
 [ "$(wc -l <list)" = 5 ] || fail "not a line for each weight file: $(cat list)"
 "$RESR" --list-models=weights | cmp - list || fail "--list-models=DIR differs from --list-models DIR"
 "$RESR" --list-models nowhere >run.out 2>run.log && fail "a folder that does not exist is listed"

@@ -79,12 +79,14 @@ static void layout_name(char out[128], Layout layout, const ResrModel *model, in
     }
 }
 
-static void assert_loads(Dict *dict, const ResrNetSpec *spec, const float *arena)
+static void assert_loads(Dict *dict, const ResrNetSpec *spec, const float *arena,
+                         bool assumes_slopes)
 {
     ResrModel *read;
     if (resr_model_from_tensors(&read, dict->tensors, dict->n) < 0)
         fail_msg("%s", resr_error_text());
     assert_true(resr_spec_equal(&read->spec, spec));
+    assert_int_equal(read->assumes_slopes, assumes_slopes);
     assert_memory_equal(read->arena, arena, read->arena_floats * sizeof *arena);
     resr_model_free(read);
 }
@@ -109,7 +111,7 @@ static void test_rrdb(void **state)
                 layout_name(name, layout, model, k);
                 add_conv(&dict, name, &model->convs[k]);
             }
-            assert_loads(&dict, &specs[i], model->arena);
+            assert_loads(&dict, &specs[i], model->arena, false);
             resr_model_free(model);
         }
 }
@@ -129,7 +131,7 @@ static void test_activations(void **state)
                 for (int c = 0; model->convs[k].slope && c < spec.nf; c++)
                     model->convs[k].slope[c] = 0.1f;
             }
-            assert_loads(&dict, &spec, model->arena);
+            assert_loads(&dict, &spec, model->arena, true);
             resr_model_free(model);
         }
 }
@@ -272,12 +274,12 @@ static void test_refused(void **state)
          "body.0.rdb1.conv1",
          "model.1.sub.0.RDB1.conv1x1",
          0,
-         "is a ESRGAN+ network"},
+         "the architecture ESRGAN+ (tensor model.1.sub.0.RDB1.conv1x1.weight)"},
         {{RESR_ARCH_SPAN, 4, 1, 1, 4, 0, 3, 1, 1},
          "conv_cat",
          "before_RG.1",
          0,
-         "is a DAT network (it has the tensor before_RG.1.weight)"},
+         "the architecture DAT (tensor before_RG.1.weight) is not supported"},
         {{RESR_ARCH_SPAN, 4, 1, 1, 4, 0, 3, 1, 1},
          "conv_2.eval_conv",
          "conv_2.sk",
