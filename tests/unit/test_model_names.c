@@ -1,5 +1,5 @@
-/* State dicts in every layout that people share become the same model, what cannot run is refused
- * by its name, and a saved model is read again. */
+/* State dicts in every known layout become the same model, other architectures are refused by name,
+ * and a saved model is read again. */
 
 #include <limits.h>
 #include <math.h>
