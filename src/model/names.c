@@ -94,7 +94,7 @@ static bool translate(ResrTensor *tensor, const char *pattern, const char *canon
             out = stpcpy(out, numbers[n++]);
         else
             *out++ = *canonical;
-    strcpy(out, suffix);
+    memcpy(out, suffix, strlen(suffix) + 1);
     return true;
 }
 
