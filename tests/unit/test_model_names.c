@@ -3,19 +3,13 @@
 
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "model/readers.h"
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 enum { MAX_TENSORS = 512 };
 
@@ -23,13 +17,6 @@ typedef struct Dict {
     ResrTensor tensors[MAX_TENSORS];
     size_t n;
 } Dict;
-
-static ResrModel *make_model(const ResrNetSpec *spec)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, spec, 11, 1.0), 0);
-    return model;
-}
 
 static void add(Dict *dict, const char *name, int rank, const int64_t *shape, const float *values)
 {
@@ -61,7 +48,7 @@ static void layout_name(char out[128], Layout layout, const ResrModel *model, in
     int blocks = model->spec.num_blocks, behind = index - 1 - 15 * blocks;
     int from_end = model->n_convs - 1 - index, enlargements = resr_spec_enlargements(&model->spec);
     if (index == 0) {
-        strcpy(out, layout == SEQUENTIAL ? "model.0" : "conv_first");
+        sprintf(out, "%s", layout == SEQUENTIAL ? "model.0" : "conv_first");
     } else if (behind < 0) {
         static const char *const block[] = {"body.%d.rdb%d.conv%d", "RRDB_trunk.%d.RDB%d.conv%d",
                                             "model.1.sub.%d.RDB%d.conv%d.0"};
@@ -73,7 +60,7 @@ static void layout_name(char out[128], Layout layout, const ResrModel *model, in
                                      : 3 * behind;
         sprintf(out, behind == 0 ? "model.1.sub.%d" : "model.%d", behind == 0 ? blocks : module);
     } else if (from_end < 2) {
-        strcpy(out, from_end == 0 ? "conv_last" : hr[layout]);
+        sprintf(out, "%s", from_end == 0 ? "conv_last" : hr[layout]);
     } else {
         sprintf(out, behind == 0 ? trunk[layout] : up[layout], behind);
     }
@@ -104,7 +91,7 @@ static void test_rrdb(void **state)
     static Dict dict;
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
         for (Layout layout = CANONICAL; layout < LAYOUTS; layout++) {
-            ResrModel *model = make_model(&specs[i]);
+            ResrModel *model = test_random_model(&specs[i], 11);
             dict.n = 0;
             for (int k = 0; k < model->n_convs; k++) {
                 char name[128];
@@ -124,7 +111,7 @@ static void test_activations(void **state)
     for (int channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1)
         for (int scale = 1; scale <= 4; scale++) {
             const ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 3, 6, 0, channels, 0, 1};
-            ResrModel *model = make_model(&spec);
+            ResrModel *model = test_random_model(&spec, 11);
             dict.n = 0;
             for (int k = 0; k < model->n_convs; k++) {
                 add_conv(&dict, model->convs[k].name, &model->convs[k]);
@@ -212,7 +199,7 @@ static void test_span(void **state)
     static Dict dict;
     for (int i = 0; i < 4; i++) {
         bool both = i & 1, normalise = i & 2;
-        ResrModel *model = make_model(&spec), *read;
+        ResrModel *model = test_random_model(&spec, 11), *read;
         ResrConv parts[16][4] = {0};
         dict.n = 0;
         for (int k = 0; k < model->n_convs; k++)
@@ -306,7 +293,7 @@ static void test_refusals(void **state)
     };
     static Dict dict;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ResrModel *model = make_model(&cases[i].spec);
+        ResrModel *model = test_random_model(&cases[i].spec, 11);
         dict.n = 0;
         for (int k = 0; k < model->n_convs; k++) {
             ResrConv conv = model->convs[k];
@@ -330,7 +317,7 @@ static void test_no_norm(void **state)
     static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
     static const float zero;
     static Dict dict;
-    ResrModel *model = make_model(&spec);
+    ResrModel *model = test_random_model(&spec, 11);
     dict.n = 0;
     for (int k = 0; k < model->n_convs; k++)
         add_conv(&dict, model->convs[k].name, &model->convs[k]);
@@ -351,7 +338,7 @@ static void test_save(void **state)
     test_folder(folder);
     snprintf(path, sizeof path, "%s/saved.safetensors", folder);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        ResrModel *model = make_model(&specs[i]), *read;
+        ResrModel *model = test_random_model(&specs[i], 11), *read;
         assert_int_equal(resr_model_save(model, path, i > 0), 0);
         assert_int_equal(resr_model_save(model, path, false), RESR_ERR_EXISTS);
         if (resr_model_load(&read, path) < 0)
@@ -364,12 +351,4 @@ static void test_save(void **state)
     test_remove_folder(folder);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rrdb),    cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_span),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_norm), cmocka_unit_test(test_save),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_rrdb, test_activations, test_span, test_refusals, test_no_norm, test_save)
