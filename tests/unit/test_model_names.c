@@ -332,7 +332,7 @@ static void test_save(void **state)
     static const ResrNetSpec specs[] = {
         {RESR_ARCH_RRDB, 8, 1, 1, 4, 2, 1, 0, 1},     {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 4, 0, 1},
         {RESR_ARCH_SRVGG, 4, 1, 2, 4, 0, 3, 0, 0.75}, {RESR_ARCH_SPAN, 4, 1, 2, 4, 0, 3, 1, 1},
-        {RESR_ARCH_SPAN, 1, 1, 2, 4, 0, 1, 0, 1},
+        {RESR_ARCH_SPAN, 1, 1, 2, 4, 0, 1, 0, 1},     {RESR_ARCH_SPAN, 2, 1, 2, 4, 0, 3, 2, 1},
     };
     char folder[PATH_MAX], path[PATH_MAX + 32];
     test_folder(folder);
