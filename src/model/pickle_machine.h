@@ -76,6 +76,7 @@ struct ResrPickle {
     int marks[RESR_PICKLE_MAX_STACK];
     int n_marks;
     ResrPickleValue **memo;
+    size_t memo_capacity;
     ResrPickleValue *all;
     int n_values;
     size_t n_items;

@@ -1,0 +1,289 @@
+/* Streams of PyTorch's old format that break one rule each: refused with the words that say which,
+ * and with no more memory than the file's size explains. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "counted_memory.h"
+#include "model_files.h"
+#include "random_model.h"
+
+static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 3, 0, 1};
+
+static ResrModel *make_model(void)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, &spec, 5, 1.0), 0);
+    return model;
+}
+
+static TestBuffer make_file(TestLegacyParts *at)
+{
+    ResrModel *model = make_model();
+    TestBuffer file = test_legacy(model, &(TestLayout){.wrap = "params", .extras = true}, at);
+    resr_model_free(model);
+    return file;
+}
+
+/* In memory of exactly its size, so that the sanitizer sees a step beyond. Three machines of fixed
+ * size, then 256 bytes for a byte of the file: a value of a pickle with its first items. */
+static int read_file(ResrModel **out, const TestBuffer *file)
+{
+    ResrBytes bytes = {malloc(file->bytes ? file->bytes : 1), file->bytes};
+    assert_non_null(bytes.data);
+    if (file->bytes > 0)
+        memcpy(bytes.data, file->data, file->bytes);
+    *out = NULL;
+    counted_bytes = 0;
+    int ret = resr_model_read_legacy(out, &bytes);
+    assert_in_range(counted_bytes, 0, (4 << 20) + 256 * file->bytes);
+    free(bytes.data);
+    return ret;
+}
+
+static void refuse(const TestBuffer *file, const char *words)
+{
+    ResrModel *model;
+    int ret = read_file(&model, file);
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    assert_null(model);
+}
+
+/* Bytes written over the file, from the start of a part. */
+static void test_overwritten(void **state)
+{
+    (void)state;
+    enum { START, SYSTEM, PICKLE, KEYS, STORAGES };
+#define HUGE "\xff\xff\xff\xff\xff\xff\xff\x7f"
+    static const struct {
+        int part, offset;
+        const char *bytes;
+        size_t count;
+        const char *words;
+    } cases[] = {
+        {START, 14, "X", 1, "not of protocol 1001"},
+        {START, 18, "\xea", 1, "not of protocol 1001"},
+        {START, 20, "}", 1, "not of protocol 1001"},
+        {SYSTEM, 1, "\x03", 1, "only protocol 2"},
+        {SYSTEM, 2, "]", 1, "something that is not a dictionary"},
+        {SYSTEM, 46, "\x89", 1, "not little-endian"},
+        {SYSTEM, 46, "N", 1, "not little-endian"},
+        {SYSTEM, 33, "L", 1, "not little-endian"},
+        {PICKLE, 0, "}", 1, "a pickle begins with the number of its protocol"},
+        {PICKLE, 1, "\x04", 1, "only protocol 2"},
+        {PICKLE, 2, "]", 1, "not a dictionary"},
+        {PICKLE, 2, "cos\nsystem\n", 11, "the global 'os system' is not allowed"},
+        {PICKLE, 2, "(ios\nsystem\n", 12, "is not allowed: state dicts do not use it"},
+        {PICKLE, 2, "}.", 2, "a pickle begins"},
+        {KEYS, 0, "N", 1, "a pickle begins with the number of its protocol"},
+        {KEYS, 2, "}", 1, "appends to something that is not a list"},
+        {KEYS, 2, "].", 2, "the list names 0 storages, and the state dict 7"},
+        {KEYS, 4, "\x8a\4\1\0\0\0", 6, "storage 0 of the list is not one of the state dict"},
+        {KEYS, 9, "9", 1, "storage 0 of the list is not one of the state dict"},
+        {KEYS, 15, "6", 1, "storage 1 of the list occurs twice"},
+        {STORAGES, 0, "\2", 1, "storage 0 of the list has 2 elements, and 1 in the state dict"},
+        {STORAGES, 0, HUGE, 8, "and 1 in the state dict"},
+        {STORAGES, 7, "\x80", 1, "and 1 in the state dict"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestLegacyParts at;
+        TestBuffer file = make_file(&at);
+        const size_t parts[] = {0, at.system, at.pickle, at.keys, at.storages};
+        size_t from = parts[cases[i].part] + (size_t)cases[i].offset;
+        memcpy(file.data + from, cases[i].bytes, cases[i].count);
+        refuse(&file, cases[i].words);
+        free(file.data);
+    }
+}
+
+/* Numbers that text replaces in the state dict's pickle. */
+static void test_replaced(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *old, *replacement;
+        const char *words;
+    } cases[] = {
+        {"NtQ", "KtQ", "a persistent id is not a storage"},
+        {"NtQ", ")tQ", "a storage is a view of another"},
+        {"FloatStorage", "FloatStorag2", "'torch FloatStorag2' is not allowed"},
+        {"FloatStorage", "DoubleStorage", "more than the file; it is cut"},
+        {"FloatStorage", "HalfStorage", "bytes follow the last storage"},
+        {"_rebuild_tensor_v2", "_rebuild_tensor_v3", "is not allowed"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestBuffer file = make_file(NULL);
+        test_replace(&file, cases[i].old, cases[i].replacement, 0);
+        refuse(&file, cases[i].words);
+        free(file.data);
+    }
+}
+
+/* Streams of two short pickles behind a good start. */
+static void refuse_stream(const char *pickle, size_t bytes, const char *keys, const char *data,
+                          size_t data_bytes, const char *words)
+{
+    TestLegacyParts at;
+    TestBuffer good = make_file(&at), file = {0};
+    test_add(&file, good.data, at.pickle);
+    test_add(&file, pickle, bytes);
+    test_add_text(&file, keys);
+    test_add(&file, data, data_bytes);
+    refuse(&file, words);
+    free(good.data);
+    free(file.data);
+}
+
+#define STORAGE(type, key, numel)                                                                  \
+    "(X\7\0\0\0storagectorch\n" type "Storage\nX\1\0\0\0" key "X\3\0\0\0cpu" numel "NtQ"
+#define TENSOR(type, numel, sizes, strides)                                                        \
+    "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE(type, "a", numel) "K\0" sizes strides "\x89)tR"
+#define W "X\1\0\0\0w"
+#define STREAM(pickle, keys, data, words)                                                          \
+    refuse_stream("\x80\x02" pickle ".", sizeof("\x80\x02" pickle ".") - 1, "\x80\x02" keys ".",   \
+                  data, sizeof(data) - 1, words)
+#define KEY "](X\1\0\0\0ae"
+
+static void test_streams(void **state)
+{
+    (void)state;
+    /* the text of the keys ends at its first 0, so these lists have none */
+    STREAM("}", "]", "", "has no tensors");
+    STREAM("}", "]", "x", "1 bytes follow the last storage");
+    STREAM("}", "]N", "", "the result is not a list");
+    STREAM("}", "}", "", "the result is not a list");
+    STREAM("]", "]", "", "the result is not a dictionary");
+    STREAM("}K\1" STORAGE("Float", "a", "K\1") "s", "]", "", "0 storages, and the state dict 1");
+    STREAM("}K\1" STORAGE("Float", "a", "K\1") "sK\2" STORAGE("Half", "a", "K\1") "s", "]", "",
+           "two types or sizes");
+    STREAM("}K\1" STORAGE("Float", "a", "K\1") "sK\2" STORAGE("Float", "a", "K\2") "s", "]", "",
+           "two types or sizes");
+    STREAM("}K\1" STORAGE("Float", "a", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\xff") "s", "]", "",
+           "a storage is not of");
+}
+
+/* Lists of keys with a 0 in their text. */
+static void add_list(TestBuffer *file, int n)
+{
+    test_add_text(file, "\x80\x02](");
+    for (int i = 0; i < n; i++) {
+        test_add(file, "X\1\0\0\0", 5);
+        test_add_text(file, "a");
+    }
+    test_add_text(file, "e.");
+}
+
+static void test_data(void **state)
+{
+    (void)state;
+#define PICKLE(type, numel, sizes, strides)                                                        \
+    {                                                                                              \
+        "\x80\x02}" W TENSOR(type, numel, sizes, strides) "s.",                                    \
+            sizeof("\x80\x02}" W TENSOR(type, numel, sizes, strides) "s.") - 1                     \
+    }
+    static const struct {
+        struct {
+            const char *text;
+            size_t bytes;
+        } pickle;
+        int keys;
+        uint64_t count;
+        size_t data;
+        const char *words;
+    } cases[] = {
+        {PICKLE("Float", "K\4", "K\4\x85", "K\1\x85"), 1, 4, 16, "but for example w"},
+        {PICKLE("Float", "K\4", "K\4\x85", "K\1\x85"), 1, 4, 15, "more than the file"},
+        {PICKLE("Float", "K\4", "K\4\x85", "K\1\x85"), 1, 4, 17, "1 bytes follow"},
+        {PICKLE("Float", "K\4", "K\5\x85", "K\1\x85"), 1, 4, 16, "beyond its storage"},
+        {PICKLE("Float", "K\4", "K\2\x85", "K\2\x85"), 1, 4, 16, "overlap or leave gaps"},
+        {PICKLE("Double", "K\4", "K\4\x85", "K\1\x85"), 1, 4, 16, "more than the file"},
+        {PICKLE("Long", "K\2", "K\2\x85", "K\1\x85"), 1, 2, 16, "tensor w has integers"},
+        {PICKLE("Float", "\x8a\x08" HUGE, "K\4\x85", "K\1\x85"), 1, INT64_MAX, 16,
+         "more than the file"},
+        {PICKLE("Float", "\x8a\x08\4\0\0\0\0\0\0\x40", "K\4\x85", "K\1\x85"), 1, 1ull << 62 | 4, 16,
+         "more than the file"},
+        {PICKLE("Double", "\x8a\x05\0\0\0\x40\0", "\x8a\x05\0\0\0\x40\0\x85", "K\1\x85"), 1,
+         1ull << 30, 16, "more than the file"},
+        {PICKLE("Float", "K\4", "K\4\x85", "K\1\x85"), 2, 4, 16,
+         "2 storages, and the state dict 1"},
+        {PICKLE("Float", "K\4", "K\4\x85", "K\1\x85"), 100, 4, 16, "160 bytes without STOP"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestLegacyParts at;
+        TestBuffer good = make_file(&at), file = {0};
+        test_add(&file, good.data, at.pickle);
+        test_add(&file, cases[i].pickle.text, cases[i].pickle.bytes);
+        add_list(&file, cases[i].keys);
+        test_add_number(&file, cases[i].count, 8);
+        for (size_t k = 0; k < cases[i].data; k++)
+            test_add_text(&file, "?");
+        refuse(&file, cases[i].words);
+        free(good.data);
+        free(file.data);
+    }
+}
+
+/* Many tensors on one storage, each in another order: their copies would be larger than the file.
+ */
+static void test_shared_storage(void **state)
+{
+    (void)state;
+    static const char tensor[] = TENSOR("Float", "M\0\x10", "K\x40K\x40\x86", "K\1K\x40\x86");
+    TestLegacyParts at;
+    TestBuffer good = make_file(&at), file = {0};
+    test_add(&file, good.data, at.pickle);
+    test_add_text(&file, "\x80\x02}(");
+    for (int i = 0; i < 8; i++) {
+        test_add(&file, "X\1\0\0\0", 5);
+        test_add_number(&file, (uint64_t)('a' + i), 1);
+        test_add(&file, tensor, sizeof tensor - 1);
+    }
+    test_add_text(&file, "u.");
+    add_list(&file, 1);
+    test_add_number(&file, 4096, 8);
+    for (int i = 0; i < 4096; i++)
+        test_add_number(&file, 0, 4);
+    refuse(&file, "they share data");
+    free(good.data);
+    free(file.data);
+}
+
+/* A changed byte is noticed, or changes the weights it belongs to; a cut file is refused. */
+static void test_every_byte(void **state)
+{
+    (void)state;
+    ResrModel *model;
+    TestBuffer file = make_file(NULL);
+    assert_int_equal(read_file(&model, &file), 0);
+    resr_model_free(model);
+    for (size_t i = 0; i < file.bytes; i++)
+        for (int change = 1; change < 256; change += 127) {
+            file.data[i] ^= (uint8_t)change;
+            int ret = read_file(&model, &file);
+            assert_true(ret == 0 || ret == RESR_ERR_DATA);
+            resr_model_free(model);
+            file.data[i] ^= (uint8_t)change;
+        }
+    for (size_t bytes = file.bytes; bytes > 0;) {
+        TestBuffer cut = {file.data, --bytes, 0};
+        assert_int_equal(read_file(&model, &cut), RESR_ERR_DATA);
+    }
+    free(file.data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overwritten),    cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_streams),        cmocka_unit_test(test_data),
+        cmocka_unit_test(test_shared_storage), cmocka_unit_test(test_every_byte),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
