@@ -8,6 +8,7 @@
  *   RRDB    conv_first | conv1..5 of a dense block, for each block | conv_body | conv_up of all but
  *           the last enlargement | the last conv_up, conv_hr, conv_last
  *   SRVGG   first | five convolutions of the body, repeatedly | last
+ *   SPAN    conv_1 | c1_r, c2_r, c3_r of a block, for each block | conv_2, conv_cat | upsampler
  *
  * Between the layers of a wavefront a line buffer of some rows is enough. Whole feature maps exist
  * only between wavefronts, so the largest ones, of the output's size, never do: the last conv_up to
@@ -38,11 +39,11 @@
 /* The feature maps of a context. */
 enum {
     PIXELS,  /* the head's input */
-    FEAT,    /* the head's output, then body_end's */
+    FEAT,    /* the head's output, then body_end's; SPAN: the four inputs of conv_cat */
     RRDB_IN, /* the trunk at the start of an RRDB; of the first one FEAT is used instead */
     TRUNK,   /* the body's input and output, followed by conv1..4's outputs if V is not shared */
     TRUNK_2, /* second map of blocks and wavefronts that alternate; unused if V is shared */
-    INNER,   /* line buffers: outputs of conv1..4 if V is shared; SRVGG: inside a wavefront */
+    INNER,   /* line buffers: outputs of conv1..4 if V is shared; others: inside a wavefront */
     UP1 = INNER + RESR_WAVEFRONT_LAYERS - 1, /* outputs of conv_up1, conv_up2: all but the last */
     LAST_UP = UP1 + 2,                       /* the last conv_up's output, line buffer */
     HIGH_RES,                                /* conv_hr's output, line buffer */
@@ -101,12 +102,14 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
     int inner = resr_spec_is_rrdb(&net->spec) ? (shared ? gc_blocks : 0) : nf_blocks;
     for (int i = 0; i < N_MAPS; i++)
         shapes[i] = (MapShape){0, 1, 0};
-    shapes[PIXELS].blocks = resr_blocks(3 * spec->unshuffle * spec->unshuffle);
+    shapes[PIXELS].blocks = resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle);
     for (int i = INNER; i < UP1; i++)
         shapes[i] = (MapShape){inner, 1, resr_wavefront_buffer_rows(body_rows)};
     shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks;
     if (!resr_spec_is_rrdb(&net->spec)) {
-        shapes[LAST].blocks = resr_blocks(3 * spec->scale * spec->scale);
+        shapes[LAST].blocks = resr_blocks(spec->channels * spec->scale * spec->scale);
+        if (spec->arch == RESR_ARCH_SPAN)
+            shapes[FEAT].blocks = 4 * nf_blocks;
         return;
     }
     if (shared)
@@ -319,6 +322,8 @@ static ResrLayer layer_of(const Context *ctx, int conv, int in, int out, ResrRec
                        .in = &ctx->maps[in],
                        .out = &ctx->maps[out],
                        .factor = 1.0f,
+                       .activation = ctx->net->convs[conv].slope ? RESR_ACTIVATION_SLOPE
+                                                                 : RESR_ACTIVATION_NONE,
                        .needed = rect,
                        .scratch = (char *)(ctx->memory + ctx->offsets[N_MAPS + 1]),
                        .scratch_bytes = ctx->scratch_bytes};
@@ -363,11 +368,14 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     find_needed(ctx);
     set_maps(ctx);
     for (int y = 0; y < ctx->height; y++)
-        resr_pixels_load_row(&ctx->maps[PIXELS], in, factor, y);
+        resr_pixels_load_row(&ctx->maps[PIXELS], in, spec, y);
 
-    int after = rrdb ? resr_spec_conv_body(spec) : spec->num_blocks + 1;
+    /* Of the convolutions that follow, all but the tail's enlarged ones, and conv_cat, widen. */
+    int after = rrdb                           ? resr_spec_conv_body(spec)
+                : spec->arch == RESR_ARCH_SPAN ? 3 * spec->num_blocks + 2
+                                               : spec->num_blocks + 1;
     ResrLayer layer = layer_of(ctx, 0, PIXELS, ctx->current, needed(ctx, 0, after));
-    layer.copy = rrdb ? &ctx->maps[FEAT] : NULL;
+    layer.copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->maps[FEAT] : NULL;
     return queue_layer(ctx, layer);
 }
 
@@ -445,6 +453,50 @@ int resr_forward_compact_body(void *pointer)
     return 0;
 }
 
+/* In FEAT conv_cat finds the outputs of the head, conv_2, the first block, and the last block's
+ * c1_r. */
+int resr_forward_attention_block(void *pointer, int block)
+{
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->net->spec;
+    int in = ctx->current, out = in == TRUNK ? TRUNK_2 : TRUNK;
+    int after = 2 + 3 * (spec->num_blocks - 1 - block), first = 1 + 3 * block;
+    ResrWavefront *wavefront = queue_wavefront(ctx, 3, ctx->body_rows);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ResrLayer *layers = wavefront->layers;
+    layers[0] = layer_of(ctx, first, in, INNER, needed(ctx, first, after + 2));
+    layers[1] = layer_of(ctx, first + 1, INNER, INNER + 1, needed(ctx, first + 1, after + 1));
+    layers[2] = layer_of(ctx, first + 2, INNER + 1, out, needed(ctx, first + 2, after));
+    layers[0].activation = layers[1].activation = RESR_ACTIVATION_SILU;
+    layers[2].activation = RESR_ACTIVATION_GATE;
+    layers[2].residual = &ctx->maps[in];
+    if (block == 0) {
+        layers[2].copy = &ctx->maps[FEAT];
+        layers[2].copy_block = 2 * resr_blocks(spec->nf);
+    }
+    if (block == spec->num_blocks - 1) {
+        layers[0].copy = &ctx->maps[FEAT];
+        layers[0].copy_block = 3 * resr_blocks(spec->nf);
+    }
+    ctx->current = out;
+    return 0;
+}
+
+int resr_forward_attention_end(void *pointer)
+{
+    Context *ctx = pointer;
+    int conv = 1 + 3 * ctx->net->spec.num_blocks, in = ctx->current;
+    ResrWavefront *wavefront = queue_wavefront(ctx, 2, ctx->body_rows);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ctx->current = in == TRUNK ? TRUNK_2 : TRUNK;
+    wavefront->layers[0] = layer_of(ctx, conv, in, FEAT, needed(ctx, conv, 1));
+    wavefront->layers[0].out_block = resr_blocks(ctx->net->spec.nf);
+    wavefront->layers[1] = layer_of(ctx, conv + 1, FEAT, ctx->current, needed(ctx, conv, 1));
+    return 0;
+}
+
 /* A layer of conv_up number `step`. */
 static ResrLayer up_layer(const Context *ctx, int step, int out)
 {
@@ -479,7 +531,7 @@ static int tail_rrdb(Context *ctx)
     return 0;
 }
 
-static int tail_srvgg(Context *ctx)
+static int tail_shuffled(Context *ctx)
 {
     ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end);
     layer.finish = resr_pixels_store_shuffled;
@@ -491,8 +543,14 @@ int resr_forward_tail(void *pointer, const ResrTileOut *out)
 {
     Context *ctx = pointer;
     ctx->out = *out;
-    ctx->sink = (ResrPixelsSink){&ctx->in, &ctx->out, ctx->net->spec.scale, false};
-    return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_srvgg(ctx);
+    const ResrNetSpec *spec = &ctx->net->spec;
+    ctx->sink = (ResrPixelsSink){.in = &ctx->in,
+                                 .out = &ctx->out,
+                                 .scale = spec->scale,
+                                 .planes = resr_max(3, spec->channels),
+                                 .is_gray = spec->channels == 1,
+                                 .adds_input = spec->arch == RESR_ARCH_SRVGG};
+    return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_shuffled(ctx);
 }
 
 int resr_forward_wait(void *pointer)

@@ -1,59 +1,30 @@
 /* Streams of PyTorch's old format that break one rule each: refused with the words that say which,
  * and with no more memory than the file's size explains. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "counted_memory.h"
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 3, 0, 1};
 
-static ResrModel *make_model(void)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, &spec, 5, 1.0), 0);
-    return model;
-}
-
 static TestBuffer make_file(TestLegacyParts *at)
 {
-    ResrModel *model = make_model();
+    ResrModel *model = test_random_model(&spec, 5);
     TestBuffer file = test_legacy(model, &(TestLayout){.wrap = "params", .extras = true}, at);
     resr_model_free(model);
     return file;
 }
 
-/* In memory of exactly its size, so that the sanitizer sees a step beyond. Three machines of fixed
- * size, then 256 bytes for a byte of the file: a value of a pickle with its first items. */
-static int read_file(ResrModel **out, const TestBuffer *file)
-{
-    ResrBytes bytes = {malloc(file->bytes ? file->bytes : 1), file->bytes};
-    assert_non_null(bytes.data);
-    if (file->bytes > 0)
-        memcpy(bytes.data, file->data, file->bytes);
-    *out = NULL;
-    counted_bytes = 0;
-    int ret = resr_model_read_legacy(out, &bytes);
-    assert_in_range(counted_bytes, 0, (4 << 20) + 256 * file->bytes);
-    free(bytes.data);
-    return ret;
-}
-
+/* Three machines of fixed size, then 256 bytes for a byte of the file: a value of a pickle with its
+ * first items. */
 static void refuse(const TestBuffer *file, const char *words)
 {
-    ResrModel *model;
-    int ret = read_file(&model, file);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
-    assert_null(model);
+    counted_bytes = 0;
+    test_refuse(resr_model_read_legacy, file, words);
+    assert_in_range(counted_bytes, 0, (1 << 20) + 256 * file->bytes);
 }
 
 /* Bytes written over the file, from the start of a part. */
@@ -255,35 +226,17 @@ static void test_shared_storage(void **state)
     free(file.data);
 }
 
-/* A changed byte is noticed, or changes the weights it belongs to; a cut file is refused. */
 static void test_every_byte(void **state)
 {
     (void)state;
     ResrModel *model;
     TestBuffer file = make_file(NULL);
-    assert_int_equal(read_file(&model, &file), 0);
+    assert_int_equal(test_read(&model, resr_model_read_legacy, &file), 0);
     resr_model_free(model);
-    for (size_t i = 0; i < file.bytes; i++)
-        for (int change = 1; change < 256; change += 127) {
-            file.data[i] ^= (uint8_t)change;
-            int ret = read_file(&model, &file);
-            assert_true(ret == 0 || ret == RESR_ERR_DATA);
-            resr_model_free(model);
-            file.data[i] ^= (uint8_t)change;
-        }
-    for (size_t bytes = file.bytes; bytes > 0;) {
-        TestBuffer cut = {file.data, --bytes, 0};
-        assert_int_equal(read_file(&model, &cut), RESR_ERR_DATA);
-    }
+    test_every_change(resr_model_read_legacy, &file, "\x01\x80\xff", NULL);
+    test_every_cut(resr_model_read_legacy, &file, 0, file.bytes - 1);
     free(file.data);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overwritten),    cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_streams),        cmocka_unit_test(test_data),
-        cmocka_unit_test(test_shared_storage), cmocka_unit_test(test_every_byte),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_overwritten, test_replaced, test_streams, test_data, test_shared_storage,
+          test_every_byte)
