@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-/* Bytes that resr_alloc(), resr_alloc_uninitialised() and resr_grow() have handed out, never less
- * for what was freed. A program that links the library counted_memory has its calls counted. */
+/* Bytes that resr_alloc(), resr_alloc_uninitialised() and resr_grow() have allocated so far; free()
+ * does not lower the sum. Calls are counted in programs that link the library counted_memory. */
 extern size_t counted_bytes;
 
 #endif

@@ -136,6 +136,7 @@ static void test_files_of_pytorch_and_safetensors(void **state)
     load_rounded(TEST_DATA "/srvgg_x2_bf16.safetensors", model, 0x1p-8, 0);
     load_and_compare(TEST_DATA "/srvgg_x2_legacy.pth", model);
     load_and_compare(TEST_DATA "/srvgg_x2_deflated.pth", model);
+    load_and_compare(TEST_DATA "/srvgg_x2_module.safetensors", model);
     load_rounded(TEST_DATA "/srvgg_x2_training.pth", model, 0x1p-11, 0x1p-25);
     resr_model_free(model);
 }

@@ -116,6 +116,9 @@ def main():
     save_training(compact, f"{HERE}/srvgg_x2_training.pth")
     save_file({k: v.bfloat16() for k, v in compact.items()}, f"{HERE}/srvgg_x2_bf16.safetensors",
               metadata={"format": "pt"})
+    save_file({"module.num_batches_tracked": torch.tensor(7), "module.flag": torch.tensor(True),
+               **{"module." + k: v.double() for k, v in compact.items()}},
+              f"{HERE}/srvgg_x2_module.safetensors")
 
 
 main()
