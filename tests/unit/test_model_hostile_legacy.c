@@ -226,6 +226,36 @@ static void test_shared_storage(void **state)
     free(file.data);
 }
 
+/* A list of values that take as few bytes as possible. */
+static void test_many_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        int count;
+        const char *words;
+    } cases[] = {
+        {")", 150000, "has no tensors"},
+        {"K\1\x85", 90000, "has no tensors"},
+        {"}", 200001, "too many values"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        TestLegacyParts at;
+        TestBuffer good = make_file(&at), file = {0};
+        test_add(&file, good.data, at.pickle);
+        test_add_text(&file, "\x80\x02}K\1]");
+        for (int k = 0; k < cases[i].count; k++) {
+            test_add_text(&file, k % 4000 == 0 ? "(" : "");
+            test_add_text(&file, cases[i].value);
+            test_add_text(&file, k % 4000 == 3999 || k == cases[i].count - 1 ? "e" : "");
+        }
+        test_add_text(&file, "s.\x80\x02].");
+        refuse(&file, cases[i].words);
+        free(good.data);
+        free(file.data);
+    }
+}
+
 static void test_every_byte(void **state)
 {
     (void)state;
@@ -239,4 +269,4 @@ static void test_every_byte(void **state)
 }
 
 TEST_MAIN(test_overwritten, test_replaced, test_streams, test_data, test_shared_storage,
-          test_every_byte)
+          test_many_values, test_every_byte)
