@@ -100,6 +100,8 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
         return resr_model_read_ncnn(out, file, path);
     if (file->data[8] == '{')
         return resr_model_read_safetensors(out, file);
+    if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
+        return resr_model_read_onnx(out, file);
     if (file->data[0] == 0x80)
         return resr_fail(RESR_ERR_DATA,
                          "is a PyTorch file of the old format; load and save it once "
@@ -107,8 +109,9 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
     if (file->bytes > 262 && memcmp(file->data + 257, "ustar", 5) == 0)
         return resr_fail(RESR_ERR_DATA, "is a tar archive; load and save it once with PyTorch 1.6 "
                                         "or later");
-    return resr_fail(RESR_ERR_DATA, "is not a weight file: expected PyTorch .pth, .safetensors or "
-                                    "ncnn .param with its .bin");
+    return resr_fail(RESR_ERR_DATA,
+                     "is not a weight file: expected PyTorch .pth, .safetensors, .onnx "
+                     "or ncnn .param with its .bin");
 }
 
 int resr_model_load(ResrModel **out, const char *path)

@@ -95,7 +95,7 @@ static void test_graphs(void **state)
         {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1 99999999999999999999", 0, "outputs"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0", 0,
          "lacks the name of a blob"},
-        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "BinaryOp prelu0 2 1 c0 s p0 0=0", 0,
+        {&srvgg, "Split split 1 2 data d0 d1", "BinaryOp split 2 2 data s d0 d1 0=0", 0,
          "the graph has a cycle"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 p0 p0", 0,
          "blobs c0 and output are both outputs"},
