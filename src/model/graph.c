@@ -110,6 +110,7 @@ ResrNode resr_graph_conv(ResrGraph *graph, ResrNode x, const ResrGraphConv *conv
     ResrGraphConv *added = &graph->convs[graph->n_convs];
     *added = *conv;
     added->slopes = RESR_SLOPES_NONE;
+    added->weight_factor = added->bias_factor = 1;
     added->input = x;
     return resr_graph_node(graph, RESR_OP_CONV, x, graph->n_convs++, NULL);
 }
@@ -169,6 +170,8 @@ ResrNode resr_graph_affine(ResrGraph *graph, ResrNode x, const ResrAffine *affin
     }
     if (before->op == RESR_OP_AFFINE)
         x = before->a;
+    if (before->op == RESR_OP_CONV)
+        graph->convs[before->b].scaled = true;
     return neutral ? x : resr_graph_node(graph, RESR_OP_AFFINE, x, 0, &by);
 }
 

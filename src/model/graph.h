@@ -37,7 +37,10 @@ typedef struct ResrGraphConv {
     double slope;       /* RESR_SLOPES_EQUAL: of LeakyReLU, 0 of ReLU */
     ResrSpan slope_map; /* RESR_SLOPES_VECTOR: cout slopes, or one for all channels */
     int activation;     /* number of the PReLU */
+    /* Set by the comparison: the network's weights and biases are these times the file's. */
+    float weight_factor, bias_factor;
     ResrNode input;
+    bool scaled; /* a factor or an offset follows */
 } ResrGraphConv;
 
 /* x * scale + offset for each channel; values beyond a picture's channels repeat the last one. */

@@ -35,7 +35,13 @@ static ResrNode dense_block(Network *net, ResrNode x)
     ResrNode maps[5] = {x};
     for (int i = 1; i < 5; i++)
         maps[i] = leaky_conv(net, resr_graph_concat(net->graph, maps, i));
+    int index = net->next;
     ResrNode last = conv(net, resr_graph_concat(net->graph, maps, 5));
+    if (!net->graph->convs[index].scaled) { /* an optimiser multiplied the weights instead */
+        ResrGraphConv *folded = &net->graph->convs[index];
+        folded->weight_factor = folded->bias_factor = 1 / 0.2f;
+        return resr_graph_add(net->graph, last, x);
+    }
     return resr_graph_add(net->graph, resr_graph_scaled(net->graph, last, 0.2), x);
 }
 
@@ -83,8 +89,13 @@ static ResrNode span_input(ResrGraph *graph, const ResrNetSpec *spec)
         return x;
     for (int i = 0; i < 3; i++)
         minus_mean[i] = -span_mean[i];
-    ResrAffine centred = resr_affine_offset(minus_mean, 3);
-    return resr_graph_scaled(graph, resr_graph_affine(graph, x, &centred), span_range);
+    ResrAffine by = resr_affine_offset(minus_mean, 3);
+    ResrNode centred = resr_graph_affine(graph, x, &by);
+    if (graph->convs[0].input == centred) { /* an optimiser multiplied the weights instead */
+        graph->convs[0].weight_factor = (float)(1 / span_range);
+        return centred;
+    }
+    return resr_graph_scaled(graph, centred, span_range);
 }
 
 static ResrNode span(Network *net, const ResrNetSpec *spec)
@@ -206,9 +217,12 @@ int resr_graph_recognise(ResrNetSpec *spec, ResrGraph *graph, ResrNode output)
     return ret;
 }
 
-static int convert(float *out, const ResrSpan *span, const char *name)
+static int convert(float *out, const ResrSpan *span, float factor, const char *name)
 {
-    return resr_weights_convert(out, span->data, span->dtype, span->count, name);
+    int ret = resr_weights_convert(out, span->data, span->dtype, span->count, name);
+    for (size_t i = 0; ret == 0 && factor != 1 && i < span->count; i++)
+        out[i] *= factor;
+    return ret;
 }
 
 static int fill_slopes(const ResrConv *to, const ResrGraphConv *from)
@@ -217,7 +231,7 @@ static int fill_slopes(const ResrConv *to, const ResrGraphConv *from)
     size_t known = each ? from->slope_map.count : 1;
     int ret = 0;
     if (each)
-        ret = convert(to->slope, &from->slope_map, to->name);
+        ret = convert(to->slope, &from->slope_map, 1, to->name);
     else if (fabs(from->slope) <= 1e4)
         to->slope[0] = (float)from->slope;
     else
@@ -237,11 +251,12 @@ int resr_graph_model(ResrModel **out, ResrGraph *graph, ResrNode output)
         ret = resr_model_create(out, &spec);
     for (int i = 0; ret == 0 && i < graph->n_convs; i++) {
         const ResrConv *to = &(*out)->convs[i];
-        ret = convert(to->weight, &graph->convs[i].weight, to->name);
+        const ResrGraphConv *from = &graph->convs[i];
+        ret = convert(to->weight, &from->weight, from->weight_factor, to->name);
         if (ret == 0)
-            ret = convert(to->bias, &graph->convs[i].bias, to->name);
+            ret = convert(to->bias, &from->bias, from->bias_factor, to->name);
         if (ret == 0 && to->slope)
-            ret = fill_slopes(to, &graph->convs[i]);
+            ret = fill_slopes(to, from);
     }
     if (ret < 0) {
         resr_model_free(*out);
