@@ -178,10 +178,10 @@ static void test_graphs(void **state)
         {&rrdb, "ReLU relu 1 1 u2 r2 0=0.2", "ReLU relu 1 1 u2 r2", 0, NOT_RRDB},
         {&rrdb, "up2 1 1 u1 n2 0=1 1=2.0 2=2.0", "up2 1 1 u1 n2 0=1 1=4.0 2=4.0", 0, NOT_RRDB},
         {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, NOT_RRDB},
-        {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0, NOT_RRDB},
+        {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0, "are both outputs"},
         {&rrdb, "Concat cat_b0_0_1 2 1", "Concat cat_b0_0_1 3 1 first", 0, NOT_RRDB},
         {&rrdb, "b0_0_1_in\n", "b0_0_1_in 0=1\n", 0, "of type Concat is not part"},
-        {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "convolution conv_last has 4 outputs"},
+        {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "ends within layer conv_last"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         TestBuffer param = prepare(cases[i].spec);
