@@ -21,10 +21,11 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
         const ResrNetSpec *spec = &model->spec;
         char what[200];
         snprintf(what, sizeof what,
-                 "%s of class %s, %d threads, arch %d, scale %d, blocks %d, nf %d, gc %d, %d x %d, "
-                 "tile %d",
+                 "%s of class %s, %d threads, arch %d, scale %d, unshuffle %d, blocks %d, nf %d, "
+                 "gc %d, %d x %d, tile %d",
                  ops->name, resr_ops_class(ops), run.threads, spec->arch, spec->scale,
-                 spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px, run.tile_px);
+                 spec->unshuffle, spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px,
+                 run.tile_px);
         CheckImage got = check_upscale(&run, model, in);
         if (exact)
             check_equal(&got, expected, what);
@@ -100,6 +101,23 @@ static void rrdb_unshuffle_4_sizes(void **state)
     all_sizes(check_rrdb(1, 1, 8, 4));
 }
 
+/* Scale and pixel unshuffle of RRDB with 0, 1 and 3 enlargements; check_rrdb() has 2. */
+static const int shapes[][2] = {{1, 1}, {2, 1}, {1, 2}, {8, 1}, {4, 2}, {2, 4}};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static void rrdb_shapes(void **state)
+{
+    (void)state;
+    for (int s = 0; s < N_SHAPES; s++) {
+        int scale = shapes[s][0], unshuffle = shapes[s][1], nf = scale < 8 ? 64 : 32;
+        for (int width = 1; width <= 40; width += 4 * scale * check_share())
+            compare_random(check_rrdb_shape(scale, unshuffle, 1, 8, 4), width, width * 7 % 41, 0,
+                           0);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, 16, 8), 13, 9, 8, 4);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, nf, nf / 2), 2 * unshuffle, 3, 0, 0);
+    }
+}
+
 static void srvgg_sizes(void **state)
 {
     (void)state;
@@ -126,6 +144,19 @@ static void real_channel_counts(void **state)
     for (int scale = 1; scale <= 5; scale++) {
         compare_random(check_srvgg(scale, 3, 64), 33, 21, 0, 0);
         compare_random(check_srvgg(scale, 0, 64), 14, 3, 0, 0);
+    }
+}
+
+/* Features and growth channels of networks that people share. */
+static void shared_channel_counts(void **state)
+{
+    (void)state;
+    static const int counts[][2] = {{24, 16}, {32, 16}, {32, 32}, {48, 24},
+                                    {64, 64}, {96, 16}, {128, 32}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        int nf = counts[i][0], gc = counts[i][1];
+        compare_random(check_rrdb_shape(1, 2, 1, nf, gc), 11, 7, 0, 0);
+        compare_random(check_srvgg(1 + (int)i % 4, 2, nf), 11, 7, 0, 0);
     }
 }
 
@@ -189,9 +220,11 @@ int main(void)
         cmocka_unit_test(rrdb_sizes),
         cmocka_unit_test(rrdb_unshuffle_2_sizes),
         cmocka_unit_test(rrdb_unshuffle_4_sizes),
+        cmocka_unit_test(rrdb_shapes),
         cmocka_unit_test(srvgg_sizes),
         cmocka_unit_test(channel_counts),
         cmocka_unit_test(real_channel_counts),
+        cmocka_unit_test(shared_channel_counts),
         cmocka_unit_test(tiles),
         cmocka_unit_test(extreme_input),
         cmocka_unit_test(constant_input),
