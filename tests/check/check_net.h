@@ -17,13 +17,14 @@
 /* Planar RGB with NaN around each row and plane: a read outside shows in the result, a write
  * outside is found by check_guards(). */
 typedef struct CheckImage {
-    float *memory, *plane[3];
+    float *memory, *plane[4];
     size_t stride, floats;
-    int width_px, height_px;
+    int width_px, height_px, planes;
     bool not_finite; /* upscaling reported infinite values or NaN */
 } CheckImage;
 
 CheckImage check_image(int width_px, int height_px);
+CheckImage check_image_of(int width_px, int height_px, int planes); /* 3, or 4 with alpha */
 void check_image_free(CheckImage *image);
 void check_image_random(CheckImage *image, uint64_t seed);
 
@@ -57,6 +58,7 @@ ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
 /* RRDB with 0 to 3 enlargements: 2^n = scale * unshuffle. */
 ResrNetSpec check_rrdb_shape(int scale, int unshuffle, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
+ResrNetSpec check_span(int scale, int num_blocks, int nf);
 
 /* A random model, its last convolution scaled so that most of the output lies between 0 and 1. */
 ResrModel *check_model(ResrNetSpec spec, uint64_t seed);

@@ -70,7 +70,7 @@ static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int til
 static void compare_random(ResrNetSpec spec, int width_px, int height_px, int tile_px,
                            int tile_pad_px)
 {
-    CheckImage in = check_image(width_px, height_px);
+    CheckImage in = check_image_of(width_px, height_px, spec.channels == 4 ? 4 : 3);
     check_image_random(&in, 3);
     compare(spec, &in, tile_px, tile_pad_px, 0.5, true);
     check_image_free(&in);
@@ -99,23 +99,6 @@ static void rrdb_unshuffle_4_sizes(void **state)
 {
     (void)state;
     all_sizes(check_rrdb(1, 1, 8, 4));
-}
-
-/* Scale and pixel unshuffle of RRDB with 0, 1 and 3 enlargements; check_rrdb() has 2. */
-static const int shapes[][2] = {{1, 1}, {2, 1}, {1, 2}, {8, 1}, {4, 2}, {2, 4}};
-enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
-
-static void rrdb_shapes(void **state)
-{
-    (void)state;
-    for (int s = 0; s < N_SHAPES; s++) {
-        int scale = shapes[s][0], unshuffle = shapes[s][1], nf = scale < 8 ? 64 : 32;
-        for (int width = 1; width <= 40; width += 4 * scale * check_share())
-            compare_random(check_rrdb_shape(scale, unshuffle, 1, 8, 4), width, width * 7 % 41, 0,
-                           0);
-        compare_random(check_rrdb_shape(scale, unshuffle, 1, 16, 8), 13, 9, 8, 4);
-        compare_random(check_rrdb_shape(scale, unshuffle, 1, nf, nf / 2), 2 * unshuffle, 3, 0, 0);
-    }
 }
 
 static void srvgg_sizes(void **state)
@@ -160,6 +143,51 @@ static void shared_channel_counts(void **state)
     }
 }
 
+/* RRDB networks with 0, 1 and 3 enlargements after the body, whole and in tiles. */
+static void enlargements(void **state)
+{
+    (void)state;
+    static const int shapes[][2] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int scale = shapes[i][0], unshuffle = shapes[i][1], nf = scale < 8 ? 64 : 32;
+        for (int width = 1; width <= 28; width += 3 * check_share())
+            compare_random(check_rrdb_shape(scale, unshuffle, 1, 8, 4), width, width * 7 % 29 + 1,
+                           0, 0);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, 16, 8), 21, 17, 8, 4);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, nf, nf / 2), 2 * unshuffle, 3, 0, 0);
+    }
+}
+
+static void span(void **state)
+{
+    (void)state;
+    for (int width = 1; width <= 40; width += 3 * check_share())
+        compare_random(check_span(1 + width % 4, 2, 16), width, width * 7 % 41 + 1, 0, 0);
+    static const int features[] = {5, 24, 48, 52, 64};
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        compare_random(check_span(4, 1 + (int)i, features[i]), 33, 21, 0, 0);
+    compare_random(check_span(2, 6, 48), 29, 30, 0, 0);
+    compare_random(check_span(2, 3, 16), 41, 37, 16, 10);
+}
+
+/* Gray pictures, and pictures with alpha. */
+static void channels(void **state)
+{
+    (void)state;
+    static const int numbers[] = {1, 4};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
+                               check_rrdb(1, 1, 16, 8), check_srvgg(3, 2, 16),
+                               check_srvgg(1, 2, 16),   check_span(2, 2, 16)};
+        for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+            specs[s].channels = numbers[i];
+            specs[s].normalise = 0;
+            compare_random(specs[s], 21, 14, 0, 0);
+            compare_random(specs[s], 37, 29, 16, 4);
+        }
+    }
+}
+
 static void tiles(void **state)
 {
     (void)state;
@@ -178,7 +206,7 @@ static void extreme_input(void **state)
     const float extreme[] = {INFINITY, -INFINITY, NAN,   3e38f,  -3e38f, 1e-45f,
                              -1e-45f,  0.0f,      -0.0f, 1e-38f, 1.0f,   1e20f};
     const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
-                                 check_srvgg(4, 2, 16)};
+                                 check_srvgg(4, 2, 16), check_span(2, 1, 16)};
     for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++)
         for (size_t i = 0; i < sizeof extreme / sizeof extreme[0]; i++) {
             CheckImage in = check_image(30, 14);
@@ -202,6 +230,7 @@ static void constant_input(void **state)
                     in.plane[c][(size_t)y * in.stride + (size_t)x] = values[i];
         compare(check_rrdb(4, 1, 8, 4), &in, 0, 0, 0.0, false);
         compare(check_srvgg(2, 2, 16), &in, 0, 0, 0.0, false);
+        compare(check_span(2, 2, 16), &in, 0, 0, 0.0, false);
         check_image_free(&in);
     }
 }
@@ -220,11 +249,13 @@ int main(void)
         cmocka_unit_test(rrdb_sizes),
         cmocka_unit_test(rrdb_unshuffle_2_sizes),
         cmocka_unit_test(rrdb_unshuffle_4_sizes),
-        cmocka_unit_test(rrdb_shapes),
         cmocka_unit_test(srvgg_sizes),
         cmocka_unit_test(channel_counts),
         cmocka_unit_test(real_channel_counts),
         cmocka_unit_test(shared_channel_counts),
+        cmocka_unit_test(enlargements),
+        cmocka_unit_test(span),
+        cmocka_unit_test(channels),
         cmocka_unit_test(tiles),
         cmocka_unit_test(extreme_input),
         cmocka_unit_test(constant_input),

@@ -101,8 +101,12 @@ static void run_tile(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, con
         assert_int_equal(ops->body_end(ctx), 0);
         for (int i = 0; i < resr_spec_enlargements(spec); i++)
             assert_int_equal(ops->upsample(ctx, i), 0);
-    } else {
+    } else if (spec->arch == RESR_ARCH_SRVGG) {
         assert_int_equal(ops->compact_body(ctx), 0);
+    } else {
+        for (int i = 0; i < spec->num_blocks; i++)
+            assert_int_equal(ops->attention_block(ctx, i), 0);
+        assert_int_equal(ops->attention_end(ctx), 0);
     }
     assert_int_equal(ops->tail(ctx, &tile_out), 0);
     assert_int_equal(ops->wait(ctx), 0);
@@ -147,6 +151,8 @@ static void keep_changes_nothing(void **state)
         check_rrdb_shape(1, 2, 1, 8, 4),
         check_rrdb_shape(2, 4, 1, 8, 4),
         check_rrdb_shape(8, 1, 1, 16, 16),
+        check_span(2, 3, 16),
+        check_span(3, 1, 24),
     };
     for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++) {
         ResrModel *model = check_model(specs[s], 1);
@@ -165,7 +171,7 @@ static void stops_between_tiles(void **state)
     ResrModel *model = check_model(check_srvgg(2, 1, 8), 1);
     CheckImage in = check_image(12, 12), out = check_image(24, 24);
     check_image_random(&in, 5);
-    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
     assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
                      RESR_ERR_STOPPED);
