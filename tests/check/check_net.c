@@ -199,9 +199,12 @@ ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
     ResrConv *last = &model->convs[model->n_convs - 1];
     for (int i = 0; i < last->cout; i++)
         last->bias[i] = spec.arch != RESR_ARCH_SRVGG ? 0.5f : 0.0f;
+    ResrConv *first = &model->convs[0]; /* trained networks undo the factor 255 in it */
+    for (size_t i = 0; spec.normalise && i < resr_conv_weights(first); i++)
+        first->weight[i] *= 0x1p-7f;
 
     CheckRun run = {resr_cpu_ops(0), 0, 0, 1, false};
-    CheckImage in = check_image(8, 8);
+    CheckImage in = check_image_of(8, 8, spec.channels == 4 ? 4 : 3);
     check_image_random(&in, seed);
     for (double inside = 0; inside < 0.7;) {
         CheckImage out = check_upscale(&run, model, &in);
