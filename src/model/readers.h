@@ -36,7 +36,12 @@ void resr_spec_slope_name(char out[48], int index);
 /* Number of weights, biases and slopes of a network that resr_spec_check() accepts. */
 size_t resr_spec_floats(const ResrNetSpec *spec);
 
-typedef enum ResrDtype { RESR_DTYPE_F32, RESR_DTYPE_F16, RESR_DTYPE_BF16 } ResrDtype;
+typedef enum ResrDtype {
+    RESR_DTYPE_F32,
+    RESR_DTYPE_F16,
+    RESR_DTYPE_BF16,
+    RESR_DTYPE_F64,
+} ResrDtype;
 
 size_t resr_dtype_bytes(ResrDtype dtype);
 
@@ -44,7 +49,8 @@ size_t resr_dtype_bytes(ResrDtype dtype);
  * `what`. */
 RESR_MUST_CHECK int resr_weights_check(const float *values, size_t count, const char *what);
 
-/* Converts `count` little-endian values to fp32, with the checks of resr_weights_check(). */
+/* Converts `count` little-endian values to fp32 (fp64: rounded to the nearest), with the checks of
+ * resr_weights_check(). */
 RESR_MUST_CHECK int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype,
                                          size_t count, const char *what);
 
@@ -57,6 +63,7 @@ typedef struct ResrTensor {
     char canonical[RESR_TENSOR_NAME_BYTES]; /* set by resr_tensors_set_names() */
     int rank;
     int64_t shape[RESR_TENSOR_MAX_RANK];
+    int64_t stride[RESR_TENSOR_MAX_RANK]; /* in elements; all 0: the last index runs fastest */
     ResrDtype dtype;
     const uint8_t *data;
     bool used;
@@ -81,6 +88,8 @@ const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_
 
 /* Key in the metadata of a .safetensors file: ResrNetSpec.resize as a decimal number. */
 #define RESR_METADATA_RESIZE "resize"
+#define RESR_METADATA_NORMALISE "normalise" /* value: "imagenet" */
+#define RESR_METADATA_IMAGENET "imagenet"
 
 /* Reads architecture and sizes from the tensors' canonical names and shapes, after
  * resr_tensors_set_names(). The sizes are those of a supported network; not every tensor has been
@@ -110,8 +119,24 @@ RESR_MUST_CHECK int resr_conv3xc_fold(const ResrConv *conv,
  * `tensors`. RESR_ERR_DATA, with the tensor, its shape and the expected shape. */
 RESR_MUST_CHECK int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n);
 
+/* Key `index` under which programs put the state dict into a larger dictionary, the preferred one
+ * first ("params_ema", "params", "state_dict", ...); NULL past the end. */
+const char *resr_state_dict_key(int index);
+
+/* Builds a model, as resr_model_from_tensors(), from the tensors that a reader lists. Tensors of
+ * another order of elements (`stride`) are copied into the usual order. If names begin with a key
+ * of resr_state_dict_key() and a dot, the prefix is removed and other tensors are left out.
+ * `data_bytes` are the bytes that the file justifies: more in all tensors together (several on one
+ * storage) are RESR_ERR_DATA. */
+RESR_MUST_CHECK int resr_model_from_state_dict(ResrModel **out, ResrTensor *tensors, size_t n,
+                                               size_t data_bytes);
+
 /* PyTorch's zip container with a pickle; model/pickle.h says which pickles are accepted. */
 RESR_MUST_CHECK int resr_model_read_pth(ResrModel **out, const ResrBytes *file);
+
+/* PyTorch's stream of before version 1.6, which begins with RESR_LEGACY_MAGIC. */
+#define RESR_LEGACY_MAGIC "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+RESR_MUST_CHECK int resr_model_read_legacy(ResrModel **out, const ResrBytes *file);
 
 /* github.com/huggingface/safetensors, README "Format". */
 RESR_MUST_CHECK int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file);

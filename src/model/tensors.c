@@ -6,7 +6,7 @@
 #include "model/readers.h"
 
 /* Trained weights are of magnitude 1; values a thousand times larger mean a damaged file. */
-#define MAX_WEIGHT 1e4f
+#define MAX_WEIGHT 1e4
 
 /* SRVGG's activation without tensors is LeakyReLU of this slope, or ReLU (0), in BasicSR, traiNNer
  * and neosr. A state dict does not tell which; the slope is assumed. */
@@ -14,7 +14,8 @@
 
 size_t resr_dtype_bytes(ResrDtype dtype)
 {
-    return dtype == RESR_DTYPE_F32 ? 4 : 2;
+    static const uint8_t bytes[] = {4, 2, 2, 8};
+    return bytes[dtype];
 }
 
 size_t resr_tensor_bytes(const ResrTensor *tensor)
@@ -48,24 +49,40 @@ int resr_weights_check(const float *values, size_t count, const char *what)
         if (!(fabsf(values[i]) <= MAX_WEIGHT))
             return resr_fail(RESR_ERR_DATA,
                              "%s: value %zu is %g; weights are finite and at most %g", what, i,
-                             (double)values[i], (double)MAX_WEIGHT);
+                             (double)values[i], MAX_WEIGHT);
     return 0;
+}
+
+/* Value `i` of the data, exact. */
+static double value_at(const uint8_t *data, ResrDtype dtype, size_t i)
+{
+    uint16_t half;
+    uint32_t bits;
+    float single;
+    double value;
+    switch (dtype) {
+    case RESR_DTYPE_F16:
+        memcpy(&half, data + 2 * i, 2);
+        return (double)half_to_float(half);
+    case RESR_DTYPE_BF16:
+        memcpy(&half, data + 2 * i, 2);
+        bits = (uint32_t)half << 16;
+        memcpy(&single, &bits, 4);
+        return (double)single;
+    case RESR_DTYPE_F64:
+        memcpy(&value, data + 8 * i, 8);
+        return value;
+    default:
+        memcpy(&single, data + 4 * i, 4);
+        return (double)single;
+    }
 }
 
 int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_t count,
                          const char *what)
 {
     for (size_t i = 0; i < count; i++) {
-        if (dtype == RESR_DTYPE_F32) {
-            memcpy(&out[i], data + 4 * i, 4);
-        } else {
-            uint16_t half = (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
-            uint32_t bits = (uint32_t)half << 16;
-            if (dtype == RESR_DTYPE_F16)
-                out[i] = half_to_float(half);
-            else
-                memcpy(&out[i], &bits, 4);
-        }
+        out[i] = (float)value_at(data, dtype, i);
     }
     return resr_weights_check(out, count, what);
 }

@@ -1,18 +1,12 @@
 #ifndef RESR_TESTS_CHECK_NET_H
 #define RESR_TESTS_CHECK_NET_H
 
-/* Headers that cmocka.h needs. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "net/net.h"
 #include "random_model.h"
+#include "test_main.h"
 
 /* Planar RGB with NaN around each row and plane: a read outside shows in the result, a write
  * outside is found by check_guards(). */

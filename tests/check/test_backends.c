@@ -248,23 +248,6 @@ static void overflow_is_reported(void **state)
             check_overflow(resr_cpu_ops(i));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rrdb_sizes),
-        cmocka_unit_test(rrdb_unshuffle_2_sizes),
-        cmocka_unit_test(rrdb_unshuffle_4_sizes),
-        cmocka_unit_test(srvgg_sizes),
-        cmocka_unit_test(channel_counts),
-        cmocka_unit_test(real_channel_counts),
-        cmocka_unit_test(shared_channel_counts),
-        cmocka_unit_test(enlargements),
-        cmocka_unit_test(span),
-        cmocka_unit_test(channels),
-        cmocka_unit_test(tiles),
-        cmocka_unit_test(extreme_input),
-        cmocka_unit_test(constant_input),
-        cmocka_unit_test(overflow_is_reported),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(rrdb_sizes, rrdb_unshuffle_2_sizes, rrdb_unshuffle_4_sizes, srvgg_sizes, channel_counts,
+          real_channel_counts, shared_channel_counts, enlargements, span, channels, tiles,
+          extreme_input, constant_input, overflow_is_reported)

@@ -211,12 +211,5 @@ static void workspace_is_bounded(void **state)
     resr_model_free(model);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_do_not_show),    cmocka_unit_test(reflects_odd_frames),
-        cmocka_unit_test(keep_changes_nothing), cmocka_unit_test(stops_between_tiles),
-        cmocka_unit_test(refuses_sizes),        cmocka_unit_test(workspace_is_bounded),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(tiles_do_not_show, reflects_odd_frames, keep_changes_nothing, stops_between_tiles,
+          refuses_sizes, workspace_is_bounded)

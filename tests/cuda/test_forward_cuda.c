@@ -194,17 +194,8 @@ static void impossible_results(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rrdb_x4),
-        cmocka_unit_test(rrdb_x2),
-        cmocka_unit_test(rrdb_x1),
-        cmocka_unit_test(narrow_rrdb),
-        cmocka_unit_test(compact),
-        cmocka_unit_test(other_shapes),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(tiles),
-        cmocka_unit_test(impossible_results),
-    };
+    TEST_GROUP(tests, rrdb_x4, rrdb_x2, rrdb_x1, narrow_rrdb, compact, other_shapes, attention,
+               tiles, impossible_results);
     const char *name = argc > 1 ? argv[1] : "cuda";
     char *weights = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest official_test[] = {cmocka_unit_test_prestate(official, weights)};

@@ -1,29 +1,21 @@
 /* Names of networks, the folders where their files are looked for, and the denoise blend. */
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static char folder[PATH_MAX];
 
 static ResrModel *make_model(int scale, uint64_t seed)
 {
     ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 1, 4, 0, 3, 0, 1};
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, &spec, seed, 1.0), 0);
-    return model;
+    return test_random_model(&spec, seed);
 }
 
 /* Any network serves under any name, and the content tells the format. */
@@ -231,16 +223,5 @@ static int remove_folder(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_every_entry),
-        cmocka_unit_test(test_file),
-        cmocka_unit_test(test_search_order),
-        cmocka_unit_test(test_resized_names),
-        cmocka_unit_test(test_denoise),
-        cmocka_unit_test(test_denoise_of_ncnn_names),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_MAIN_IN(make_folder, remove_folder, test_names, test_every_entry, test_file, test_search_order,
+             test_resized_names, test_denoise, test_denoise_of_ncnn_names)

@@ -244,7 +244,7 @@ static void refuse(Dict *dict, const char *words)
     assert_null(model);
 }
 
-static void test_refused(void **state)
+static void test_refused_networks(void **state)
 {
     (void)state;
     static const struct {
@@ -363,7 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rrdb),    cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_span),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_span),    cmocka_unit_test(test_refused_networks),
         cmocka_unit_test(test_no_norm), cmocka_unit_test(test_save),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

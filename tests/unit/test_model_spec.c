@@ -2,17 +2,12 @@
  * definitions. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/sha256.h"
 #include "model/readers.h"
+#include "test_main.h"
 
 static const ResrNetSpec x4plus = {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 3, 0, 1};
 static const ResrNetSpec x2plus = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 3, 0, 1};
@@ -190,12 +185,5 @@ static void test_sha256(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),          cmocka_unit_test(test_names_and_order),
-        cmocka_unit_test(test_impossible_networks), cmocka_unit_test(test_every_half),
-        cmocka_unit_test(test_weights_are_finite),  cmocka_unit_test(test_sha256),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_parameters, test_names_and_order, test_impossible_networks, test_every_half,
+          test_weights_are_finite, test_sha256)
