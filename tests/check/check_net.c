@@ -134,16 +134,21 @@ const ResrOps *check_backend(ResrNumerics numerics)
     return last;
 }
 
-ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
+ResrNetSpec check_rrdb_shape(int scale, int unshuffle, int num_blocks, int nf, int gc)
 {
     return (ResrNetSpec){.arch = RESR_ARCH_RRDB,
                          .scale = scale,
-                         .unshuffle = 4 / scale,
+                         .unshuffle = unshuffle,
                          .num_blocks = num_blocks,
                          .nf = nf,
                          .gc = gc,
                          .channels = 3,
                          .resize = 1.0};
+}
+
+ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
+{
+    return check_rrdb_shape(scale, 4 / scale, num_blocks, nf, gc);
 }
 
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf)
@@ -245,9 +250,10 @@ static void overflow_of_channels(const ResrOps *ops, ResrNetSpec spec)
 
 void check_overflow(const ResrOps *ops)
 {
-    const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 8, 4),
-                                 check_srvgg(2, 4, 16), check_srvgg(3, 4, 16),
-                                 check_srvgg(4, 4, 16)};
+    ResrNetSpec specs[] = {
+        check_rrdb(4, 1, 16, 8),         check_rrdb(2, 1, 8, 4), check_rrdb_shape(8, 1, 1, 8, 4),
+        check_rrdb_shape(1, 1, 1, 8, 4), check_srvgg(2, 4, 16),  check_srvgg(3, 4, 16),
+        check_srvgg(4, 4, 16),           check_span(3, 2, 16),   check_span(2, 1, 16)};
     for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
         ResrModel *model = check_model(specs[s], 7);
         snprintf(model->name, sizeof model->name, "network %zu", s);

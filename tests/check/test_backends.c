@@ -21,10 +21,11 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
         const ResrNetSpec *spec = &model->spec;
         char what[200];
         snprintf(what, sizeof what,
-                 "%s of class %s, %d threads, arch %d, scale %d, blocks %d, nf %d, gc %d, %d x %d, "
-                 "tile %d",
+                 "%s of class %s, %d threads, arch %d, scale %d, unshuffle %d, blocks %d, nf %d, "
+                 "gc %d, %d x %d, tile %d",
                  ops->name, resr_ops_class(ops), run.threads, spec->arch, spec->scale,
-                 spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px, run.tile_px);
+                 spec->unshuffle, spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px,
+                 run.tile_px);
         CheckImage got = check_upscale(&run, model, in);
         if (exact)
             check_equal(&got, expected, what);
@@ -129,19 +130,31 @@ static void real_channel_counts(void **state)
     }
 }
 
+/* Features and growth channels of networks that people share. */
+static void shared_channel_counts(void **state)
+{
+    (void)state;
+    static const int counts[][2] = {{24, 16}, {32, 16}, {32, 32}, {48, 24},
+                                    {64, 64}, {96, 16}, {128, 32}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        int nf = counts[i][0], gc = counts[i][1];
+        compare_random(check_rrdb_shape(1, 2, 1, nf, gc), 11, 7, 0, 0);
+        compare_random(check_srvgg(1 + (int)i % 4, 2, nf), 11, 7, 0, 0);
+    }
+}
+
 /* RRDB networks with 0, 1 and 3 enlargements after the body, whole and in tiles. */
 static void enlargements(void **state)
 {
     (void)state;
-    const struct {
-        int scale, unshuffle;
-    } shapes[] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
+    static const int shapes[][2] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        ResrNetSpec spec = check_rrdb(shapes[i].scale, 1, 16, 8);
-        spec.unshuffle = shapes[i].unshuffle;
+        int scale = shapes[i][0], unshuffle = shapes[i][1], nf = scale < 8 ? 64 : 32;
         for (int width = 1; width <= 28; width += 3 * check_share())
-            compare_random(spec, width, width * 7 % 29 + 1, 0, 0);
-        compare_random(spec, 41, 37, 16, 4);
+            compare_random(check_rrdb_shape(scale, unshuffle, 1, 8, 4), width, width * 7 % 29 + 1,
+                           0, 0);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, 16, 8), 21, 17, 8, 4);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, nf, nf / 2), 2 * unshuffle, 3, 0, 0);
     }
 }
 
@@ -193,7 +206,7 @@ static void extreme_input(void **state)
     const float extreme[] = {INFINITY, -INFINITY, NAN,   3e38f,  -3e38f, 1e-45f,
                              -1e-45f,  0.0f,      -0.0f, 1e-38f, 1.0f,   1e20f};
     const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
-                                 check_srvgg(4, 2, 16)};
+                                 check_srvgg(4, 2, 16), check_span(2, 1, 16)};
     for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++)
         for (size_t i = 0; i < sizeof extreme / sizeof extreme[0]; i++) {
             CheckImage in = check_image(30, 14);
@@ -217,6 +230,7 @@ static void constant_input(void **state)
                     in.plane[c][(size_t)y * in.stride + (size_t)x] = values[i];
         compare(check_rrdb(4, 1, 8, 4), &in, 0, 0, 0.0, false);
         compare(check_srvgg(2, 2, 16), &in, 0, 0, 0.0, false);
+        compare(check_span(2, 2, 16), &in, 0, 0, 0.0, false);
         check_image_free(&in);
     }
 }
@@ -230,5 +244,5 @@ static void overflow_is_reported(void **state)
 }
 
 TEST_MAIN(rrdb_sizes, rrdb_unshuffle_2_sizes, rrdb_unshuffle_4_sizes, srvgg_sizes, channel_counts,
-          real_channel_counts, enlargements, span, channels, tiles, extreme_input, constant_input,
-          overflow_is_reported)
+          real_channel_counts, shared_channel_counts, enlargements, span, channels, tiles,
+          extreme_input, constant_input, overflow_is_reported)
