@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "model/readers.h"
@@ -137,5 +138,9 @@ int resr_model_load(ResrModel **out, const char *path)
     const char *slash = strrchr(path, '/');
     snprintf((*out)->name, sizeof(*out)->name, "%.63s", slash ? slash + 1 : path);
     memcpy((*out)->path, path, strlen(path) + 1);
+    if ((*out)->assumes_slopes)
+        resr_log_warn("%s: its activations have no tensors; LeakyReLU with slope 0.1 is assumed, "
+                      "not ReLU",
+                      path);
     return 0;
 }
