@@ -59,7 +59,7 @@ static void set_error_locked(ResrBatchWriter *writer, int status)
 {
     if (writer->status == 0) {
         writer->status = status;
-        snprintf(writer->error, sizeof writer->error, "%s", resr_error_text());
+        resr_error_save(writer->error);
     }
 }
 
@@ -215,12 +215,12 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
         return ret;
     ResrBatchWriter *writer = *out;
     const ResrPlan *job = plan->plan;
-    writer->dir = dir;
-    writer->journal = journal;
-    writer->found = found;
-    writer->plan = plan;
-    writer->written = written;
-    writer->user = user;
+    *writer = (ResrBatchWriter){.dir = dir,
+                                .journal = journal,
+                                .found = found,
+                                .plan = plan,
+                                .written = written,
+                                .user = user};
     writer->total = found->published ? found->total : INT64_MAX;
     writer->group_frames = job->batching.batch_frames;
     if (writer->group_frames > job->pool_frames / 2)
@@ -311,9 +311,7 @@ int resr_batch_writer_drain(ResrBatchWriter *writer)
 int resr_batch_writer_error(ResrBatchWriter *writer)
 {
     pthread_mutex_lock(&writer->lock);
-    int status = writer->status;
-    if (status < 0)
-        resr_fail(status, "%s", writer->error);
+    int status = writer->status < 0 ? resr_error_restore(writer->status, writer->error) : 0;
     pthread_mutex_unlock(&writer->lock);
     return status;
 }

@@ -318,8 +318,7 @@ int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEnco
     if (ret < 0)
         return ret;
     ResrSegmentEncoders *e = *out;
-    e->config = *config;
-    e->end = INT64_MAX;
+    *e = (ResrSegmentEncoders){.config = *config, .end = INT64_MAX};
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     resr_av_quiet();
@@ -359,12 +358,10 @@ static int segment_of_locked(Segment **out, ResrSegmentEncoders *e, int64_t inde
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
-    Segment *s = *out;
-    s->encoders = e;
-    s->number = number;
-    s->first = s->next = number * length;
-    s->after = *place;
-    *place = s;
+    int64_t first = number * length;
+    **out =
+        (Segment){.encoders = e, .number = number, .first = first, .next = first, .after = *place};
+    *place = *out;
     return 0;
 }
 

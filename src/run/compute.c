@@ -304,10 +304,7 @@ int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *m
     if (ret < 0)
         return ret;
     ResrCompute *compute = *out;
-    compute->ops = ops;
-    compute->model = model;
-    compute->plan = plan;
-    compute->threads = threads;
+    *compute = (ResrCompute){.ops = ops, .model = model, .plan = plan, .threads = threads};
     sem_init(&compute->ready, 0, 0);
     pthread_mutex_init(&compute->lock, NULL);
     pthread_cond_init(&compute->pushed, NULL);

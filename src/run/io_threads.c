@@ -76,7 +76,7 @@ static void record_error(ResrIoThreads *io, int status)
     pthread_mutex_lock(&io->lock);
     if (io->status == 0) {
         io->status = status;
-        snprintf(io->error, sizeof io->error, "%s", resr_error_text());
+        resr_error_save(io->error);
     }
     pthread_mutex_unlock(&io->lock);
 }
@@ -449,9 +449,7 @@ int64_t resr_io_threads_encoded(const ResrIoThreads *io)
 int resr_io_threads_status(ResrIoThreads *io)
 {
     pthread_mutex_lock(&io->lock);
-    int status = io->status;
-    if (status < 0)
-        resr_fail(status, "%s", io->error);
+    int status = io->status < 0 ? resr_error_restore(io->status, io->error) : 0;
     pthread_mutex_unlock(&io->lock);
     return status;
 }

@@ -103,8 +103,7 @@ int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan, int
     if (ret < 0)
         return ret;
     ResrSegmentGather *gather = *out;
-    gather->plan = plan;
-    gather->rank = rank;
+    *gather = (ResrSegmentGather){.plan = plan, .rank = rank};
     ResrSegmentEncodersConfig config = {.input = plan->stored,
                                         .format = plan->output,
                                         .options = &plan->encode,

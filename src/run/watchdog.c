@@ -100,10 +100,10 @@ int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoT
     if (ret < 0)
         return ret;
     ResrWatchdog *watchdog = *out;
-    watchdog->turn_ns = turn_ns;
-    watchdog->io_threads = io_threads;
-    watchdog->checkpoint = checkpoint;
-    watchdog->deadline_seconds = deadline_seconds;
+    *watchdog = (ResrWatchdog){.turn_ns = turn_ns,
+                               .io_threads = io_threads,
+                               .checkpoint = checkpoint,
+                               .deadline_seconds = deadline_seconds};
     pthread_mutex_init(&watchdog->lock, NULL);
     pthread_cond_init(&watchdog->changed, NULL);
     if (pthread_create(&watchdog->thread, NULL, watch_main, watchdog) == 0)
