@@ -43,6 +43,9 @@ static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
 /* RRDB: enlargements by two after the body, 0 to 3; 2^n = scale * unshuffle. Others: 0. */
 int resr_spec_enlargements(const ResrNetSpec *spec);
 
+/* RRDB: index of conv_body in the order of the convolutions. */
+int resr_spec_conv_body(const ResrNetSpec *spec);
+
 /* The architecture's name for messages and reports: "RRDBNet", "SRVGGNetCompact", "SPAN". */
 const char *resr_spec_arch_name(const ResrNetSpec *spec);
 
@@ -109,7 +112,8 @@ RESR_MUST_CHECK int resr_model_save(const ResrModel *model, const char *path, bo
  * `name` is -n ("RealESRGAN_x4plus", "realesrgan-x4plus", ...), or NULL for the default of `scale`
  * (2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus). `denoise` in [0, 1] blends general-x4v3 with its
  * wdn partner, params = denoise * general + (1 - denoise) * wdn in fp32; negative: 0.5 for
- * general-x4v3, as official, ignored for others (a value given for others: RESR_ERR_USAGE).
+ * general-x4v3, as official, ignored for others and for a file (a value given for others:
+ * RESR_ERR_USAGE). The partner of a file lies in the file's folder.
  * A missing file is RESR_ERR_NOINPUT with the command that fetches it. */
 RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const char *name, int scale,
                                     double denoise);
@@ -118,7 +122,7 @@ RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const ch
 typedef struct ResrModelEntry {
     const char *name;     /* official name */
     const char *alias;    /* ncnn's name, or NULL */
-    const char *files[3]; /* candidates in a model folder, in order of preference, NULL-ended */
+    const char *files[4]; /* candidates in a model folder, in order of preference, NULL-ended */
     int scale;
     const char *about; /* a few words for --list-models */
 } ResrModelEntry;

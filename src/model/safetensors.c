@@ -12,13 +12,13 @@
 
 static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
 {
-    static const char *const names[] = {"F32", "F16", "BF16"};
-    for (int i = 0; text && i < 3; i++)
+    static const char *const names[] = {"F32", "F16", "BF16", "F64"};
+    for (int i = 0; text && i < 4; i++)
         if (strcmp(names[i], text) == 0) {
             *dtype = (ResrDtype)i;
             return 0;
         }
-    return resr_fail(RESR_ERR_DATA, "tensor %s has dtype %s; F32, F16 and BF16 are read", name,
+    return resr_fail(RESR_ERR_DATA, "tensor %s has dtype %s; F32, F16, BF16 and F64 are read", name,
                      text ? text : "(none)");
 }
 
@@ -155,7 +155,7 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     }
     ret = check_layout(tensors, n, data, data_bytes);
     if (ret == 0)
-        ret = resr_model_from_tensors(out, tensors, n);
+        ret = resr_model_from_state_dict(out, tensors, n, data_bytes);
     if (ret == 0)
         (*out)->spec.resize = resize;
 cleanup:

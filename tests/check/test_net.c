@@ -147,7 +147,7 @@ static void stops_between_tiles(void **state)
     ResrModel *model = check_model(check_srvgg(2, 1, 8), 1);
     CheckImage in = check_image(12, 12), out = check_image(24, 24);
     check_image_random(&in, 5);
-    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
     assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
                      RESR_ERR_STOPPED);

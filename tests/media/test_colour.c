@@ -31,8 +31,8 @@ static void convert(ResrRgb *rgb, const ResrFormat *format, const ResrFrame *fra
 {
     ResrColour *colour;
     assert_int_equal(
-        resr_colour_create(&colour, format, format, format->width_px, format->height_px), 0);
-    assert_int_equal(resr_rgb_create(rgb, format->width_px, format->height_px), 0);
+        resr_colour_create(&colour, format, format, format->width_px, format->height_px, false), 0);
+    assert_int_equal(resr_rgb_create(rgb, format->width_px, format->height_px, 3), 0);
     assert_int_equal(resr_colour_to_rgb(colour, rgb, frame), 0);
     resr_colour_free(colour);
 }

@@ -97,6 +97,7 @@ static void test_impossible_networks(void **state)
         {{RESR_ARCH_RRDB, 8, 2, 23, 64, 32, 3, 0, 1}, "pixel_unshuffle(2)"},
         {{RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 2, 0, 1}, "2 channels"},
         {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 1, 1}, "normalised"},
+        {{RESR_ARCH_SPAN, 4, 1, 6, 48, 0, 1, 1, 1}, "normalised input (1) of 1 channels"},
         {{RESR_ARCH_RRDB, 4, 1, 128, 512, 512, 3, 0, 1}, "weights is not supported"},
         {{RESR_ARCH_SRVGG, 9, 1, 16, 64, 0, 3, 0, 1}, "scale 9"},
         {{RESR_ARCH_SRVGG, 4, 2, 16, 64, 0, 3, 0, 1}, "pixel_unshuffle(2)"},
