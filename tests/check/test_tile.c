@@ -2,34 +2,38 @@
 #include "check_net.h"
 #include "net/tile.h"
 
-static void expect(ResrTile tile, int x, int y, int width, int height, int in_x, int in_y,
-                   int in_width, int in_height)
+static void expect(const ResrTilePlan *plan, int index, ResrTile expected)
 {
-    assert_int_equal(tile.x_px, x);
-    assert_int_equal(tile.y_px, y);
-    assert_int_equal(tile.width_px, width);
-    assert_int_equal(tile.height_px, height);
-    assert_int_equal(tile.in_x_px, in_x);
-    assert_int_equal(tile.in_y_px, in_y);
-    assert_int_equal(tile.in_width_px, in_width);
-    assert_int_equal(tile.in_height_px, in_height);
+    ResrTile tile = resr_tile_at(plan, index);
+    assert_memory_equal(&tile, &expected, sizeof tile);
+}
+
+static ResrTilePlan make_plan(int width, int height, int tile, int pad, int columns, int rows)
+{
+    ResrTilePlan plan;
+    assert_int_equal(resr_tile_plan(&plan, width, height, tile, pad, 1), 0);
+    assert_int_equal(plan.columns, columns);
+    assert_int_equal(plan.rows, rows);
+    return plan;
+}
+
+static void expect_bounds(const ResrTilePlan *plan, int width, int height)
+{
+    int got_width, got_height;
+    resr_tile_bounds(plan, &got_width, &got_height);
+    assert_int_equal(got_width, width);
+    assert_int_equal(got_height, height);
 }
 
 static void context_is_clipped_at_the_border(void **state)
 {
     (void)state;
-    ResrTilePlan plan;
-    assert_int_equal(resr_tile_plan(&plan, 640, 272, 256, 10, 1), 0);
-    assert_int_equal(plan.columns, 3);
-    assert_int_equal(plan.rows, 2);
-    expect(resr_tile_at(&plan, 0), 0, 0, 256, 256, 0, 0, 266, 266);
-    expect(resr_tile_at(&plan, 1), 256, 0, 256, 256, 246, 0, 276, 266);
-    expect(resr_tile_at(&plan, 2), 512, 0, 128, 256, 502, 0, 138, 266);
-    expect(resr_tile_at(&plan, 4), 256, 256, 256, 16, 246, 246, 276, 26);
-    int width, height;
-    resr_tile_bounds(&plan, &width, &height);
-    assert_int_equal(width, 276);
-    assert_int_equal(height, 266);
+    ResrTilePlan plan = make_plan(640, 272, 256, 10, 3, 2);
+    expect(&plan, 0, (ResrTile){0, 0, 256, 256, 0, 0, 266, 266});
+    expect(&plan, 1, (ResrTile){256, 0, 256, 256, 246, 0, 276, 266});
+    expect(&plan, 2, (ResrTile){512, 0, 128, 256, 502, 0, 138, 266});
+    expect(&plan, 4, (ResrTile){256, 256, 256, 16, 246, 246, 276, 26});
+    expect_bounds(&plan, 276, 266);
     double read_px = (266.0 + 276 + 138) * (266 + 26);
     assert_float_equal(resr_tile_overhead(&plan), read_px / (640.0 * 272), 1e-12);
 }
@@ -37,23 +41,18 @@ static void context_is_clipped_at_the_border(void **state)
 static void odd_sizes(void **state)
 {
     (void)state;
-    ResrTilePlan plan;
-    assert_int_equal(resr_tile_plan(&plan, 33, 17, 16, 3, 1), 0);
-    assert_int_equal(plan.columns, 3);
-    assert_int_equal(plan.rows, 2);
-    expect(resr_tile_at(&plan, 2), 32, 0, 1, 16, 29, 0, 4, 17);
-    expect(resr_tile_at(&plan, 3), 0, 16, 16, 1, 0, 13, 19, 4);
+    ResrTilePlan plan = make_plan(33, 17, 16, 3, 3, 2);
+    expect(&plan, 2, (ResrTile){32, 0, 1, 16, 29, 0, 4, 17});
+    expect(&plan, 3, (ResrTile){0, 16, 16, 1, 0, 13, 19, 4});
 }
 
 static void context_larger_than_the_image(void **state)
 {
     (void)state;
-    ResrTilePlan plan;
-    assert_int_equal(resr_tile_plan(&plan, 20, 20, 8, 100, 1), 0);
-    assert_int_equal(plan.columns * plan.rows, 9);
-    expect(resr_tile_at(&plan, 0), 0, 0, 8, 8, 0, 0, 20, 20);
-    expect(resr_tile_at(&plan, 4), 8, 8, 8, 8, 0, 0, 20, 20);
-    expect(resr_tile_at(&plan, 8), 16, 16, 4, 4, 0, 0, 20, 20);
+    ResrTilePlan plan = make_plan(20, 20, 8, 100, 3, 3);
+    expect(&plan, 0, (ResrTile){0, 0, 8, 8, 0, 0, 20, 20});
+    expect(&plan, 4, (ResrTile){8, 8, 8, 8, 0, 0, 20, 20});
+    expect(&plan, 8, (ResrTile){16, 16, 4, 4, 0, 0, 20, 20});
     assert_float_equal(resr_tile_overhead(&plan), 9.0, 1e-12);
 }
 
@@ -62,23 +61,17 @@ static void context_larger_than_the_image(void **state)
 static void context_larger_than_a_tile(void **state)
 {
     (void)state;
-    ResrTilePlan plan;
-    int width, height;
-    assert_int_equal(resr_tile_plan(&plan, 100, 10, 10, 25, 1), 0);
-    expect(resr_tile_at(&plan, 0), 0, 0, 10, 10, 0, 0, 35, 10);
-    expect(resr_tile_at(&plan, 3), 30, 0, 10, 10, 5, 0, 60, 10);
-    resr_tile_bounds(&plan, &width, &height);
-    assert_int_equal(width, 60);
-    assert_int_equal(height, 10);
+    ResrTilePlan plan = make_plan(100, 10, 10, 25, 10, 1);
+    expect(&plan, 0, (ResrTile){0, 0, 10, 10, 0, 0, 35, 10});
+    expect(&plan, 3, (ResrTile){30, 0, 10, 10, 5, 0, 60, 10});
+    expect_bounds(&plan, 60, 10);
 }
 
 static void whole_frame(void **state)
 {
     (void)state;
-    ResrTilePlan plan;
-    assert_int_equal(resr_tile_plan(&plan, 1921, 1081, 0, 10, 1), 0);
-    assert_int_equal(plan.columns * plan.rows, 1);
-    expect(resr_tile_at(&plan, 0), 0, 0, 1921, 1081, 0, 0, 1921, 1081);
+    ResrTilePlan plan = make_plan(1921, 1081, 0, 10, 1, 1);
+    expect(&plan, 0, (ResrTile){0, 0, 1921, 1081, 0, 0, 1921, 1081});
     assert_float_equal(resr_tile_overhead(&plan), 1.0, 1e-12);
 }
 
