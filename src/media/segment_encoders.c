@@ -29,6 +29,7 @@
 
 #include "base/busy_timer.h"
 #include "base/events.h"
+#include "base/flag.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
@@ -62,7 +63,7 @@ struct ResrSegmentEncoders {
     int64_t *finished;    /* numbers of finished segments */
     size_t finished_count, finished_capacity;
     int64_t end; /* frames of the video; INT64_MAX: not known */
-    bool stop;
+    atomic_bool stop;
     AVCodecParameters *first_encoder; /* its headers hold for all segments */
     atomic_llong frames, waiting, packets, hashing_ns;
     int threads_started;
@@ -461,10 +462,7 @@ void resr_segment_encoders_stop(ResrSegmentEncoders *e)
 {
     if (!e)
         return;
-    pthread_mutex_lock(&e->lock);
-    e->stop = true;
-    pthread_cond_broadcast(&e->changed);
-    pthread_mutex_unlock(&e->lock);
+    resr_flag_raise(&e->stop, &e->lock, &e->changed);
     for (int i = 0; i < e->threads_started; i++)
         pthread_join(e->threads[i].id, NULL);
     e->threads_started = 0;

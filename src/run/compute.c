@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/events.h"
+#include "base/flag.h"
 #include "base/memory.h"
 #include "base/queue.h"
 #include "net/simulate.h"
@@ -410,10 +411,7 @@ void resr_compute_stop(ResrCompute *compute)
 {
     if (!compute)
         return;
-    pthread_mutex_lock(&compute->lock);
-    compute->stop = true;
-    pthread_cond_signal(&compute->pushed);
-    pthread_mutex_unlock(&compute->lock);
+    resr_flag_raise(&compute->stop, &compute->lock, &compute->pushed);
     if (compute->done)
         resr_queue_close(compute->done);
     if (compute->started)

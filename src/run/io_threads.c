@@ -35,6 +35,7 @@
 #include "base/queue.h"
 #include "base/stop.h"
 #include "media/segment_encoders.h"
+#include "run/segment_gather.h"
 
 struct ResrIoThreads {
     ResrIoThreadsConfig config;
@@ -267,17 +268,12 @@ static void encoding_failed(void *user, int status)
 
 static int start_encoders(ResrIoThreads *io)
 {
-    const ResrPlan *plan = io->config.plan;
+    ResrSegmentEncodersConfig config = resr_segment_gather_encoders(io->config.plan);
     io->store = resr_checkpoint_store(io->config.checkpoint);
-    ResrSegmentEncodersConfig config = {.input = plan->stored,
-                                        .format = plan->output,
-                                        .options = &plan->encode,
-                                        .tags = plan->tags,
-                                        .threads = plan->encode.encoders,
-                                        .user = io,
-                                        .store = &io->store,
-                                        .finished = commit_segment,
-                                        .failed = encoding_failed};
+    config.user = io;
+    config.store = &io->store;
+    config.finished = commit_segment;
+    config.failed = encoding_failed;
     return resr_segment_encoders_start(&io->encoders, &config);
 }
 

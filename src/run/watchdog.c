@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/flag.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -31,7 +32,7 @@ struct ResrWatchdog {
     pthread_t thread;
     pthread_mutex_t lock; /* of ended */
     pthread_cond_t changed;
-    bool ended;
+    atomic_bool ended;
 };
 
 /* Ends the process. The message comes first and status.json, whose file system may hang, last. */
@@ -117,10 +118,7 @@ void resr_watchdog_stop(ResrWatchdog *watchdog)
 {
     if (!watchdog)
         return;
-    pthread_mutex_lock(&watchdog->lock);
-    watchdog->ended = true;
-    pthread_cond_signal(&watchdog->changed);
-    pthread_mutex_unlock(&watchdog->lock);
+    resr_flag_raise(&watchdog->ended, &watchdog->lock, &watchdog->changed);
     pthread_join(watchdog->thread, NULL);
     pthread_cond_destroy(&watchdog->changed);
     pthread_mutex_destroy(&watchdog->lock);

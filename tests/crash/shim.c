@@ -330,15 +330,21 @@ int fdatasync(int fd)
     return sync_counted("fdatasync", SYS_fdatasync, fd);
 }
 
+/* The rest of a function: a system call that returns an int, counted if `inside`. */
+#define COUNTED(name, path, inside, loses_name, ...)                                               \
+    bool counts = inside;                                                                          \
+    if (counts && begin_call(name, path))                                                          \
+        return failed();                                                                           \
+    if (counts && loses_name)                                                                      \
+        keep_inode(path);                                                                          \
+    int ret = (int)syscall(__VA_ARGS__);                                                           \
+    end_call(counts);                                                                              \
+    return ret
+
 static int truncate_counted(int fd, off_t length)
 {
     char path[PATH_MAX];
-    bool counts = fd_path(path, fd);
-    if (counts && begin_call("ftruncate", path))
-        return failed();
-    int ret = (int)syscall(SYS_ftruncate, fd, length);
-    end_call(counts);
-    return ret;
+    COUNTED("ftruncate", path, fd_path(path, fd), false, SYS_ftruncate, fd, length);
 }
 
 int ftruncate(int fd, off_t length)
@@ -353,14 +359,8 @@ int ftruncate64(int fd, off_t length)
 
 static int rename_counted(const char *name, const char *from, const char *to, unsigned flags)
 {
-    bool counts = is_inside(from) || is_inside(to);
-    if (counts && begin_call(name, to))
-        return failed();
-    if (counts)
-        keep_inode(to);
-    int ret = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
-    end_call(counts);
-    return ret;
+    COUNTED(name, to, is_inside(from) || is_inside(to), true, SYS_renameat2, AT_FDCWD, from,
+            AT_FDCWD, to, flags);
 }
 
 int rename(const char *from, const char *to)
@@ -378,44 +378,22 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 
 int link(const char *from, const char *to)
 {
-    bool counts = is_inside(to);
-    if (counts && begin_call("link", to))
-        return failed();
-    int ret = (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
-    end_call(counts);
-    return ret;
+    COUNTED("link", to, is_inside(to), false, SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int unlink(const char *path)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("unlink", path))
-        return failed();
-    if (counts)
-        keep_inode(path);
-    int ret = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-    end_call(counts);
-    return ret;
+    COUNTED("unlink", path, is_inside(path), true, SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("mkdir", path))
-        return failed();
-    int ret = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-    end_call(counts);
-    return ret;
+    COUNTED("mkdir", path, is_inside(path), false, SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
 int rmdir(const char *path)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("rmdir", path))
-        return failed();
-    int ret = (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
-    end_call(counts);
-    return ret;
+    COUNTED("rmdir", path, is_inside(path), false, SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 /* Like the stream of the C library, which continues after a short write and stops at an error. */

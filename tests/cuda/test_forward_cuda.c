@@ -137,14 +137,7 @@ static void other_shapes(void **state)
 static void attention(void **state)
 {
     (void)state;
-    ResrNetSpec spec = {.arch = RESR_ARCH_SPAN,
-                        .scale = 2,
-                        .unshuffle = 1,
-                        .num_blocks = 2,
-                        .nf = 64,
-                        .channels = 3,
-                        .normalise = 1,
-                        .resize = 1};
+    ResrNetSpec spec = check_span(2, 2, 64);
     compare(spec, 14, 9, 0, 0);
     spec.nf = 48;
     spec.num_blocks = 1;

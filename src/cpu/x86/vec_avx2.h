@@ -14,23 +14,6 @@ typedef __m256 vec;
 #include "cpu/x86/vec_tmpl.h"
 #undef MM
 
-/* a < b ? a : b, so that a NaN in b stays. */
-static inline vec vec_min(vec a, vec b)
-{
-    return _mm256_min_ps(a, b);
-}
-
-/* a > b ? a : b. */
-static inline vec vec_max(vec a, vec b)
-{
-    return _mm256_max_ps(a, b);
-}
-
-static inline vec vec_div(vec a, vec b)
-{
-    return _mm256_div_ps(a, b);
-}
-
 /* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
 static inline vec vec_power_of_two(vec sum)
 {

@@ -17,23 +17,6 @@ typedef __m512 vec;
 #include "cpu/x86/vec_tmpl.h"
 #undef MM
 
-/* a < b ? a : b, so that a NaN in b stays. */
-static inline vec vec_min(vec a, vec b)
-{
-    return _mm512_min_ps(a, b);
-}
-
-/* a > b ? a : b. */
-static inline vec vec_max(vec a, vec b)
-{
-    return _mm512_max_ps(a, b);
-}
-
-static inline vec vec_div(vec a, vec b)
-{
-    return _mm512_div_ps(a, b);
-}
-
 /* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
 static inline vec vec_power_of_two(vec sum)
 {

@@ -40,3 +40,20 @@ static inline vec vec_fnma(vec a, vec b, vec c)
 {
     return MM(fnmadd_ps)(a, b, c);
 }
+
+/* a < b ? a : b, so that a NaN in b stays. */
+static inline vec vec_min(vec a, vec b)
+{
+    return MM(min_ps)(a, b);
+}
+
+/* a > b ? a : b. */
+static inline vec vec_max(vec a, vec b)
+{
+    return MM(max_ps)(a, b);
+}
+
+static inline vec vec_div(vec a, vec b)
+{
+    return MM(div_ps)(a, b);
+}
