@@ -88,6 +88,8 @@ const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_
 
 /* Key in the metadata of a .safetensors file: ResrNetSpec.resize as a decimal number. */
 #define RESR_METADATA_RESIZE "resize"
+#define RESR_METADATA_NORMALISE "normalise" /* value: "imagenet" */
+#define RESR_METADATA_IMAGENET "imagenet"
 
 /* Reads architecture and sizes from the tensors' canonical names and shapes, after
  * resr_tensors_set_names(). The sizes are those of a supported network; not every tensor has been
