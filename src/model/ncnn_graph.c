@@ -1,8 +1,7 @@
-/* Checks the whole graph of an ncnn model: every blob gets a value, a hash of the operation that
- * computes it and of its operands' values, so the last value stands for the whole expression. It
- * must equal the value of the network that the convolutions' shapes suggest. A graph that
- * concatenates in a different order or lacks a residual is therefore refused; names of layers and
- * blobs do not matter. */
+/* The graph of an ncnn model. The text is read first, layer by layer, into a list of operations
+ * with their operands; then the .bin is divided among the layers in the order of the file; then the
+ * operations that the output needs are added to a ResrGraph, each after its operands. Parameters of
+ * layers: github.com/Tencent/ncnn, docs/developer-guide/operators.md. */
 
 #include "model/ncnn_graph.h"
 
@@ -13,251 +12,502 @@
 #include "base/memory.h"
 #include "model/ncnn_param.h"
 
-enum { MAX_LAYERS = 10000 };
+enum { MAX_LAYERS = 10000, MAX_FACTOR = 8 };
 
-typedef uint64_t Value;
+enum { TAG_BYTES = 4, TAG_FP32 = 0, TAG_FP16 = 0x01306B47 };
+
+typedef struct Layer Layer;
+
+/* A type of layer: reads the parameters that apply, and adds the operation to the graph. */
+typedef struct LayerType {
+    const char *name;
+    int (*read)(Layer *layer, const ResrNcnnLayer *line); /* NULL: no parameters */
+    int (*add)(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out);
+} LayerType;
+
+struct Layer {
+    const LayerType *type;
+    char name[RESR_NCNN_NAME_BYTES];
+    int n_in;
+    /* Meaning depends on the type. */
+    int kind;
+    double number[2];
+    int cout, kernel_px, activation;
+    bool with_bias;
+    size_t weights;        /* of the .bin, tagged */
+    size_t floats;         /* of the .bin, fp32 after the weights */
+    ResrSpan weight, bias; /* in the .bin */
+    const Layer *constant; /* operand of a BinaryOp, instead of the second map */
+    bool constant_first;
+};
 
 typedef struct Blob {
     char name[RESR_NCNN_NAME_BYTES]; /* empty: the slot is free */
-    Value value;
+    int writer;                      /* layer; -1: none yet */
+    int readers;
 } Blob;
 
-/* A convolution as described by its layer. */
-typedef struct ConvLayer {
-    int cout, weights; /* number of weights */
-    int slopes;        /* of the PReLU after it; 0: none */
-} ConvLayer;
-
-typedef struct Graph {
+struct ResrNcnnGraph {
+    Layer *layers;
+    int n_layers;
     Blob *blobs; /* hash table: a power of two of slots, at most half of them used */
     size_t slots;
-    int n_blobs;
-    ConvLayer *convs;
-    int n_convs;
-    Value output;
-    int shuffle;   /* PixelShuffle's factor; 0: none */
-    double resize; /* factor of an Interp after the network; 1: none */
-} Graph;
+    int n_blobs, max_blobs;
+    /* The operands of layer i are operands[first[i]..first[i + 1]): slots of blobs, later layers.
+     */
+    int *first, *operands;
+    size_t operand_capacity;
+    int output; /* layer */
+};
 
-typedef enum Op {
-    OP_INPUT = 1,
-    OP_CONV,
-    OP_LRELU,
-    OP_PRELU,
-    OP_CONCAT,
-    OP_SCALE,
-    OP_ADD,
-    OP_NEAREST,
-    OP_SHUFFLE
-} Op;
-
-static Value mix(Value a, Value b)
+static int read_convolution(Layer *layer, const ResrNcnnLayer *line)
 {
-    Value z = a * 0x9E3779B97F4A7C15u + b + 0x632BE59BD9B4E019u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static Value apply(Op op, int64_t parameter, Value operand)
-{
-    return mix(mix((Value)op, (Value)parameter), operand);
-}
-
-/* A parameter as an integer of millionths, for comparisons. */
-static int64_t fixed_point(double x)
-{
-    return x > -1e6 && x < 1e6 ? (int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)) : INT64_MAX;
-}
-
-static Value scaled(Value x, double factor)
-{
-    return factor == 1 ? x : apply(OP_SCALE, fixed_point(factor), x);
-}
-
-static Value sum(Value a, Value b)
-{
-    return apply(OP_ADD, 0, mix(a < b ? a : b, a < b ? b : a));
-}
-
-static Value nearest(Value x, double factor)
-{
-    return apply(OP_NEAREST, fixed_point(factor), x);
-}
-
-static Value concatenated(const Value *maps, int n)
-{
-    Value value = maps[0];
-    for (int i = 1; i < n; i++)
-        value = mix(apply(OP_CONCAT, i, value), maps[i]);
-    return value;
-}
-
-/* The slot of a blob, or the free slot for it. */
-static Blob *find_blob(const Graph *graph, const char *name)
-{
-    Value hash = 0;
-    for (const char *c = name; *c; c++)
-        hash = mix(hash, (Value)(unsigned char)*c);
-    size_t slot = hash & (graph->slots - 1);
-    while (graph->blobs[slot].name[0] && strcmp(graph->blobs[slot].name, name) != 0)
-        slot = (slot + 1) & (graph->slots - 1);
-    return &graph->blobs[slot];
-}
-
-/* Parameters of ncnn's layers: docs/developer-guide/operators.md. */
-static int convolution(Graph *graph, const ResrNcnnLayer *layer, Value in, Value *out)
-{
-    static const struct {
+    int kernel = resr_ncnn_int_param(line, 1, 0), pad = kernel / 2;
+    const struct {
         int key, ours, otherwise; /* otherwise: ncnn's default */
-    } expected[] = {{1, 3, 0},  {11, 3, 3}, {2, 1, 1},  {12, 1, 1}, {3, 1, 1},
-                    {13, 1, 1}, {4, 1, 0},  {14, 1, 1}, {15, 1, 1}, {16, 1, 1},
-                    {18, 0, 0}, {5, 1, 0},  {8, 0, 0},  {19, 0, 0}};
-    ConvLayer *conv = &graph->convs[graph->n_convs];
-    conv->cout = resr_ncnn_int_param(layer, 0, 0);
-    conv->weights = resr_ncnn_int_param(layer, 6, 0);
-    bool ours = conv->cout > 0 && conv->weights > 0;
+    } expected[] = {{11, kernel, kernel},
+                    {2, 1, 1},
+                    {12, 1, 1},
+                    {3, 1, 1},
+                    {13, 1, 1},
+                    {4, pad, 0},
+                    {14, pad, pad},
+                    {15, pad, pad},
+                    {16, pad, pad},
+                    {18, 0, 0},
+                    {5, 1, 0},
+                    {8, 0, 0},
+                    {19, 0, 0}};
+    int weights = resr_ncnn_int_param(line, 6, 0);
+    layer->cout = resr_ncnn_int_param(line, 0, 0);
+    layer->kernel_px = kernel;
+    bool ours = layer->cout > 0 && weights > 0 && (kernel == 3 || kernel == 1);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        ours = ours && resr_ncnn_int_param(layer, expected[i].key, expected[i].otherwise) ==
+        ours = ours && resr_ncnn_int_param(line, expected[i].key, expected[i].otherwise) ==
                            expected[i].ours;
     if (!ours)
         return resr_fail(RESR_ERR_DATA,
-                         "layer %s: expected a 3x3 convolution with stride 1, padding 1 and bias, "
-                         "not quantised",
+                         "layer %s: expected a 3x3 convolution (or 1x1) with stride 1, padding of "
+                         "half the kernel and bias, not quantised",
                          layer->name);
-    *out = apply(OP_CONV, graph->n_convs++, in);
-    int activation = resr_ncnn_int_param(layer, 9, 0);
-    if (activation == 2) /* leaky ReLU */
-        *out = apply(OP_LRELU, fixed_point(resr_ncnn_param(layer, 10, 0)), *out);
-    else if (activation != 0)
-        return resr_fail(RESR_ERR_DATA, "layer %s: activation %d is not known", layer->name,
-                         activation);
-    return 0;
-}
-
-static int eltwise(const ResrNcnnLayer *layer, const Value *in, Value *out)
-{
-    double a = 1, b = 1;
-    for (int i = 0; i < layer->n_params; i++)
-        if (layer->params[i].key == 1 && layer->params[i].count == 2) {
-            a = layer->params[i].values[0];
-            b = layer->params[i].values[1];
-        }
-    if (layer->n_in != 2 || resr_ncnn_int_param(layer, 0, 0) != 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s: expected a sum of two", layer->name);
-    *out = sum(scaled(in[0], a), scaled(in[1], b));
-    return 0;
-}
-
-static int binary(const ResrNcnnLayer *layer, const Value *in, Value *out)
-{
-    int op = resr_ncnn_int_param(layer, 0, 0), with_scalar = resr_ncnn_int_param(layer, 1, 0);
-    if (op == 0 && with_scalar == 0 && layer->n_in == 2)
-        *out = sum(in[0], in[1]);
-    else if (op == 2 && with_scalar == 1 && layer->n_in == 1)
-        *out = scaled(in[0], resr_ncnn_param(layer, 2, 0));
-    else
+    if (weights % (kernel * kernel * layer->cout) != 0)
         return resr_fail(RESR_ERR_DATA,
-                         "layer %s: expected a sum of two or a product with a number", layer->name);
+                         "convolution %s has %d outputs, %d weights and a kernel of %d px, which "
+                         "do not fit each other",
+                         layer->name, layer->cout, weights, kernel);
+    layer->weights = (size_t)weights;
+    layer->floats = (size_t)layer->cout;
+    layer->activation = resr_ncnn_int_param(line, 9, 0);
+    if (layer->activation < 0 || layer->activation > 2)
+        return resr_fail(RESR_ERR_DATA,
+                         "layer %s: activation %d is not known; 1 (ReLU) and 2 (leaky ReLU) are",
+                         layer->name, layer->activation);
+    layer->number[0] = layer->activation == 2 ? resr_ncnn_param(line, 10, 0) : 0;
     return 0;
 }
 
-static int interp(Graph *graph, const ResrNcnnLayer *layer, Value in, Value *out)
+static int add_convolution(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    int area = layer->kernel_px * layer->kernel_px;
+    ResrGraphConv conv = {.cout = layer->cout,
+                          .cin = (int)(layer->weights / (size_t)(area * layer->cout)),
+                          .kernel_px = layer->kernel_px,
+                          .weight = layer->weight,
+                          .bias = layer->bias};
+    snprintf(conv.name, sizeof conv.name, "%s", layer->name);
+    *out = resr_graph_conv(graph, in[0], &conv);
+    if (layer->activation != 0)
+        *out = resr_graph_leaky(graph, *out, layer->number[0]);
+    return 0;
+}
+
+static int add_input(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    (void)layer, (void)in;
+    *out = resr_graph_input(graph);
+    return 0;
+}
+
+static int add_nothing(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    (void)graph, (void)layer;
+    *out = in[0];
+    return 0;
+}
+
+static int read_relu(Layer *layer, const ResrNcnnLayer *line)
+{
+    layer->number[0] = resr_ncnn_param(line, 0, 0);
+    return 0;
+}
+
+static int add_relu(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_leaky(graph, in[0], layer->number[0]);
+    return 0;
+}
+
+static int read_prelu(Layer *layer, const ResrNcnnLayer *line)
+{
+    int slopes = resr_ncnn_int_param(line, 0, 0);
+    if (slopes < 1)
+        return resr_fail(RESR_ERR_DATA, "layer %s has %d slopes", layer->name, slopes);
+    layer->floats = (size_t)slopes;
+    return 0;
+}
+
+static int add_prelu(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_prelu(graph, in[0], &layer->bias);
+    return 0;
+}
+
+static int add_sigmoid(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    (void)layer;
+    *out = resr_graph_sigmoid(graph, in[0]);
+    return 0;
+}
+
+static int add_swish(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    (void)layer;
+    *out = resr_graph_silu(graph, in[0]);
+    return 0;
+}
+
+static int read_eltwise(Layer *layer, const ResrNcnnLayer *line)
+{
+    layer->number[0] = layer->number[1] = 1;
+    for (int i = 0; i < line->n_params; i++)
+        if (line->params[i].key == 1 && line->params[i].count == 2)
+            memcpy(layer->number, line->params[i].values, sizeof layer->number);
+    if (line->n_in != 2 || resr_ncnn_int_param(line, 0, 0) != 1)
+        return resr_fail(RESR_ERR_DATA, "layer %s: expected a sum of two", layer->name);
+    return 0;
+}
+
+static int add_eltwise(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_add(graph, resr_graph_scaled(graph, in[0], layer->number[0]),
+                          resr_graph_scaled(graph, in[1], layer->number[1]));
+    return 0;
+}
+
+enum { BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV, BINARY_REVERSE_SUB = 7 };
+
+static int read_binary(Layer *layer, const ResrNcnnLayer *line)
+{
+    layer->kind = resr_ncnn_int_param(line, 0, 0);
+    bool known = (layer->kind >= BINARY_ADD && layer->kind <= BINARY_DIV) ||
+                 layer->kind == BINARY_REVERSE_SUB;
+    layer->number[0] = resr_ncnn_param(line, 2, 0);
+    if (known && line->n_in == (resr_ncnn_int_param(line, 1, 0) == 1 ? 1 : 2))
+        return 0;
+    return resr_fail(RESR_ERR_DATA,
+                     "layer %s: expected a sum, difference or product of two, or of one and a "
+                     "number",
+                     layer->name);
+}
+
+/* x and one number for all channels, or one for each. */
+static int binary_with_constant(ResrGraph *graph, const Layer *layer, ResrNode x,
+                                const double *values, int n, ResrNode *out)
+{
+    double changed[RESR_GRAPH_VECTOR];
+    int kind = layer->kind;
+    bool reversed = kind == BINARY_REVERSE_SUB || (kind == BINARY_SUB && layer->constant_first);
+    if (kind == BINARY_DIV && layer->constant_first)
+        return resr_fail(RESR_ERR_DATA, "layer %s divides a number by a map", layer->name);
+    if (kind == BINARY_REVERSE_SUB && layer->constant_first)
+        reversed = false;
+    for (int i = 0; i < n; i++)
+        changed[i] = kind == BINARY_DIV ? 1 / values[i]
+                     : !reversed && (kind == BINARY_SUB || kind == BINARY_REVERSE_SUB) ? -values[i]
+                                                                                       : values[i];
+    ResrAffine by = kind == BINARY_MUL || kind == BINARY_DIV ? resr_affine_scale(changed, n)
+                                                             : resr_affine_offset(changed, n);
+    *out = resr_graph_affine(graph, reversed ? resr_graph_scaled(graph, x, -1) : x, &by);
+    return 0;
+}
+
+static int add_binary(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    float stored[RESR_GRAPH_VECTOR];
+    double values[RESR_GRAPH_VECTOR];
+    ResrNode a = in[0], b = in[1];
+    if (layer->n_in == 1)
+        return binary_with_constant(graph, layer, a, layer->number, 1, out);
+    if (layer->constant) {
+        const ResrSpan *span = &layer->constant->bias;
+        int ret = resr_weights_convert(stored, span->data, span->dtype, span->count,
+                                       layer->constant->name);
+        for (size_t i = 0; ret == 0 && i < span->count; i++)
+            values[i] = (double)stored[i];
+        return ret < 0 ? ret
+                       : binary_with_constant(graph, layer, layer->constant_first ? b : a, values,
+                                              (int)span->count, out);
+    }
+    if (layer->kind == BINARY_ADD)
+        *out = resr_graph_add(graph, a, b);
+    else if (layer->kind == BINARY_MUL)
+        *out = resr_graph_mul(graph, a, b);
+    else if (layer->kind == BINARY_SUB)
+        *out = resr_graph_add(graph, a, resr_graph_scaled(graph, b, -1));
+    else if (layer->kind == BINARY_REVERSE_SUB)
+        *out = resr_graph_add(graph, b, resr_graph_scaled(graph, a, -1));
+    else
+        return resr_fail(RESR_ERR_DATA, "layer %s divides two maps", layer->name);
+    return 0;
+}
+
+/* A constant: one number, or one for each channel (0=1 1=1 2=C, or 0=C alone). */
+static int read_memory(Layer *layer, const ResrNcnnLayer *line)
+{
+    int w = resr_ncnn_int_param(line, 0, 0), h = resr_ncnn_int_param(line, 1, 0);
+    int d = resr_ncnn_int_param(line, 11, 0), c = resr_ncnn_int_param(line, 2, 0);
+    int count = c == 0 && h == 0 ? w : c > 0 ? c : 1;
+    if (line->n_in != 0 || count < 1 || count > RESR_GRAPH_VECTOR || d != 0 ||
+        ((c > 0 || h > 0) && (w != 1 || h != 1)))
+        return resr_fail(RESR_ERR_DATA, "layer %s: expected a number for each of up to %d channels",
+                         layer->name, RESR_GRAPH_VECTOR);
+    if (resr_ncnn_int_param(line, 21, 1) != 1)
+        return resr_fail(RESR_ERR_DATA, "layer %s: only fp32 data is read", layer->name);
+    layer->floats = (size_t)count;
+    return 0;
+}
+
+static int read_factor(Layer *layer, const ResrNcnnLayer *line)
+{
+    layer->kind = resr_ncnn_int_param(line, 0, 1);
+    if (resr_ncnn_int_param(line, 1, 0) != 0)
+        return resr_fail(RESR_ERR_DATA,
+                         "layer %s of type %s is not part of a known network: only "
+                         "mode 0, PyTorch's order of channels, is",
+                         layer->name, line->type);
+    if (layer->kind < 1 || layer->kind > MAX_FACTOR)
+        return resr_fail(RESR_ERR_DATA, "layer %s: factor %d; expected 1 to %d", layer->name,
+                         layer->kind, MAX_FACTOR);
+    return 0;
+}
+
+static int add_shuffle(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_shuffle(graph, in[0], layer->kind);
+    return 0;
+}
+
+static int add_unshuffle(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_unshuffle(graph, in[0], layer->kind);
+    return 0;
+}
+
+static int read_interp(Layer *layer, const ResrNcnnLayer *line)
 {
     enum { NEAREST = 1, BICUBIC = 3 };
-    int kind = resr_ncnn_int_param(layer, 0, 0);
-    double factor = resr_ncnn_param(layer, 1, 1);
-    if (kind < NEAREST || kind > BICUBIC || factor != resr_ncnn_param(layer, 2, 1) ||
-        resr_ncnn_int_param(layer, 3, 0) != 0 || resr_ncnn_int_param(layer, 4, 0) != 0)
+    int kind = resr_ncnn_int_param(line, 0, 0);
+    double factor = resr_ncnn_param(line, 1, 1);
+    if (kind < NEAREST || kind > BICUBIC || factor != resr_ncnn_param(line, 2, 1) ||
+        resr_ncnn_int_param(line, 3, 0) != 0 || resr_ncnn_int_param(line, 4, 0) != 0)
         return resr_fail(RESR_ERR_DATA,
                          "layer %s: expected one factor for both sides, no fixed size",
                          layer->name);
-    if (kind == NEAREST) {
-        *out = nearest(in, factor);
-    } else { /* any other resize is that of the finished picture; we use Lanczos for it */
-        graph->resize = factor;
-        *out = in;
-    }
+    layer->kind = kind == NEAREST;
+    layer->number[0] = factor;
     return 0;
 }
 
-/* The value of a layer's output from those of its inputs. */
-static int evaluate(Graph *graph, const ResrNcnnLayer *layer, const Value *in, Value *out)
+static int add_interp(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
 {
-    const char *type = layer->type;
-    *out = apply(OP_INPUT, 0, 0);
-    if (graph->resize != 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s follows the final resize", layer->name);
-    if (strcmp(type, "Input") == 0)
-        return 0;
-    if (layer->n_in < 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s has no input", layer->name);
-    *out = in[0];
-    if (strcmp(type, "Split") == 0)
-        return 0;
-    if (strcmp(type, "Convolution") == 0)
-        return convolution(graph, layer, in[0], out);
-    if (strcmp(type, "Eltwise") == 0)
-        return eltwise(layer, in, out);
-    if (strcmp(type, "BinaryOp") == 0)
-        return binary(layer, in, out);
-    if (strcmp(type, "Interp") == 0)
-        return interp(graph, layer, in[0], out);
-    if (strcmp(type, "ReLU") == 0) {
-        *out = apply(OP_LRELU, fixed_point(resr_ncnn_param(layer, 0, 0)), in[0]);
-        return 0;
-    }
-    if (strcmp(type, "PReLU") == 0 && graph->n_convs > 0) {
-        graph->convs[graph->n_convs - 1].slopes = resr_ncnn_int_param(layer, 0, 0);
-        *out = apply(OP_PRELU, graph->n_convs - 1, in[0]);
-        return 0;
-    }
-    if (strcmp(type, "PixelShuffle") == 0 && resr_ncnn_int_param(layer, 1, 0) == 0) {
-        graph->shuffle = resr_ncnn_int_param(layer, 0, 1);
-        *out = apply(OP_SHUFFLE, graph->shuffle, in[0]);
-        return 0;
-    }
-    if (strcmp(type, "Concat") == 0 && resr_ncnn_int_param(layer, 0, 0) == 0) {
-        *out = concatenated(in, layer->n_in);
-        return 0;
-    }
-    return resr_fail(RESR_ERR_DATA, "layer %s of type %s is not part of RRDBNet or SRVGGNetCompact",
-                     layer->name, type);
+    *out = layer->kind ? resr_graph_nearest(graph, in[0], layer->number[0])
+                       : resr_graph_resize(graph, in[0], layer->number[0]);
+    return 0;
 }
 
-static int add_layer(Graph *graph, const ResrNcnnLayer *layer, int max_blobs)
+static int read_concat(Layer *layer, const ResrNcnnLayer *line)
 {
-    Value in[RESR_NCNN_MAX_BLOBS], out;
-    for (int i = 0; i < layer->n_in; i++) {
-        const Blob *blob = find_blob(graph, layer->in[i]);
-        if (!blob->name[0])
-            return resr_fail(RESR_ERR_DATA,
-                             "layer %s reads blob %s, which no layer before it writes", layer->name,
-                             layer->in[i]);
-        in[i] = blob->value;
-    }
-    int ret = evaluate(graph, layer, in, &out);
+    if (resr_ncnn_int_param(line, 0, 0) == 0)
+        return 0;
+    return resr_fail(RESR_ERR_DATA,
+                     "layer %s of type Concat is not part of a known network: it does not "
+                     "concatenate channels",
+                     layer->name);
+}
+
+static int add_concat(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    *out = resr_graph_concat(graph, in, layer->n_in);
+    return 0;
+}
+
+static int read_clip(Layer *layer, const ResrNcnnLayer *line)
+{
+    if (resr_ncnn_param(line, 0, -1) == 0 && resr_ncnn_param(line, 1, 2) == 1)
+        return 0;
+    return resr_fail(RESR_ERR_DATA, "layer %s: expected limits of 0 and 1", layer->name);
+}
+
+static int add_clip(ResrGraph *graph, const Layer *layer, const ResrNode *in, ResrNode *out)
+{
+    (void)layer;
+    *out = resr_graph_clip(graph, in[0]);
+    return 0;
+}
+
+static const LayerType types[] = {
+    {"Input", NULL, add_input},
+    {"Split", NULL, add_nothing},
+    {"Convolution", read_convolution, add_convolution},
+    {"ReLU", read_relu, add_relu},
+    {"PReLU", read_prelu, add_prelu},
+    {"Sigmoid", NULL, add_sigmoid},
+    {"Swish", NULL, add_swish},
+    {"Eltwise", read_eltwise, add_eltwise},
+    {"BinaryOp", read_binary, add_binary},
+    {"MemoryData", read_memory, add_input}, /* never added: an operand of BinaryOp only */
+    {"Interp", read_interp, add_interp},
+    {"PixelShuffle", read_factor, add_shuffle},
+    {"Reorg", read_factor, add_unshuffle},
+    {"Concat", read_concat, add_concat},
+    {"Clip", read_clip, add_clip},
+};
+
+static bool is_a(const Layer *layer, const char *type)
+{
+    return strcmp(layer->type->name, type) == 0;
+}
+
+static int find_type(Layer *layer, const ResrNcnnLayer *line)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].name, line->type) == 0)
+            layer->type = &types[i];
+    if (!layer->type)
+        return resr_fail(RESR_ERR_DATA,
+                         "layer %s of type %s is not part of RRDBNet, SRVGGNetCompact or SPAN",
+                         line->name, line->type);
+    if (line->n_in < 1 && !is_a(layer, "Input") && !is_a(layer, "MemoryData"))
+        return resr_fail(RESR_ERR_DATA, "layer %s has no input", line->name);
+    return 0;
+}
+
+/* The slot of a blob, or the free slot for it. */
+static int find_blob(const ResrNcnnGraph *graph, const char *name)
+{
+    uint64_t hash = 0;
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x9E3779B97F4A7C15u;
+    size_t slot = (hash >> 32) & (graph->slots - 1);
+    while (graph->blobs[slot].name[0] && strcmp(graph->blobs[slot].name, name) != 0)
+        slot = (slot + 1) & (graph->slots - 1);
+    return (int)slot;
+}
+
+/* The slot of a blob that a layer reads or writes. */
+static int name_blob(ResrNcnnGraph *graph, int *slot, const Layer *layer, const char *name)
+{
+    *slot = find_blob(graph, name);
+    Blob *blob = &graph->blobs[*slot];
+    if (blob->name[0])
+        return 0;
+    if (graph->n_blobs++ == graph->max_blobs)
+        return resr_fail(RESR_ERR_DATA, "layer %s: the file announces only %d blobs", layer->name,
+                         graph->max_blobs);
+    memcpy(blob->name, name, strlen(name) + 1);
+    blob->writer = -1;
+    return 0;
+}
+
+static int read_layer(ResrNcnnGraph *graph, char *text)
+{
+    ResrNcnnLayer line;
+    int index = graph->n_layers, slot;
+    Layer *layer = &graph->layers[index];
+    int ret = resr_ncnn_read_layer(&line, text);
+    if (ret == 0)
+        ret = find_type(layer, &line);
     if (ret < 0)
         return ret;
-    for (int i = 0; i < layer->n_out; i++) {
-        Blob *blob = find_blob(graph, layer->out[i]);
-        if (blob->name[0])
-            return resr_fail(RESR_ERR_DATA,
-                             "layer %s writes blob %s, which another layer writes too", layer->name,
-                             layer->out[i]);
-        if (graph->n_blobs++ == max_blobs)
-            return resr_fail(RESR_ERR_DATA, "layer %s: the file announces only %d blobs",
-                             layer->name, max_blobs);
-        snprintf(blob->name, sizeof blob->name, "%s", layer->out[i]);
-        blob->value = out;
+    memcpy(layer->name, line.name, sizeof layer->name);
+    layer->n_in = line.n_in;
+    if (layer->type->read)
+        ret = layer->type->read(layer, &line);
+    size_t used = (size_t)graph->first[index];
+    if (ret == 0)
+        ret = resr_grow_by(&graph->operands, &graph->operand_capacity, used, (size_t)line.n_in + 1,
+                           sizeof *graph->operands);
+    for (int i = 0; ret == 0 && i < line.n_in; i++) {
+        ret = name_blob(graph, &slot, layer, line.in[i]);
+        graph->operands[used++] = slot;
+        graph->blobs[slot].readers++;
     }
-    graph->output = out;
+    for (int i = 0; ret == 0 && i < line.n_out; i++) {
+        ret = name_blob(graph, &slot, layer, line.out[i]);
+        if (ret == 0 && graph->blobs[slot].writer >= 0)
+            ret =
+                resr_fail(RESR_ERR_DATA, "layer %s writes blob %s, which another layer writes too",
+                          layer->name, line.out[i]);
+        graph->blobs[slot].writer = index;
+    }
+    graph->first[index + 1] = (int)used;
+    graph->n_layers++;
+    return ret;
+}
+
+/* The constants among a BinaryOp's operands. */
+static int bind_constant(Layer *layer, const Layer *operand, int position)
+{
+    if (!is_a(operand, "MemoryData"))
+        return 0;
+    if (!is_a(layer, "BinaryOp") || layer->constant)
+        return resr_fail(RESR_ERR_DATA, "layer %s reads constant %s; expected a map", layer->name,
+                         operand->name);
+    layer->constant = operand;
+    layer->constant_first = position == 0;
     return 0;
 }
 
-static int read_layers(Graph *graph, char *text)
+/* Replaces the operands' blobs by the layers that write them. */
+static int bind(ResrNcnnGraph *graph)
 {
-    ResrNcnnLayer layer;
+    for (int i = 0; i < graph->n_layers; i++)
+        for (int k = graph->first[i]; k < graph->first[i + 1]; k++) {
+            const Blob *blob = &graph->blobs[graph->operands[k]];
+            if (blob->writer < 0)
+                return resr_fail(RESR_ERR_DATA, "layer %s reads blob %s, which no layer writes",
+                                 graph->layers[i].name, blob->name);
+            int ret =
+                bind_constant(&graph->layers[i], &graph->layers[blob->writer], k - graph->first[i]);
+            if (ret < 0)
+                return ret;
+            graph->operands[k] = blob->writer;
+        }
+    return 0;
+}
+
+/* The output is the one blob that no layer reads. */
+static int find_output(ResrNcnnGraph *graph)
+{
+    const Blob *output = NULL;
+    for (size_t slot = 0; slot < graph->slots; slot++) {
+        const Blob *blob = &graph->blobs[slot];
+        if (!blob->name[0] || blob->readers > 0 || is_a(&graph->layers[blob->writer], "MemoryData"))
+            continue;
+        if (output)
+            return resr_fail(RESR_ERR_DATA,
+                             "blobs %s and %s are both outputs; a network of a known kind has one",
+                             output->name, blob->name);
+        output = blob;
+    }
+    if (!output)
+        return resr_fail(RESR_ERR_DATA, "the graph has a cycle; a network has none");
+    graph->output = output->writer;
+    return 0;
+}
+
+static int read_layers(ResrNcnnGraph *graph, char *text)
+{
     char *state = NULL;
     int layers = 0, blobs = 0;
     strtok_r(text, "\n", &state); /* the magic number */
@@ -266,19 +516,19 @@ static int read_layers(Graph *graph, char *text)
         layers > MAX_LAYERS || blobs < 2 || blobs > MAX_LAYERS)
         return resr_fail(RESR_ERR_DATA,
                          "the second line has no counts of layers and blobs up to %d", MAX_LAYERS);
-    graph->resize = 1;
+    graph->max_blobs = blobs;
     for (graph->slots = 4; graph->slots < 2 * (size_t)blobs;)
         graph->slots *= 2;
     int ret = resr_alloc(&graph->blobs, graph->slots, sizeof *graph->blobs);
     if (ret == 0)
-        ret = resr_alloc(&graph->convs, (size_t)layers, sizeof *graph->convs);
+        ret = resr_alloc(&graph->layers, (size_t)layers, sizeof *graph->layers);
+    if (ret == 0)
+        ret = resr_alloc(&graph->first, (size_t)layers + 1, sizeof *graph->first);
     for (int i = 0; ret == 0 && i < layers; i++) {
         char *line = strtok_r(NULL, "\n", &state);
         if (!line)
             return resr_fail(RESR_ERR_DATA, "the file announces %d layers and has %d", layers, i);
-        ret = resr_ncnn_read_layer(&layer, line);
-        if (ret == 0)
-            ret = add_layer(graph, &layer, blobs);
+        ret = read_layer(graph, line);
     }
     if (ret == 0 && strtok_r(NULL, " \t\r\n", &state))
         ret = resr_fail(RESR_ERR_DATA, "the file has more than the announced %d layers", layers);
@@ -288,90 +538,109 @@ static int read_layers(Graph *graph, char *text)
     return ret;
 }
 
-static Value lrelu_conv(int *conv, Value in)
+int resr_ncnn_read_graph(ResrNcnnGraph **out, char *text)
 {
-    return apply(OP_LRELU, fixed_point(0.2), apply(OP_CONV, (*conv)++, in));
-}
-
-/* The value of RRDBNet's output. */
-static Value expect_rrdb(const ResrNetSpec *spec)
-{
-    int conv = 0;
-    Value first = apply(OP_CONV, conv++, apply(OP_INPUT, 0, 0)), x = first;
-    for (int block = 0; block < spec->num_blocks; block++) {
-        Value start = x;
-        for (int dense = 0; dense < 3; dense++) {
-            Value maps[5] = {x};
-            for (int i = 1; i < 5; i++)
-                maps[i] = lrelu_conv(&conv, concatenated(maps, i));
-            x = sum(scaled(apply(OP_CONV, conv++, concatenated(maps, 5)), 0.2), x);
-        }
-        x = sum(scaled(x, 0.2), start);
-    }
-    x = sum(first, apply(OP_CONV, conv++, x));
-    for (int i = 0; i < 2; i++)
-        x = lrelu_conv(&conv, nearest(x, 2));
-    x = lrelu_conv(&conv, x);
-    return apply(OP_CONV, conv, x);
-}
-
-static Value expect_srvgg(const ResrNetSpec *spec)
-{
-    Value input = apply(OP_INPUT, 0, 0), x = input;
-    int last = spec->num_blocks + 1;
-    for (int i = 0; i < last; i++)
-        x = apply(OP_PRELU, i, apply(OP_CONV, i, x));
-    x = apply(OP_SHUFFLE, spec->scale, apply(OP_CONV, last, x));
-    return sum(x, nearest(input, spec->scale));
-}
-
-static int check_conv(const ConvLayer *conv, const ResrConvShape *shape)
-{
-    int slopes = shape->has_slope ? shape->cout : 0;
-    if (conv->cout == shape->cout && conv->weights == 9 * shape->cout * shape->cin &&
-        conv->slopes == slopes)
-        return 0;
-    return resr_fail(
-        RESR_ERR_DATA,
-        "convolution %s has %d outputs, %d weights and %d slopes, expected %d, %d and %d",
-        shape->name, conv->cout, conv->weights, conv->slopes, shape->cout,
-        9 * shape->cout * shape->cin, slopes);
-}
-
-static int recognise(ResrNetSpec *spec, const Graph *graph)
-{
-    bool rrdb = graph->shuffle == 0;
-    if (graph->n_convs < 2)
-        return resr_fail(RESR_ERR_DATA, "the graph has %d convolutions", graph->n_convs);
-    *spec = (ResrNetSpec){.arch = rrdb ? RESR_ARCH_RRDB : RESR_ARCH_SRVGG,
-                          .scale = rrdb ? 4 : graph->shuffle,
-                          .unshuffle = 1,
-                          .num_blocks = rrdb ? (graph->n_convs - 6) / 15 : graph->n_convs - 2,
-                          .nf = graph->convs[0].cout,
-                          .gc = rrdb ? graph->convs[1].cout : 0,
-                          .channels = 3,
-                          .resize = graph->resize};
-    int ret = resr_spec_check(spec);
+    ResrNcnnGraph *graph = NULL;
+    *out = NULL;
+    int ret = resr_alloc(&graph, 1, sizeof *graph);
+    if (ret == 0)
+        ret = read_layers(graph, text);
+    if (ret == 0)
+        ret = bind(graph);
+    if (ret == 0)
+        ret = find_output(graph);
     if (ret < 0)
-        return ret;
-    if (resr_spec_convs(spec) != graph->n_convs ||
-        graph->output != (rrdb ? expect_rrdb(spec) : expect_srvgg(spec)))
-        return resr_fail(RESR_ERR_DATA, "the graph of %d convolutions is not that of %s",
-                         graph->n_convs, resr_spec_arch_name(spec));
-    for (int i = 0; ret == 0 && i < graph->n_convs; i++) {
-        ResrConvShape shape = resr_spec_conv(spec, i);
-        ret = check_conv(&graph->convs[i], &shape);
-    }
+        resr_ncnn_free_graph(graph);
+    else
+        *out = graph;
     return ret;
 }
 
-int resr_ncnn_read_graph(ResrNetSpec *spec, char *text)
+void resr_ncnn_free_graph(ResrNcnnGraph *graph)
 {
-    Graph graph = {0};
-    int ret = read_layers(&graph, text);
+    if (!graph)
+        return;
+    free(graph->layers);
+    free(graph->blobs);
+    free(graph->first);
+    free(graph->operands);
+    free(graph);
+}
+
+static const uint8_t *take(ResrBytes *rest, size_t bytes)
+{
+    if (bytes > rest->bytes)
+        return NULL;
+    rest->data += bytes;
+    rest->bytes -= bytes;
+    return rest->data - bytes;
+}
+
+static int find_tagged(Layer *layer, ResrBytes *rest)
+{
+    const uint8_t *tag = take(rest, TAG_BYTES);
+    uint32_t kind = tag ? tag[0] | tag[1] << 8 | tag[2] << 16 | (uint32_t)tag[3] << 24 : TAG_FP32;
+    if (kind != TAG_FP32 && kind != TAG_FP16)
+        return resr_fail(RESR_ERR_DATA,
+                         "convolution %s: weights of kind %08x in the .bin; only fp32 "
+                         "and fp16 are supported",
+                         layer->name, (unsigned)kind);
+    layer->weight.dtype = kind == TAG_FP16 ? RESR_DTYPE_F16 : RESR_DTYPE_F32;
+    layer->weight.count = layer->weights;
+    size_t bytes = layer->weights * resr_dtype_bytes(layer->weight.dtype);
+    layer->weight.data = take(rest, resr_round_up(bytes, 4));
+    return 0;
+}
+
+int resr_ncnn_find_weights(ResrNcnnGraph *graph, const ResrBytes *bin)
+{
+    ResrBytes rest = *bin;
+    for (int i = 0; i < graph->n_layers; i++) {
+        Layer *layer = &graph->layers[i];
+        int ret = layer->weights > 0 ? find_tagged(layer, &rest) : 0;
+        if (ret < 0)
+            return ret;
+        layer->bias = (ResrSpan){take(&rest, 4 * layer->floats), layer->floats, RESR_DTYPE_F32};
+        if ((layer->weights > 0 && !layer->weight.data) || !layer->bias.data)
+            return resr_fail(RESR_ERR_DATA, "the .bin of %zu bytes ends within layer %s",
+                             bin->bytes, layer->name);
+    }
+    if (rest.bytes > 0)
+        return resr_fail(RESR_ERR_DATA, "the .bin has %zu bytes after the last layer", rest.bytes);
+    return 0;
+}
+
+static int add_layer(ResrGraph *graph, const ResrNcnnGraph *file, int index, ResrNode *values)
+{
+    ResrNode in[RESR_NCNN_MAX_BLOBS] = {0};
+    const Layer *layer = &file->layers[index];
+    const int *operands = &file->operands[file->first[index]];
+    for (int i = 0; i < layer->n_in; i++)
+        in[i] = values[operands[i]];
+    return layer->type->add(graph, layer, in, &values[index]);
+}
+
+int resr_ncnn_build(ResrModel **out, const ResrNcnnGraph *file)
+{
+    size_t layers = (size_t)file->n_layers;
+    ResrGraph *graph = NULL;
+    ResrNode *values = NULL;
+    int *order = NULL, n = 0;
+    *out = NULL;
+    int ret = resr_graph_create(&graph, layers);
     if (ret == 0)
-        ret = recognise(spec, &graph);
-    free(graph.blobs);
-    free(graph.convs);
+        ret = resr_alloc(&values, layers, sizeof *values);
+    if (ret == 0)
+        ret = resr_alloc(&order, layers, sizeof *order);
+    if (ret == 0)
+        ret =
+            resr_graph_order(order, &n, file->first, file->operands, file->n_layers, file->output);
+    for (int i = 0; ret == 0 && i < n; i++)
+        ret = add_layer(graph, file, order[i], values);
+    if (ret == 0)
+        ret = resr_graph_model(out, graph, values[file->output]);
+    resr_graph_free(graph);
+    free(values);
+    free(order);
     return ret;
 }

@@ -145,6 +145,9 @@ RESR_MUST_CHECK int resr_model_read_legacy(ResrModel **out, const ResrBytes *fil
 /* github.com/huggingface/safetensors, README "Format". */
 RESR_MUST_CHECK int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file);
 
+/* An ONNX file of one of the networks: model/onnx.c. */
+RESR_MUST_CHECK int resr_model_read_onnx(ResrModel **out, const ResrBytes *file);
+
 /* ncnn's text .param (in `file`, read from `path`) and its .bin in the same folder, whose hash
  * becomes the model's. */
 RESR_MUST_CHECK int resr_model_read_ncnn(ResrModel **out, const ResrBytes *file, const char *path);

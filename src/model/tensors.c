@@ -229,8 +229,10 @@ int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
                             tensors[i].name);
     if (ret == 0)
         ret = resr_model_create(out, &spec);
-    if (ret == 0)
+    if (ret == 0) {
+        (*out)->assumes_slopes = spec.arch == RESR_ARCH_SRVGG && !t.has_slopes;
         ret = visit_all(&t, &spec, *out);
+    }
     if (ret < 0) {
         resr_model_free(*out);
         *out = NULL;
