@@ -60,8 +60,8 @@ static void free_frame(Frame *frame)
 
 static void upscale(ResrNet *net, const Frame *frame)
 {
-    const float *const in[3] = {frame->in, frame->in + frame->in_px, frame->in + 2 * frame->in_px};
-    float *const out[3] = {frame->out, frame->out + frame->out_px, frame->out + 2 * frame->out_px};
+    const float *const in[4] = {frame->in, frame->in + frame->in_px, frame->in + 2 * frame->in_px};
+    float *const out[4] = {frame->out, frame->out + frame->out_px, frame->out + 2 * frame->out_px};
     must(resr_net_upscale(net, out, (size_t)(frame->width_px * frame->scale), in,
                           (size_t)frame->width_px, NULL));
 }

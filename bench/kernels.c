@@ -59,8 +59,8 @@ static int upscale(float **out, double *seconds, const ResrOps *ops, const ResrM
     if (ret < 0)
         goto cleanup;
     resr_random_fill(in, 3 * in_px, 1);
-    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
-    float *const out_planes[3] = {result, result + out_px, result + 2 * out_px};
+    const float *const in_planes[4] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[4] = {result, result + out_px, result + 2 * out_px};
     for (int i = 0; ret == 0 && i < runs; i++) {
         int64_t start_ns = resr_clock_ns();
         ret = resr_net_upscale(net, out_planes, (size_t)width_px * scale, in_planes,

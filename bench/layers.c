@@ -279,10 +279,10 @@ static int dense_error(double *error, const ResrOps *ops, const ResrModel *model
     int ret = resr_alloc(&memory, 3 * IN + 6 * OUT, sizeof *memory);
     if (ret == 0)
         resr_random_fill(memory, 3 * IN, 1);
-    const float *const in[3] = {memory, memory + IN, memory + 2 * IN};
+    const float *const in[4] = {memory, memory + IN, memory + 2 * IN};
     for (int i = 0; ret == 0 && i < 2; i++) {
         float *first = memory + 3 * IN + 3 * OUT * i;
-        float *const out[3] = {first, first + OUT, first + 2 * OUT};
+        float *const out[4] = {first, first + OUT, first + 2 * OUT};
         ret = resr_net_create(&net, both[i], model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, 0, 0,
                               threads);
         if (ret == 0)

@@ -90,8 +90,8 @@ static void serve(const Options *options, const ResrOps *ops, const ResrModel *m
     char line[64];
     size_t width = (size_t)options->width_px, in_px = width * (size_t)options->height_px;
     size_t scale = (size_t)model->spec.scale, out_px = in_px * scale * scale;
-    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
-    float *const out_planes[3] = {out, out + out_px, out + 2 * out_px};
+    const float *const in_planes[4] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[4] = {out, out + out_px, out + 2 * out_px};
     must(resr_net_create(&net, ops, model, options->width_px, options->height_px, 0, 0,
                          options->threads));
     printf("{\"cpu\": \"%s\", \"backend\": \"%s\", \"class\": \"%s\", \"threads\": %d, "

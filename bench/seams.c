@@ -38,8 +38,8 @@ static ResrRgb read_frame(const char *path, int number)
         resr_frame_free(frame);
         must(resr_decoder_read(decoder, &frame));
     }
-    must(resr_colour_create(&colour, format, format, format->width_px, format->height_px));
-    must(resr_rgb_create(&rgb, format->width_px, format->height_px));
+    must(resr_colour_create(&colour, format, format, format->width_px, format->height_px, false));
+    must(resr_rgb_create(&rgb, format->width_px, format->height_px, 3));
     must(resr_colour_to_rgb(colour, &rgb, frame));
     resr_colour_free(colour);
     resr_frame_free(frame);
@@ -52,9 +52,9 @@ static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, i
     ResrNet *net;
     ResrRgb out;
     ResrProbe probe;
-    const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
-    must(
-        resr_rgb_create(&out, in->width_px * model->spec.scale, in->height_px * model->spec.scale));
+    const float *const planes[4] = {in->plane[0], in->plane[1], in->plane[2]};
+    must(resr_rgb_create(&out, in->width_px * model->spec.scale, in->height_px * model->spec.scale,
+                         3));
     must(resr_select_backend_probe(&probe, (ResrArch)model->spec.arch, "exact", "auto", ~0u, 2));
     must(resr_net_create(&net, resr_select_backend_fastest(&probe, "exact"), model, in->width_px,
                          in->height_px, tile_px, pad_px, 2));

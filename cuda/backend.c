@@ -67,6 +67,8 @@ static void add_table(const ConvVariant *variant, const char *prefix, const char
                   .dense_block = resr_cuda_dense_block,
                   .body_end = resr_cuda_body_end,
                   .compact_body = resr_cuda_compact_body,
+                  .attention_block = resr_cuda_attention_block,
+                  .attention_end = resr_cuda_attention_end,
                   .upsample = resr_cuda_upsample,
                   .tail = resr_cuda_tail,
                   .wait = resr_cuda_wait,

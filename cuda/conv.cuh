@@ -12,7 +12,10 @@
  * Per output channel, in fp32:
  *   v = sum + bias
  *   activation 1: v > 0 ? v : 0.2f * v       activation 2: v > 0 ? v : slope[co] * v
- *   trunk_in:     v = fma(0.2f, v, trunk_in)  a dense block's residual
+ *   activation 3: v * sigmoid(v), SiLU
+ *   trunk_in:     v = fma(0.2f, v, trunk_in)  a dense block's residual; but with activation 4
+ *                 v = (v + trunk_in) * (sigmoid(v) - 0.5f), the gate of an attention block;
+ *               3 and 4 with 48 or 64 outputs only
  *   base:         v = fma(0.2f, v, base)      after it, an RRDB's residual
  *   add:          v = v + add
  * and v goes to `out` (rounded to fp16), `out_f32` and `trunk_out`, each of which may be NULL.
@@ -31,13 +34,15 @@
 extern "C" {
 #endif
 
-enum { CONV_NONE = 0, CONV_LEAKY_RELU = 1, CONV_PRELU = 2 };
+enum { CONV_NONE = 0, CONV_LEAKY_RELU = 1, CONV_PRELU = 2, CONV_SILU = 3, CONV_GATE = 4 };
 
 typedef struct ConvCall {
     const void *in; /* fp16; channels 0..cin-1 of each pixel are read */
     void *out;      /* fp16 at out[pixel * out_pitch + out_channel + co], co < cout; or NULL */
     int in_pitch, out_pitch, out_channel;
-    int cin, cout;       /* cin: multiple of 16 (zero weights pad it); cout: 16, 32, 48 or 64 */
+    int cin, cout;   /* cin: multiple of 16 (zero weights pad it); cout: 16, 32, 48 or 64 */
+    int centre_from; /* input channels from this multiple of 16 on have a centre tap alone, which a
+                      * variant may make use of; 0: none */
     const void *weights; /* device memory, packed by the variant that runs it */
     const float *bias;   /* [cout] */
     const float *slope;  /* [cout], for CONV_PRELU */
@@ -62,7 +67,7 @@ typedef struct ConvVariant {
     int (*available)(int capability, const char **why);
 
     /* 1 if it computes this shape. Variant "mma" computes the others (weights.c asks before it
-     * packs). Only cin, cout, activation, upsample and which pointers are NULL are looked at. */
+     * packs). Only cin, cout, activation and upsample are looked at. */
     int (*supports)(const ConvCall *call);
 
     /* Weights [cout][cin][3][3] fp32 (the network's own counts) to the variant's layout for the

@@ -42,11 +42,25 @@ static __global__ void __launch_bounds__(256)
     rows[i] = value;
 }
 
+static __device__ float sigmoid(float v)
+{
+    return 1 / (1 + expf(-v));
+}
+
 static __device__ float activate(float v, int activation, const float *slope, int channel)
 {
-    if (v > 0 || activation == CONV_NONE)
+    if (activation == CONV_SILU)
+        return v * sigmoid(v);
+    if (v > 0 || activation == CONV_NONE || activation == CONV_GATE)
         return v;
     return (activation == CONV_LEAKY_RELU ? 0.2f : slope[channel]) * v;
+}
+
+static __device__ float4 pass_gate(float4 v, float4 trunk)
+{
+    return make_float4(
+        (v.x + trunk.x) * (sigmoid(v.x) - 0.5f), (v.y + trunk.y) * (sigmoid(v.y) - 0.5f),
+        (v.z + trunk.z) * (sigmoid(v.z) - 0.5f), (v.w + trunk.w) * (sigmoid(v.w) - 0.5f));
 }
 
 static __device__ float4 fma4(float factor, float4 v, float4 to)
@@ -77,7 +91,9 @@ static __global__ void __launch_bounds__(256)
     v.y = activate(v.y, c.activation, c.slope, channel + 1);
     v.z = activate(v.z, c.activation, c.slope, channel + 2);
     v.w = activate(v.w, c.activation, c.slope, channel + 3);
-    if (c.trunk_in)
+    if (c.activation == CONV_GATE)
+        v = pass_gate(v, load4(c.trunk_in + wide));
+    else if (c.trunk_in)
         v = fma4(0.2f, v, load4(c.trunk_in + wide));
     if (c.base)
         v = fma4(0.2f, v, load4(c.base + wide));

@@ -126,6 +126,26 @@ __device__ __forceinline__ void multiply_slice(Sums<N> &sums, uint32_t pixels, u
     }
 }
 
+/* The centre tap's products of a slice. */
+template <typename Element, int N>
+__device__ __forceinline__ void multiply_centre(Sums<N> &sums, uint32_t pixels, uint32_t weights)
+{
+    using S = Shape<N>;
+    constexpr int pairs = S::blocks_n / 2, centre = TAPS / 2;
+    uint32_t b[pairs][4];
+#pragma unroll
+    for (int pair = 0; pair < pairs; pair++)
+        gpu_load16(b[pair], weights + (centre * S::warps_n * pairs + pair) * 512);
+#pragma unroll
+    for (int y = 0; y < WARP_Y; y++) {
+        uint32_t a[4];
+        gpu_load_matrices(a, pixels + ((y + 1) * S::halo_x + 1) * PIXEL_BYTES);
+#pragma unroll
+        for (int n = 0; n < S::blocks_n; n++)
+            gpu_mma<Element>(sums[y][n], a, b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
+    }
+}
+
 /* A lane holds, of 8 pixels, channels first.. in groups of four. */
 template <typename Element, int N>
 __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &sums, int x0,
@@ -148,8 +168,9 @@ __device__ __forceinline__ void store_sums(const ConvCall &call, const Sums<N> &
                 const float *even = &sums[y][q * 2][half * 2], *odd = &sums[y][q * 2 + 1][half * 2];
                 int channel = first + q * 4;
                 size_t at = static_cast<size_t>(px) * EPILOGUE_PITCH + channel;
-                out[q] = epilogue<Element>(call, make_float4(even[0], even[1], odd[0], odd[1]), px,
-                                           channel, EpilogueOperands{call, at, channel});
+                out[q] =
+                    epilogue<Element, N == 64>(call, make_float4(even[0], even[1], odd[0], odd[1]),
+                                               px, channel, EpilogueOperands{call, at, channel});
             }
             if (!call.out)
                 continue;
@@ -195,6 +216,7 @@ __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
     uint32_t part = stages + S::pixel_bytes + group * (S::blocks_n / 2) * 512 + lane * 16;
     bool useful = x0 + warp_x < call.width && y0 + warp_y < call.height;
     int slices = call.cin / SLICE;
+    int full_slices = call.centre_from > 0 ? call.centre_from / SLICE : slices;
     copy_slice<N>(stages, sources, pixels, weights);
     for (int slice = 0; slice < slices; slice++) {
         uint32_t stage = (slice & 1) * S::stage_bytes;
@@ -206,7 +228,9 @@ __global__ void __launch_bounds__(THREADS, 2) conv_mma_kernel(ConvCall call)
             gpu_copy_wait<0>();
         }
         __syncthreads();
-        if (useful)
+        if (N == 64 && useful && slice >= full_slices)
+            multiply_centre<Element, N>(sums, stage + row, stage + part);
+        else if (useful)
             multiply_slice<Element, N>(sums, stage + row, stage + part);
         __syncthreads();
     }

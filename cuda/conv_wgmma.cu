@@ -198,6 +198,7 @@ int takes_enlarged(int cin, int cout)
 int supports(const ConvCall *call)
 {
     return (call->cout == 32 || call->cout == 64) && call->cin % SLICE == 0 && call->cin <= 192 &&
+           (call->activation < CONV_SILU || pass_outputs(call->cin, call->cout) == 64) &&
            (!call->upsample || takes_enlarged(call->cin, call->cout));
 }
 

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "forward_memory.h"
+#include "forward_pixels.h"
 
 void (*resr_cuda_warn)(const char *format, ...);
 
@@ -74,7 +75,7 @@ void resr_cuda_run_free(void *pointer)
 
 static int can_band(const NetWeights *net)
 {
-    return net->spec.arch == RESR_ARCH_RRDB;
+    return net->enlargements > 0;
 }
 
 /* The largest square tile, context included, of which one would fit `bytes`. */
@@ -149,24 +150,50 @@ void resr_cuda_set_tiles(void *pointer, int tiles)
 }
 
 /* A convolution of the pass, with the arguments that most of them share. */
-static ConvCall make_call(const Run *run, int index, int enlarged)
+static ConvCall make_call(const Run *run, int enlarged)
 {
-    const NetLayer *layer = &run->net->layers[index];
-    return (ConvCall){.cin = layer->cin,
-                      .cout = layer->cout,
-                      .weights = layer->weights,
-                      .bias = layer->bias,
-                      .slope = layer->slope,
-                      .activation = layer->activation,
-                      .tiles = run->at.tiles,
+    return (ConvCall){.tiles = run->at.tiles,
                       .height = run->at.body_height * enlarged,
                       .width = run->at.body_width * enlarged,
                       .scratch = run->scratch};
 }
 
-static int convolve(const Run *run, int index, const ConvCall *call)
+/* Runs a convolution, 64 outputs at a time: those are neighbours of the feature maps, and a plane
+ * each of the residuals. */
+static int convolve(const Run *run, int index, ConvCall call)
 {
-    return run->net->layers[index].variant->run(call, run->stream);
+    const NetConv *conv = &run->net->convs[index];
+    size_t plane =
+        (size_t)call.tiles * (size_t)call.height * (size_t)call.width * (size_t)NET_LAYER_OUTPUTS;
+    int ret = 0;
+    for (int k = 0; ret == 0 && k < conv->layers; k++) {
+        const NetLayer *layer = &run->net->layers[conv->first_layer + k];
+        call.cin = layer->cin;
+        call.cout = layer->cout;
+        call.weights = layer->weights;
+        call.bias = layer->bias;
+        call.slope = layer->slope;
+        call.activation = layer->activation;
+        ret = layer->variant->run(&call, run->stream);
+        call.out_channel += NET_LAYER_OUTPUTS;
+        call.out_f32 += call.out_f32 ? NET_LAYER_OUTPUTS : 0;
+        call.out_f32_count -= NET_LAYER_OUTPUTS;
+        call.trunk_in += call.trunk_in ? plane : 0;
+        call.trunk_out += call.trunk_out ? plane : 0;
+        call.base += call.base ? plane : 0;
+        call.add += call.add ? plane : 0;
+    }
+    return ret;
+}
+
+/* A convolution of the current feature map, of which the output becomes the current one. */
+static int convolve_to(Run *run, int index, ConvCall call, char *out, int pitch)
+{
+    call.in = run->map;
+    call.in_pitch = run->map_pitch;
+    call.out = run->map = out;
+    call.out_pitch = run->map_pitch = pitch;
+    return convolve(run, index, call);
 }
 
 static float *floats_at(const Run *run, size_t offset)
@@ -174,204 +201,141 @@ static float *floats_at(const Run *run, size_t offset)
     return (float *)(run->memory + offset);
 }
 
-static bool is_rrdb(const Run *run)
+/* The other one of the two buffers that layers write by turns. */
+static char *other_buffer(Run *run)
 {
-    return run->net->spec.arch == RESR_ARCH_RRDB;
+    run->current ^= 1;
+    return run->memory + run->at.dense[run->current];
 }
 
-/* The tiles one after the other in memory at `offset`, of width x height each. */
-static void place_tiles(const Run *run, PixelsImage *image, size_t offset, int width, int height)
+/* SPAN: the channels of a part of the concatenation. */
+static char *concatenated(const Run *run, int part)
 {
-    image->planar = floats_at(run, offset);
-    image->stride = (size_t)width;
-    image->plane = (size_t)width * (size_t)height;
-    image->width = width;
-    image->height = height;
-    for (int i = 0; i < run->at.tiles; i++)
-        image->tile[i].base = (size_t)i * 3 * image->plane;
+    size_t channel = (size_t)(part * run->net->features);
+    return run->memory + run->at.concat + channel * sizeof(uint16_t);
 }
 
-/* The tiles as parts of frames on the device. */
-static void place_in_frame(const Run *run, PixelsImage *image)
-{
-    const Frames *frames = &run->frames;
-    image->planar = frames->rgb_in.planar;
-    image->stride = frames->rgb_in.stride;
-    image->plane = frames->rgb_in.plane;
-    image->width = frames->in.width;
-    image->height = frames->in.height;
-    for (int i = 0; i < run->at.tiles; i++) {
-        image->tile[i].base = (size_t)run->ins[i].frame * 3 * image->plane;
-        image->tile[i].x = run->ins[i].frame_x_px;
-        image->tile[i].y = run->ins[i].frame_y_px;
-    }
-}
-
-static void place_in(const Run *run, PixelsImage *image)
-{
-    if (run->in_frame)
-        place_in_frame(run, image);
-    else
-        place_tiles(run, image, run->at.planar_in, run->at.width, run->at.height);
-}
-
-static void place_out(const Run *run, PixelsImage *image)
-{
-    const Frames *frames = &run->frames;
-    if (!run->in_frame) {
-        place_tiles(run, image, run->at.planar_out, run->outs->width_px, run->outs->height_px);
-        return;
-    }
-    image->planar = frames->rgb_out.planar;
-    image->stride = frames->rgb_out.stride;
-    image->plane = frames->rgb_out.plane;
-    image->width = frames->out.width;
-    image->height = frames->out.height;
-    for (int i = 0; i < run->at.tiles; i++) {
-        image->tile[i].base = (size_t)run->outs[i].frame * 3 * image->plane;
-        image->tile[i].x = run->outs[i].frame_x_px;
-        image->tile[i].y = run->outs[i].frame_y_px;
-    }
-}
-
-static PixelFlags *flags_of(const Run *run)
-{
-    const Frames *frames = &run->frames;
-    if (!run->in_frame)
-        return (PixelFlags *)(run->memory + run->at.flags);
-    return frames->slots[frames->submitted % FRAME_SLOTS].device_flags + frames->next_tile;
-}
-
-/* The tiles' pixels to pinned memory, then to the device. */
-static int upload(Run *run, const ResrTileIn *in)
-{
-    const ForwardLayout *at = &run->at;
-    size_t width = (size_t)at->width;
-    float *to = run->host_in;
-    for (int tile = 0; tile < at->tiles; tile++)
-        for (int c = 0; c < 3; c++)
-            for (int y = 0; y < at->height; y++, to += width)
-                memcpy(to, in[tile].plane[c] + (size_t)y * in[tile].stride, width * sizeof *to);
-    int ret = resr_cuda_check(cudaMemcpyAsync(run->memory + at->planar_in, run->host_in,
-                                              (size_t)(to - run->host_in) * sizeof *to,
-                                              cudaMemcpyHostToDevice, run->stream),
-                              "copying pixels to it");
-    if (ret == 0)
-        ret = resr_cuda_check(cudaMemsetAsync(run->memory + at->flags, 0,
-                                              (size_t)at->tiles * sizeof(PixelFlags), run->stream),
-                              "clearing flags");
-    return ret;
-}
+/* The parts, in the order of the weights (weights.h). */
+enum { LAST_BLOCK, HEAD, LAST_C1, FIRST_BLOCK };
 
 int resr_cuda_head(void *pointer, const ResrTileIn *in)
 {
     Run *run = pointer;
-    int ret = choose_device(run);
+    const NetWeights *net = run->net;
+    int ret = choose_device(run), pitch = resr_cuda_concatenated(net);
     if (ret == 0 && run->max_tiles == 0) {
         int tiles;
         ret = resr_cuda_reserve(run, 1, 0, &tiles);
     }
     if (ret < 0)
         return ret;
-    run->at = resr_cuda_layout(run->net, run->tiles, in->width_px, in->height_px, run->banded);
+    run->at = resr_cuda_layout(net, run->tiles, in->width_px, in->height_px, run->banded);
     run->current = 0;
-    run->in_frame = !in->plane[0];
-    memcpy(run->ins, in, (size_t)run->tiles * sizeof *in);
-    ret = run->in_frame ? 0 : upload(run, in);
+    ret = resr_cuda_put_tiles(run, in);
     if (ret < 0)
         return ret;
-    PixelsIn pixels = {.out = run->memory + run->at.head,
-                       .bf16 = run->net->bf16,
-                       .channels = run->net->head_channels,
-                       .factor = run->net->spec.unshuffle,
-                       .tiles = run->at.tiles,
-                       .height = run->at.height,
-                       .width = run->at.width,
-                       .flags = flags_of(run)};
-    place_in(run, &pixels.in);
-    ret = resr_cuda_pixels_in(&pixels, run->stream);
-    if (ret < 0)
-        return ret;
-    ConvCall call = make_call(run, 0, 1);
-    call.in = run->memory + run->at.head;
-    call.in_pitch = run->net->head_channels;
-    call.out = run->memory + run->at.dense[0];
-    call.out_pitch = is_rrdb(run) ? NET_DENSE_PITCH : NET_FEATURES;
-    if (is_rrdb(run)) {
-        call.out_f32 = floats_at(run, run->at.feat);
-        call.out_f32_pitch = call.out_f32_count = NET_FEATURES;
-    }
-    return convolve(run, 0, &call);
+    run->map = run->memory + run->at.head;
+    run->map_pitch = net->convs[0].cin;
+    ConvCall call = make_call(run, 1);
+    if (net->spec.arch == RESR_ARCH_RRDB)
+        call.trunk_out = floats_at(run, run->at.feat);
+    if (net->spec.arch != RESR_ARCH_SPAN)
+        return convolve_to(run, 0, call, run->memory + run->at.dense[0], pitch);
+    call.trunk_out = floats_at(run, run->at.trunk);
+    return convolve_to(run, 0, call, concatenated(run, HEAD), pitch);
 }
 
 int resr_cuda_dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 {
     Run *run = pointer;
     int first = 1 + (block * 3 + dense) * 5, ret = 0;
-    char *in = run->memory + run->at.dense[run->current];
+    ConvCall call = make_call(run, 1);
+    call.in = call.out = run->map;
+    call.in_pitch = call.out_pitch = run->map_pitch;
     for (int k = 0; ret == 0 && k < 4; k++) {
-        ConvCall call = make_call(run, first + k, 1);
-        call.in = call.out = in;
-        call.in_pitch = call.out_pitch = NET_DENSE_PITCH;
-        call.out_channel = NET_FEATURES + k * NET_GROWTH;
-        ret = convolve(run, first + k, &call);
+        call.out_channel = run->net->features + k * run->net->growth;
+        ret = convolve(run, first + k, call);
     }
     if (ret < 0)
         return ret;
-    run->current ^= 1;
     const float *base = floats_at(run, block == 0 ? run->at.feat : run->at.base);
-    ConvCall call = make_call(run, first + 4, 1);
-    call.in = in;
-    call.out = run->memory + run->at.dense[run->current];
-    call.in_pitch = call.out_pitch = NET_DENSE_PITCH;
+    call = make_call(run, 1);
     call.trunk_in = dense == 0 ? base : floats_at(run, run->at.trunk);
     call.trunk_out = floats_at(run, last_of_rrdb ? run->at.base : run->at.trunk);
     call.base = last_of_rrdb ? base : NULL;
-    return convolve(run, first + 4, &call);
+    return convolve_to(run, first + 4, call, other_buffer(run), run->map_pitch);
 }
 
 int resr_cuda_body_end(void *pointer)
 {
     Run *run = pointer;
-    int index = run->net->n_layers - 5;
-    ConvCall call = make_call(run, index, 1);
-    call.in = run->memory + run->at.dense[run->current];
-    call.in_pitch = NET_DENSE_PITCH;
-    run->current ^= 1;
-    call.out = run->memory + run->at.dense[run->current];
-    call.out_pitch = NET_FEATURES;
+    ConvCall call = make_call(run, 1);
     call.add = floats_at(run, run->at.feat);
-    return convolve(run, index, &call);
+    return convolve_to(run, run->net->n_convs - 3 - run->net->enlargements, call, other_buffer(run),
+                       run->net->features);
 }
 
 int resr_cuda_compact_body(void *pointer)
 {
     Run *run = pointer;
     int ret = 0;
-    for (int i = 1; ret == 0 && i <= run->net->spec.num_blocks; i++) {
-        ConvCall call = make_call(run, i, 1);
-        call.in = run->memory + run->at.dense[run->current];
-        run->current ^= 1;
-        call.out = run->memory + run->at.dense[run->current];
-        call.in_pitch = call.out_pitch = NET_FEATURES;
-        ret = convolve(run, i, &call);
-    }
+    for (int i = 1; ret == 0 && i <= run->net->spec.num_blocks; i++)
+        ret = convolve_to(run, i, make_call(run, 1), other_buffer(run), run->net->features);
     return ret;
+}
+
+/* SPAN: c1_r, c2_r and c3_r, the block's input in fp32 in the trunk. What attention_end() reads is
+ * written to its place in the concatenation. */
+int resr_cuda_attention_block(void *pointer, int block)
+{
+    Run *run = pointer;
+    int index = 1 + 3 * block, pitch = run->net->features;
+    int wide = resr_cuda_concatenated(run->net);
+    bool last = block == run->net->spec.num_blocks - 1;
+    ConvCall call = make_call(run, 1);
+    int ret = last ? convolve_to(run, index, call, concatenated(run, LAST_C1), wide)
+                   : convolve_to(run, index, call, other_buffer(run), pitch);
+    if (ret == 0)
+        ret = convolve_to(run, index + 1, call, other_buffer(run), pitch);
+    if (ret < 0)
+        return ret;
+    call.trunk_in = floats_at(run, run->at.trunk);
+    call.trunk_out = last ? NULL : floats_at(run, run->at.trunk);
+    if (last || block == 0)
+        return convolve_to(run, index + 2, call, concatenated(run, last ? LAST_BLOCK : FIRST_BLOCK),
+                           wide);
+    return convolve_to(run, index + 2, call, other_buffer(run), pitch);
+}
+
+/* The last block's output is the concatenation's first part, so all of it is read. */
+int resr_cuda_attention_end(void *pointer)
+{
+    Run *run = pointer;
+    ConvCall call = make_call(run, 1);
+    call.centre_from = run->net->features;
+    return convolve_to(run, run->net->n_convs - 2, call, other_buffer(run), run->net->features);
+}
+
+/* RRDB: the body's output (step 0) or that of the enlargement before, from the body's row `top`
+ * on; buffers of enlargements begin there. */
+static const char *enlarged_to(const Run *run, int step, int top)
+{
+    const ForwardLayout *at = &run->at;
+    size_t row = (size_t)(at->body_width * run->map_pitch) * sizeof(uint16_t);
+    return step == 0 ? run->map + (size_t)top * row : run->memory + at->up[step - 1];
 }
 
 /* Nearest x2 and conv_up of the body's rows top..top+rows-1. */
 static int enlarge(const Run *run, int step, int top, int rows)
 {
-    const ForwardLayout *at = &run->at;
-    int index = run->net->n_layers - 4 + step;
-    size_t skip = (size_t)top * (size_t)at->body_width * NET_FEATURES * sizeof(uint16_t);
-    ConvCall call = make_call(run, index, step == 0 ? 2 : 4);
-    call.in = run->memory + (step == 0 ? at->dense[run->current] + skip : at->up1);
-    call.out = run->memory + (step == 0 ? at->up1 : at->up2);
-    call.in_pitch = call.out_pitch = NET_FEATURES;
+    const NetWeights *net = run->net;
+    ConvCall call = make_call(run, 2 << step);
+    call.in = enlarged_to(run, step, top);
+    call.out = run->memory + run->at.up[step];
+    call.in_pitch = call.out_pitch = net->features;
     call.upsample = 1;
-    call.height = rows * (step == 0 ? 2 : 4);
-    return convolve(run, index, &call);
+    call.height = rows * (2 << step);
+    return convolve(run, net->n_convs - 2 - net->enlargements + step, call);
 }
 
 int resr_cuda_upsample(void *pointer, int step)
@@ -380,82 +344,35 @@ int resr_cuda_upsample(void *pointer, int step)
     return run->at.band_rows > 0 ? 0 : enlarge(run, step, 0, run->at.body_height);
 }
 
-/* RRDB: conv_hr, then conv_last's three channels (of four stored), of `rows` rows of the body. */
-static int tail_rrdb(const Run *run, int rows)
-{
-    int index = run->net->n_layers - 2;
-    ConvCall call = make_call(run, index, 4);
-    call.in = run->memory + run->at.up2;
-    call.out = run->memory + run->at.high_res;
-    call.in_pitch = call.out_pitch = NET_FEATURES;
-    call.height = rows * 4;
-    int ret = convolve(run, index, &call);
-    if (ret < 0)
-        return ret;
-    call = make_call(run, index + 1, 4);
-    call.in = run->memory + run->at.high_res;
-    call.in_pitch = NET_FEATURES;
-    call.out_f32 = floats_at(run, run->at.last);
-    call.out_f32_pitch = call.out_f32_count = 4;
-    call.height = rows * 4;
-    return convolve(run, index + 1, &call);
-}
-
-static int tail_compact(const Run *run)
+/* RRDB: conv_hr, then conv_last's channels (four stored), of `rows` rows of the body from `top`. */
+static int tail_rrdb(const Run *run, int top, int rows)
 {
     const NetWeights *net = run->net;
-    int first = net->n_layers - net->tail_pieces, ret = 0;
-    for (int i = first; ret == 0 && i < net->n_layers; i++) {
-        ConvCall call = make_call(run, i, 1);
-        call.in = run->memory + run->at.dense[run->current];
-        call.in_pitch = NET_FEATURES;
-        call.out_f32 = floats_at(run, run->at.last) + (i - first) * NET_FEATURES;
-        call.out_f32_pitch = net->tail_channels;
-        call.out_f32_count = call.cout;
-        ret = convolve(run, i, &call);
-    }
-    return ret;
+    ConvCall call = make_call(run, 1 << net->enlargements);
+    call.in = enlarged_to(run, net->enlargements, top);
+    call.out = run->memory + run->at.high_res;
+    call.in_pitch = call.out_pitch = net->features;
+    call.height = rows << net->enlargements;
+    int ret = convolve(run, net->n_convs - 2, call);
+    if (ret < 0)
+        return ret;
+    call.in = call.out;
+    call.out = NULL;
+    call.out_f32 = floats_at(run, run->at.last);
+    call.out_f32_pitch = call.out_f32_count = NET_LAST_PITCH;
+    return convolve(run, net->n_convs - 1, call);
 }
 
-/* Results and flags to pinned memory. */
-static int download(Run *run, size_t floats)
+/* SRVGG and SPAN: the last convolution. */
+static int tail_shuffled(const Run *run)
 {
-    int ret = resr_cuda_check(cudaMemcpyAsync(run->host_out, run->memory + run->at.planar_out,
-                                              floats * sizeof(float), cudaMemcpyDeviceToHost,
-                                              run->stream),
-                              "copying pixels from it");
-    if (ret == 0)
-        ret = resr_cuda_check(cudaMemcpyAsync(run->host_flags, run->memory + run->at.flags,
-                                              (size_t)run->at.tiles * sizeof(PixelFlags),
-                                              cudaMemcpyDeviceToHost, run->stream),
-                              "copying flags from it");
-    return ret;
-}
-
-/* The body's rows first..first+rows-1 of the last convolution's output, which begins with its row
- * `top`, to where the tiles belong. */
-static int finish_rows(const Run *run, int first, int rows, int top)
-{
-    const ForwardLayout *at = &run->at;
-    const ResrTileOut *out = run->outs;
-    int enlarged = is_rrdb(run) ? 4 : 1, pitch = is_rrdb(run) ? 4 : run->net->tail_channels;
-    int width = at->body_width * enlarged;
-    size_t skip = (size_t)(first - top) * (size_t)(enlarged * width * pitch);
-    PixelsOut pixels = {.last = floats_at(run, at->last) + skip,
-                        .pitch = pitch,
-                        .factor = is_rrdb(run) ? 1 : at->scale,
-                        .add_nearest = !is_rrdb(run),
-                        .tiles = at->tiles,
-                        .height = rows * enlarged,
-                        .width = width,
-                        .crop_x = out->crop_x_px,
-                        .crop_y = out->crop_y_px - first * enlarged,
-                        .out_height = out->height_px,
-                        .out_width = out->width_px,
-                        .flags = flags_of(run)};
-    place_in(run, &pixels.in);
-    place_out(run, &pixels.out);
-    return resr_cuda_pixels_out(&pixels, run->stream);
+    int last = run->net->n_convs - 1;
+    ConvCall call = make_call(run, 1);
+    call.in = run->map;
+    call.in_pitch = run->map_pitch;
+    call.out_f32 = floats_at(run, run->at.last);
+    call.out_f32_pitch = call.out_f32_count = run->net->convs[last].cout;
+    return convolve(run, last, call);
 }
 
 /* RRDB: everything behind the body, band after band. */
@@ -468,12 +385,12 @@ static int tail_in_bands(const Run *run)
         int below = height - first - rows;
         int with_context =
             first + rows - top + (below < BAND_CONTEXT_ROWS ? below : BAND_CONTEXT_ROWS);
-        for (int step = 0; ret == 0 && step < 2; step++)
+        for (int step = 0; ret == 0 && step < run->net->enlargements; step++)
             ret = enlarge(run, step, top, with_context);
         if (ret == 0)
-            ret = tail_rrdb(run, with_context);
+            ret = tail_rrdb(run, top, with_context);
         if (ret == 0)
-            ret = finish_rows(run, first, rows, top);
+            ret = resr_cuda_finish_rows(run, first, rows, top);
     }
     return ret;
 }
@@ -481,8 +398,8 @@ static int tail_in_bands(const Run *run)
 static int tail_at_once(const Run *run)
 {
     int rows = run->at.body_height;
-    int ret = is_rrdb(run) ? tail_rrdb(run, rows) : tail_compact(run);
-    return ret < 0 ? ret : finish_rows(run, 0, rows, 0);
+    int ret = resr_spec_is_rrdb(&run->net->spec) ? tail_rrdb(run, 0, rows) : tail_shuffled(run);
+    return ret < 0 ? ret : resr_cuda_finish_rows(run, 0, rows, 0);
 }
 
 int resr_cuda_tail(void *pointer, const ResrTileOut *out)
@@ -493,28 +410,5 @@ int resr_cuda_tail(void *pointer, const ResrTileOut *out)
     int ret = run->at.band_rows > 0 ? tail_in_bands(run) : tail_at_once(run);
     if (ret < 0)
         return ret;
-    if (run->in_frame) {
-        run->frames.next_tile += tiles;
-        return 0;
-    }
-    return download(run, (size_t)tiles * 3 * (size_t)out->height_px * (size_t)out->width_px);
-}
-
-int resr_cuda_wait(void *pointer)
-{
-    Run *run = pointer;
-    int ret = resr_cuda_check(cudaStreamSynchronize(run->stream), "computing tiles");
-    if (ret == 0)
-        ret = resr_cuda_check_flags(run->host_flags, run->at.tiles, run->net->device);
-    if (ret != 0)
-        return resr_cuda_device_error(ret);
-    const float *from = run->host_out;
-    for (int tile = 0; tile < run->at.tiles; tile++) {
-        const ResrTileOut *out = &run->outs[tile];
-        size_t width = (size_t)out->width_px;
-        for (int c = 0; c < 3; c++)
-            for (int y = 0; y < out->height_px; y++, from += width)
-                memcpy(out->plane[c] + (size_t)y * out->stride, from, width * sizeof *from);
-    }
-    return 0;
+    return resr_cuda_get_tiles(run);
 }

@@ -17,6 +17,8 @@ RESR_MUST_CHECK int resr_cuda_head(void *run, const ResrTileIn *in);
 RESR_MUST_CHECK int resr_cuda_dense_block(void *run, int block, int dense, bool last_of_rrdb);
 RESR_MUST_CHECK int resr_cuda_body_end(void *run);
 RESR_MUST_CHECK int resr_cuda_compact_body(void *run);
+RESR_MUST_CHECK int resr_cuda_attention_block(void *run, int block);
+RESR_MUST_CHECK int resr_cuda_attention_end(void *run);
 RESR_MUST_CHECK int resr_cuda_upsample(void *run, int step);
 RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
 RESR_MUST_CHECK int resr_cuda_wait(void *run);

@@ -17,37 +17,67 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Buffers of the layers behind an RRDB's body, over buffers that are dead by then. */
-static void place_enlarged(ForwardLayout *at, size_t planar_out)
+/* Bytes of feature maps of `px` pixels. */
+static size_t maps_bytes(size_t px, int channels)
 {
+    return px * (size_t)channels * HALF_BYTES;
+}
+
+/* Residuals lie in planes of 64 channels. */
+static size_t trunk_bytes(const NetWeights *net, size_t px)
+{
+    int planes = (net->features + NET_LAYER_OUTPUTS - 1) / NET_LAYER_OUTPUTS;
+    return px * (size_t)(planes * NET_LAYER_OUTPUTS) * sizeof(float);
+}
+
+/* Buffers of the layers behind an RRDB's body, over buffers that are dead by then: conv_hr's over
+ * those of the body's outputs, which only the layer behind the body reads, or where that is conv_hr
+ * itself, over the trunk's; the last convolution's over the first enlargements. */
+static void place_enlarged(ForwardLayout *at, const NetWeights *net, size_t planar_out)
+{
+    int n = net->enlargements;
     size_t row = (size_t)at->tiles * (size_t)at->body_width, rows = (size_t)at->body_height;
-    size_t body_end = at->bytes, end = at->dense[0];
+    size_t body_end = at->bytes, end = n > 0 ? at->dense[0] : at->feat;
     if (at->band_rows > 0) {
-        end = at->feat; /* conv_body's outputs lie before it */
+        end = at->feat; /* every band reads the body's outputs */
         at->planar_out = add(&end, planar_out);
         rows = (size_t)(at->band_rows + 2 * BAND_CONTEXT_ROWS);
     }
-    size_t maps = rows * row * NET_FEATURES * HALF_BYTES;
-    at->high_res = add(&end, 16 * maps);
-    if (at->band_rows == 0) /* conv_body's outputs are read by conv_up1 only */
+    size_t maps = maps_bytes(rows * row, net->features);
+    at->high_res = add(&end, maps << 2 * n);
+    if (at->band_rows == 0)
         end = larger(end, body_end);
-    at->up2 = add(&end, 16 * maps);
-    size_t up = end;
-    at->up1 = add(&end, 4 * maps);
-    size_t up_end = end;
-    end = up;
-    at->last = add(&end, 16 * rows * row * 4 * sizeof(float));
+    if (n > 0)
+        at->up[n - 1] = add(&end, maps << 2 * n);
+    size_t first_end = end;
+    for (int step = n - 1; step > 0; step--)
+        at->up[step - 1] = add(&first_end, maps << 2 * step);
+    at->last = add(&end, (rows * row << 2 * n) * NET_LAST_PITCH * sizeof(float));
     if (at->band_rows == 0)
         at->planar_out = add(&end, planar_out);
-    at->bytes = larger(body_end, larger(end, up_end));
+    at->bytes = larger(body_end, larger(end, first_end));
 }
 
-/* Rows of a band whose buffers about fill the body's free memory (feat, base and trunk, 768
- * bytes a pixel, less the planar output's 192; 4,608 a pixel of a band). */
-static int band_rows(int height)
+/* Rows of a band whose buffers about fill the body's free memory (feat, base and trunk, 12 bytes a
+ * feature and pixel, less the planar output's; 72 of a band at 4x, four times that at 8x). */
+static int band_rows(int height, int enlargements)
 {
-    int rows = height / 8 - 2 * BAND_CONTEXT_ROWS;
+    int rows = height / (1 << (2 * enlargements - 1)) - 2 * BAND_CONTEXT_ROWS;
     return rows > BAND_LEAST_ROWS ? rows : BAND_LEAST_ROWS;
+}
+
+/* The body's buffers of a network that ends in a pixel shuffle. */
+static void place_shuffled(ForwardLayout *at, const NetWeights *net, size_t px, size_t planar_out)
+{
+    size_t maps = maps_bytes(px, net->features);
+    if (net->spec.arch == RESR_ARCH_SPAN) {
+        at->concat = add(&at->bytes, maps_bytes(px, resr_cuda_concatenated(net)));
+        at->trunk = add(&at->bytes, trunk_bytes(net, px));
+    }
+    at->dense[0] = add(&at->bytes, maps);
+    at->dense[1] = add(&at->bytes, maps);
+    at->last = add(&at->bytes, px * (size_t)net->convs[net->n_convs - 1].cout * sizeof(float));
+    at->planar_out = add(&at->bytes, planar_out);
 }
 
 ForwardLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int height, int banded)
@@ -58,47 +88,47 @@ ForwardLayout resr_cuda_layout(const NetWeights *net, int tiles, int width, int 
     at.body_height = height / spec->unshuffle;
     size_t in_px = (size_t)tiles * (size_t)width * (size_t)height;
     size_t px = (size_t)tiles * (size_t)at.body_width * (size_t)at.body_height;
-    size_t planar_out = in_px * (size_t)(spec->scale * spec->scale) * 3 * sizeof(float);
-    size_t maps = px * NET_FEATURES * HALF_BYTES, wide = px * NET_FEATURES * sizeof(float);
+    size_t planar = in_px * (size_t)spec->channels * sizeof(float);
+    size_t planar_out = planar * (size_t)(spec->scale * spec->scale);
     at.flags = add(&at.bytes, (size_t)tiles * sizeof(PixelFlags));
-    at.planar_in = add(&at.bytes, in_px * 3 * sizeof(float));
-    at.head = add(&at.bytes, px * (size_t)net->head_channels * HALF_BYTES);
-    if (spec->arch != RESR_ARCH_RRDB) {
-        at.dense[0] = add(&at.bytes, maps);
-        at.dense[1] = add(&at.bytes, maps);
-        at.last = add(&at.bytes, px * (size_t)net->tail_channels * sizeof(float));
-        at.planar_out = add(&at.bytes, planar_out);
+    at.planar_in = add(&at.bytes, planar);
+    at.head = add(&at.bytes, maps_bytes(px, net->convs[0].cin));
+    if (!resr_spec_is_rrdb(spec)) {
+        place_shuffled(&at, net, px, planar_out);
         return at;
     }
-    at.dense[0] = add(&at.bytes, px * NET_DENSE_PITCH * HALF_BYTES);
-    at.dense[1] = add(&at.bytes, px * NET_DENSE_PITCH * HALF_BYTES);
+    size_t dense = maps_bytes(px, resr_cuda_concatenated(net)), wide = trunk_bytes(net, px);
+    at.dense[0] = add(&at.bytes, dense);
+    at.dense[1] = add(&at.bytes, dense);
     at.feat = add(&at.bytes, wide);
     at.base = add(&at.bytes, wide);
     at.trunk = add(&at.bytes, wide);
-    at.band_rows = banded ? band_rows(at.body_height) : 0;
-    place_enlarged(&at, planar_out);
+    at.band_rows = banded ? band_rows(at.body_height, net->enlargements) : 0;
+    place_enlarged(&at, net, planar_out);
     return at;
 }
 
-/* The most that a variant wants for any layer; the layers behind conv_body run at 2x and 4x. */
+/* The most that a variant wants for any layer; RRDB's behind conv_body run at 2x, 4x.. */
 static size_t scratch_bytes(const NetWeights *net, const ForwardLayout *at)
 {
     size_t most = 0;
-    for (int i = 0; i < net->n_layers; i++) {
-        const NetLayer *layer = &net->layers[i];
-        int behind = net->spec.arch == RESR_ARCH_RRDB ? i - (net->n_layers - 5) : 0;
-        int enlarged = behind > 1 ? 4 : behind == 1 ? 2 : 1;
-        ConvCall call = {.cin = layer->cin,
-                         .cout = layer->cout,
-                         .in_pitch = layer->cin,
-                         .activation = layer->activation,
-                         .upsample = behind == 1 || behind == 2,
-                         .tiles = at->tiles,
-                         .height = at->body_height * enlarged,
-                         .width = at->body_width * enlarged};
-        if (layer->variant->scratch_bytes)
-            most = larger(most, layer->variant->scratch_bytes(&call));
-    }
+    int conv_body = net->n_convs - 3 - net->enlargements;
+    for (int i = 0; i < net->n_convs; i++)
+        for (int k = 0; k < net->convs[i].layers; k++) {
+            const NetLayer *layer = &net->layers[net->convs[i].first_layer + k];
+            int behind = i > conv_body ? i - conv_body : 0;
+            int step = behind < net->enlargements ? behind : net->enlargements;
+            ConvCall call = {.cin = layer->cin,
+                             .cout = layer->cout,
+                             .in_pitch = layer->cin,
+                             .activation = layer->activation,
+                             .upsample = behind > 0 && behind <= net->enlargements,
+                             .tiles = at->tiles,
+                             .height = at->body_height << step,
+                             .width = at->body_width << step};
+            if (layer->variant->scratch_bytes)
+                most = larger(most, layer->variant->scratch_bytes(&call));
+        }
     return most;
 }
 

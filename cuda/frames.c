@@ -177,7 +177,8 @@ int resr_cuda_frames_begin(void *pointer, const ResrFrameSetup *setup)
 {
     Run *run = pointer;
     Frames wanted = {.max_tiles = setup->tiles};
-    if (!set_frame(&wanted.in, &wanted.in_bytes, setup->in, setup->in_matrix) ||
+    if (run->net->spec.channels != 3 ||
+        !set_frame(&wanted.in, &wanted.in_bytes, setup->in, setup->in_matrix) ||
         !set_frame(&wanted.out, &wanted.out_bytes, setup->out, setup->out_matrix))
         return 0;
     int ret = resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");

@@ -53,9 +53,10 @@ __global__ void __launch_bounds__(THREADS) pixels_in_kernel(const __grid_constan
             int channel = group + i, colour = channel / (factor * factor);
             int dy = channel / factor % factor, dx = channel % factor;
             float v = 0.0f;
-            if (colour < 3) {
+            if (colour < call.colours) {
                 v = pixel_of(call.in, tile, colour, x * factor + dx, y * factor + dy);
                 varies |= fabsf(v - first) > 0.0625f;
+                v = (v - call.mean[colour]) * call.scale;
             }
             out[i] = GpuElement<Element>::one(v);
         }
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(THREADS) pixels_out_kernel(const __grid_consta
     if (call.add_nearest)
         first += pixel_of(call.in, tile, 0, 0, 0);
     bool varies = false, not_finite = false;
-    for (int colour = 0; colour < 3; colour++) {
+    for (int colour = 0; colour < call.colours; colour++) {
         float nearest = call.add_nearest ? pixel_of(call.in, tile, colour, x, y) : 0.0f;
         float *to = call.out.planar + call.out.tile[tile].base + colour * call.out.plane;
         for (int dy = 0; dy < factor; dy++)

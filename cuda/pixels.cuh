@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* Limit of the tiles of a pass: their places are parameters of the kernels. */
-enum { PIXELS_MAX_TILES = 64 };
+enum { PIXELS_MAX_TILES = 64, PIXELS_COLOURS = 4 };
 
 /* Findings about a tile, each 0 or 1; zero before the pass. An input that varies (by 1/16 from
  * its first value) and an output of which every value has the same bits do not go together. */
@@ -20,9 +20,10 @@ typedef struct PixelFlags {
     uint32_t in_varies, out_varies, not_finite, unused;
 } PixelFlags;
 
-/* Planar fp32 RGB: value (c, x, y) of a tile is planar[base + c * plane + (tile.y + y) * stride +
- * tile.x + x]. Inputs beyond width and height are mirrored at the last pixel, which is not
- * repeated. Either one frame that the tiles are parts of, or tiles one after the other. */
+/* Planar fp32: gray, RGB, or RGB and alpha. Value (c, x, y) of a tile is planar[base + c * plane +
+ * (tile.y + y) * stride + tile.x + x]. Inputs beyond width and height are mirrored at the last
+ * pixel, which is not repeated. Either one frame that the tiles are parts of, or tiles one after
+ * the other. */
 typedef struct PixelsImage {
     float *planar;
     size_t stride, plane;
@@ -35,10 +36,12 @@ typedef struct PixelsImage {
 
 typedef struct PixelsIn {
     PixelsImage in;
-    void *out; /* fp16 [pixel][channels] of height / factor x width / factor pixels */
-    int bf16;  /* 1: bf16 instead */
-    int channels,
-        factor; /* pixel_unshuffle; channels: 3 * factor^2 rounded up to 16, zeros behind */
+    void *out;            /* fp16 [pixel][channels] of height / factor x width / factor pixels */
+    int bf16;             /* 1: bf16 instead */
+    int colours;          /* 1, 3 or 4 */
+    int channels, factor; /* pixel_unshuffle; channels: colours * factor^2 rounded up to
+                           * 16, zeros behind */
+    float mean[PIXELS_COLOURS], scale; /* (value - mean) * scale is stored */
     int tiles, height, width;
     PixelFlags *flags; /* [tiles] */
 } PixelsIn;
@@ -46,7 +49,8 @@ typedef struct PixelsIn {
 typedef struct PixelsOut {
     const float *last; /* fp32 [pixel][pitch] of the last convolution, height x width pixels */
     int pitch, factor; /* PixelShuffle (SRVGG); 1: none (RRDB) */
-    int add_nearest;   /* SRVGG: the input is added */
+    int colours;
+    int add_nearest; /* SRVGG: the input is added */
     PixelsImage in, out;
     int tiles, height, width;
     /* The part of the output (after the shuffle) that is kept: its first pixel is the tile's in

@@ -10,7 +10,7 @@
 #include "net/backend.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 6
+#define RESR_CUDA_ABI 7
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {

@@ -43,6 +43,7 @@ template <int OUTPUTS, bool UP> struct Shape {
     static constexpr int column_bytes = SLICE / 8 * lead;
     static constexpr int slice_bytes = columns * column_bytes;
     static constexpr bool early = OUTPUTS == 32 && !UP; /* registers for loads ahead of a row */
+    static constexpr bool smooth = OUTPUTS == 64;       /* SiLU and the gate */
 };
 
 struct Job {
@@ -286,11 +287,12 @@ __device__ __forceinline__ void store_row(const ConvCall &call, const Place &pla
         for (int j = 0; j < S::outputs / 8; j += 4) {
             const float *v = done + j * 4 + h * 2;
             int channel = first + j * 2;
-            uint2 low = epilogue<__half>(call, make_float4(v[0], v[1], v[4], v[5]), px, channel,
-                                         Operands<S>(call, px, channel, c, ahead, h * 2));
-            uint2 high =
-                epilogue<__half>(call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4,
-                                 Operands<S>(call, px, channel + 4, c, ahead, h * 2 + 1));
+            uint2 low =
+                epilogue<__half, S::smooth>(call, make_float4(v[0], v[1], v[4], v[5]), px, channel,
+                                            Operands<S>(call, px, channel, c, ahead, h * 2));
+            uint2 high = epilogue<__half, S::smooth>(
+                call, make_float4(v[8], v[9], v[12], v[13]), px, channel + 4,
+                Operands<S>(call, px, channel + 4, c, ahead, h * 2 + 1));
             if (call.out)
                 *reinterpret_cast<uint4 *>(to + channel) = make_uint4(low.x, low.y, high.x, high.y);
         }

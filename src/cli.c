@@ -54,6 +54,9 @@ static int check_launch(const ResrOptions *options)
 /* Are all options given that the request requires? */
 static int check_complete(const ResrOptions *options)
 {
+    if (options->request == RESR_REQUEST_CONVERT && !options->output[0])
+        return resr_fail(RESR_ERR_USAGE, "--convert: no output was given; it takes two names: "
+                                         "--convert FILE OUT.safetensors");
     if (options->request != RESR_REQUEST_UPSCALE && options->request != RESR_REQUEST_DRY_RUN)
         return 0;
     if (options->jobs[0])
@@ -65,6 +68,20 @@ static int check_complete(const ResrOptions *options)
     return 0;
 }
 
+/* The word after "--convert FILE" is the output, as with -o. */
+static void take_output(ResrOptionValue *values, poptContext context)
+{
+    bool converts = false;
+    ResrOptionValue *output = NULL;
+    for (int i = 0; i < RESR_OPTION_COUNT; i++)
+        if (strcmp(resr_option_table[i].name, "convert") == 0)
+            converts = values[i].given;
+        else if (strcmp(resr_option_table[i].name, "output") == 0)
+            output = &values[i];
+    if (converts && output && !output->given && poptPeekArg(context))
+        *output = (ResrOptionValue){.given = true, .text = strdup(poptGetArg(context))};
+}
+
 /* Reads all words into `values`, by their index in the option table. */
 static int read_words(ResrOptionValue *values, int argc, const char *const *argv)
 {
@@ -73,7 +90,8 @@ static int read_words(ResrOptionValue *values, int argc, const char *const *argv
         table[i] = (struct poptOption){
             .longName = resr_option_table[i].name,
             .shortName = resr_option_table[i].letter,
-            .argInfo = resr_option_table[i].argument ? POPT_ARG_STRING : POPT_ARG_NONE,
+            .argInfo = (resr_option_table[i].argument ? POPT_ARG_STRING : POPT_ARG_NONE) |
+                       (resr_option_is_bare(&resr_option_table[i]) ? POPT_ARGFLAG_OPTIONAL : 0),
             .val = i + 1,
         };
     poptContext context = poptGetContext("realesrgan-mpi", argc, (const char **)argv, table, 0);
@@ -83,6 +101,7 @@ static int read_words(ResrOptionValue *values, int argc, const char *const *argv
         free(value->text);
         *value = (ResrOptionValue){.given = true, .text = poptGetOptArg(context)};
     }
+    take_output(values, context);
     if (code < -1)
         ret = resr_fail(RESR_ERR_USAGE, "%s: %s; --help shows the options",
                         poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code));

@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "comm/collectives.h"
 #include "job/info.h"
+#include "job/model_files.h"
 
 /* One request to stop may arrive as several signals: Slurm signals all processes of a job, and
  * mpirun and the restart loop pass the signal on (measured: three signals within 3 ms). */
@@ -97,6 +98,11 @@ static int serve(void)
         resr_cli_print_help();
     else if (session.options.request == RESR_REQUEST_VERSION)
         print_version();
+    else if (session.options.request == RESR_REQUEST_CONVERT)
+        return resr_model_files_convert(session.options.input, session.options.output,
+                                        session.options.overwrite);
+    else if (session.options.list_folder[0])
+        return resr_model_files_list(session.options.list_folder);
     else
         resr_info_print_models(session.options.model_path);
     return 0;

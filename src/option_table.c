@@ -249,6 +249,7 @@ static const char *suggest_model(int index)
 #define CUSTOM(function) .type = RESR_OPTION_CUSTOM, .convert = (function)
 #define FLAG(field) .type = RESR_OPTION_FLAG, FIELD(field)
 #define REQUEST(request) .type = RESR_OPTION_REQUEST, .low = (request)
+#define REQUEST_WITH(request, field) REQUEST(request), FIELD(field)
 #define QUOTE(x) #x
 #define STRING(x) QUOTE(x)
 
@@ -390,8 +391,13 @@ const ResrOption resr_option_table[] = {
      .standard = "cpu", .argument = "NAME", .help = "with --plan: %s, TFLOP/s",
      .more = "The device of each rank: cpu is this one, measured; a number is the effective "
              "TFLOP/s."},
-    {"list-models", 0, REPORTS, REQUEST(RESR_REQUEST_LIST_MODELS),
-     .help = "print the known networks and the paths of their weights"},
+    {"list-models", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_LIST_MODELS, list_folder),
+     .argument = "[DIR]", .help = "print the known networks, or what the files in DIR are",
+     .more = "For each file in DIR: its network, scale, channels and cost, or why it does not run."},
+    {"convert", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_CONVERT, input), .argument = "FILE OUT",
+     .help = "write a weight file's network as OUT.safetensors",
+     .more = "OUT.safetensors has the official names and fp32 weights. It is replaced with "
+             "--overwrite only."},
     {"list-devices", 0, REPORTS, REQUEST(RESR_REQUEST_LIST_DEVICES),
      .help = "print the devices and backends of each rank"},
     {"version", 0, REPORTS, REQUEST(RESR_REQUEST_VERSION),
@@ -405,6 +411,11 @@ const char *resr_option_heading(ResrOptionHeading heading)
     static const char *const headings[RESR_HEADING_COUNT] = {"Input", "Model",   "Tiles",  "Output",
                                                              "Jobs",  "Machine", "Reports"};
     return headings[heading];
+}
+
+bool resr_option_is_bare(const ResrOption *option)
+{
+    return option->argument && option->argument[0] == '[';
 }
 
 const char *resr_option_suggestion(const ResrOption *option, int i)
@@ -457,7 +468,7 @@ static int convert(ResrOptions *out, const ResrOption *option, const char *text,
     case RESR_OPTION_REQUEST:
         if (option->low > out->request)
             out->request = (int32_t)option->low;
-        return 0;
+        return text ? copy_text(field, option->bytes, option, text) : 0;
     }
     return 0;
 }

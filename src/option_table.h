@@ -10,7 +10,7 @@
 /* The options of the command line. Parsing, --help, the manual page and the shell completions are
  * made from this one table. */
 
-enum { RESR_OPTION_COUNT = 48 };
+enum { RESR_OPTION_COUNT = 49 };
 
 typedef enum ResrOptionHeading {
     RESR_HEADING_INPUT,
@@ -34,7 +34,7 @@ typedef enum ResrOptionType {
     RESR_OPTION_NAME,    /* char[]: one of `names` */
     RESR_OPTION_CUSTOM,  /* converted by `convert` */
     RESR_OPTION_FLAG,    /* bool, true if the option is given; no argument */
-    RESR_OPTION_REQUEST, /* the ResrRequest in `low`; no argument */
+    RESR_OPTION_REQUEST, /* the ResrRequest in `low`; its argument, if any, is a text */
 } ResrOptionType;
 
 /* An option as it stands on the command line. The caller owns `text`. */
@@ -61,7 +61,7 @@ struct ResrOption {
                    const ResrOptionValue *values);
     const char *standard; /* default, converted like a given text; NULL: none */
     const char *unset;    /* without `standard`: the default in words, for the help */
-    const char *argument; /* its name in the help; NULL: the option has none */
+    const char *argument; /* its name in the help; NULL: none; "[NAME]": may be left out */
     const char *help;     /* one line; "%s" stands for the list of `names` */
     const char *more;     /* sentences for the manual page, or NULL */
 };
@@ -71,6 +71,9 @@ extern const ResrOption resr_option_table[RESR_OPTION_COUNT];
 
 /* "Input", "Model", ... */
 const char *resr_option_heading(ResrOptionHeading heading);
+
+/* True if the option's argument may be left out. */
+bool resr_option_is_bare(const ResrOption *option);
 
 /* The i-th value to suggest for the option's argument; NULL past the last. */
 const char *resr_option_suggestion(const ResrOption *option, int i);

@@ -203,7 +203,7 @@ static void put_zsh(void)
         put_escaped(describe(option), "[]:\\\"$`");
         printf("]");
         if (argument != NO_ARGUMENT)
-            printf(":%s:", option->argument);
+            printf("%s%s:", resr_option_is_bare(option) ? "::" : ":", option->argument);
         if (argument == FILES)
             printf("_files");
         if (argument == FOLDERS)
@@ -231,7 +231,8 @@ static void put_fish(void)
         if (argument == FILES)
             printf(" -r -F");
         if (argument == FOLDERS)
-            printf(" -x -a \"(__fish_complete_directories)\"");
+            printf(" %s-a \"(__fish_complete_directories)\"",
+                   resr_option_is_bare(option) ? "" : "-x ");
         if (argument == ANY) {
             printf(" -x -a \"");
             put_suggestions(option);

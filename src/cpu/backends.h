@@ -31,7 +31,7 @@ RESR_CPU_BACKENDS(DECLARE)
 extern const ResrOps resr_ops_amx_emulated; /* for tests only */
 
 /* Kernels that several backends use. */
-extern const ResrConvKernels resr_kernels_avx512_fp32;
+extern const ResrConvKernels resr_kernels_avx512_exact, resr_kernels_avx512_fp32;
 extern const ResrConvKernels resr_kernels_avx512_bf16_f4, resr_kernels_avx512_bf16emu_f4;
 
 #endif

@@ -1,9 +1,9 @@
 #include "cpu/direct.h"
 
 #include "base/minmax.h"
-static const float *row_or_null(const ResrFeatureMap *map, int y, int x)
+static const float *row_or_null(const ResrFeatureMap *map, int y, int block, int x)
 {
-    return map ? resr_feature_map_row(map, y, 0) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
+    return map ? resr_feature_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
 /* Computes all output channels of `px` pixels from (x, y) on, one tile of channels at a time. */
@@ -21,16 +21,18 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
         .weight = conv->weight,
         .bias = conv->bias,
         .slope = conv->slope,
-        .residual = row_or_null(layer->residual, y, x),
+        .activation = layer->activation,
+        .is_1x1 = conv->kernel_px == 1,
+        .residual = row_or_null(layer->residual, y, 0, x),
         .factor = layer->factor,
-        .trunk = row_or_null(layer->trunk, y, x),
+        .trunk = row_or_null(layer->trunk, y, 0, x),
         .out = resr_feature_map_row(layer->out, y, layer->out_block) + column,
-        .copy = (float *)row_or_null(layer->copy, y, x),
+        .copy = (float *)row_or_null(layer->copy, y, layer->copy_block, x),
     };
     for (int ky = 0; ky < 3; ky++) {
         int in_y = layer->nearest ? (y + ky - 1) >> 1 : y + ky - 1;
         int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
-        args.row[ky] = row_or_null(layer->in, in_y, in_x);
+        args.row[ky] = row_or_null(layer->in, in_y, 0, in_x);
     }
     int out_vectors = (conv->cout + kernels->vector_lanes - 1) / kernels->vector_lanes;
     for (int vector = 0; vector < out_vectors; vector += 2) {
@@ -38,7 +40,7 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
         size_t lanes = (size_t)(vectors * kernels->vector_lanes);
         kernel[vectors](&args);
         size_t floats = lanes / RESR_BLOCK_LANES * layer->out->block_stride;
-        args.weight += lanes * 9 * (size_t)conv->cin;
+        args.weight += lanes * (size_t)(conv->kernel_px * conv->kernel_px * conv->cin);
         args.bias += lanes;
         args.slope = args.slope ? args.slope + lanes : NULL;
         args.out += floats;

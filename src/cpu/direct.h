@@ -12,8 +12,10 @@ typedef struct ResrDirectArgs {
     const int32_t *in_lanes; /* [block]: channels */
     int32_t in_blocks;
     const float *weight, *bias, *slope;
-    const float *residual; /* out = fma(factor, out, residual) */
+    const float *residual; /* as in ResrLayer, like factor and activation */
     float factor;
+    ResrActivation activation;
+    bool is_1x1;        /* the convolution has one tap */
     const float *trunk; /* then out = fma(0.2, out, trunk) */
     float *out, *copy;
 } ResrDirectArgs;

@@ -5,13 +5,14 @@
  * neighbouring rows at the same time, so that a layer reads the rows of the layer before it from
  * cache. The wavefronts of a network:
  *
- *   RRDB    conv_first | conv1..5 of a dense block, for each block | conv_body | conv_up1 |
- *           conv_up2, conv_hr, conv_last
+ *   RRDB    conv_first | conv1..5 of a dense block, for each block | conv_body | conv_up of all but
+ *           the last enlargement | the last conv_up, conv_hr, conv_last
  *   SRVGG   first | five convolutions of the body, repeatedly | last
+ *   SPAN    conv_1 | c1_r, c2_r, c3_r of a block, for each block | conv_2, conv_cat | upsampler
  *
  * Between the layers of a wavefront a line buffer of some rows is enough. Whole feature maps exist
- * only between wavefronts, so the largest ones, of four times the body's size, never do: conv_up2
- * to conv_last have line buffers, and conv_last's rows go to the output when they are finished.
+ * only between wavefronts, so the largest ones, of the output's size, never do: the last conv_up to
+ * conv_last have line buffers, and conv_last's rows go to the output when they are finished.
  *
  * A dense block has one of two layouts, by ResrWinogradKernels.shared:
  *   not shared   one feature map holds the block's input and the outputs of conv1..4 side by side,
@@ -38,13 +39,13 @@
 /* The feature maps of a context. */
 enum {
     PIXELS,  /* the head's input */
-    FEAT,    /* the head's output, then body_end's */
+    FEAT,    /* the head's output, then body_end's; SPAN: the four inputs of conv_cat */
     RRDB_IN, /* the trunk at the start of an RRDB; of the first one FEAT is used instead */
     TRUNK,   /* the body's input and output, followed by conv1..4's outputs if V is not shared */
     TRUNK_2, /* second map of blocks and wavefronts that alternate; unused if V is shared */
-    INNER,   /* line buffers: outputs of conv1..4 if V is shared; SRVGG: inside a wavefront */
-    UP1 = INNER + RESR_WAVEFRONT_LAYERS - 1, /* twice the body's size */
-    UP2,                                     /* four times the body's size, line buffer */
+    INNER,   /* line buffers: outputs of conv1..4 if V is shared; others: inside a wavefront */
+    UP1 = INNER + RESR_WAVEFRONT_LAYERS - 1, /* outputs of conv_up1, conv_up2: all but the last */
+    LAST_UP = UP1 + 2,                       /* the last conv_up's output, line buffer */
     HIGH_RES,                                /* conv_hr's output, line buffer */
     LAST,                                    /* the last layer's output */
     N_MAPS
@@ -60,11 +61,11 @@ typedef struct Context {
     ResrTileIn in;
     ResrTileOut out;
     ResrPixelsSink sink;
-    int max_width, max_height; /* of the body, that the memory is for */
-    int width, height;         /* of the body, pixels */
-    ResrRect body_end;         /* part of conv_body's output that the kept output depends on */
-    ResrRect up1, up2, high_res, last; /* the same of these feature maps */
-    int current;                       /* TRUNK or TRUNK_2: the one that holds the trunk */
+    int max_width, max_height;      /* of the body, that the memory is for */
+    int width, height;              /* of the body, pixels */
+    ResrRect body_end;              /* part of conv_body's output that the kept output depends on */
+    ResrRect up[3], high_res, last; /* the same of these feature maps */
+    int current;                    /* TRUNK or TRUNK_2: the one that holds the trunk */
     ResrFeatureMap maps[N_MAPS];
     ResrWinogradLineBuffer lines; /* a dense block's transformed inputs */
     size_t offsets[N_MAPS + 2];   /* of maps, line buffer and scratch in `memory`, floats */
@@ -101,12 +102,14 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
     int inner = resr_spec_is_rrdb(&net->spec) ? (shared ? gc_blocks : 0) : nf_blocks;
     for (int i = 0; i < N_MAPS; i++)
         shapes[i] = (MapShape){0, 1, 0};
-    shapes[PIXELS].blocks = resr_blocks(3 * spec->unshuffle * spec->unshuffle);
+    shapes[PIXELS].blocks = resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle);
     for (int i = INNER; i < UP1; i++)
         shapes[i] = (MapShape){inner, 1, resr_wavefront_buffer_rows(body_rows)};
     shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks;
     if (!resr_spec_is_rrdb(&net->spec)) {
-        shapes[LAST].blocks = resr_blocks(3 * spec->scale * spec->scale);
+        shapes[LAST].blocks = resr_blocks(spec->channels * spec->scale * spec->scale);
+        if (spec->arch == RESR_ARCH_SPAN)
+            shapes[FEAT].blocks = 4 * nf_blocks;
         return;
     }
     if (shared)
@@ -115,9 +118,12 @@ static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int bod
         shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks + 4 * gc_blocks;
     shapes[FEAT].blocks = shapes[RRDB_IN].blocks = nf_blocks;
     int tail_buffer = resr_wavefront_buffer_rows(tail_rows);
-    shapes[UP1] = (MapShape){nf_blocks, 2, 0};
-    shapes[UP2] = shapes[HIGH_RES] = (MapShape){nf_blocks, 4, tail_buffer};
-    shapes[LAST] = (MapShape){1, 4, tail_rows};
+    int enlargements = resr_spec_enlargements(spec), enlarged = 1 << enlargements;
+    for (int i = 0; i < enlargements - 1; i++)
+        shapes[UP1 + i] = (MapShape){nf_blocks, 2 << i, 0};
+    shapes[LAST_UP] = (MapShape){enlargements > 0 ? nf_blocks : 0, enlarged, tail_buffer};
+    shapes[HIGH_RES] = (MapShape){nf_blocks, enlarged, tail_buffer};
+    shapes[LAST] = (MapShape){1, enlarged, tail_rows};
 }
 
 /* Lays out a dense block's transformed inputs; returns their bytes. A row of conv k's output is
@@ -186,7 +192,8 @@ static int body_rows_for(const ResrPackedNet *net, int width, int threads)
 
 static int tail_rows_for(const ResrPackedNet *net, int width, int threads)
 {
-    return resr_min(resr_wavefront_rows(width * 4, thread_px(net), threads, grid_px(net->ends)),
+    int enlarged = width << resr_spec_enlargements(&net->spec);
+    return resr_min(resr_wavefront_rows(enlarged, thread_px(net), threads, grid_px(net->ends)),
                     MAX_TAIL_ROWS);
 }
 
@@ -287,13 +294,17 @@ static void find_needed(Context *ctx)
     ctx->body_end = grow(keep, 0, grid, width, height);
     if (!resr_spec_is_rrdb(&ctx->net->spec))
         return;
-    ResrRect output = {keep.x0 * 4, keep.y0 * 4, keep.x1 * 4, keep.y1 * 4};
+    int steps = resr_spec_enlargements(&ctx->net->spec), times = 1 << steps;
+    ResrRect output = {keep.x0 * times, keep.y0 * times, keep.x1 * times, keep.y1 * times};
     int even_grid = grid > 1 ? grid : 2; /* kernels that enlarge start at even columns */
-    ctx->last = grow(output, 0, grid, width * 4, height * 4);
-    ctx->high_res = grow(ctx->last, 1, grid, width * 4, height * 4);
-    ctx->up2 = grow(ctx->high_res, 1, even_grid, width * 4, height * 4);
-    ctx->up1 = before_nearest(ctx->up2, even_grid, width * 2, height * 2);
-    ctx->body_end = before_nearest(ctx->up1, grid, width, height);
+    ctx->last = grow(output, 0, grid, width * times, height * times);
+    ctx->high_res = grow(ctx->last, 1, grid, width * times, height * times);
+    ResrRect *read = steps > 0 ? &ctx->up[steps - 1] : &ctx->body_end; /* by conv_hr */
+    *read = grow(ctx->high_res, 1, steps > 0 ? even_grid : grid, width * times, height * times);
+    for (int i = steps - 2; i >= 0; i--)
+        ctx->up[i] = before_nearest(ctx->up[i + 1], even_grid, width << (i + 1), height << (i + 1));
+    if (steps > 0)
+        ctx->body_end = before_nearest(ctx->up[0], grid, width, height);
 }
 
 /* Output pixels that are needed of a convolution of the body, or of the first one, with `after`
@@ -311,6 +322,8 @@ static ResrLayer layer_of(const Context *ctx, int conv, int in, int out, ResrRec
                        .in = &ctx->maps[in],
                        .out = &ctx->maps[out],
                        .factor = 1.0f,
+                       .activation = ctx->net->convs[conv].slope ? RESR_ACTIVATION_SLOPE
+                                                                 : RESR_ACTIVATION_NONE,
                        .needed = rect,
                        .scratch = (char *)(ctx->memory + ctx->offsets[N_MAPS + 1]),
                        .scratch_bytes = ctx->scratch_bytes};
@@ -355,11 +368,14 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     find_needed(ctx);
     set_maps(ctx);
     for (int y = 0; y < ctx->height; y++)
-        resr_pixels_load_row(&ctx->maps[PIXELS], in, factor, y);
+        resr_pixels_load_row(&ctx->maps[PIXELS], in, spec, y);
 
-    int after = rrdb ? 15 * spec->num_blocks + 1 : spec->num_blocks + 1;
+    /* Of the convolutions that follow, all but the tail's enlarged ones, and conv_cat, widen. */
+    int after = rrdb                           ? resr_spec_conv_body(spec)
+                : spec->arch == RESR_ARCH_SPAN ? 3 * spec->num_blocks + 2
+                                               : spec->num_blocks + 1;
     ResrLayer layer = layer_of(ctx, 0, PIXELS, ctx->current, needed(ctx, 0, after));
-    layer.copy = rrdb ? &ctx->maps[FEAT] : NULL;
+    layer.copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->maps[FEAT] : NULL;
     return queue_layer(ctx, layer);
 }
 
@@ -410,7 +426,8 @@ int resr_forward_dense_block(void *pointer, int block, int dense, bool last_of_r
 int resr_forward_body_end(void *pointer)
 {
     Context *ctx = pointer;
-    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 5, ctx->current, FEAT, ctx->body_end);
+    int conv = resr_spec_conv_body(&ctx->net->spec);
+    ResrLayer layer = layer_of(ctx, conv, ctx->current, FEAT, ctx->body_end);
     layer.residual = &ctx->maps[FEAT];
     return queue_layer(ctx, layer);
 }
@@ -436,34 +453,85 @@ int resr_forward_compact_body(void *pointer)
     return 0;
 }
 
-/* The second upsampling belongs to the tail's wavefront: its output would be the largest feature
- * map of the network. */
+/* In FEAT conv_cat finds the outputs of the head, conv_2, the first block, and the last block's
+ * c1_r. */
+int resr_forward_attention_block(void *pointer, int block)
+{
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->net->spec;
+    int in = ctx->current, out = in == TRUNK ? TRUNK_2 : TRUNK;
+    int after = 2 + 3 * (spec->num_blocks - 1 - block), first = 1 + 3 * block;
+    ResrWavefront *wavefront = queue_wavefront(ctx, 3, ctx->body_rows);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ResrLayer *layers = wavefront->layers;
+    layers[0] = layer_of(ctx, first, in, INNER, needed(ctx, first, after + 2));
+    layers[1] = layer_of(ctx, first + 1, INNER, INNER + 1, needed(ctx, first + 1, after + 1));
+    layers[2] = layer_of(ctx, first + 2, INNER + 1, out, needed(ctx, first + 2, after));
+    layers[0].activation = layers[1].activation = RESR_ACTIVATION_SILU;
+    layers[2].activation = RESR_ACTIVATION_GATE;
+    layers[2].residual = &ctx->maps[in];
+    if (block == 0) {
+        layers[2].copy = &ctx->maps[FEAT];
+        layers[2].copy_block = 2 * resr_blocks(spec->nf);
+    }
+    if (block == spec->num_blocks - 1) {
+        layers[0].copy = &ctx->maps[FEAT];
+        layers[0].copy_block = 3 * resr_blocks(spec->nf);
+    }
+    ctx->current = out;
+    return 0;
+}
+
+int resr_forward_attention_end(void *pointer)
+{
+    Context *ctx = pointer;
+    int conv = 1 + 3 * ctx->net->spec.num_blocks, in = ctx->current;
+    ResrWavefront *wavefront = queue_wavefront(ctx, 2, ctx->body_rows);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ctx->current = in == TRUNK ? TRUNK_2 : TRUNK;
+    wavefront->layers[0] = layer_of(ctx, conv, in, FEAT, needed(ctx, conv, 1));
+    wavefront->layers[0].out_block = resr_blocks(ctx->net->spec.nf);
+    wavefront->layers[1] = layer_of(ctx, conv + 1, FEAT, ctx->current, needed(ctx, conv, 1));
+    return 0;
+}
+
+/* A layer of conv_up number `step`. */
+static ResrLayer up_layer(const Context *ctx, int step, int out)
+{
+    int conv = resr_spec_conv_body(&ctx->net->spec) + 1 + step;
+    ResrLayer layer = layer_of(ctx, conv, step == 0 ? FEAT : UP1 + step - 1, out, ctx->up[step]);
+    layer.nearest = true;
+    return layer;
+}
+
+/* The last upsampling belongs to the tail's wavefront: its output would be the largest feature map
+ * of the network. */
 int resr_forward_upsample(void *pointer, int step)
 {
     Context *ctx = pointer;
-    if (step != 0)
-        return 0;
-    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 4, FEAT, UP1, ctx->up1);
-    layer.nearest = true;
-    return queue_layer(ctx, layer);
+    bool is_last = step == resr_spec_enlargements(&ctx->net->spec) - 1;
+    return is_last ? 0 : queue_layer(ctx, up_layer(ctx, step, UP1 + step));
 }
 
 static int tail_rrdb(Context *ctx)
 {
-    int first = ctx->net->n_convs - 3;
-    ResrWavefront *wavefront = queue_wavefront(ctx, 3, ctx->tail_rows);
+    int steps = resr_spec_enlargements(&ctx->net->spec), last = ctx->net->n_convs - 1;
+    ResrWavefront *wavefront = queue_wavefront(ctx, steps > 0 ? 3 : 2, ctx->tail_rows);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    wavefront->layers[0] = layer_of(ctx, first, UP1, UP2, ctx->up2);
-    wavefront->layers[0].nearest = true;
-    wavefront->layers[1] = layer_of(ctx, first + 1, UP2, HIGH_RES, ctx->high_res);
-    wavefront->layers[2] = layer_of(ctx, first + 2, HIGH_RES, LAST, ctx->last);
-    wavefront->layers[2].finish = resr_pixels_store;
-    wavefront->layers[2].context = &ctx->sink;
+    ResrLayer *layer = wavefront->layers;
+    if (steps > 0)
+        *layer++ = up_layer(ctx, steps - 1, LAST_UP);
+    *layer++ = layer_of(ctx, last - 1, steps > 0 ? LAST_UP : FEAT, HIGH_RES, ctx->high_res);
+    *layer = layer_of(ctx, last, HIGH_RES, LAST, ctx->last);
+    layer->finish = resr_pixels_store;
+    layer->context = &ctx->sink;
     return 0;
 }
 
-static int tail_srvgg(Context *ctx)
+static int tail_shuffled(Context *ctx)
 {
     ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end);
     layer.finish = resr_pixels_store_shuffled;
@@ -475,8 +543,14 @@ int resr_forward_tail(void *pointer, const ResrTileOut *out)
 {
     Context *ctx = pointer;
     ctx->out = *out;
-    ctx->sink = (ResrPixelsSink){&ctx->in, &ctx->out, ctx->net->spec.scale, false};
-    return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_srvgg(ctx);
+    const ResrNetSpec *spec = &ctx->net->spec;
+    ctx->sink = (ResrPixelsSink){.in = &ctx->in,
+                                 .out = &ctx->out,
+                                 .scale = spec->scale,
+                                 .planes = resr_max(3, spec->channels),
+                                 .is_gray = spec->channels == 1,
+                                 .adds_input = spec->arch == RESR_ARCH_SRVGG};
+    return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_shuffled(ctx);
 }
 
 int resr_forward_wait(void *pointer)

@@ -19,6 +19,8 @@ int resr_forward_dense_block(void *ctx, int block, int dense, bool last_of_rrdb)
 int resr_forward_body_end(void *ctx);
 int resr_forward_compact_body(void *ctx);
 int resr_forward_upsample(void *ctx, int step);
+int resr_forward_attention_block(void *ctx, int block);
+int resr_forward_attention_end(void *ctx);
 int resr_forward_tail(void *ctx, const ResrTileOut *out);
 int resr_forward_wait(void *ctx);
 
@@ -29,6 +31,7 @@ int resr_forward_wait(void *ctx);
     .ctx_free = resr_forward_ctx_free, .head = resr_forward_head,                                  \
     .dense_block = resr_forward_dense_block, .body_end = resr_forward_body_end,                    \
     .compact_body = resr_forward_compact_body, .upsample = resr_forward_upsample,                  \
+    .attention_block = resr_forward_attention_block, .attention_end = resr_forward_attention_end,  \
     .tail = resr_forward_tail, .wait = resr_forward_wait
 
 #endif

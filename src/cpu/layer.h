@@ -12,9 +12,17 @@ typedef struct ResrRect {
 
 struct ResrWinogradLineBuffer;
 
+/* What follows the sum of a convolution, before the residuals. */
+typedef enum ResrActivation {
+    RESR_ACTIVATION_NONE,
+    RESR_ACTIVATION_SLOPE, /* v > 0 ? v : slope * v, with the convolution's slopes */
+    RESR_ACTIVATION_SILU,  /* v * sigmoid(v); cpu/sigmoid.h */
+    RESR_ACTIVATION_GATE,  /* (v + residual) * (sigmoid(v) - 0.5); the residual is used up */
+} ResrActivation;
+
 /* One convolution from feature map to feature map, with the operations that follow it:
  *   out = convolution, activated
- *   out = fma(factor, out, residual)    if residual
+ *   out = fma(factor, out, residual)    if residual, unless it is the gate's
  *   out = fma(0.2, out, trunk)          if trunk
  *   copy = out                          if copy
  */
@@ -26,6 +34,8 @@ struct ResrLayer {
     const ResrFeatureMap *out;
     int32_t out_block;                             /* the first block written */
     const ResrFeatureMap *residual, *trunk, *copy; /* NULL: absent */
+    int32_t copy_block;                            /* the first block written of `copy` */
+    ResrActivation activation;
     float factor;
     /* Pixels of the output that are computed; on the kernels' grid or at the map's edge. */
     ResrRect needed;

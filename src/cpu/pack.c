@@ -11,14 +11,15 @@
 static void pack_direct(float *to, const ResrConv *conv, int lanes_of_vector)
 {
     int out_vectors = (conv->cout + lanes_of_vector - 1) / lanes_of_vector;
+    int taps = conv->kernel_px * conv->kernel_px;
     for (int vector = 0; vector < out_vectors; vector += 2) {
         int lanes = resr_min(2, out_vectors - vector) * lanes_of_vector;
         int first = vector * lanes_of_vector;
-        for (int tap = 0; tap < 9; tap++)
+        for (int tap = 0; tap < taps; tap++)
             for (int ci = 0; ci < conv->cin; ci++)
                 for (int lane = 0; lane < lanes; lane++, to++)
                     if (first + lane < conv->cout)
-                        *to = conv->weight[((first + lane) * conv->cin + ci) * 9 + tap];
+                        *to = conv->weight[((first + lane) * conv->cin + ci) * taps + tap];
     }
 }
 
@@ -128,6 +129,7 @@ static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
     ResrPackedConv shape = {.kernels = kernels,
                             .cin = conv->cin,
                             .cout = conv->cout,
+                            .kernel_px = conv->kernel_px,
                             .out_blocks = resr_blocks(conv->cout)};
     int channels = 0;
     for (int i = 0; groups[i]; i++) {
@@ -136,6 +138,7 @@ static ResrPackedConv shape_of(const ResrConv *conv, const int *groups,
                                           : resr_winograd_cells(kernels->winograd, groups[i]);
     }
     assert(channels == conv->cin && !kernels->direct != !kernels->winograd);
+    assert(conv->kernel_px == 3 || kernels->direct);
     return shape;
 }
 
@@ -143,7 +146,7 @@ static size_t weight_bytes(const ResrPackedConv *conv, const ResrConvKernels *ke
 {
     size_t lanes = (size_t)conv->out_blocks * RESR_BLOCK_LANES;
     if (kernels->direct)
-        return lanes * 9 * (size_t)conv->cin * sizeof(float);
+        return lanes * (size_t)(conv->kernel_px * conv->kernel_px * conv->cin) * sizeof(float);
     return lanes * (size_t)(resr_winograd_frequencies(kernels->winograd) * conv->in_cells) *
            RESR_WINOGRAD_CELL_BYTES;
 }

@@ -12,8 +12,14 @@
 static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv *conv, int index)
 {
     const ResrNetSpec *spec = &net->spec;
-    bool in_body = resr_spec_is_rrdb(&net->spec) && index > 0 && index <= 15 * spec->num_blocks;
+    bool in_body = resr_spec_is_rrdb(&net->spec) && index > 0 && index < resr_spec_conv_body(spec);
     int grown = in_body ? (index - 1) % 5 : 0;
+    if (conv->kernel_px == 1) { /* conv_cat reads four maps of nf channels */
+        for (int i = 0; i < 4; i++)
+            groups[i] = spec->nf;
+        groups[4] = 0;
+        return;
+    }
     groups[0] = in_body ? spec->nf : conv->cin;
     for (int i = 1; i <= grown; i++)
         groups[i] = spec->gc;
@@ -22,10 +28,11 @@ static void input_groups(int groups[6], const ResrPackedNet *net, const ResrConv
 
 static bool leaky_follows(const ResrPackedNet *net, int index)
 {
-    int from_end = net->n_convs - 1 - index;
-    if (!resr_spec_is_rrdb(&net->spec) || index == 0 || from_end == 0 || from_end == 4)
+    int conv_body = resr_spec_conv_body(&net->spec);
+    if (!resr_spec_is_rrdb(&net->spec) || index == 0 || index == net->n_convs - 1 ||
+        index == conv_body)
         return false;
-    return from_end < 4 || (index - 1) % 5 < 4;
+    return index > conv_body || (index - 1) % 5 < 4;
 }
 
 void resr_packed_net_free(ResrPackedNet *net)
@@ -37,11 +44,13 @@ void resr_packed_net_free(ResrPackedNet *net)
     free(net);
 }
 
-/* The body of RRDB is its dense blocks, that of SRVGG all but the first and last convolution. */
-static const ResrConvKernels *kernels_of(const ResrPackedNet *net, int index)
+/* The body of RRDB is its dense blocks, that of others all but the first and last convolution. */
+static const ResrConvKernels *kernels_of(const ResrPackedNet *net, const ResrConv *conv, int index)
 {
-    int last = net->n_convs - 1, body_end = resr_spec_is_rrdb(&net->spec) ? last - 5 : last - 1;
-    return index > 0 && index <= body_end ? net->body : net->ends;
+    if (conv->kernel_px == 1)
+        return net->point;
+    int end = resr_spec_is_rrdb(&net->spec) ? resr_spec_conv_body(&net->spec) : net->n_convs - 1;
+    return index > 0 && index < end ? net->body : net->ends;
 }
 
 /* One allocation for all convolutions: kernels stream through it, faster on huge pages. */
@@ -53,7 +62,8 @@ static int alloc_memory(ResrPackedNet *net, size_t *offsets, const ResrModel *mo
         input_groups(groups, net, &model->convs[i], i);
         offsets[i] = total;
         total +=
-            resr_conv_packed_bytes(&model->convs[i], groups, kernels_of(net, i)) / sizeof(float);
+            resr_conv_packed_bytes(&model->convs[i], groups, kernels_of(net, &model->convs[i], i)) /
+            sizeof(float);
     }
     net->memory_bytes = total * sizeof(float);
     int ret = resr_workspace_alloc(&net->memory, total);
@@ -71,8 +81,9 @@ int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
     if (ret < 0)
         goto cleanup;
     net->spec = model->spec;
-    net->body = resr_spec_is_rrdb(&net->spec) ? kernels->rrdb_body : kernels->srvgg_body;
+    net->body = resr_spec_is_rrdb(&net->spec) ? kernels->rrdb_body : kernels->compact_body;
     net->ends = kernels->ends;
+    net->point = kernels->point;
     net->n_convs = model->n_convs;
     ret = resr_alloc(&net->convs, convs, sizeof *net->convs);
     if (ret == 0)
@@ -86,7 +97,7 @@ int resr_packed_net_create(ResrPackedNet **out, const ResrModel *model,
         int groups[6];
         input_groups(groups, net, &model->convs[i], i);
         resr_conv_pack(&net->convs[i], &model->convs[i], groups, leaky_follows(net, i),
-                       kernels_of(net, i), net->memory + offsets[i]);
+                       kernels_of(net, &model->convs[i], i), net->memory + offsets[i]);
     }
 cleanup:
     free(offsets);

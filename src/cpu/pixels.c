@@ -4,17 +4,21 @@
 #include <string.h>
 
 #include "base/minmax.h"
+
 static float clamp01(float value)
 {
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
-void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int factor, int y)
+void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, const ResrNetSpec *spec,
+                          int y)
 {
+    const int factor = spec->unshuffle;
+    const ResrNormalisation *normal = resr_spec_normalisation(spec);
     for (int block = 0; block < to->blocks; block++)
         memset(resr_feature_map_row(to, y, block), 0,
                (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < spec->channels; c++)
         for (int dy = 0; dy < factor; dy++) {
             const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
             for (int dx = 0; dx < factor; dx++) {
@@ -22,7 +26,9 @@ void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, int fa
                 float *row = resr_feature_map_row(to, y, channel / RESR_BLOCK_LANES) +
                              channel % RESR_BLOCK_LANES;
                 for (int x = 0; x < to->width; x++)
-                    row[x * RESR_BLOCK_LANES] = from[x * factor + dx];
+                    row[x * RESR_BLOCK_LANES] = normal
+                                                    ? (from[x] - normal->mean[c]) * normal->factor
+                                                    : from[x * factor + dx];
             }
         }
 }
@@ -36,8 +42,8 @@ void resr_pixels_store(void *context, const ResrLayer *layer, int y, int x0, int
         return;
     int first_x = resr_max(x0, out->crop_x_px);
     int last_x = resr_min(x1, out->crop_x_px + out->width_px);
-    for (int c = 0; c < 3; c++) {
-        const float *from = resr_feature_map_row(layer->out, y, 0) + c;
+    for (int c = 0; c < sink->planes && out->plane[c]; c++) {
+        const float *from = resr_feature_map_row(layer->out, y, 0) + (sink->is_gray ? 0 : c);
         float *to = out->plane[c] + (size_t)(y - out->crop_y_px) * out->stride;
         for (int x = first_x; x < last_x; x++) {
             float value = from[x * RESR_BLOCK_LANES];
@@ -56,8 +62,8 @@ static inline bool store_row(const ResrPixelsSink *sink, const ResrLayer *layer,
                              int first_x, int last_x, const int scale)
 {
     const ResrTileOut *out = sink->out;
-    int y = out_y / scale, channel = (c * scale + out_y % scale) * scale;
-    const float *in = sink->in->plane[c] + (size_t)y * sink->in->stride;
+    int y = out_y / scale, channel = ((sink->is_gray ? 0 : c) * scale + out_y % scale) * scale;
+    const float *in = sink->in->plane[sink->is_gray ? 0 : c] + (size_t)y * sink->in->stride;
     float *to = out->plane[c] + (size_t)(out_y - out->crop_y_px) * out->stride - out->crop_x_px;
     bool finite = true;
     for (int dx = 0; dx < scale; dx++, channel++) {
@@ -65,7 +71,9 @@ static inline bool store_row(const ResrPixelsSink *sink, const ResrLayer *layer,
                             channel % RESR_BLOCK_LANES;
         int start = (first_x - dx + scale - 1) / scale, end = (last_x - dx + scale - 1) / scale;
         for (int x = start; x < end; x++) {
-            float value = from[x * RESR_BLOCK_LANES] + in[x];
+            float value = from[x * RESR_BLOCK_LANES];
+            if (sink->adds_input)
+                value += in[x];
             finite &= isfinite(value);
             to[x * scale + dx] = clamp01(value);
         }
@@ -83,7 +91,7 @@ void resr_pixels_store_shuffled(void *context, const ResrLayer *layer, int y, in
     int last_y = resr_min((y + 1) * scale, out->crop_y_px + out->height_px);
     int first_x = resr_max(x0 * scale, out->crop_x_px);
     int last_x = resr_min(x1 * scale, out->crop_x_px + out->width_px);
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < sink->planes && out->plane[c]; c++)
         for (int out_y = first_y; out_y < last_y; out_y++) {
             if (scale == 2)
                 finite &= store_row(sink, layer, c, out_y, first_x, last_x, 2);

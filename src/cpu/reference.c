@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "cpu/backends.h"
+#include "cpu/sigmoid.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_THREAD__)
 /* Compiled twice: fmaf() is a library call without FMA hardware and an instruction with it, with
@@ -37,6 +38,7 @@ typedef struct Context {
     Map concat;            /* a dense block's input and its four growing outputs */
     Map rrdb_in, conv_out; /* the RRDB's input; output of a body convolution */
     Map wide, wide_out;    /* up to the full output size */
+    const Map *enlarged;   /* the tail's input: feat or wide_out */
     float *memory[N_MAPS];
     bool not_finite; /* a value of the output was infinite or NaN */
 } Context;
@@ -67,29 +69,30 @@ static void map_reset(Map *map, int channels, int width, int height)
     memset(map->data, 0, (size_t)channels * plane_floats(width, height) * sizeof(float));
 }
 
-/* One channel of a 3x3 convolution. Each output starts from the bias and adds its products in the
+/* One channel of a convolution. Each output starts from the bias and adds its products in the
  * order ky, kx, ci; the loop over x may be the innermost, since outputs are independent of each
  * other. */
 WITH_FMA static void conv_plane(const Map *out, const Map *in, const ResrConv *conv, int co)
 {
-    const float *weight = conv->weight + (size_t)co * (size_t)conv->cin * 9;
+    int side = conv->kernel_px, reach = side / 2;
+    const float *weight = conv->weight + (size_t)(co * conv->cin * side * side);
     ptrdiff_t stride = in->width + 2;
     for (int y = 0; y < in->height; y++) {
         float *restrict acc = plane_of(out, co) + y * stride;
         for (int x = 0; x < in->width; x++)
             acc[x] = conv->bias[co];
-        for (int ky = 0; ky < 3; ky++)
-            for (int kx = 0; kx < 3; kx++)
+        for (int ky = 0; ky < side; ky++)
+            for (int kx = 0; kx < side; kx++)
                 for (int ci = 0; ci < conv->cin; ci++) {
-                    const float *from = plane_of(in, ci) + (y + ky - 1) * stride + (kx - 1);
-                    float w = weight[ci * 9 + ky * 3 + kx];
+                    const float *from = plane_of(in, ci) + (y + ky - reach) * stride + (kx - reach);
+                    float w = weight[(ci * side + ky) * side + kx];
                     for (int x = 0; x < in->width; x++)
                         acc[x] = fmaf(from[x], w, acc[x]);
                 }
     }
 }
 
-static void conv3x3(const Context *ctx, const Map *out, const Map *in, const ResrConv *conv)
+static void convolve(const Context *ctx, const Map *out, const Map *in, const ResrConv *conv)
 {
 #pragma omp parallel for num_threads(ctx->threads) schedule(dynamic)
     for (int co = 0; co < conv->cout; co++)
@@ -104,6 +107,47 @@ static void activate(const Map *map, int channels, const float *slope)
             float *row = plane_of(map, c) + (ptrdiff_t)y * (map->width + 2);
             for (int x = 0; x < map->width; x++)
                 row[x] = row[x] > 0.0f ? row[x] : (slope ? slope[c] : 0.2f) * row[x];
+        }
+}
+
+/* cpu/sigmoid.h has the definition. */
+static float sigmoid(float x)
+{
+    float t = 0.0f - x;
+    t = RESR_SIGMOID_MAX < t ? RESR_SIGMOID_MAX : t;
+    t = -RESR_SIGMOID_MAX > t ? -RESR_SIGMOID_MAX : t;
+    float k = fmaf(t, RESR_SIGMOID_LOG2_E, RESR_SIGMOID_MAGIC) - RESR_SIGMOID_MAGIC;
+    float r = fmaf(-k, RESR_SIGMOID_LN2_HIGH, t);
+    r = fmaf(-k, RESR_SIGMOID_LN2_LOW, r);
+    float p = fmaf(RESR_SIGMOID_C5, r, RESR_SIGMOID_C4);
+    p = fmaf(p, r, RESR_SIGMOID_C3);
+    p = fmaf(p, r, RESR_SIGMOID_C2);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    return 1.0f / fmaf(p, isnan(k) ? k : ldexpf(1.0f, (int)k), 1.0f);
+}
+
+static void silu(const Map *map, int channels)
+{
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < map->height; y++) {
+            float *row = plane_of(map, c) + (ptrdiff_t)y * (map->width + 2);
+            for (int x = 0; x < map->width; x++)
+                row[x] = row[x] * sigmoid(row[x]);
+        }
+}
+
+/* out = (out + base) * (sigmoid(out) - 0.5). */
+static void gate(const Map *out, const Map *base, int channels)
+{
+    for (int c = 0; c < channels; c++)
+        for (int y = 0; y < out->height; y++) {
+            float *row = plane_of(out, c) + (ptrdiff_t)y * (out->width + 2);
+            const float *add = plane_of(base, c) + (ptrdiff_t)y * (out->width + 2);
+            for (int x = 0; x < out->width; x++) {
+                float attention = sigmoid(row[x]) - 0.5f;
+                row[x] = (row[x] + add[x]) * attention;
+            }
         }
 }
 
@@ -151,29 +195,32 @@ static int head(void *pointer, const ResrTileIn *in)
 {
     Context *ctx = pointer;
     const ResrNetSpec *spec = &ctx->model->spec;
+    const ResrNormalisation *normal = resr_spec_normalisation(spec);
     int factor = spec->unshuffle;
     ctx->in = *in;
     ctx->not_finite = false;
     ctx->width = in->width_px / factor;
     ctx->height = in->height_px / factor;
-    map_reset(&ctx->pixels, 3 * factor * factor, ctx->width, ctx->height);
+    map_reset(&ctx->pixels, spec->channels * factor * factor, ctx->width, ctx->height);
     map_reset(&ctx->feat, spec->nf, ctx->width, ctx->height);
     map_reset(&ctx->concat, spec->nf + 4 * spec->gc, ctx->width, ctx->height);
     map_reset(&ctx->rrdb_in, spec->nf, ctx->width, ctx->height);
     map_reset(&ctx->conv_out, spec->nf, ctx->width, ctx->height);
 
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < spec->channels; c++)
         for (int dy = 0; dy < factor; dy++)
             for (int dx = 0; dx < factor; dx++) {
                 float *to = plane_of(&ctx->pixels, (c * factor + dy) * factor + dx);
                 for (int y = 0; y < ctx->height; y++)
-                    for (int x = 0; x < ctx->width; x++)
+                    for (int x = 0; x < ctx->width; x++) {
+                        float sample = in->plane[c][(size_t)(y * factor + dy) * in->stride +
+                                                    (size_t)(x * factor + dx)];
                         to[(ptrdiff_t)y * (ctx->width + 2) + x] =
-                            in->plane[c][(size_t)(y * factor + dy) * in->stride +
-                                         (size_t)(x * factor + dx)];
+                            normal ? (sample - normal->mean[c]) * normal->factor : sample;
+                    }
             }
     const ResrConv *first = &ctx->model->convs[0];
-    conv3x3(ctx, &ctx->feat, &ctx->pixels, first);
+    convolve(ctx, &ctx->feat, &ctx->pixels, first);
     if (spec->arch == RESR_ARCH_SRVGG)
         activate(&ctx->feat, spec->nf, first->slope);
     copy(&ctx->concat, &ctx->feat, spec->nf);
@@ -189,10 +236,10 @@ static int dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
         copy(&ctx->rrdb_in, &ctx->concat, spec->nf);
     for (int k = 0; k < 4; k++) {
         Map grown = planes_from(&ctx->concat, spec->nf + k * spec->gc);
-        conv3x3(ctx, &grown, &ctx->concat, &convs[k]);
+        convolve(ctx, &grown, &ctx->concat, &convs[k]);
         activate(&grown, spec->gc, NULL);
     }
-    conv3x3(ctx, &ctx->conv_out, &ctx->concat, &convs[4]);
+    convolve(ctx, &ctx->conv_out, &ctx->concat, &convs[4]);
     scaled_add(&ctx->concat, 0.2f, &ctx->conv_out, &ctx->concat, spec->nf);
     if (last_of_rrdb)
         scaled_add(&ctx->concat, 0.2f, &ctx->concat, &ctx->rrdb_in, spec->nf);
@@ -202,8 +249,10 @@ static int dense_block(void *pointer, int block, int dense, bool last_of_rrdb)
 static int body_end(void *pointer)
 {
     Context *ctx = pointer;
-    conv3x3(ctx, &ctx->conv_out, &ctx->concat, conv_from_end(ctx, 4));
+    convolve(ctx, &ctx->conv_out, &ctx->concat,
+             &ctx->model->convs[resr_spec_conv_body(&ctx->model->spec)]);
     scaled_add(&ctx->feat, 1.0f, &ctx->conv_out, &ctx->feat, ctx->model->spec.nf);
+    ctx->enlarged = &ctx->feat;
     return 0;
 }
 
@@ -213,10 +262,45 @@ static int compact_body(void *pointer)
     const ResrNetSpec *spec = &ctx->model->spec;
     for (int i = 0; i < spec->num_blocks; i++) {
         const ResrConv *conv = &ctx->model->convs[1 + i];
-        conv3x3(ctx, &ctx->conv_out, &ctx->concat, conv);
+        convolve(ctx, &ctx->conv_out, &ctx->concat, conv);
         activate(&ctx->conv_out, spec->nf, conv->slope);
         copy(&ctx->concat, &ctx->conv_out, spec->nf);
     }
+    return 0;
+}
+
+/* ctx->wide collects the inputs of conv_cat: the outputs of the head, of conv_2, of the first
+ * block, and of the last block's c1_r. */
+static int attention_block(void *pointer, int block)
+{
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->model->spec;
+    const ResrConv *convs = &ctx->model->convs[1 + 3 * block];
+    if (block == 0) {
+        map_reset(&ctx->wide, 4 * spec->nf, ctx->width, ctx->height);
+        copy(&ctx->wide, &ctx->feat, spec->nf);
+    }
+    Map first = planes_from(&ctx->wide, 2 * spec->nf), c1 = planes_from(&ctx->wide, 3 * spec->nf);
+    convolve(ctx, &c1, &ctx->concat, &convs[0]);
+    silu(&c1, spec->nf);
+    convolve(ctx, &ctx->conv_out, &c1, &convs[1]);
+    silu(&ctx->conv_out, spec->nf);
+    convolve(ctx, &ctx->rrdb_in, &ctx->conv_out, &convs[2]);
+    gate(&ctx->rrdb_in, &ctx->concat, spec->nf);
+    copy(&ctx->concat, &ctx->rrdb_in, spec->nf);
+    if (block == 0)
+        copy(&first, &ctx->concat, spec->nf);
+    return 0;
+}
+
+static int attention_end(void *pointer)
+{
+    Context *ctx = pointer;
+    const ResrNetSpec *spec = &ctx->model->spec;
+    Map second = planes_from(&ctx->wide, spec->nf);
+    convolve(ctx, &second, &ctx->concat, conv_from_end(ctx, 2));
+    convolve(ctx, &ctx->conv_out, &ctx->wide, conv_from_end(ctx, 1));
+    copy(&ctx->concat, &ctx->conv_out, spec->nf);
     return 0;
 }
 
@@ -224,23 +308,34 @@ static int upsample(void *pointer, int step)
 {
     Context *ctx = pointer;
     int nf = ctx->model->spec.nf;
-    const Map *in = step == 0 ? &ctx->feat : &ctx->wide_out;
+    const Map *in = ctx->enlarged;
+    int conv = resr_spec_conv_body(&ctx->model->spec) + 1 + step;
     map_reset(&ctx->wide, nf, in->width * 2, in->height * 2);
     nearest_x2(&ctx->wide, in, nf);
     map_reset(&ctx->wide_out, nf, ctx->wide.width, ctx->wide.height);
-    conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 3 - step));
+    convolve(ctx, &ctx->wide_out, &ctx->wide, &ctx->model->convs[conv]);
     activate(&ctx->wide_out, nf, NULL);
+    ctx->enlarged = &ctx->wide_out;
     return 0;
+}
+
+/* The network's channel for a plane of the output: a gray network's only one for all. */
+static int channel_of(const Context *ctx, int plane)
+{
+    return ctx->model->spec.channels == 1 ? 0 : plane;
 }
 
 static int tail_rrdb(Context *ctx, const ResrTileOut *out)
 {
-    conv3x3(ctx, &ctx->wide, &ctx->wide_out, conv_from_end(ctx, 1));
+    const Map *in = ctx->enlarged;
+    map_reset(&ctx->wide, ctx->model->spec.nf, in->width, in->height);
+    convolve(ctx, &ctx->wide, in, conv_from_end(ctx, 1));
     activate(&ctx->wide, ctx->model->spec.nf, NULL);
-    conv3x3(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 0));
-    for (int c = 0; c < 3; c++)
+    map_reset(&ctx->wide_out, ctx->model->spec.channels, in->width, in->height);
+    convolve(ctx, &ctx->wide_out, &ctx->wide, conv_from_end(ctx, 0));
+    for (int c = 0; c < 4 && out->plane[c]; c++)
         for (int y = 0; y < out->height_px; y++) {
-            const float *from = plane_of(&ctx->wide_out, c) + out->crop_x_px +
+            const float *from = plane_of(&ctx->wide_out, channel_of(ctx, c)) + out->crop_x_px +
                                 (ptrdiff_t)(out->crop_y_px + y) * (ctx->wide_out.width + 2);
             for (int x = 0; x < out->width_px; x++)
                 out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(ctx, from[x]);
@@ -249,22 +344,26 @@ static int tail_rrdb(Context *ctx, const ResrTileOut *out)
 }
 
 /* Channel (c * scale + dy) * scale + dx of the last convolution is output pixel (dx, dy) of the
- * scale x scale ones of an input pixel, which is added to all of them. */
-static int tail_srvgg(Context *ctx, const ResrTileOut *out)
+ * scale x scale ones of an input pixel, which SRVGG adds to all of them. */
+static int tail_shuffled(Context *ctx, const ResrTileOut *out)
 {
-    int scale = ctx->model->spec.scale;
-    map_reset(&ctx->wide, 3 * scale * scale, ctx->width, ctx->height);
-    conv3x3(ctx, &ctx->wide, &ctx->concat, conv_from_end(ctx, 0));
-    for (int c = 0; c < 3; c++)
+    const ResrNetSpec *spec = &ctx->model->spec;
+    int scale = spec->scale;
+    map_reset(&ctx->wide, spec->channels * scale * scale, ctx->width, ctx->height);
+    convolve(ctx, &ctx->wide, &ctx->concat, conv_from_end(ctx, 0));
+    for (int c = 0; c < 4 && out->plane[c]; c++)
         for (int y = 0; y < out->height_px; y++)
             for (int x = 0; x < out->width_px; x++) {
                 int from_y = out->crop_y_px + y, from_x = out->crop_x_px + x;
-                int channel = (c * scale + from_y % scale) * scale + from_x % scale;
+                int channel =
+                    (channel_of(ctx, c) * scale + from_y % scale) * scale + from_x % scale;
                 int in_y = from_y / scale, in_x = from_x / scale;
                 float value =
                     plane_of(&ctx->wide, channel)[(ptrdiff_t)in_y * (ctx->width + 2) + in_x];
-                float base = ctx->in.plane[c][(size_t)in_y * ctx->in.stride + (size_t)in_x];
-                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(ctx, value + base);
+                const float *base = ctx->in.plane[channel_of(ctx, c)];
+                if (spec->arch == RESR_ARCH_SRVGG)
+                    value += base[(size_t)in_y * ctx->in.stride + (size_t)in_x];
+                out->plane[c][(size_t)y * out->stride + (size_t)x] = clamp01(ctx, value);
             }
     return 0;
 }
@@ -272,7 +371,7 @@ static int tail_srvgg(Context *ctx, const ResrTileOut *out)
 static int tail(void *pointer, const ResrTileOut *out)
 {
     Context *ctx = pointer;
-    return ctx->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(ctx, out) : tail_srvgg(ctx, out);
+    return ctx->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(ctx, out) : tail_shuffled(ctx, out);
 }
 
 static int wait_for(void *pointer)
@@ -301,13 +400,16 @@ static void release(void *packed)
 /* Floats of the feature maps in the order of ctx_create()'s table. */
 static void map_sizes(size_t floats[N_MAPS], const ResrNetSpec *spec, int width_px, int height_px)
 {
-    int factor = spec->unshuffle;
+    int factor = spec->unshuffle, enlargements = resr_spec_enlargements(spec);
     int width = width_px / factor, height = height_px / factor;
     size_t plane = plane_floats(width, height), nf = (size_t)spec->nf;
-    size_t wide = 3 * (size_t)(spec->scale * spec->scale) * plane; /* SRVGG's last convolution */
+    size_t channels = (size_t)spec->channels;
+    size_t wide = channels * (size_t)(spec->scale * spec->scale) * plane; /* last convolution */
     if (spec->arch == RESR_ARCH_RRDB)
-        wide = (nf > 3 ? nf : 3) * plane_floats(width * 4, height * 4);
-    floats[0] = 3 * (size_t)(factor * factor) * plane;
+        wide = (nf > 4 ? nf : 4) * plane_floats(width << enlargements, height << enlargements);
+    if (spec->arch == RESR_ARCH_SPAN && wide < 4 * nf * plane)
+        wide = 4 * nf * plane;
+    floats[0] = channels * (size_t)(factor * factor) * plane;
     floats[1] = floats[3] = floats[4] = nf * plane;
     floats[2] = (nf + 4 * (size_t)spec->gc) * plane;
     floats[5] = wide;
@@ -372,6 +474,8 @@ const ResrOps resr_ops_c = {
     .body_end = body_end,
     .compact_body = compact_body,
     .upsample = upsample,
+    .attention_block = attention_block,
+    .attention_end = attention_end,
     .tail = tail,
     .wait = wait_for,
 };

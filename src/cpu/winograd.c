@@ -203,12 +203,13 @@ static void transform_output(const ResrLayer *layer, const Scratch *scratch, int
         .bias = conv->bias + first_block * RESR_BLOCK_LANES,
         .slope = conv->slope ? conv->slope + first_block * RESR_BLOCK_LANES : NULL,
         .factor = layer->factor,
+        .activation = layer->activation,
     };
     for (int i = 0; i < args.rows; i++) {
         args.residual[i] = pixel_or_null(layer->residual, y + i, first_block, x);
         args.trunk[i] = pixel_or_null(layer->trunk, y + i, first_block, x);
         args.out[i] = pixel_or_null(layer->out, y + i, layer->out_block + first_block, x);
-        args.copy[i] = pixel_or_null(layer->copy, y + i, first_block, x);
+        args.copy[i] = pixel_or_null(layer->copy, y + i, layer->copy_block + first_block, x);
     }
     kernels->output[blocks](&args);
 }

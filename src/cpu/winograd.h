@@ -41,6 +41,7 @@ typedef struct ResrWinogradOutput {
     size_t block_stride;
     const float *bias, *slope;
     float factor;
+    ResrActivation activation;
     const float *residual[RESR_WINOGRAD_MAX_OUTPUTS], *trunk[RESR_WINOGRAD_MAX_OUTPUTS];
     float *out[RESR_WINOGRAD_MAX_OUTPUTS], *copy[RESR_WINOGRAD_MAX_OUTPUTS];
 } ResrWinogradOutput;

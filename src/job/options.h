@@ -44,6 +44,7 @@ typedef enum ResrOnError {
 typedef enum ResrRequest {
     RESR_REQUEST_UPSCALE,
     RESR_REQUEST_DRY_RUN,
+    RESR_REQUEST_CONVERT,
     RESR_REQUEST_LIST_DEVICES,
     RESR_REQUEST_LIST_MODELS,
     RESR_REQUEST_VERSION,
@@ -62,6 +63,7 @@ typedef enum ResrEncodeMode {
 typedef struct ResrOptions {
     int32_t request; /* ResrRequest */
     char input[RESR_PATH_BYTES], output[RESR_PATH_BYTES];
+    char list_folder[RESR_PATH_BYTES];    /* --list-models DIR; empty: the known networks */
     char jobs[RESR_PATH_BYTES];           /* list of jobs, "-": standard input; empty: one job */
     char model_path[RESR_PATH_BYTES];     /* -m: weight file or folder */
     char model_name[64];                  /* -n */

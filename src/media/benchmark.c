@@ -69,9 +69,9 @@ static int make_samples(Samples *samples, ResrDecoder *decoder, const ResrFormat
     ResrColour *colour = NULL;
     ResrRgb rgb = {0};
     int wanted = fit < 2 ? 2 : fit < MOST_SAMPLES ? (int)fit : MOST_SAMPLES;
-    int ret = resr_colour_create(&colour, input, format, input->width_px, input->height_px);
+    int ret = resr_colour_create(&colour, input, format, input->width_px, input->height_px, false);
     if (ret == 0)
-        ret = resr_rgb_create(&rgb, input->width_px, input->height_px);
+        ret = resr_rgb_create(&rgb, input->width_px, input->height_px, 3);
     while (ret == 0 && samples->count < wanted) {
         ResrFrame *frame;
         ret = resr_decoder_read(decoder, &frame);

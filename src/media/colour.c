@@ -37,17 +37,20 @@ struct ResrColour {
     ResrFormat in_extended, out_extended;
     ResrFrame *in_scratch, *out_scratch; /* NULL: the size needs no extension */
     void *work;
+    bool network_alpha;
     bool alpha_is_opaque; /* the output has an alpha plane and the input has none */
 };
 
-int resr_rgb_create(ResrRgb *out, int width_px, int height_px)
+int resr_rgb_create(ResrRgb *out, int width_px, int height_px, int planes)
 {
     *out = (ResrRgb){.width_px = width_px, .height_px = height_px};
     out->stride = resr_round_up((size_t)width_px + EDGE_PX, 16);
     size_t plane = out->stride * ((size_t)height_px + EDGE_PX);
-    int ret = resr_alloc(&out->data, plane, 3 * sizeof(float));
-    for (int p = 0; ret == 0 && p < 3; p++)
+    int ret = resr_alloc(&out->data, plane, (size_t)planes * sizeof(float));
+    for (int p = 0; ret == 0 && p < planes; p++)
         out->plane[p] = out->data + (size_t)p * plane;
+    for (size_t i = 0; ret == 0 && planes == 4 && i < plane; i++)
+        out->plane[3][i] = 1;
     return ret;
 }
 
@@ -164,10 +167,12 @@ static int build_graphs(ResrColour *c)
     from.matrix_coefficients = to.matrix_coefficients = ZIMG_MATRIX_UNSPECIFIED;
     zimg_image_format between = zimg_float_of(in->width_px, in->height_px, true);
     c->alpha_in = build(&from, &between, false);
+    if (c->network_alpha)
+        between = zimg_float_of(c->rgb_width_px, c->rgb_height_px, true);
     c->alpha_out = build(&between, &to, false);
     if (!c->alpha_in || !c->alpha_out)
         return zimg_failure("from", out);
-    return resr_rgb_create(&c->alpha, in->width_px, in->height_px);
+    return c->network_alpha ? 0 : resr_rgb_create(&c->alpha, in->width_px, in->height_px, 3);
 }
 
 /* Allocates zimg's working memory and the extended frames. */
@@ -191,7 +196,7 @@ static int create_scratch(ResrColour *c)
 }
 
 int resr_colour_create(ResrColour **out, const ResrFormat *input, const ResrFormat *output,
-                       int rgb_width_px, int rgb_height_px)
+                       int rgb_width_px, int rgb_height_px, bool network_alpha)
 {
     int ret = resr_format_check(input);
     if (ret == 0)
@@ -208,6 +213,7 @@ int resr_colour_create(ResrColour **out, const ResrFormat *input, const ResrForm
     if ((output->model == input->model || output->model == RESR_COLOUR_GREY) &&
         output->matrix == MATRIX_UNSPECIFIED)
         c->output.matrix = c->out_extended.matrix = matrix_of(input);
+    c->network_alpha = network_alpha;
     c->rgb_width_px = rgb_width_px;
     c->rgb_height_px = rgb_height_px;
     c->in_width_px = (int)resr_round_up((size_t)input->width_px, 1u << input->chroma_shift_x);
@@ -338,6 +344,24 @@ static void extend_rgb(ResrRgb *rgb, int width_px, int height_px)
     }
 }
 
+/* Alpha is the frame's last plane. */
+static void describe_alpha(zimg_image_buffer *out, const ResrFormat *format, const ResrFrame *frame)
+{
+    ResrPlane plane = resr_format_plane(format, format->planes - 1);
+    *out = (zimg_image_buffer){.version = ZIMG_API_VERSION};
+    out->plane[0].data = frame->data + plane.offset_bytes;
+    out->plane[0].stride = (ptrdiff_t)plane.stride_bytes;
+    out->plane[0].mask = ZIMG_BUFFER_MAX;
+}
+
+static void describe_plane(zimg_image_buffer *out, const ResrRgb *rgb, int plane)
+{
+    *out = (zimg_image_buffer){.version = ZIMG_API_VERSION};
+    out->plane[0].data = rgb->plane[plane];
+    out->plane[0].stride = (ptrdiff_t)(rgb->stride * sizeof(float));
+    out->plane[0].mask = ZIMG_BUFFER_MAX;
+}
+
 int resr_colour_to_rgb(ResrColour *c, ResrRgb *out, const ResrFrame *in)
 {
     zimg_image_buffer from, to;
@@ -349,17 +373,11 @@ int resr_colour_to_rgb(ResrColour *c, ResrRgb *out, const ResrFrame *in)
     int ret = process(c, c->to_rgb, &to, &from);
     for (int p = 1; ret == 0 && grey && p < 3; p++)
         memcpy(out->plane[p], out->plane[0], out->stride * (size_t)out->height_px * sizeof(float));
-    return ret;
-}
-
-/* Alpha is the frame's last plane. */
-static void describe_alpha(zimg_image_buffer *out, const ResrFormat *format, const ResrFrame *frame)
-{
-    ResrPlane plane = resr_format_plane(format, format->planes - 1);
-    *out = (zimg_image_buffer){.version = ZIMG_API_VERSION};
-    out->plane[0].data = frame->data + plane.offset_bytes;
-    out->plane[0].stride = (ptrdiff_t)plane.stride_bytes;
-    out->plane[0].mask = ZIMG_BUFFER_MAX;
+    if (ret < 0 || !c->network_alpha || !c->alpha_in)
+        return ret;
+    describe_alpha(&from, &c->input, in);
+    describe_plane(&to, out, 3);
+    return process(c, c->alpha_in, &to, &from);
 }
 
 int resr_colour_from_rgb(ResrColour *c, ResrFrame *out, ResrRgb *in, const ResrFrame *source)
@@ -376,10 +394,14 @@ int resr_colour_from_rgb(ResrColour *c, ResrFrame *out, ResrRgb *in, const ResrF
         resr_frame_set_opaque(out, &c->output);
     if (ret < 0 || !c->alpha_in)
         return ret;
+    describe_alpha(&to, &c->output, out);
+    if (c->network_alpha) {
+        describe_plane(&from, in, 3);
+        return process(c, c->alpha_out, &to, &from);
+    }
     zimg_image_buffer between;
     describe_alpha(&from, &c->input, source);
     describe_rgb(&between, &c->alpha, 1);
-    describe_alpha(&to, &c->output, out);
     ret = process(c, c->alpha_in, &between, &from);
     return ret < 0 ? ret : process(c, c->alpha_out, &to, &between);
 }

@@ -1,13 +1,13 @@
-/* A network's architecture and sizes from its state dict alone, with canonical names: which tensors
- * exist, and their shapes. resr_model_from_tensors() then compares every tensor with the network
- * found here, so that only the tensors that tell a size are read. */
+/* A network's architecture and sizes, from the names and shapes of its state dict alone.
+ * resr_model_from_tensors() then compares every tensor with the network found here, so that only
+ * the tensors that tell a size are read. */
 
 #include <stdio.h>
 
 #include "model/readers.h"
 
 typedef struct Tensors {
-    const ResrTensor *all; /* sorted by name */
+    const ResrTensor *all; /* sorted by canonical name */
     size_t n;
 } Tensors;
 
@@ -108,9 +108,12 @@ static int infer_srvgg(ResrNetSpec *spec, const Tensors *t)
 static int infer_span(ResrNetSpec *spec, const Tensors *t)
 {
     *spec = (ResrNetSpec){.arch = RESR_ARCH_SPAN, .unshuffle = 1, .resize = 1};
+    bool trained = exists(t, "conv_1.sk.weight");
     spec->normalise = !exists(t, RESR_TENSOR_NO_NORM);
-    spec->num_blocks = count(t, "block_%d.c1_r.eval_conv.weight", 1, 1);
-    int ret = read_sizes(&spec->nf, &spec->channels, t, "conv_1.eval_conv.weight");
+    spec->num_blocks =
+        count(t, trained ? "block_%d.c1_r.sk.weight" : "block_%d.c1_r.eval_conv.weight", 1, 1);
+    int ret = read_sizes(&spec->nf, &spec->channels, t,
+                         trained ? "conv_1.sk.weight" : "conv_1.eval_conv.weight");
     return ret < 0 ? ret : read_pixel_shuffle(spec, t, "upsampler.0.weight");
 }
 
@@ -122,12 +125,12 @@ int resr_spec_infer(ResrNetSpec *spec, const ResrTensor *tensors, size_t n)
         ret = infer_rrdb(spec, &t);
     else if (exists(&t, "body.0.weight"))
         ret = infer_srvgg(spec, &t);
-    else if (exists(&t, "conv_1.eval_conv.weight"))
+    else if (exists(&t, "conv_1.sk.weight") || exists(&t, "conv_1.eval_conv.weight"))
         ret = infer_span(spec, &t);
     else
         ret = resr_fail(RESR_ERR_DATA,
                         "neither conv_first.weight (RRDBNet) nor body.0.weight (SRVGGNetCompact) "
-                        "nor conv_1.eval_conv.weight (SPAN) exists%s%s",
+                        "nor conv_1.sk.weight (SPAN) exists%s%s",
                         n > 0 ? ", but for example " : "", n > 0 ? tensors[0].name : "");
     return ret < 0 ? ret : resr_spec_check(spec);
 }

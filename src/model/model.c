@@ -102,10 +102,11 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
         return resr_model_read_safetensors(out, file);
     if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
         return resr_model_read_onnx(out, file);
+    if (memcmp(file->data, RESR_LEGACY_MAGIC, sizeof RESR_LEGACY_MAGIC - 1) == 0)
+        return resr_model_read_legacy(out, file);
     if (file->data[0] == 0x80)
-        return resr_fail(RESR_ERR_DATA,
-                         "is a PyTorch file of the old format; load and save it once "
-                         "with PyTorch 1.6 or later");
+        return resr_fail(RESR_ERR_DATA, "is a Python pickle, but not one of torch.save; save the "
+                                        "network's state_dict() with torch.save");
     if (file->bytes > 262 && memcmp(file->data + 257, "ustar", 5) == 0)
         return resr_fail(RESR_ERR_DATA, "is a tar archive; load and save it once with PyTorch 1.6 "
                                         "or later");

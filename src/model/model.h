@@ -13,6 +13,13 @@ typedef enum ResrArch {
     RESR_ARCH_SPAN = 3,  /* Wan et al., Swift Parameter-free Attention Network, arXiv 2311.12770 */
 } ResrArch;
 
+typedef enum ResrNormalise {
+    RESR_NORMALISE_NONE,
+    RESR_NORMALISE_DIV2K,    /* (x - the mean of DIV2K's pictures) * 255, of the official SPAN */
+    RESR_NORMALISE_IMAGENET, /* x - the mean of ImageNet's pictures, of some community networks */
+    RESR_NORMALISE_COUNT
+} ResrNormalise;
+
 /* A network's shape, read from its weights. Plain data: sent between ranks as it is. */
 typedef struct ResrNetSpec {
     int32_t arch;       /* ResrArch */
@@ -23,7 +30,7 @@ typedef struct ResrNetSpec {
     int32_t nf;         /* feature maps of the trunk */
     int32_t gc;         /* RRDB: growth channels of a dense block; others: 0 */
     int32_t channels;   /* of the picture, input and output: 1 gray, 3 RGB, 4 RGB and alpha */
-    int32_t normalise;  /* SPAN: 1 if the input is (x - mean) * 255, 0 if it is x; others: 0 */
+    int32_t normalise;  /* SPAN: ResrNormalise of its input; others: 0 */
     double resize;      /* factor on the network's output that the weight file asks for: 1, or
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
@@ -42,6 +49,24 @@ static inline bool resr_spec_is_rrdb(const ResrNetSpec *spec)
 
 /* RRDB: enlargements by two after the body, 0 to 3; 2^n = scale * unshuffle. Others: 0. */
 int resr_spec_enlargements(const ResrNetSpec *spec);
+
+/* RRDB: index of conv_body in the order of the convolutions. */
+int resr_spec_conv_body(const ResrNetSpec *spec);
+
+/* The network computes on (x - mean[channel]) * factor. */
+typedef struct ResrNormalisation {
+    float mean[3], factor;
+} ResrNormalisation;
+
+/* NULL: the input is not normalised. */
+static inline const ResrNormalisation *resr_spec_normalisation(const ResrNetSpec *spec)
+{
+    static const ResrNormalisation table[RESR_NORMALISE_COUNT] = {
+        [RESR_NORMALISE_DIV2K] = {{0.4488f, 0.4371f, 0.4040f}, 255},
+        [RESR_NORMALISE_IMAGENET] = {{0.485f, 0.456f, 0.406f}, 1},
+    };
+    return spec->normalise ? &table[spec->normalise] : NULL;
+}
 
 /* The architecture's name for messages and reports: "RRDBNet", "SRVGGNetCompact", "SPAN". */
 const char *resr_spec_arch_name(const ResrNetSpec *spec);
@@ -109,7 +134,8 @@ RESR_MUST_CHECK int resr_model_save(const ResrModel *model, const char *path, bo
  * `name` is -n ("RealESRGAN_x4plus", "realesrgan-x4plus", ...), or NULL for the default of `scale`
  * (2: RealESRGAN_x2plus, 4: RealESRGAN_x4plus). `denoise` in [0, 1] blends general-x4v3 with its
  * wdn partner, params = denoise * general + (1 - denoise) * wdn in fp32; negative: 0.5 for
- * general-x4v3, as official, ignored for others (a value given for others: RESR_ERR_USAGE).
+ * general-x4v3, as official, ignored for others and for a file (a value given for others:
+ * RESR_ERR_USAGE). The partner of a file lies in the file's folder.
  * A missing file is RESR_ERR_NOINPUT with the command that fetches it. */
 RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const char *name, int scale,
                                     double denoise);
@@ -118,7 +144,7 @@ RESR_MUST_CHECK int resr_model_find(ResrModel **out, const char *where, const ch
 typedef struct ResrModelEntry {
     const char *name;     /* official name */
     const char *alias;    /* ncnn's name, or NULL */
-    const char *files[3]; /* candidates in a model folder, in order of preference, NULL-ended */
+    const char *files[4]; /* candidates in a model folder, in order of preference, NULL-ended */
     int scale;
     const char *about; /* a few words for --list-models */
 } ResrModelEntry;

@@ -26,7 +26,7 @@ static bool take_number(Machine *p, int bytes, uint64_t *out)
 static int op_proto(Machine *p, int version)
 {
     uint64_t found;
-    if (p->op_at != 0 || !take_number(p, 1, &found) || found != (uint64_t)version)
+    if (p->op_at != p->begin || !take_number(p, 1, &found) || found != (uint64_t)version)
         return resr_pickle_refuse(p, "only protocol 2 is read; save the file with torch.save");
     return 0;
 }
@@ -244,48 +244,67 @@ static int step(Machine *p)
 }
 
 /* Runs to STOP. Each step consumes at least one byte, so the pickle's size bounds their number. */
-static int run(Machine *p)
+static int run(Machine *p, ResrPickleKind result)
 {
     while (p->at < p->bytes) {
         p->op_at = p->at;
         p->op = p->data[p->at++];
-        if (p->op_at == 0 && p->op != OP_PROTO)
+        if (p->op_at == p->begin && p->op != OP_PROTO)
             return resr_pickle_refuse(p, "a pickle begins with the number of its protocol");
         if (p->op == OP_STOP) {
-            if (p->depth != 1 || p->n_marks > 0 || p->stack[0]->kind != RESR_PICKLE_DICT)
-                return resr_pickle_refuse(p, "the result is not a dictionary");
-            return p->at == p->bytes ? 0 : resr_pickle_refuse(p, "something follows the end");
+            if (p->depth != 1 || p->n_marks > 0 || p->stack[0]->kind != result)
+                return resr_pickle_refuse(p, result == RESR_PICKLE_DICT
+                                                 ? "the result is not a dictionary"
+                                                 : "the result is not a list");
+            return 0;
         }
         int ret = step(p);
         if (ret < 0)
             return ret;
     }
-    return resr_fail(RESR_ERR_DATA, "pickle: ends after %zu bytes without STOP", p->bytes);
+    return resr_fail(RESR_ERR_DATA, "pickle: %zu bytes without STOP", p->bytes - p->begin);
+}
+
+int resr_pickle_parse(ResrPickle **out, size_t *at, const uint8_t *data, size_t bytes,
+                      ResrPickleKind result)
+{
+    Machine *p = NULL;
+    *out = NULL;
+    int ret = resr_alloc(&p, 1, sizeof *p);
+    if (ret < 0)
+        return ret;
+    p->data = data;
+    p->begin = p->at = *at;
+    p->bytes = bytes;
+    ret = resr_alloc(&p->memo, RESR_PICKLE_MAX_MEMO, sizeof *p->memo);
+    if (ret == 0)
+        ret = run(p, result);
+    if (ret < 0) {
+        resr_pickle_free(p);
+        return ret;
+    }
+    *at = p->at;
+    *out = p;
+    return 0;
 }
 
 int resr_pickle_read(ResrTensor **tensors, size_t *n, const uint8_t *data, size_t bytes,
                      ResrRecordReader read_record, void *user)
 {
-    Machine *p = NULL;
+    Machine *p;
+    size_t at = 0;
     *tensors = NULL;
     *n = 0;
     if (bytes > RESR_PICKLE_MAX_BYTES)
         return resr_fail(RESR_ERR_DATA, "pickle: %zu bytes; at most %d are read", bytes,
                          RESR_PICKLE_MAX_BYTES);
-    int ret = resr_alloc(&p, 1, sizeof *p);
+    int ret = resr_pickle_parse(&p, &at, data, bytes, RESR_PICKLE_DICT);
     if (ret < 0)
         return ret;
-    p->data = data;
-    p->bytes = bytes;
-    ret = resr_alloc(&p->memo, RESR_PICKLE_MAX_MEMO, sizeof *p->memo);
-    if (ret == 0)
-        ret = run(p);
-    if (ret == 0)
-        ret = resr_pickle_collect(tensors, n, p->stack[0], read_record, user);
+    if (at == bytes)
+        ret = resr_pickle_collect(tensors, n, p, read_record, user);
+    else
+        ret = resr_pickle_refuse(p, "something follows the end");
     resr_pickle_free(p);
-    if (ret < 0) {
-        free(*tensors);
-        *tensors = NULL;
-    }
     return ret;
 }

@@ -30,7 +30,7 @@ typedef enum ResrPickleKind {
     RESR_PICKLE_TENSOR,
 } ResrPickleKind;
 
-/* The known globals; the storages in the order of ResrDtype. */
+/* The known globals; the storages in the order of ResrDtype, then those of integers. */
 typedef enum ResrPickleGlobal {
     RESR_PICKLE_ORDERED_DICT,
     RESR_PICKLE_REBUILD_TENSOR,
@@ -38,13 +38,21 @@ typedef enum ResrPickleGlobal {
     RESR_PICKLE_FLOAT_STORAGE,
     RESR_PICKLE_HALF_STORAGE,
     RESR_PICKLE_BFLOAT16_STORAGE,
+    RESR_PICKLE_DOUBLE_STORAGE,
+    RESR_PICKLE_LONG_STORAGE,
+    RESR_PICKLE_INT_STORAGE,
+    RESR_PICKLE_SHORT_STORAGE,
+    RESR_PICKLE_CHAR_STORAGE,
+    RESR_PICKLE_BYTE_STORAGE,
+    RESR_PICKLE_BOOL_STORAGE,
 } ResrPickleGlobal;
 
 typedef struct ResrPickleValue ResrPickleValue;
+typedef struct ResrPickle ResrPickle;
 
 struct ResrPickleValue {
     ResrPickleKind kind;
-    int64_t number;   /* BOOL, INT; GLOBAL: which; STORAGE: ResrDtype; DICT: 1 if it is ordered */
+    int64_t number;   /* BOOL, INT; GLOBAL, STORAGE: which ResrPickleGlobal; DICT: 1 if ordered */
     const char *text; /* TEXT, STORAGE (its key): `count` bytes inside the pickle */
     size_t count;     /* bytes of TEXT; items of TUPLE, LIST and DICT (key, value, key, ...) */
     ResrPickleValue **items;
@@ -54,13 +62,14 @@ struct ResrPickleValue {
     int64_t offset;
     int rank;
     int64_t shape[RESR_TENSOR_MAX_RANK];
-    ResrPickleValue *next; /* list of all values, for resr_pickle_free() */
+    int64_t stride[RESR_TENSOR_MAX_RANK]; /* as in ResrTensor */
+    ResrPickleValue *next;                /* list of all values, for resr_pickle_free() */
 };
 
-typedef struct ResrPickle {
+struct ResrPickle {
     const uint8_t *data;
-    size_t bytes, at;
-    size_t op_at; /* offset of the current opcode */
+    size_t begin, bytes, at; /* `bytes`: where the pickle must have ended, from `data` */
+    size_t op_at;            /* offset of the current opcode */
     uint8_t op;
     ResrPickleValue *stack[RESR_PICKLE_MAX_STACK];
     int depth;
@@ -70,7 +79,7 @@ typedef struct ResrPickle {
     ResrPickleValue *all;
     int n_values;
     size_t n_items;
-} ResrPickle;
+};
 
 /* Returns RESR_ERR_DATA; the message has the current opcode and its offset. */
 int resr_pickle_refuse(const ResrPickle *p, const char *what);
@@ -89,20 +98,30 @@ RESR_MUST_CHECK int resr_pickle_append(ResrPickle *p, ResrPickleValue *to, ResrP
 
 bool resr_pickle_is_text(const ResrPickleValue *value, const char *text);
 
-void resr_pickle_free(ResrPickle *p);
+/* Runs the pickle at offset *at of `data` and moves *at behind it; it ends before `bytes`, and its
+ * result is of kind `result`. The caller frees *out. RESR_ERR_DATA, with opcode and offset. */
+RESR_MUST_CHECK int resr_pickle_parse(ResrPickle **out, size_t *at, const uint8_t *data,
+                                      size_t bytes, ResrPickleKind result);
+void resr_pickle_free(ResrPickle *p); /* NULL is allowed */
+
+/* The value of a dictionary's key; NULL if it is missing. */
+const ResrPickleValue *resr_pickle_lookup(const ResrPickleValue *dict, const char *key);
+
+/* Bytes of an element of a storage. */
+size_t resr_pickle_element_bytes(const ResrPickleValue *storage);
 
 /* GLOBAL: reads two lines, module and name, which must be one of the known pairs. */
 RESR_MUST_CHECK int resr_pickle_global(ResrPickle *p);
 
-/* BINPERSID: replaces ('storage', type, key, device, number of elements) by a storage. */
+/* BINPERSID: replaces ('storage', type, key, device, number of elements) by a storage; a sixth
+ * item, which the old format has for views, is None. */
 RESR_MUST_CHECK int resr_pickle_persistent_id(ResrPickle *p);
 
 /* REDUCE: would call a function; accepts the three calls of a state dict only. */
 RESR_MUST_CHECK int resr_pickle_reduce(ResrPickle *p);
 
-/* Lists the tensors of a state dict; see resr_pickle_read(). */
-RESR_MUST_CHECK int resr_pickle_collect(ResrTensor **tensors, size_t *n,
-                                        const ResrPickleValue *root, ResrRecordReader read_record,
-                                        void *user);
+/* Lists the tensors of the state dict that a finished machine holds; see resr_pickle_read(). */
+RESR_MUST_CHECK int resr_pickle_collect(ResrTensor **tensors, size_t *n, const ResrPickle *p,
+                                        ResrRecordReader read_record, void *user);
 
 #endif

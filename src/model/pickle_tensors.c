@@ -7,6 +7,9 @@
 #include "base/memory.h"
 #include "model/pickle_machine.h"
 
+/* Dictionaries around the state dict; one may contain itself. */
+enum { MAX_NESTING = 4 };
+
 static const char *const global_names[] = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -14,7 +17,20 @@ static const char *const global_names[] = {
     "torch FloatStorage",
     "torch HalfStorage",
     "torch BFloat16Storage",
+    "torch DoubleStorage",
+    "torch LongStorage",
+    "torch IntStorage",
+    "torch ShortStorage",
+    "torch CharStorage",
+    "torch ByteStorage",
+    "torch BoolStorage",
 };
+
+size_t resr_pickle_element_bytes(const ResrPickleValue *storage)
+{
+    static const uint8_t bytes[] = {4, 2, 2, 8, 8, 4, 2, 1, 1, 1};
+    return bytes[storage->number - RESR_PICKLE_FLOAT_STORAGE];
+}
 
 int resr_pickle_global(ResrPickle *p)
 {
@@ -47,17 +63,20 @@ int resr_pickle_global(ResrPickle *p)
 int resr_pickle_persistent_id(ResrPickle *p)
 {
     const ResrPickleValue *id = resr_pickle_pop(p);
-    if (!id || id->kind != RESR_PICKLE_TUPLE || id->count != 5 ||
+    if (!id || id->kind != RESR_PICKLE_TUPLE || id->count < 5 || id->count > 6 ||
         !resr_pickle_is_text(id->items[0], "storage"))
         return resr_pickle_refuse(p, "a persistent id is not a storage");
+    if (id->count == 6 && id->items[5]->kind != RESR_PICKLE_NONE)
+        return resr_pickle_refuse(p, "a storage is a view of another; save a copy of its tensors");
     const ResrPickleValue *type = id->items[1], *key = id->items[2], *numel = id->items[4];
     if (type->kind != RESR_PICKLE_GLOBAL || type->number < RESR_PICKLE_FLOAT_STORAGE ||
         key->kind != RESR_PICKLE_TEXT || numel->kind != RESR_PICKLE_INT || numel->number < 0)
-        return resr_pickle_refuse(p, "a storage is not of float, half or bfloat16 with a key and a "
-                                     "number of elements");
+        return resr_pickle_refuse(p,
+                                  "a storage is not of floating-point numbers or integers with a "
+                                  "key and a number of elements");
     ResrPickleValue *storage = resr_pickle_create(p, RESR_PICKLE_STORAGE);
     if (storage) {
-        storage->number = type->number - RESR_PICKLE_FLOAT_STORAGE;
+        storage->number = type->number;
         storage->text = key->text;
         storage->count = key->count;
         storage->numel = numel->number;
@@ -65,30 +84,53 @@ int resr_pickle_persistent_id(ResrPickle *p)
     return resr_pickle_push(p, storage);
 }
 
-/* Checks shape and strides of a tensor: C-contiguous and inside its storage. */
+/* Checks the strides of a tensor: its elements fill a part of the storage without gaps and
+ * overlaps, the dimensions in any order (a transposed or channels_last view). */
+static int set_strides(ResrPickle *p, ResrPickleValue *tensor, const ResrPickleValue *strides)
+{
+    int64_t filled = 1, usual = 1;
+    bool placed[RESR_TENSOR_MAX_RANK] = {false}, reordered = false;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        reordered = reordered || (tensor->shape[i] > 1 && strides->items[i]->number != usual);
+        usual *= tensor->shape[i];
+    }
+    for (int done = 0; reordered && done < tensor->rank; done++) {
+        int next = 0;
+        while (next < tensor->rank && (placed[next] || (tensor->shape[next] > 1 &&
+                                                        strides->items[next]->number != filled)))
+            next++;
+        if (next == tensor->rank)
+            return resr_pickle_refuse(p, "a tensor's elements overlap or leave gaps");
+        placed[next] = true;
+        tensor->stride[next] = filled;
+        filled *= tensor->shape[next];
+    }
+    return 0;
+}
+
+/* Checks shape and strides of a tensor, and that it lies inside its storage. */
 static int set_geometry(ResrPickle *p, ResrPickleValue *tensor, const ResrPickleValue *shape,
                         const ResrPickleValue *strides)
 {
-    int64_t expected = 1, end;
+    int64_t count = 1, end;
     if (shape->kind != RESR_PICKLE_TUPLE || strides->kind != RESR_PICKLE_TUPLE ||
         shape->count != strides->count || shape->count > RESR_TENSOR_MAX_RANK)
         return resr_pickle_refuse(p,
                                   "a tensor's shape is not of 0 to 4 sizes with as many strides");
     tensor->rank = (int)shape->count;
-    for (int i = tensor->rank - 1; i >= 0; i--) {
-        const ResrPickleValue *size = shape->items[i], *stride = strides->items[i];
-        if (size->kind != RESR_PICKLE_INT || stride->kind != RESR_PICKLE_INT || size->number < 1)
+    for (int i = 0; i < tensor->rank; i++) {
+        const ResrPickleValue *size = shape->items[i];
+        if (size->kind != RESR_PICKLE_INT || strides->items[i]->kind != RESR_PICKLE_INT ||
+            size->number < 1)
             return resr_pickle_refuse(p, "a tensor's sizes and strides are not positive numbers");
-        if (size->number > 1 && stride->number != expected)
-            return resr_pickle_refuse(p, "a tensor's elements do not lie one behind the other");
         tensor->shape[i] = size->number;
-        if (__builtin_mul_overflow(expected, size->number, &expected))
+        if (__builtin_mul_overflow(count, size->number, &count))
             return resr_pickle_refuse(p, "a tensor's size overflows");
     }
-    if (tensor->offset < 0 || __builtin_add_overflow(tensor->offset, expected, &end) ||
+    if (tensor->offset < 0 || __builtin_add_overflow(tensor->offset, count, &end) ||
         end > tensor->storage->numel)
         return resr_pickle_refuse(p, "a tensor reaches beyond its storage");
-    return 0;
+    return set_strides(p, tensor, strides);
 }
 
 /* _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata]). */
@@ -128,7 +170,7 @@ int resr_pickle_reduce(ResrPickle *p)
     return resr_pickle_refuse(p, "a call with arguments that do not fit");
 }
 
-static const ResrPickleValue *lookup(const ResrPickleValue *dict, const char *key)
+const ResrPickleValue *resr_pickle_lookup(const ResrPickleValue *dict, const char *key)
 {
     for (size_t i = 0; i < dict->count; i += 2)
         if (resr_pickle_is_text(dict->items[i], key))
@@ -136,22 +178,28 @@ static const ResrPickleValue *lookup(const ResrPickleValue *dict, const char *ke
     return NULL;
 }
 
-static int emit(ResrTensor *tensor, const ResrPickleValue *key, const ResrPickleValue *value,
-                ResrRecordReader read_record, void *user)
+/* The dictionary inside `dict` that may be the state dict: under a known key, or the only entry. */
+static const ResrPickleValue *unwrap(const ResrPickleValue *dict)
+{
+    const ResrPickleValue *inner = dict->count == 2 ? dict->items[1] : NULL;
+    const char *key;
+    if (inner && inner->kind == RESR_PICKLE_DICT)
+        return inner;
+    for (int i = 0; (key = resr_state_dict_key(i)); i++) {
+        inner = resr_pickle_lookup(dict, key);
+        if (inner && inner->kind == RESR_PICKLE_DICT && inner->count > 0)
+            return inner;
+    }
+    return NULL;
+}
+
+/* Finds the data of a tensor, whose name is set. */
+static int find_data(ResrTensor *tensor, const ResrPickleValue *value, ResrRecordReader read_record,
+                     void *user)
 {
     char record[64];
-    size_t bytes, expected;
-    if (key->kind != RESR_PICKLE_TEXT || key->count == 0 || key->count >= sizeof tensor->name ||
-        memchr(key->text, 0, key->count))
-        return resr_fail(RESR_ERR_DATA, "a key of the state dict is not text of 1 to %d bytes",
-                         RESR_TENSOR_NAME_BYTES - 1);
-    memcpy(tensor->name, key->text, key->count);
-    if (value->kind != RESR_PICKLE_TENSOR)
-        return resr_fail(RESR_ERR_DATA, "%s is not a tensor", tensor->name);
+    size_t bytes, expected, element = resr_pickle_element_bytes(value->storage);
     const ResrPickleValue *storage = value->storage;
-    tensor->rank = value->rank;
-    tensor->dtype = (ResrDtype)storage->number;
-    memcpy(tensor->shape, value->shape, sizeof tensor->shape);
     if (storage->count >= sizeof record || memchr(storage->text, 0, storage->count))
         return resr_fail(RESR_ERR_DATA,
                          "tensor %s: the key of its storage is not text of up to %zu "
@@ -161,7 +209,6 @@ static int emit(ResrTensor *tensor, const ResrPickleValue *key, const ResrPickle
     int ret = read_record(user, record, &tensor->data, &bytes);
     if (ret < 0)
         return ret;
-    size_t element = resr_dtype_bytes(tensor->dtype);
     if (!resr_checked_mul(&expected, (size_t)storage->numel, element) || expected != bytes)
         return resr_fail(RESR_ERR_DATA,
                          "tensor %s: its storage should hold %lld elements, but record data/%s "
@@ -171,23 +218,59 @@ static int emit(ResrTensor *tensor, const ResrPickleValue *key, const ResrPickle
     return 0;
 }
 
-int resr_pickle_collect(ResrTensor **tensors, size_t *n, const ResrPickleValue *root,
+/* Sets *tensor to an entry of the state dict and *is_tensor; false: nothing of the network. */
+static int emit(ResrTensor *tensor, bool *is_tensor, const ResrPickleValue *key,
+                const ResrPickleValue *value, ResrRecordReader read_record, void *user)
+{
+    *is_tensor = false;
+    if (value->kind != RESR_PICKLE_TENSOR)
+        return 0;
+    if (key->kind != RESR_PICKLE_TEXT || key->count == 0 || key->count >= sizeof tensor->name ||
+        memchr(key->text, 0, key->count))
+        return resr_fail(RESR_ERR_DATA, "a key of the state dict is not text of 1 to %d bytes",
+                         RESR_TENSOR_NAME_BYTES - 1);
+    memset(tensor, 0, sizeof *tensor);
+    memcpy(tensor->name, key->text, key->count);
+    bool is_float = value->storage->number < RESR_PICKLE_LONG_STORAGE;
+    if (!is_float && value->rank == 0)
+        return 0;
+    if (!is_float)
+        return resr_fail(RESR_ERR_DATA,
+                         "tensor %s has integers; networks of float, half, bfloat16 and double "
+                         "are read",
+                         tensor->name);
+    *is_tensor = true;
+    tensor->rank = value->rank;
+    tensor->dtype = (ResrDtype)(value->storage->number - RESR_PICKLE_FLOAT_STORAGE);
+    memcpy(tensor->shape, value->shape, sizeof tensor->shape);
+    memcpy(tensor->stride, value->stride, sizeof tensor->stride);
+    return find_data(tensor, value, read_record, user);
+}
+
+int resr_pickle_collect(ResrTensor **tensors, size_t *n, const ResrPickle *p,
                         ResrRecordReader read_record, void *user)
 {
-    const ResrPickleValue *dict = lookup(root, "params_ema");
-    if (!dict)
-        dict = lookup(root, "params");
-    if (!dict)
-        dict = root;
-    if (dict->kind != RESR_PICKLE_DICT)
-        return resr_fail(RESR_ERR_DATA, "params_ema or params is not a dictionary");
+    const ResrPickleValue *dict = p->stack[0], *inner = unwrap(dict);
+    *tensors = NULL;
+    *n = 0;
+    for (int depth = 0; inner && depth < MAX_NESTING; depth++, inner = unwrap(dict))
+        dict = inner;
     size_t count = dict->count / 2;
     if (count > RESR_MAX_TENSORS)
         return resr_fail(RESR_ERR_DATA, "the state dict has %zu entries; at most %d are read",
                          count, RESR_MAX_TENSORS);
-    int ret = resr_alloc(tensors, count, sizeof **tensors);
-    for (; ret == 0 && *n < count; ++*n)
-        ret =
-            emit(&(*tensors)[*n], dict->items[2 * *n], dict->items[2 * *n + 1], read_record, user);
+    int ret = resr_alloc(tensors, count + 1, sizeof **tensors);
+    for (size_t i = 0; ret == 0 && i < count; i++) {
+        bool is_tensor;
+        ret = emit(&(*tensors)[*n], &is_tensor, dict->items[2 * i], dict->items[2 * i + 1],
+                   read_record, user);
+        *n += is_tensor;
+    }
+    if (ret == 0 && *n == 0)
+        ret = resr_fail(RESR_ERR_DATA, "has no tensors; save the network's state_dict()");
+    if (ret < 0) {
+        free(*tensors);
+        *tensors = NULL;
+    }
     return ret;
 }

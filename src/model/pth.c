@@ -1,6 +1,6 @@
-/* PyTorch's checkpoint: a zip archive with stored entries in one top folder: data.pkl, data/KEY for
- * each storage, version, byteorder. zip_layout.c judges the layout of the archive and reads no
- * entry; libzip reads the entries and checks their CRC-32. */
+/* PyTorch's checkpoint: a zip archive with stored or deflated entries in one top folder: data.pkl,
+ * data/KEY for each storage, version, byteorder. zip_layout.c judges the layout of the archive and
+ * reads no entry; libzip reads the entries and checks their CRC-32. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@ typedef struct Archive {
     zip_t *zip;
     zip_int64_t entries;
     char folder[RESR_ZIP_NAME_BYTES];
+    size_t bytes;      /* of all entries */
     uint8_t **records; /* the entries read so far, by index */
 } Archive;
 
@@ -54,7 +55,9 @@ static int read_entry(Archive *a, const char *name, const uint8_t **data, size_t
         if (file)
             zip_fclose(file);
         if (!whole)
-            return resr_fail(RESR_ERR_DATA, "zip: entry %s%s is damaged: CRC-32 mismatch",
+            return resr_fail(RESR_ERR_DATA,
+                             "zip: entry %s%s is damaged: its data does not have the size and "
+                             "CRC-32 of the directory",
                              a->folder, name);
     }
     *data = a->records[index];
@@ -85,7 +88,7 @@ static int open_archive(Archive *a, const ResrBytes *file)
 {
     zip_error_t error;
     zip_error_init(&error);
-    int ret = resr_zip_check(a->folder, file);
+    int ret = resr_zip_check(a->folder, &a->bytes, file);
     if (ret < 0)
         return ret;
     zip_source_t *source = zip_source_buffer_create(file->data, file->bytes, 0, &error);
@@ -99,17 +102,6 @@ static int open_archive(Archive *a, const ResrBytes *file)
     }
     a->entries = zip_get_num_entries(a->zip, 0);
     return resr_alloc(&a->records, (size_t)a->entries, sizeof *a->records);
-}
-
-/* A small file must not expand into a large network by tensors that share their data. */
-static int check_bytes(const ResrTensor *tensors, size_t n, size_t file_bytes)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!resr_checked_add(&total, total, resr_tensor_bytes(&tensors[i])) || total > file_bytes)
-            return resr_fail(RESR_ERR_DATA,
-                             "the tensors are larger than the file: they share data");
-    return 0;
 }
 
 int resr_model_read_pth(ResrModel **out, const ResrBytes *file)
@@ -128,9 +120,7 @@ int resr_model_read_pth(ResrModel **out, const ResrBytes *file)
     if (ret == 0)
         ret = resr_pickle_read(&tensors, &n, pickle, bytes, read_record, &archive);
     if (ret == 0)
-        ret = check_bytes(tensors, n, file->bytes);
-    if (ret == 0)
-        ret = resr_model_from_tensors(out, tensors, n);
+        ret = resr_model_from_state_dict(out, tensors, n, archive.bytes);
     free(tensors);
     for (zip_int64_t i = 0; archive.records && i < archive.entries; i++)
         free(archive.records[i]);

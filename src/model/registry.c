@@ -52,8 +52,16 @@ static const ResrModelEntry entries[] = {
      {"realesr-animevideov3-x2.param", "realesr-animevideov3.pth"},
      2,
      "compact, animation, the 4x network resized"},
-    {GENERAL, NULL, {GENERAL ".pth"}, 4, "compact, photographs, --denoise"},
-    {GENERAL_WDN, NULL, {GENERAL_WDN ".pth"}, 4, "compact, photographs, keeps noise"},
+    {GENERAL,
+     "RealESRGAN_General_x4_v3",
+     {GENERAL ".pth", GENERAL ".param", "RealESRGAN_General_x4_v3.param"},
+     4,
+     "compact, photographs, --denoise"},
+    {GENERAL_WDN,
+     "RealESRGAN_General_WDN_x4_v3",
+     {GENERAL_WDN ".pth", GENERAL_WDN ".param", "RealESRGAN_General_WDN_x4_v3.param"},
+     4,
+     "compact, photographs, keeps noise"},
 };
 
 const ResrModelEntry *resr_model_entry(int index)
@@ -204,6 +212,26 @@ static int load_unknown(ResrModel **out, const char *name, const char *where)
         name, describe_search(where));
 }
 
+/* ncnn's .bin stands for the .param beside it. */
+static bool is_same_file(const char *file, const char *candidate)
+{
+    size_t length = strlen(file), stem = length > 4 ? length - 4 : 0;
+    return strcmp(file, candidate) == 0 ||
+           (strcmp(file + stem, ".bin") == 0 && strncmp(file, candidate, stem) == 0 &&
+            strcmp(candidate + stem, ".param") == 0);
+}
+
+/* True if `path` is named like a file of the network; writes its folder to `folder`. */
+static bool names_file_of(char folder[PATH_MAX], const char *path, const ResrModelEntry *entry)
+{
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    bool found = false;
+    for (size_t i = 0; i < sizeof entry->files / sizeof *entry->files && entry->files[i]; i++)
+        found = found || is_same_file(file, entry->files[i]);
+    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    return found;
+}
+
 /* params = denoise * model + (1 - denoise) * wdn, each factor and operation rounded to fp32 as in
  * the official scripts. */
 static int blend(ResrModel *model, double denoise, const char *where)
@@ -227,9 +255,11 @@ static int blend(ResrModel *model, double denoise, const char *where)
 
 int resr_model_find(ResrModel **out, const char *where, const char *name, int scale, double denoise)
 {
+    char folder[PATH_MAX];
+    bool is_file = where && !is_folder(where);
     int ret;
     *out = NULL;
-    if (where && !is_folder(where)) {
+    if (is_file) {
         ret = name ? resr_fail(RESR_ERR_USAGE,
                                "-n %s: -m %s names a file already; give only one of them", name,
                                where)
@@ -243,7 +273,9 @@ int resr_model_find(ResrModel **out, const char *where, const char *name, int sc
     if (ret < 0)
         return ret;
     bool is_general = strcmp((*out)->name, GENERAL) == 0;
-    if (is_general)
+    if (is_file && denoise >= 0 && names_file_of(folder, where, find_entry(GENERAL)))
+        ret = blend(*out, denoise, folder);
+    else if (is_general)
         ret = blend(*out, denoise < 0 ? RESR_DENOISE : denoise, where);
     else if (denoise >= 0)
         ret = resr_fail(RESR_ERR_USAGE,

@@ -23,6 +23,11 @@ int resr_spec_enlargements(const ResrNetSpec *spec)
     return enlargements;
 }
 
+int resr_spec_conv_body(const ResrNetSpec *spec)
+{
+    return 1 + RRDB_CONVS * spec->num_blocks;
+}
+
 const char *resr_spec_arch_name(const ResrNetSpec *spec)
 {
     return spec->arch == RESR_ARCH_RRDB    ? "RRDBNet"
@@ -147,9 +152,13 @@ int resr_spec_check(const ResrNetSpec *spec)
                          "a network for pictures of %d channels is not supported; 1 (gray), 3 "
                          "(RGB) and 4 (RGB and alpha) are",
                          spec->channels);
-    if (spec->normalise != 0 && (spec->normalise != 1 || spec->arch != RESR_ARCH_SPAN))
-        return resr_fail(RESR_ERR_DATA, "normalised input (%d) is not a network of this kind",
-                         spec->normalise);
+    bool can_normalise = spec->arch == RESR_ARCH_SPAN && spec->channels == 3;
+    if (spec->normalise < 0 || spec->normalise >= RESR_NORMALISE_COUNT ||
+        (spec->normalise && !can_normalise))
+        return resr_fail(RESR_ERR_DATA,
+                         "normalised input (%d) of %d channels is not a network of this kind; "
+                         "SPAN normalises RGB",
+                         spec->normalise, spec->channels);
     if (!(spec->resize > 0 && spec->resize <= MAX_SCALE))
         return resr_fail(RESR_ERR_DATA, "a resize of the output by %g is not supported",
                          spec->resize);

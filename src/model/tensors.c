@@ -6,11 +6,16 @@
 #include "model/readers.h"
 
 /* Trained weights are of magnitude 1; values a thousand times larger mean a damaged file. */
-#define MAX_WEIGHT 1e4f
+#define MAX_WEIGHT 1e4
+
+/* SRVGG's activation without tensors is LeakyReLU of this slope, or ReLU (0), in BasicSR, traiNNer
+ * and neosr. A state dict does not tell which; the slope is assumed. */
+#define LEAKY_SLOPE 0.1f
 
 size_t resr_dtype_bytes(ResrDtype dtype)
 {
-    return dtype == RESR_DTYPE_F32 ? 4 : 2;
+    static const uint8_t bytes[] = {4, 2, 2, 8};
+    return bytes[dtype];
 }
 
 size_t resr_tensor_bytes(const ResrTensor *tensor)
@@ -38,42 +43,48 @@ static float half_to_float(uint16_t half)
     return value;
 }
 
+int resr_weights_check(const float *values, size_t count, const char *what)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(values[i]) <= MAX_WEIGHT))
+            return resr_fail(RESR_ERR_DATA,
+                             "%s: value %zu is %g; weights are finite and at most %g", what, i,
+                             (double)values[i], MAX_WEIGHT);
+    return 0;
+}
+
+/* Value `i` of the data, exact. */
+static double value_at(const uint8_t *data, ResrDtype dtype, size_t i)
+{
+    uint16_t half;
+    uint32_t bits;
+    float single;
+    double value;
+    switch (dtype) {
+    case RESR_DTYPE_F16:
+        memcpy(&half, data + 2 * i, 2);
+        return (double)half_to_float(half);
+    case RESR_DTYPE_BF16:
+        memcpy(&half, data + 2 * i, 2);
+        bits = (uint32_t)half << 16;
+        memcpy(&single, &bits, 4);
+        return (double)single;
+    case RESR_DTYPE_F64:
+        memcpy(&value, data + 8 * i, 8);
+        return value;
+    default:
+        memcpy(&single, data + 4 * i, 4);
+        return (double)single;
+    }
+}
+
 int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_t count,
                          const char *what)
 {
     for (size_t i = 0; i < count; i++) {
-        if (dtype == RESR_DTYPE_F32) {
-            memcpy(&out[i], data + 4 * i, 4);
-        } else {
-            uint16_t half = (uint16_t)(data[2 * i] | data[2 * i + 1] << 8);
-            uint32_t bits = (uint32_t)half << 16;
-            if (dtype == RESR_DTYPE_F16)
-                out[i] = half_to_float(half);
-            else
-                memcpy(&out[i], &bits, 4);
-        }
-        if (!(fabsf(out[i]) <= MAX_WEIGHT))
-            return resr_fail(RESR_ERR_DATA,
-                             "%s: value %zu is %g; weights are finite and at most %g", what, i,
-                             (double)out[i], (double)MAX_WEIGHT);
+        out[i] = (float)value_at(data, dtype, i);
     }
-    return 0;
-}
-
-const ResrTensor *resr_tensor_find(const ResrTensor *tensors, size_t n, const char *name)
-{
-    size_t first = 0, end = n;
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        int order = strcmp(tensors[middle].name, name);
-        if (order == 0)
-            return &tensors[middle];
-        if (order < 0)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return NULL;
+    return resr_weights_check(out, count, what);
 }
 
 const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_t *shape, int rank)
@@ -86,16 +97,24 @@ const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_
     return out;
 }
 
-/* The tensors are visited twice: first to check all shapes, then, with the memory allocated, to
- * read the values. */
-typedef enum Pass { PASS_CHECK, PASS_READ } Pass;
+/* The tensors are visited twice: first to check all shapes (`out` and `conv` are NULL), then, with
+ * the memory allocated, to read the values. */
+typedef struct Tensors {
+    ResrTensor *all;
+    size_t n;
+    bool has_slopes; /* SRVGG: of PReLU; false: LeakyReLU, which has no tensors */
+} Tensors;
 
-static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, const int64_t *shape,
-                 Pass pass, float *out)
+static ResrTensor *find(const Tensors *t, const char *name)
+{
+    return (ResrTensor *)resr_tensor_find(t->all, t->n, name);
+}
+
+static int visit(const Tensors *t, const char *name, int rank, const int64_t *shape, float *out)
 {
     char expected[RESR_SHAPE_TEXT_BYTES], found[RESR_SHAPE_TEXT_BYTES];
     size_t count = 1;
-    ResrTensor *tensor = (ResrTensor *)resr_tensor_find(tensors, n, name);
+    ResrTensor *tensor = find(t, name);
     resr_tensor_shape_text(expected, shape, rank);
     if (!tensor)
         return resr_fail(RESR_ERR_DATA, "tensor %s of shape %s is missing", name, expected);
@@ -104,72 +123,112 @@ static int visit(ResrTensor *tensors, size_t n, const char *name, int rank, cons
         same = same && tensor->shape[i] == shape[i];
         count *= (size_t)shape[i];
     }
-    resr_tensor_shape_text(found, tensor->shape, tensor->rank);
     if (!same)
-        return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", name, found,
-                         expected);
+        return resr_fail(RESR_ERR_DATA, "tensor %s has shape %s, expected %s", tensor->name,
+                         resr_tensor_shape_text(found, tensor->shape, tensor->rank), expected);
     tensor->used = true;
-    return pass == PASS_CHECK ? 0
-                              : resr_weights_convert(out, tensor->data, tensor->dtype, count, name);
+    return out ? resr_weights_convert(out, tensor->data, tensor->dtype, count, tensor->name) : 0;
 }
 
-/* `conv` receives the values; NULL in the first pass. */
-static int visit_conv(ResrTensor *tensors, size_t n, const ResrConvShape *shape, int index,
-                      const ResrConv *conv)
+static int visit_weight_and_bias(const Tensors *t, const ResrConvShape *shape, const ResrConv *conv)
 {
     char name[RESR_TENSOR_NAME_BYTES];
     const int64_t sizes[] = {shape->cout, shape->cin, shape->kernel_px, shape->kernel_px};
-    Pass pass = conv ? PASS_READ : PASS_CHECK;
     snprintf(name, sizeof name, "%s.weight", shape->name);
-    int ret = visit(tensors, n, name, 4, sizes, pass, conv ? conv->weight : NULL);
+    int ret = visit(t, name, 4, sizes, conv ? conv->weight : NULL);
     snprintf(name, sizeof name, "%s.bias", shape->name);
-    if (ret == 0)
-        ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->bias : NULL);
-    resr_spec_slope_name(name, index);
-    if (ret == 0 && shape->has_slope)
-        ret = visit(tensors, n, name, 1, sizes, pass, conv ? conv->slope : NULL);
-    return ret;
+    return ret < 0 ? ret : visit(t, name, 1, sizes, conv ? conv->bias : NULL);
 }
 
-static int by_name(const void *a, const void *b)
+/* Slopes of the activation after SRVGG's convolution `index`. */
+static int visit_slopes(const Tensors *t, const ResrConvShape *shape, int index,
+                        const ResrConv *conv)
 {
-    return strcmp(((const ResrTensor *)a)->name, ((const ResrTensor *)b)->name);
-}
-
-/* Sorts by name, for resr_tensor_find(). */
-static int sort(ResrTensor *tensors, size_t n)
-{
-    if (n > RESR_MAX_TENSORS)
-        return resr_fail(RESR_ERR_DATA, "%zu tensors; at most %d are read", n, RESR_MAX_TENSORS);
-    qsort(tensors, n, sizeof *tensors, by_name);
-    for (size_t i = 1; i < n; i++)
-        if (strcmp(tensors[i - 1].name, tensors[i].name) == 0)
-            return resr_fail(RESR_ERR_DATA, "tensor %s occurs twice", tensors[i].name);
+    char name[RESR_TENSOR_NAME_BYTES];
+    const int64_t sizes[] = {shape->cout};
+    if (t->has_slopes) {
+        resr_spec_slope_name(name, index);
+        return visit(t, name, 1, sizes, conv ? conv->slope : NULL);
+    }
+    for (int i = 0; conv && i < shape->cout; i++)
+        conv->slope[i] = LEAKY_SLOPE;
     return 0;
+}
+
+/* One of SPAN's convolutions in its training form. The folded form beside it may be older and is
+ * not read. */
+static int visit_conv3xc(const Tensors *t, const ResrConvShape parts[RESR_CONV3XC_PARTS],
+                         const ResrConvShape *shape, const ResrConv *conv)
+{
+    char folded[RESR_TENSOR_NAME_BYTES];
+    ResrConv values[RESR_CONV3XC_PARTS] = {0};
+    int ret = conv ? resr_conv3xc_create(values, parts) : 0;
+    for (int i = 0; ret == 0 && i < RESR_CONV3XC_PARTS; i++)
+        ret = visit_weight_and_bias(t, &parts[i], conv ? &values[i] : NULL);
+    if (ret == 0 && conv)
+        ret = resr_conv3xc_fold(conv, values);
+    free(values[0].weight);
+    snprintf(folded, sizeof folded, "%s.weight", shape->name);
+    return ret == 0 && find(t, folded) ? visit_weight_and_bias(t, shape, NULL) : ret;
+}
+
+static int visit_conv(const Tensors *t, const ResrConvShape *shape, int index, const ResrConv *conv)
+{
+    char first[RESR_TENSOR_NAME_BYTES];
+    ResrConvShape parts[RESR_CONV3XC_PARTS];
+    if (resr_conv3xc_shapes(parts, shape)) {
+        snprintf(first, sizeof first, "%s.weight", parts[0].name);
+        if (find(t, first))
+            return visit_conv3xc(t, parts, shape, conv);
+    }
+    int ret = visit_weight_and_bias(t, shape, conv);
+    return ret == 0 && shape->has_slope ? visit_slopes(t, shape, index, conv) : ret;
+}
+
+/* False if no activation between SRVGG's convolutions has a tensor. */
+static bool has_slopes(const Tensors *t, const ResrNetSpec *spec)
+{
+    char name[RESR_TENSOR_NAME_BYTES];
+    bool found = false;
+    for (int i = 0; spec->arch == RESR_ARCH_SRVGG && !found && i <= spec->num_blocks; i++) {
+        resr_spec_slope_name(name, i);
+        found = find(t, name) != NULL;
+    }
+    return found;
+}
+
+static int visit_all(const Tensors *t, const ResrNetSpec *spec, const ResrModel *model)
+{
+    int ret = 0;
+    for (int i = 0; ret == 0 && i < resr_spec_convs(spec); i++) {
+        ResrConvShape shape = resr_spec_conv(spec, i);
+        ret = visit_conv(t, &shape, i, model ? &model->convs[i] : NULL);
+    }
+    return ret;
 }
 
 int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
 {
     ResrNetSpec spec;
+    Tensors t = {.all = tensors, .n = n};
     *out = NULL;
-    int ret = sort(tensors, n);
+    int ret = resr_tensors_set_names(tensors, n);
     if (ret == 0)
         ret = resr_spec_infer(&spec, tensors, n);
-    for (int i = 0; ret == 0 && i < resr_spec_convs(&spec); i++) {
-        ResrConvShape shape = resr_spec_conv(&spec, i);
-        ret = visit_conv(tensors, n, &shape, i, NULL);
+    if (ret == 0) {
+        t.has_slopes = has_slopes(&t, &spec);
+        ret = visit_all(&t, &spec, NULL);
     }
     for (size_t i = 0; ret == 0 && i < n; i++)
-        if (!tensors[i].used && strcmp(tensors[i].name, RESR_TENSOR_NO_NORM) != 0)
+        if (!tensors[i].used &&
+            (spec.arch != RESR_ARCH_SPAN || strcmp(tensors[i].canonical, RESR_TENSOR_NO_NORM) != 0))
             ret = resr_fail(RESR_ERR_DATA,
                             "tensor %s does not belong to the network of the other tensors",
                             tensors[i].name);
     if (ret == 0)
         ret = resr_model_create(out, &spec);
-    for (int i = 0; ret == 0 && i < (*out)->n_convs; i++) {
-        ResrConvShape shape = resr_spec_conv(&spec, i);
-        ret = visit_conv(tensors, n, &shape, i, &(*out)->convs[i]);
-    }
+    if (ret == 0)
+        ret = visit_all(&t, &spec, *out);
     if (ret < 0) {
         resr_model_free(*out);
         *out = NULL;

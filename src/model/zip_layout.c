@@ -11,6 +11,8 @@ enum {
     LOCATOR_BYTES = 20,
     CENTRAL_BYTES = 46,
     LOCAL_BYTES = 30,
+    METHOD_STORED = 0,
+    METHOD_DEFLATED = 8,
     FLAG_DESCRIPTOR = 1 << 3,
     FLAGS_ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13,
 };
@@ -26,8 +28,9 @@ typedef struct Entry {
     const char *name; /* inside the file, not zero-terminated */
     size_t name_bytes;
     uint32_t flags, crc;
-    size_t bytes;      /* of the data */
-    size_t begin, end; /* from the local header to the end of data or descriptor */
+    uint64_t method;
+    size_t packed, bytes; /* of the data in the file, and of the entry */
+    size_t begin, end;    /* from the local header to the end of data or descriptor */
 } Entry;
 
 typedef struct Directory {
@@ -99,15 +102,15 @@ static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
         memcmp(local + LOCAL_BYTES, entry->name, names) != 0)
         return refuse(entry, "has a different name in its local header");
     left -= names + extra;
-    if (left < entry->bytes)
+    if (left < entry->packed)
         return refuse(entry, "reaches into the central directory");
-    left -= entry->bytes;
+    left -= entry->packed;
     entry->end = limit - left;
-    bool same = number(local + 14, 4) == entry->crc && number(local + 18, 4) == entry->bytes &&
+    bool same = number(local + 14, 4) == entry->crc && number(local + 18, 4) == entry->packed &&
                 number(local + 22, 4) == entry->bytes;
     bool later = number(local + 14, 8) == 0 && number(local + 22, 4) == 0;
     bool descriptor = entry->flags & FLAG_DESCRIPTOR;
-    if (number(local + 6, 2) != entry->flags || number(local + 8, 2) != 0 ||
+    if (number(local + 6, 2) != entry->flags || number(local + 8, 2) != entry->method ||
         !(same || (descriptor && later)))
         return refuse(entry,
                       "has different flags or sizes in its local header than in the directory");
@@ -117,8 +120,8 @@ static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
     if (left < 16 || number(behind, 4) != SIGNATURE_DESCRIPTOR ||
         number(behind + 4, 4) != entry->crc)
         return refuse(entry, "has no data descriptor that agrees with the directory");
-    bool sizes32 = number(behind + 8, 4) == entry->bytes && number(behind + 12, 4) == entry->bytes;
-    bool sizes64 = left >= 24 && number(behind + 8, 8) == entry->bytes &&
+    bool sizes32 = number(behind + 8, 4) == entry->packed && number(behind + 12, 4) == entry->bytes;
+    bool sizes64 = left >= 24 && number(behind + 8, 8) == entry->packed &&
                    number(behind + 16, 8) == entry->bytes;
     if (!sizes32 && !sizes64)
         return refuse(entry, "has a different size in its data descriptor than in the directory");
@@ -144,13 +147,17 @@ static int read_central(Entry *entry, size_t *at, const ResrBytes *file, const D
                      .name_bytes = names,
                      .flags = (uint32_t)number(central + 8, 2),
                      .crc = (uint32_t)number(central + 16, 4),
+                     .method = number(central + 10, 2),
+                     .packed = number(central + 20, 4),
                      .bytes = number(central + 24, 4),
                      .begin = number(central + 42, 4)};
     *at += bytes;
     if (entry->flags & FLAGS_ENCRYPTED)
         return refuse(entry, "is encrypted");
-    if (number(central + 10, 2) != 0 || number(central + 20, 4) != entry->bytes)
-        return refuse(entry, "is compressed; PyTorch's entries are not");
+    if (entry->method != METHOD_STORED && entry->method != METHOD_DEFLATED)
+        return refuse(entry, "is compressed by another method than deflate");
+    if (entry->method == METHOD_STORED && entry->packed != entry->bytes)
+        return refuse(entry, "is stored, but has two sizes");
     if (number(central + 34, 2) != 0)
         return refuse(entry, "is on another disk of a split archive");
     return check_local(entry, file, directory->begin);
@@ -178,7 +185,7 @@ static int check_together(Entry *entries, size_t n, char folder[RESR_ZIP_NAME_BY
     memcpy(folder, entries[0].name, folder_bytes);
     folder[folder_bytes] = 0;
     for (size_t i = 0; i < n; i++)
-        if (folder_bytes < 2 || entries[i].name_bytes <= folder_bytes ||
+        if (folder_bytes < 2 || entries[i].name_bytes < folder_bytes ||
             memcmp(entries[i].name, folder, folder_bytes) != 0)
             return refuse(&entries[i], "is not in the top folder of the others");
     qsort(entries, n, sizeof *entries, by_name);
@@ -192,7 +199,19 @@ static int check_together(Entry *entries, size_t n, char folder[RESR_ZIP_NAME_BY
     return 0;
 }
 
-int resr_zip_check(char folder[RESR_ZIP_NAME_BYTES], const ResrBytes *file)
+static int check_bytes(size_t *bytes, const Entry *entries, size_t n, size_t file_bytes)
+{
+    *bytes = 0; /* no overflow: the sizes have 32 bits */
+    for (size_t i = 0; i < n; i++)
+        *bytes += entries[i].bytes;
+    if (*bytes > RESR_ZIP_MAX_BYTES || *bytes / RESR_ZIP_MAX_RATIO > file_bytes)
+        return resr_fail(RESR_ERR_DATA,
+                         "zip: %zu bytes expand to %zu; at most %d times as many and %d are read",
+                         file_bytes, *bytes, RESR_ZIP_MAX_RATIO, RESR_ZIP_MAX_BYTES);
+    return 0;
+}
+
+int resr_zip_check(char folder[RESR_ZIP_NAME_BYTES], size_t *bytes, const ResrBytes *file)
 {
     Directory directory = {0};
     Entry *entries = NULL;
@@ -208,6 +227,8 @@ int resr_zip_check(char folder[RESR_ZIP_NAME_BYTES], const ResrBytes *file)
                         n);
     if (ret == 0)
         ret = check_together(entries, n, folder);
+    if (ret == 0)
+        ret = check_bytes(bytes, entries, n, file->bytes);
     free(entries);
     return ret;
 }

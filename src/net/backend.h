@@ -34,13 +34,17 @@
  *   LeakyReLU    x > 0 ? x : 0.2f * x          PReLU    x > 0 ? x : slope * x
  *   dense block  fma(0.2f, conv5, x)           last of an RRDB    fma(0.2f, that, RRDB's input)
  *   body_end     conv_body + head              SRVGG's end        conv + input
+ *   SPAN's input (x - mean[c]) * factor, one rounding each; zero padding applies afterwards
+ *   SiLU         x * sigmoid(x)            gate       (conv + input) * (sigmoid(conv) - 0.5)
+ *   sigmoid      cpu/sigmoid.h
  *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0
  */
 
-/* Input tile: planar float RGB, nominally 0..1, context included. The memory is the caller's. */
+/* Input tile: planar float RGB (gray, RGB and alpha), nominally 0..1, context included. The memory
+ * is the caller's. */
 typedef struct ResrTileIn {
-    const float *plane[3];
-    size_t stride; /* floats */
+    const float *plane[4]; /* as many as the network has channels; plane 3 is alpha */
+    size_t stride;         /* floats */
     int32_t width_px, height_px;
     /* The part whose upscaled pixels are kept, without the context; width 0: the whole tile. A
      * backend may leave out the outputs of other pixels; this changes no bit of the kept ones. */
@@ -51,8 +55,10 @@ typedef struct ResrTileIn {
 
 /* Output tile: planar float RGB in 0..1. The memory is the caller's. */
 typedef struct ResrTileOut {
-    float *plane[3]; /* receives the pixel (crop_x_px, crop_y_px) of the network's output */
-    size_t stride;   /* floats */
+    /* Receive the pixel (crop_x_px, crop_y_px) of the network's output; the three colours of a gray
+     * network are equal. plane[3]: alpha, if the network has it; NULL: not wanted. */
+    float *plane[4];
+    size_t stride;                                     /* floats */
     int32_t crop_x_px, crop_y_px, width_px, height_px; /* the part kept, in output pixels */
     int32_t frame, frame_x_px, frame_y_px; /* as of the input tile, in the output frame */
 } ResrTileOut;

@@ -11,7 +11,8 @@
  * resr_net_collect_frames() waits for the oldest group.
  *
  * Frames whose size is not a multiple of the network's unshuffle factor are extended by reflection
- * before, and cropped after. */
+ * before, and cropped after. A network with one channel gets the picture's luminance; one with four
+ * gets an opaque alpha where the picture has none. */
 #include "net/net.h"
 
 #include <assert.h>
@@ -32,10 +33,10 @@ struct ResrNet {
     void *packed, *ctx;
     ResrTilePlan plan;                       /* over the extended frame */
     int32_t frame_width_px, frame_height_px; /* as the caller sees it */
-    float *extended;                         /* three planes, or NULL if no extension is needed */
-    int max_tiles;                           /* of a forward pass; 0: not reserved yet */
-    int group_frames;                        /* whose tiles may share a forward pass */
-    ResrTileIn *tiles_in;                    /* [max_tiles] */
+    float *prepared;  /* the input's planes, of the extended frame; NULL: the caller's are used */
+    int max_tiles;    /* of a forward pass; 0: not reserved yet */
+    int group_frames; /* whose tiles may share a forward pass */
+    ResrTileIn *tiles_in; /* [max_tiles] */
     ResrTileOut *tiles_out;
     bool *done; /* tiles already passed on, [frame of the group][tile] */
     size_t workspace_bytes;
@@ -102,9 +103,10 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
                          round_up(frame_height_px, multiple), tile_px, tile_pad_px, multiple);
     if (ret < 0)
         goto cleanup;
-    if (frame_width_px % multiple || frame_height_px % multiple) {
-        size_t floats = (size_t)net->plan.frame_width_px * (size_t)net->plan.frame_height_px * 3;
-        ret = resr_alloc(&net->extended, floats, sizeof(float));
+    if (frame_width_px % multiple || frame_height_px % multiple || net->spec.channels != 3) {
+        size_t floats = (size_t)net->plan.frame_width_px * (size_t)net->plan.frame_height_px *
+                        (size_t)net->spec.channels;
+        ret = resr_alloc(&net->prepared, floats, sizeof(float));
         if (ret < 0)
             goto cleanup;
         net->workspace_bytes += floats * sizeof(float);
@@ -136,7 +138,7 @@ void resr_net_free(ResrNet *net)
         net->ops->ctx_free(net->ctx);
     if (net->packed)
         net->ops->release(net->packed);
-    free(net->extended);
+    free(net->prepared);
     free(net->tiles_in);
     free(net->tiles_out);
     free(net->done);
@@ -221,22 +223,34 @@ static int32_t reflect(int32_t position, int32_t size)
     return mirrored > 0 ? mirrored : 0;
 }
 
-static void extend(ResrNet *net, const float *const in[3], size_t in_stride)
+/* Luminance by the weights of ITU-R BT.601, in a form that leaves gray pixels as they are. */
+static float luminance(float r, float g, float b)
+{
+    return g + 0.299f * (r - g) + 0.114f * (b - g);
+}
+
+/* Fills net->prepared from the caller's planes. */
+static void prepare(ResrNet *net, const float *const in[4], size_t in_stride)
 {
     int32_t width = net->plan.frame_width_px, height = net->plan.frame_height_px;
-    float *to = net->extended;
-    for (int c = 0; c < 3; c++)
+    float *to = net->prepared;
+    for (int c = 0; c < net->spec.channels; c++)
         for (int32_t y = 0; y < height; y++) {
-            const float *from = in[c] + (size_t)reflect(y, net->frame_height_px) * in_stride;
-            for (int32_t x = 0; x < width; x++)
-                *to++ = from[reflect(x, net->frame_width_px)];
+            size_t row = (size_t)reflect(y, net->frame_height_px) * in_stride;
+            for (int32_t x = 0; x < width; x++) {
+                size_t at = row + (size_t)reflect(x, net->frame_width_px);
+                if (net->spec.channels == 1)
+                    *to++ = luminance(in[0][at], in[1][at], in[2][at]);
+                else
+                    *to++ = in[c] ? in[c][at] : 1.0f;
+            }
         }
 }
 
 /* Input and output frame of a forward pass; all NULL if the backend has the frames. */
 typedef struct Planes {
-    const float *in[3];
-    float *out[3];
+    const float *in[4];
+    float *out[4];
     size_t in_stride, out_stride;
 } Planes;
 
@@ -267,10 +281,12 @@ static void place_tile(const ResrNet *net, ResrTileOut *out, ResrTileIn *in, con
         .frame_x_px = tile.x_px * scale,
         .frame_y_px = tile.y_px * scale,
     };
-    for (int c = 0; c < 3 && planes->in[c]; c++) {
-        in->plane[c] = planes->in[c] + (size_t)tile.in_y_px * planes->in_stride + tile.in_x_px;
-        out->plane[c] = planes->out[c] + (size_t)(tile.y_px * scale) * planes->out_stride +
-                        (size_t)(tile.x_px * scale);
+    for (int c = 0; c < 4; c++) {
+        if (planes->in[c])
+            in->plane[c] = planes->in[c] + (size_t)tile.in_y_px * planes->in_stride + tile.in_x_px;
+        if (planes->out[c])
+            out->plane[c] = planes->out[c] + (size_t)(tile.y_px * scale) * planes->out_stride +
+                            (size_t)(tile.x_px * scale);
     }
 }
 
@@ -305,18 +321,21 @@ static int gather_tiles(ResrNet *net, const Planes *planes, int first, int tiles
     return count;
 }
 
-int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride, const float *const in[3],
+int resr_net_upscale(ResrNet *net, float *const out[4], size_t out_stride, const float *const in[4],
                      size_t in_stride, const atomic_bool *stop)
 {
     Planes planes = {{in[0], in[1], in[2]}, {out[0], out[1], out[2]}, in_stride, out_stride};
+    if (net->spec.channels == 4)
+        planes.out[3] = out[3];
     int tiles = net->plan.columns * net->plan.rows, ret = resr_net_reserve(net);
     if (ret < 0)
         return ret;
-    if (net->extended) {
+    if (net->prepared) {
+        size_t plane = (size_t)net->plan.frame_width_px * (size_t)net->plan.frame_height_px;
         planes.in_stride = (size_t)net->plan.frame_width_px;
-        extend(net, in, in_stride);
-        for (size_t c = 0; c < 3; c++)
-            planes.in[c] = net->extended + c * planes.in_stride * (size_t)net->plan.frame_height_px;
+        prepare(net, in, in_stride);
+        for (int c = 0; c < 4; c++)
+            planes.in[c] = c < net->spec.channels ? net->prepared + (size_t)c * plane : NULL;
     }
     memset(net->done, 0, (size_t)tiles * sizeof *net->done);
     for (int i = 0; i < tiles; i++) {
@@ -338,7 +357,8 @@ int resr_net_begin_frames(ResrNet *net, const ResrFrameSetup *setup)
 {
     ResrFrameSetup complete = *setup;
     complete.tiles = net->plan.columns * net->plan.rows;
-    int group = net->ops->frames_begin ? net->ops->frames_begin(net->ctx, &complete) : 0;
+    bool can = net->ops->frames_begin && net->spec.channels == 3;
+    int group = can ? net->ops->frames_begin(net->ctx, &complete) : 0;
     if (group <= 0)
         return group;
     assert(group <= RESR_MAX_GROUP_FRAMES && net->max_tiles == 0);

@@ -26,12 +26,14 @@ RESR_MUST_CHECK int resr_net_reserve(ResrNet *net);
 
 /* Upscales one frame of planar float RGB, nominally 0..1, by the network's scale, in tiles. `in`:
  * planes of frame_width_px x frame_height_px; `out`: planes of these sizes times the scale, in
- * 0..1; strides in floats. As in the official scripts, a frame whose size is not a multiple of the
- * unshuffle factor is extended by reflection and cropped again. `stop` (may be NULL) is polled
- * between tiles: RESR_ERR_STOPPED once it is set. RESR_ERR_DATA: the network's output has infinite
- * values or NaN. */
-RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[3], size_t out_stride,
-                                     const float *const in[3], size_t in_stride,
+ * 0..1; strides in floats. Plane 3 is alpha and may be NULL; only networks with four channels use
+ * it (NULL: opaque). A network with one channel computes the picture's luminance (0.299 R + 0.587 G
+ * + 0.114 B), which becomes all three planes. As in the official scripts, a frame whose size is not
+ * a multiple of the unshuffle factor is extended by reflection and cropped again. `stop` (may be
+ * NULL) is polled between tiles: RESR_ERR_STOPPED once it is set. RESR_ERR_DATA: the network's
+ * output has infinite values or NaN. */
+RESR_MUST_CHECK int resr_net_upscale(ResrNet *net, float *const out[4], size_t out_stride,
+                                     const float *const in[4], size_t in_stride,
                                      const atomic_bool *stop);
 
 /* For backends that convert colours. resr_net_begin_frames() returns the largest group of frames,

@@ -56,8 +56,8 @@ static int run_timing(Timing *timing)
 {
     size_t in_px = timing->side_px * timing->side_px,
            out_px = in_px * timing->scale * timing->scale;
-    const float *const in[3] = {timing->in, timing->in + in_px, timing->in + 2 * in_px};
-    float *const out[3] = {timing->out, timing->out + out_px, timing->out + 2 * out_px};
+    const float *const in[4] = {timing->in, timing->in + in_px, timing->in + 2 * in_px};
+    float *const out[4] = {timing->out, timing->out + out_px, timing->out + 2 * out_px};
     int64_t start_ns = resr_clock_ns(), start_cpu_ns = resr_clock_cpu_ns();
     int ret = resr_net_upscale(timing->net, out, timing->side_px * timing->scale, in,
                                timing->side_px, NULL);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/minmax.h"
 #include "media/colour.h"
 
 typedef struct Group {
@@ -26,8 +27,9 @@ struct ResrUpscaler {
 
 /* Lets the backend convert colours if it can; otherwise creates the RGB images for the conversion.
  */
-static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, int scale)
+static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, const ResrNetSpec *spec)
 {
+    int scale = spec->scale, planes = resr_max(3, spec->channels);
     ResrFrameSetup setup = {.in = input, .out = &upscaler->output};
     int in_matrix, out_matrix;
     if (resr_colour_is_plain(upscaler->colour, &in_matrix, &out_matrix)) {
@@ -42,9 +44,10 @@ static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, int 
     }
     int ret = resr_net_reserve(upscaler->net);
     if (ret == 0)
-        ret = resr_rgb_create(&upscaler->small, input->width_px, input->height_px);
+        ret = resr_rgb_create(&upscaler->small, input->width_px, input->height_px, planes);
     if (ret == 0)
-        ret = resr_rgb_create(&upscaler->large, input->width_px * scale, input->height_px * scale);
+        ret = resr_rgb_create(&upscaler->large, input->width_px * scale, input->height_px * scale,
+                              planes);
     return ret;
 }
 
@@ -64,9 +67,9 @@ int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops, const ResrModel
                           tile_pad_px, threads);
     if (ret == 0)
         ret = resr_colour_create(&upscaler->colour, input, output, input->width_px * scale,
-                                 input->height_px * scale);
+                                 input->height_px * scale, model->spec.channels == 4);
     if (ret == 0)
-        ret = prepare_colours(upscaler, input, scale);
+        ret = prepare_colours(upscaler, input, &model->spec);
     if (ret < 0) {
         resr_upscaler_free(upscaler);
         *out = NULL;
@@ -98,14 +101,15 @@ size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler)
 {
     size_t rgb = upscaler->small.stride * (size_t)upscaler->small.height_px +
                  upscaler->large.stride * (size_t)upscaler->large.height_px;
-    return resr_net_workspace_bytes(upscaler->net) + rgb * 3 * sizeof(float);
+    size_t planes = upscaler->small.plane[3] ? 4 : 3;
+    return resr_net_workspace_bytes(upscaler->net) + rgb * planes * sizeof(float);
 }
 
 static int upscale_here(ResrUpscaler *upscaler, ResrFrame *out, const ResrFrame *in,
                         const atomic_bool *stop)
 {
-    const float *const small[3] = {upscaler->small.plane[0], upscaler->small.plane[1],
-                                   upscaler->small.plane[2]};
+    const float *const small[4] = {upscaler->small.plane[0], upscaler->small.plane[1],
+                                   upscaler->small.plane[2], upscaler->small.plane[3]};
     int ret = resr_colour_to_rgb(upscaler->colour, &upscaler->small, in);
     if (ret == 0)
         ret = resr_net_upscale(upscaler->net, upscaler->large.plane, upscaler->large.stride, small,

@@ -16,19 +16,24 @@ static float guard_value(void)
     return NAN;
 }
 
-CheckImage check_image(int width_px, int height_px)
+CheckImage check_image_of(int width_px, int height_px, int planes)
 {
-    CheckImage image = {.width_px = width_px, .height_px = height_px};
+    CheckImage image = {.width_px = width_px, .height_px = height_px, .planes = planes};
     image.stride = (size_t)width_px + GUARD;
     size_t plane = image.stride * (size_t)height_px + GUARD;
-    image.floats = 3 * plane + GUARD;
+    image.floats = (size_t)planes * plane + GUARD;
     image.memory = malloc(image.floats * sizeof(float));
     assert_non_null(image.memory);
     for (size_t i = 0; i < image.floats; i++)
         image.memory[i] = guard_value();
-    for (size_t c = 0; c < 3; c++)
+    for (size_t c = 0; c < (size_t)planes; c++)
         image.plane[c] = image.memory + c * plane + GUARD;
     return image;
+}
+
+CheckImage check_image(int width_px, int height_px)
+{
+    return check_image_of(width_px, height_px, 3);
 }
 
 void check_image_free(CheckImage *image)
@@ -39,7 +44,7 @@ void check_image_free(CheckImage *image)
 
 void check_image_random(CheckImage *image, uint64_t seed)
 {
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < image->planes; c++)
         for (int y = 0; y < image->height_px; y++)
             resr_random_fill(image->plane[c] + (size_t)y * image->stride, (size_t)image->width_px,
                              seed + (uint64_t)(c * image->height_px + y));
@@ -47,7 +52,7 @@ void check_image_random(CheckImage *image, uint64_t seed)
 
 static bool is_pixel(const CheckImage *image, size_t index)
 {
-    for (int c = 0; c < 3; c++) {
+    for (int c = 0; c < image->planes; c++) {
         size_t first = (size_t)(image->plane[c] - image->memory);
         size_t size = image->stride * (size_t)image->height_px;
         if (index >= first && index < first + size)
@@ -70,7 +75,7 @@ void check_equal(const CheckImage *got, const CheckImage *expected, const char *
     assert_int_equal(got->height_px, expected->height_px);
     if (got->not_finite != expected->not_finite)
         fail_msg("%s: only %s overflowed", what, got->not_finite ? "the first" : "the second");
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < got->planes; c++)
         for (int y = 0; y < got->height_px; y++)
             for (int x = 0; x < got->width_px; x++) {
                 float a = got->plane[c][(size_t)y * got->stride + (size_t)x];
@@ -83,8 +88,9 @@ void check_equal(const CheckImage *got, const CheckImage *expected, const char *
 
 void check_close(const CheckImage *got, const CheckImage *expected, double limit, const char *what)
 {
-    double sum = 0, squares = 0, error = 0, count = 3.0 * got->width_px * got->height_px;
-    for (int c = 0; c < 3; c++)
+    double sum = 0, squares = 0, error = 0,
+           count = (double)got->planes * got->width_px * got->height_px;
+    for (int c = 0; c < got->planes; c++)
         for (int y = 0; y < got->height_px; y++)
             for (int x = 0; x < got->width_px; x++) {
                 double a = got->plane[c][(size_t)y * got->stride + (size_t)x];
@@ -102,13 +108,13 @@ void check_close(const CheckImage *got, const CheckImage *expected, double limit
 double check_inside(const CheckImage *image)
 {
     size_t inside = 0;
-    for (int c = 0; c < 3; c++)
+    for (int c = 0; c < image->planes; c++)
         for (int y = 0; y < image->height_px; y++)
             for (int x = 0; x < image->width_px; x++) {
                 float value = image->plane[c][(size_t)y * image->stride + (size_t)x];
                 inside += value > 0.0f && value < 1.0f;
             }
-    return (double)inside / (3.0 * image->width_px * image->height_px);
+    return (double)inside / ((double)image->planes * image->width_px * image->height_px);
 }
 
 int check_share(void)
@@ -151,12 +157,24 @@ ResrNetSpec check_srvgg(int scale, int num_blocks, int nf)
                          .resize = 1.0};
 }
 
+ResrNetSpec check_span(int scale, int num_blocks, int nf)
+{
+    return (ResrNetSpec){.arch = RESR_ARCH_SPAN,
+                         .scale = scale,
+                         .unshuffle = 1,
+                         .num_blocks = num_blocks,
+                         .nf = nf,
+                         .channels = 3,
+                         .normalise = 1,
+                         .resize = 1.0};
+}
+
 CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const CheckImage *in)
 {
     ResrNet *net;
-    const float *const planes[3] = {in->plane[0], in->plane[1], in->plane[2]};
-    CheckImage out =
-        check_image(in->width_px * model->spec.scale, in->height_px * model->spec.scale);
+    const float *const planes[4] = {in->plane[0], in->plane[1], in->plane[2], in->plane[3]};
+    CheckImage out = check_image_of(in->width_px * model->spec.scale,
+                                    in->height_px * model->spec.scale, in->planes);
     assert_int_equal(resr_net_create(&net, run->ops, model, in->width_px, in->height_px,
                                      run->tile_px, run->tile_pad_px, run->threads),
                      0);
@@ -175,7 +193,7 @@ ResrModel *check_model(ResrNetSpec spec, uint64_t seed)
     assert_int_equal(resr_random_model(&model, &spec, seed, 1.4), 0);
     ResrConv *last = &model->convs[model->n_convs - 1];
     for (int i = 0; i < last->cout; i++)
-        last->bias[i] = spec.arch == RESR_ARCH_RRDB ? 0.5f : 0.0f;
+        last->bias[i] = spec.arch != RESR_ARCH_SRVGG ? 0.5f : 0.0f;
 
     CheckRun run = {resr_cpu_ops(0), 0, 0, 1, false};
     CheckImage in = check_image(8, 8);

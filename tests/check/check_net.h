@@ -1,29 +1,24 @@
 #ifndef RESR_TESTS_CHECK_NET_H
 #define RESR_TESTS_CHECK_NET_H
 
-/* Headers that cmocka.h needs. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "net/net.h"
 #include "random_model.h"
+#include "test_main.h"
 
 /* Planar RGB with NaN around each row and plane: a read outside shows in the result, a write
  * outside is found by check_guards(). */
 typedef struct CheckImage {
-    float *memory, *plane[3];
+    float *memory, *plane[4];
     size_t stride, floats;
-    int width_px, height_px;
+    int width_px, height_px, planes;
     bool not_finite; /* upscaling reported infinite values or NaN */
 } CheckImage;
 
 CheckImage check_image(int width_px, int height_px);
+CheckImage check_image_of(int width_px, int height_px, int planes); /* 3, or 4 with alpha */
 void check_image_free(CheckImage *image);
 void check_image_random(CheckImage *image, uint64_t seed);
 
@@ -54,6 +49,7 @@ const ResrOps *check_backend(ResrNumerics numerics);
 
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
+ResrNetSpec check_span(int scale, int num_blocks, int nf);
 
 /* A random model, its last convolution scaled so that most of the output lies between 0 and 1. */
 ResrModel *check_model(ResrNetSpec spec, uint64_t seed);

@@ -147,12 +147,5 @@ static void overflow_is_reported(void **state)
     check_overflow(&resr_ops_amx_emulated);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dot_products),          cmocka_unit_test(close_to_the_reference),
-        cmocka_unit_test(closer_to_bf16_avx512), cmocka_unit_test(bits_of_real_tiles),
-        cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(overflow_is_reported),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(dot_products, close_to_the_reference, closer_to_bf16_avx512, bits_of_real_tiles,
+          threads_do_not_matter, overflow_is_reported)

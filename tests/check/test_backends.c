@@ -69,7 +69,7 @@ static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int til
 static void compare_random(ResrNetSpec spec, int width_px, int height_px, int tile_px,
                            int tile_pad_px)
 {
-    CheckImage in = check_image(width_px, height_px);
+    CheckImage in = check_image_of(width_px, height_px, spec.channels == 4 ? 4 : 3);
     check_image_random(&in, 3);
     compare(spec, &in, tile_px, tile_pad_px, 0.5, true);
     check_image_free(&in);
@@ -129,6 +129,52 @@ static void real_channel_counts(void **state)
     }
 }
 
+/* RRDB networks with 0, 1 and 3 enlargements after the body, whole and in tiles. */
+static void enlargements(void **state)
+{
+    (void)state;
+    const struct {
+        int scale, unshuffle;
+    } shapes[] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        ResrNetSpec spec = check_rrdb(shapes[i].scale, 1, 16, 8);
+        spec.unshuffle = shapes[i].unshuffle;
+        for (int width = 1; width <= 28; width += 3 * check_share())
+            compare_random(spec, width, width * 7 % 29 + 1, 0, 0);
+        compare_random(spec, 41, 37, 16, 4);
+    }
+}
+
+static void span(void **state)
+{
+    (void)state;
+    for (int width = 1; width <= 40; width += 3 * check_share())
+        compare_random(check_span(1 + width % 4, 2, 16), width, width * 7 % 41 + 1, 0, 0);
+    static const int features[] = {5, 24, 48, 52, 64};
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        compare_random(check_span(4, 1 + (int)i, features[i]), 33, 21, 0, 0);
+    compare_random(check_span(2, 6, 48), 29, 30, 0, 0);
+    compare_random(check_span(2, 3, 16), 41, 37, 16, 10);
+}
+
+/* Gray pictures, and pictures with alpha. */
+static void channels(void **state)
+{
+    (void)state;
+    static const int numbers[] = {1, 4};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
+                               check_rrdb(1, 1, 16, 8), check_srvgg(3, 2, 16),
+                               check_srvgg(1, 2, 16),   check_span(2, 2, 16)};
+        for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+            specs[s].channels = numbers[i];
+            specs[s].normalise = 0;
+            compare_random(specs[s], 21, 14, 0, 0);
+            compare_random(specs[s], 37, 29, 16, 4);
+        }
+    }
+}
+
 static void tiles(void **state)
 {
     (void)state;
@@ -183,19 +229,6 @@ static void overflow_is_reported(void **state)
             check_overflow(resr_cpu_ops(i));
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rrdb_sizes),
-        cmocka_unit_test(rrdb_unshuffle_2_sizes),
-        cmocka_unit_test(rrdb_unshuffle_4_sizes),
-        cmocka_unit_test(srvgg_sizes),
-        cmocka_unit_test(channel_counts),
-        cmocka_unit_test(real_channel_counts),
-        cmocka_unit_test(tiles),
-        cmocka_unit_test(extreme_input),
-        cmocka_unit_test(constant_input),
-        cmocka_unit_test(overflow_is_reported),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(rrdb_sizes, rrdb_unshuffle_2_sizes, rrdb_unshuffle_4_sizes, srvgg_sizes, channel_counts,
+          real_channel_counts, enlargements, span, channels, tiles, extreme_input, constant_input,
+          overflow_is_reported)

@@ -487,12 +487,4 @@ static void covers_all_pairs(void **state)
                         fail_msg("value %d of parameter %d never meets %d of %d", i, a, j, b);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(covers_all_pairs),
-        cmocka_unit_test(all_sizes),
-        cmocka_unit_test(wide_rows),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(covers_all_pairs, all_sizes, wide_rows)

@@ -61,12 +61,4 @@ static void flags_are_nested(void **state)
         assert_true(flags & RESR_CPU_AVX2);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(masks),
-        cmocka_unit_test(backends),
-        cmocka_unit_test(flags_are_nested),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(masks, backends, flags_are_nested)

@@ -147,7 +147,7 @@ static void stops_between_tiles(void **state)
     ResrModel *model = check_model(check_srvgg(2, 1, 8), 1);
     CheckImage in = check_image(12, 12), out = check_image(24, 24);
     check_image_random(&in, 5);
-    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
     assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
                      RESR_ERR_STOPPED);
@@ -187,12 +187,5 @@ static void workspace_is_bounded(void **state)
     resr_model_free(model);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_do_not_show),    cmocka_unit_test(reflects_odd_frames),
-        cmocka_unit_test(keep_changes_nothing), cmocka_unit_test(stops_between_tiles),
-        cmocka_unit_test(refuses_sizes),        cmocka_unit_test(workspace_is_bounded),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(tiles_do_not_show, reflects_odd_frames, keep_changes_nothing, stops_between_tiles,
+          refuses_sizes, workspace_is_bounded)

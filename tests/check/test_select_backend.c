@@ -107,15 +107,6 @@ static void classes_have_the_precision_that_asks_for_them(void **state)
         assert_string_equal(resr_numerics_precision(expected[i][0]), expected[i][1]);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bf16_where_it_is_faster),
-        cmocka_unit_test(bf16_by_the_instructions_of_fp32),
-        cmocka_unit_test(the_sum_over_ranks_decides),
-        cmocka_unit_test(exact_is_the_last_resort),
-        cmocka_unit_test(options_narrow_the_candidates),
-        cmocka_unit_test(classes_have_the_precision_that_asks_for_them),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(bf16_where_it_is_faster, bf16_by_the_instructions_of_fp32, the_sum_over_ranks_decides,
+          exact_is_the_last_resort, options_narrow_the_candidates,
+          classes_have_the_precision_that_asks_for_them)

@@ -117,16 +117,5 @@ static void refusals(void **state)
     assert_int_equal(resr_tile_plan(&plan, 64, 64, 0, -1, 1), RESR_ERR_USAGE);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(context_is_clipped_at_the_border),
-        cmocka_unit_test(odd_sizes),
-        cmocka_unit_test(context_larger_than_the_image),
-        cmocka_unit_test(context_larger_than_a_tile),
-        cmocka_unit_test(whole_frame),
-        cmocka_unit_test(tiles_cover_the_frame),
-        cmocka_unit_test(refusals),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(context_is_clipped_at_the_border, odd_sizes, context_larger_than_the_image,
+          context_larger_than_a_tile, whole_frame, tiles_cover_the_frame, refusals)

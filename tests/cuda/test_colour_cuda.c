@@ -255,13 +255,8 @@ static void groups(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(subsamplings_and_depths),
-        cmocka_unit_test(positions),
-        cmocka_unit_test(matrices_and_ranges),
-        cmocka_unit_test(odd_sizes_and_tiles),
-        cmocka_unit_test(groups),
-    };
+    TEST_GROUP(tests, subsamplings_and_depths, positions, matrices_and_ranges, odd_sizes_and_tiles,
+               groups);
     tested = resr_cuda_backend_ops(0);
     if (!tested) {
         printf("skipped: %s\n", resr_cuda_backend_missing());

@@ -38,25 +38,32 @@ typedef struct Case {
     int in_pitch, out_pitch, out_channel;
     int activation, upsample;
     bool trunk, base, add, keep_f32, in_place;
+    int centre_from; /* input channels from here on have the centre tap alone */
 } Case;
 
 static const Case cases[] = {
-    {"x4plus conv_first", 3, 64, 16, 192, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
-    {"x2plus conv_first", 12, 64, 16, 192, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
-    {"conv1", 64, 32, 192, 192, 64, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1},
-    {"conv2", 96, 32, 192, 192, 96, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1},
-    {"conv3", 128, 32, 192, 192, 128, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1},
-    {"conv4", 160, 32, 192, 192, 160, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1},
-    {"conv5", 192, 64, 192, 192, 0, CONV_NONE, 0, 1, 0, 0, 0, 0},
-    {"conv5, last of an RRDB", 192, 64, 192, 192, 0, CONV_NONE, 0, 1, 1, 0, 0, 0},
-    {"conv_body", 64, 64, 192, 64, 0, CONV_NONE, 0, 0, 0, 1, 0, 0},
-    {"conv_up", 64, 64, 64, 64, 0, CONV_LEAKY_RELU, 1, 0, 0, 0, 0, 0},
-    {"conv_last", 64, 3, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
-    {"compact head", 3, 64, 16, 64, 0, CONV_PRELU, 0, 0, 0, 0, 0, 0},
-    {"compact body", 64, 64, 64, 64, 0, CONV_PRELU, 0, 0, 0, 0, 0, 0},
-    {"compact tail x4", 64, 48, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
-    {"compact tail x3", 64, 27, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
-    {"compact tail x2", 64, 12, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0},
+    {"x4plus conv_first", 3, 64, 16, 192, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"x2plus conv_first", 12, 64, 16, 192, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"conv1", 64, 32, 192, 192, 64, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1, 0},
+    {"conv2", 96, 32, 192, 192, 96, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1, 0},
+    {"conv3", 128, 32, 192, 192, 128, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1, 0},
+    {"conv4", 160, 32, 192, 192, 160, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1, 0},
+    {"conv5", 192, 64, 192, 192, 0, CONV_NONE, 0, 1, 0, 0, 0, 0, 0},
+    {"conv5, last of an RRDB", 192, 64, 192, 192, 0, CONV_NONE, 0, 1, 1, 0, 0, 0, 0},
+    {"conv_body", 64, 64, 192, 64, 0, CONV_NONE, 0, 0, 0, 1, 0, 0, 0},
+    {"conv_up", 64, 64, 64, 64, 0, CONV_LEAKY_RELU, 1, 0, 0, 0, 0, 0, 0},
+    {"conv_last", 64, 3, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"compact head", 3, 64, 16, 64, 0, CONV_PRELU, 0, 0, 0, 0, 0, 0, 0},
+    {"compact body", 64, 64, 64, 64, 0, CONV_PRELU, 0, 0, 0, 0, 0, 0, 0},
+    {"compact tail x4", 64, 48, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"compact tail x3", 64, 27, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"compact tail x2", 64, 12, 64, 0, 0, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"conv3 of 96 + 64", 224, 64, 352, 352, 224, CONV_LEAKY_RELU, 0, 0, 0, 0, 0, 1, 0},
+    {"conv_up of 32", 32, 32, 32, 32, 0, CONV_LEAKY_RELU, 1, 0, 0, 0, 0, 0, 0},
+    {"SPAN head", 3, 64, 16, 256, 64, CONV_NONE, 0, 0, 0, 0, 1, 0, 0},
+    {"SPAN c1_r", 64, 64, 64, 256, 128, CONV_SILU, 0, 0, 0, 0, 0, 0, 0},
+    {"SPAN c3_r", 64, 64, 64, 256, 0, CONV_GATE, 0, 1, 0, 0, 0, 0, 0},
+    {"SPAN conv_cat", 256, 64, 256, 64, 0, CONV_NONE, 0, 0, 0, 0, 0, 0, 64},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -146,8 +153,10 @@ static Data make_data(const Case *c, int tiles, int height, int width)
         d.in[i] = to_half(draw());
     size_t weights = (size_t)c->cout * (size_t)c->cin * 9;
     d.weights = random_floats(weights, sqrtf(3.0f / (9.0f * (float)c->cin)));
-    for (size_t i = 0; i < weights; i++)
-        d.weights[i] = from_half(to_half(d.weights[i]));
+    for (size_t i = 0; i < weights; i++) {
+        bool absent = c->centre_from && (int)(i / 9) % c->cin >= c->centre_from && i % 9 != 4;
+        d.weights[i] = absent ? 0 : from_half(to_half(d.weights[i]));
+    }
     d.bias = random_floats((size_t)d.padded_cout, 0.5f);
     d.slope = random_floats((size_t)d.padded_cout, 0.5f);
     size_t wide = d.px * 64 + 2 * GUARD;
@@ -200,6 +209,11 @@ static double expected_at(const Data *d, size_t px, int co, double *magnitude)
         }
     }
     size_t at = GUARD + px * 64 + (size_t)co;
+    if (c->activation >= CONV_SILU) { /* the sums' error by the largest slope */
+        double r = c->trunk ? d->trunk[at] : 0, less = c->trunk ? 0.5 : 0;
+        *magnitude = sum * (c->trunk ? 0.5 + fabs(v + r) / 4 : 1.1) + fabs(v + r);
+        return (v + r) * (1 / (1 + exp(-v)) - less);
+    }
     if (c->activation != CONV_NONE && v < 0)
         v *= c->activation == CONV_PRELU ? (double)d->slope[co] : (double)0.2f;
     if (c->trunk)
@@ -320,6 +334,7 @@ static ConvCall make_call(const Data *d, Buffers *b, const ConvVariant *variant)
         .out_channel = c->out_channel,
         .cin = d->padded_cin,
         .cout = d->padded_cout,
+        .centre_from = c->centre_from,
         .weights = b->weights,
         .bias = b->bias,
         .slope = c->activation == CONV_PRELU ? b->slope : NULL,

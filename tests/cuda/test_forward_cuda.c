@@ -51,8 +51,8 @@ static void compare_on(ResrModel *model, CheckImage in, int tile_px, int tile_pa
     CheckImage got = check_upscale(&on_gpu, model, &in);
     double psnr = psnr_db(&got, &expected);
     printf("%s x%d, %d blocks, %d features, %d x %d, tile %d + %d: %.1f dB, %.0f %% within 0..1\n",
-           spec.arch == RESR_ARCH_RRDB ? "RRDB" : "SRVGG", spec.scale, spec.num_blocks, spec.nf,
-           in.width_px, in.height_px, tile_px, tile_pad_px, psnr, 100 * check_inside(&expected));
+           resr_spec_arch_name(&spec), spec.scale, spec.num_blocks, spec.nf, in.width_px,
+           in.height_px, tile_px, tile_pad_px, psnr, 100 * check_inside(&expected));
     assert_true(psnr >= (is_bf16() ? MIN_PSNR_DB_BF16 : MIN_PSNR_DB));
     check_image_free(&in);
     check_image_free(&expected);
@@ -115,6 +115,44 @@ static void compact(void **state)
     compare(check_srvgg(6, 1, 48), 9, 12, 0, 0); /* a tail in two pieces */
 }
 
+/* Enlargements, channels and features other than those of the official networks. */
+static void other_shapes(void **state)
+{
+    (void)state;
+    static const struct {
+        int scale, unshuffle, nf, gc, channels;
+    } shapes[] = {{1, 1, 64, 32, 3}, {2, 1, 48, 16, 3}, {8, 1, 32, 16, 3},
+                  {2, 1, 96, 64, 3}, {4, 1, 24, 16, 1}, {2, 2, 64, 32, 4}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        ResrNetSpec spec = check_rrdb(shapes[i].scale, 1, shapes[i].nf, shapes[i].gc);
+        spec.unshuffle = shapes[i].unshuffle;
+        spec.channels = shapes[i].channels;
+        compare(spec, 8, 10, 0, 0);
+    }
+    ResrNetSpec gray = check_srvgg(2, 1, 64);
+    gray.channels = 1;
+    compare(gray, 9, 7, 0, 0);
+}
+
+static void attention(void **state)
+{
+    (void)state;
+    ResrNetSpec spec = {.arch = RESR_ARCH_SPAN,
+                        .scale = 2,
+                        .unshuffle = 1,
+                        .num_blocks = 2,
+                        .nf = 64,
+                        .channels = 3,
+                        .normalise = 1,
+                        .resize = 1};
+    compare(spec, 14, 9, 0, 0);
+    spec.nf = 48;
+    spec.num_blocks = 1;
+    spec.scale = 4;
+    spec.normalise = 0;
+    compare(spec, 9, 14, 0, 0);
+}
+
 /* Tiles go through a pass together: nine shapes of them here, the inner ones four at once. */
 static void tiles(void **state)
 {
@@ -128,7 +166,7 @@ static void refuse(ResrModel *model, int code, const char *text)
 {
     ResrNet *net;
     CheckImage in = check_image(16, 12), out = check_image(32, 24);
-    const float *const planes[3] = {in.plane[0], in.plane[1], in.plane[2]};
+    const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
     check_image_random(&in, 3);
     assert_int_equal(resr_net_create(&net, tested, model, 16, 12, 0, 0, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, NULL), code);
@@ -156,15 +194,8 @@ static void impossible_results(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rrdb_x4),
-        cmocka_unit_test(rrdb_x2),
-        cmocka_unit_test(rrdb_x1),
-        cmocka_unit_test(narrow_rrdb),
-        cmocka_unit_test(compact),
-        cmocka_unit_test(tiles),
-        cmocka_unit_test(impossible_results),
-    };
+    TEST_GROUP(tests, rrdb_x4, rrdb_x2, rrdb_x1, narrow_rrdb, compact, other_shapes, attention,
+               tiles, impossible_results);
     const char *name = argc > 1 ? argv[1] : "cuda";
     char *weights = argc > 2 ? argv[2] : NULL;
     const struct CMUnitTest official_test[] = {cmocka_unit_test_prestate(official, weights)};

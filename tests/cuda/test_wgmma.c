@@ -46,7 +46,8 @@ static const Shape shapes[] = {
     {192, 64, CONV_NONE, 1, 0, 0, 0},       {192, 64, CONV_NONE, 1, 1, 0, 0},
     {64, 64, CONV_NONE, 0, 0, 1, 0},        {64, 64, CONV_PRELU, 0, 0, 0, 0},
     {32, 32, CONV_PRELU, 0, 0, 0, 0},       {96, 64, CONV_LEAKY_RELU, 1, 0, 0, 0},
-    {128, 64, CONV_PRELU, 0, 0, 1, 0},      {64, 64, CONV_LEAKY_RELU, 0, 0, 0, 1},
+    {128, 64, CONV_PRELU, 0, 0, 1, 0},      {64, 64, CONV_SILU, 0, 0, 0, 0},
+    {64, 64, CONV_GATE, 1, 0, 0, 0},        {64, 64, CONV_LEAKY_RELU, 0, 0, 0, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -262,6 +263,11 @@ static double expected_at(const Data *d, size_t px, int co, double *magnitude)
             v += products(d, d->in + from * IN_PITCH, co, taps_y, taps_x, &sum);
         }
     size_t at = px * WIDE + (size_t)co;
+    if (s->activation >= CONV_SILU) { /* the sums' error by the largest slope */
+        double r = s->trunk ? d->trunk[at] : 0, less = s->trunk ? 0.5 : 0;
+        *magnitude = sum * (s->trunk ? 0.5 + fabs(v + r) / 4 : 1.1) + fabs(v + r);
+        return (v + r) * (1 / (1 + exp(-v)) - less);
+    }
     if (s->activation != CONV_NONE && v < 0)
         v *= s->activation == CONV_PRELU ? (double)d->slope[co] : (double)0.2f;
     if (s->trunk)

@@ -2,31 +2,19 @@
  * exact for straight lines keeps, and the matrix by saturated colours. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "media/colour.h"
+#include "small_job.h"
+#include "test_main.h"
 
 static ResrFormat make_format(int width_px, int height_px, int matrix, int chroma_location)
 {
-    return (ResrFormat){.width_px = width_px,
-                        .height_px = height_px,
-                        .planes = 3,
-                        .depth_bits = 8,
-                        .model = RESR_COLOUR_YUV,
-                        .chroma_shift_x = 1,
-                        .chroma_shift_y = 1,
-                        .matrix = matrix,
-                        .transfer = 2,
-                        .primaries = 2,
-                        .full_range = 1,
-                        .chroma_location = chroma_location,
-                        .pix_fmt = "yuv420p"};
+    ResrFormat format = TEST_YUV420P(width_px, height_px);
+    format.matrix = matrix;
+    format.full_range = 1;
+    format.chroma_location = chroma_location;
+    return format;
 }
 
 static void fill(ResrFrame *frame, const ResrFormat *format, int p, int base, int step_x,
@@ -43,8 +31,8 @@ static void convert(ResrRgb *rgb, const ResrFormat *format, const ResrFrame *fra
 {
     ResrColour *colour;
     assert_int_equal(
-        resr_colour_create(&colour, format, format, format->width_px, format->height_px), 0);
-    assert_int_equal(resr_rgb_create(rgb, format->width_px, format->height_px), 0);
+        resr_colour_create(&colour, format, format, format->width_px, format->height_px, false), 0);
+    assert_int_equal(resr_rgb_create(rgb, format->width_px, format->height_px, 3), 0);
     assert_int_equal(resr_colour_to_rgb(colour, rgb, frame), 0);
     resr_colour_free(colour);
 }
@@ -126,11 +114,4 @@ static void test_matrix(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chroma_location),
-        cmocka_unit_test(test_matrix),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_chroma_location, test_matrix)

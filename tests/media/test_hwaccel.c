@@ -4,23 +4,19 @@
  * The surfaces are a real Vulkan device's if this machine has one (Mesa's lavapipe suffices), else
  * nv12 and p010 in memory with the format of surfaces. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <libavcodec/avcodec.h>
 #include <libavutil/hwcontext.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 
 #include "media/decode.h"
+#include "test_main.h"
 
 static bool pretend;     /* report that Vulkan decodes */
 static bool no_device;   /* the device does not exist */

@@ -3,20 +3,15 @@
  * definitions, not from libavutil's descriptors. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 
 #include "media/repack.h"
+#include "test_main.h"
 
 typedef enum Kind { PLANAR, SEMIPLANAR, WORDS, FIELDS, BITS } Kind;
 
@@ -549,13 +544,4 @@ static void ranges(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_format),
-        cmocka_unit_test(palettes),
-        cmocka_unit_test(opaque_output),
-        cmocka_unit_test(ranges),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(every_format, palettes, opaque_output, ranges)

@@ -1,18 +1,13 @@
 /* Turning of frames: every sample of every orientation, chroma grids, display matrices. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka.h needs the four headers above */
-#include <cmocka.h>
 #include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "media/repack.h"
 #include "media/turn.h"
+#include "test_main.h"
 
 static ResrFormat format_of(const char *name, int width_px, int height_px)
 {
@@ -192,13 +187,4 @@ static void test_matrices(void **state)
     assert_int_equal(resr_turn_of_matrix(zero), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_sample),
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_chroma_stays_with_luma),
-        cmocka_unit_test(test_matrices),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_every_sample, test_there_and_back, test_chroma_stays_with_luma, test_matrices)

@@ -124,8 +124,8 @@ static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *
     for (int p = 0; p < 3; p++)
         for (size_t i = 0; i < in_px; i++)
             in[(size_t)p * in_px + i] = (float)input->plane[p][i] / 255.0f;
-    const float *const in_planes[3] = {in, in + in_px, in + 2 * in_px};
-    float *const out_planes[3] = {out, out + out_px, out + 2 * out_px};
+    const float *const in_planes[4] = {in, in + in_px, in + 2 * in_px};
+    float *const out_planes[4] = {out, out + out_px, out + 2 * out_px};
     CHECK(resr_net_create(&net, ops, model, input->width_px, input->height_px,
                           spec_int(test, "tile"), spec_int(test, "pad"), 2));
     CHECK(

@@ -1,14 +1,11 @@
 #include "group_folder.h"
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
+#include "test_main.h"
 
 static char folder[PATH_MAX];
 

@@ -2,11 +2,13 @@
 
 #include <ftw.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "random_model.h"
+#include "test_main.h"
 
 static void require(bool fine, const char *what)
 {
@@ -83,6 +85,63 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
 void test_remove_folder(const char *path)
 {
     require(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0, path);
+}
+
+ResrModel *test_random_model(const ResrNetSpec *spec, uint64_t seed)
+{
+    ResrModel *model;
+    assert_int_equal(resr_random_model(&model, spec, seed, 1.0), 0);
+    return model;
+}
+
+int test_read(ResrModel **out, TestReader read, const TestBuffer *file)
+{
+    ResrBytes bytes = {malloc(file->bytes ? file->bytes : 1), file->bytes};
+    require(bytes.data, "out of memory");
+    if (file->bytes > 0)
+        memcpy(bytes.data, file->data, file->bytes);
+    *out = NULL;
+    int ret = read(out, &bytes);
+    free(bytes.data);
+    return ret;
+}
+
+void test_refused(int ret, const char *words)
+{
+    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
+        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+}
+
+void test_refuse(TestReader read, const TestBuffer *file, const char *words)
+{
+    ResrModel *model;
+    test_refused(test_read(&model, read, file), words);
+    assert_null(model);
+}
+
+void test_every_change(TestReader read, TestBuffer *file, const char *masks,
+                       const ResrModel *expected)
+{
+    for (size_t i = 0; i < file->bytes; i++)
+        for (const char *mask = masks; *mask; mask++) {
+            ResrModel *model;
+            file->data[i] ^= (uint8_t)*mask;
+            int ret = test_read(&model, read, file);
+            assert_true(ret == 0 || ret == RESR_ERR_DATA);
+            if (ret == 0 && expected)
+                assert_memory_equal(model->arena, expected->arena, expected->arena_floats * 4);
+            resr_model_free(model);
+            file->data[i] ^= (uint8_t)*mask;
+        }
+}
+
+void test_every_cut(TestReader read, const TestBuffer *file, size_t least, size_t most)
+{
+    for (size_t bytes = least; bytes <= most; bytes++) {
+        ResrModel *model;
+        TestBuffer cut = {file->data, bytes, 0};
+        assert_int_equal(test_read(&model, read, &cut), RESR_ERR_DATA);
+    }
 }
 
 int test_tensors(TestTensor *tensors, int max, const ResrModel *model)

@@ -30,6 +30,30 @@ void test_write(char *path, const char *folder, const char *name, const TestBuff
 void test_folder(char *path);
 void test_remove_folder(const char *path);
 
+/* A model with random weights; the caller frees it. */
+ResrModel *test_random_model(const ResrNetSpec *spec, uint64_t seed);
+
+typedef int (*TestReader)(ResrModel **out, const ResrBytes *file);
+
+/* Reads a copy of the buffer in memory of exactly its size, so that the sanitizer finds a read
+ * beyond it. */
+int test_read(ResrModel **out, TestReader read, const TestBuffer *file);
+
+/* Fails the test unless `ret` is RESR_ERR_DATA and the message contains `words`. */
+void test_refused(int ret, const char *words);
+
+/* Fails the test unless the file is refused with these words. */
+void test_refuse(TestReader read, const TestBuffer *file, const char *words);
+
+/* Reads the file once for each byte and each character of `masks`, the byte XORed with the
+ * character. Fails the test unless the file is refused or, if `expected` is given, the weights are
+ * as expected. */
+void test_every_change(TestReader read, TestBuffer *file, const char *masks,
+                       const ResrModel *expected);
+
+/* Fails the test unless the first N bytes of the file are refused, for N from `least` to `most`. */
+void test_every_cut(TestReader read, const TestBuffer *file, size_t least, size_t most);
+
 /* A tensor as files know it: one per weight, bias and slope of a model. */
 typedef struct TestTensor {
     char name[64];

@@ -3,19 +3,14 @@
  * time. Makespans are held against the ideal one: that of frames shared out in fractions. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/limits.h"
 #include "sched/schedule.h"
+#include "test_main.h"
 
 enum { MAX_RANKS = 64, MAX_FRAMES = 3000, MAX_EVENTS = 8, NEVER = 1000000 };
 
@@ -344,14 +339,4 @@ static void test_anything(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mixes),
-        cmocka_unit_test(test_short_videos),
-        cmocka_unit_test(test_a_rank_that_becomes_slow),
-        cmocka_unit_test(test_losses),
-        cmocka_unit_test(test_anything),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_mixes, test_short_videos, test_a_rank_that_becomes_slow, test_losses, test_anything)

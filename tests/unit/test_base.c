@@ -1,23 +1,19 @@
 /* base/: errors keep their meaning, allocation refuses sizes that overflow, queues keep order and
  * end cleanly, and a file appears only when it is complete. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <pthread.h>
 
 #include "base/frame.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "base/queue.h"
+#include "test_main.h"
 
 static void test_errors(void **state)
 {
@@ -172,12 +168,4 @@ static void test_opaque(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_queue),      cmocka_unit_test(test_publish),
-        cmocka_unit_test(test_frame_hash), cmocka_unit_test(test_opaque),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_errors, test_memory, test_queue, test_publish, test_frame_hash, test_opaque)

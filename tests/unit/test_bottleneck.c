@@ -1,16 +1,11 @@
 /* The bottleneck of a job, from its activity. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "fake_endpoint.h"
 #include "fake_io_threads.h"
 #include "run/bottleneck.h"
+#include "test_main.h"
 
 static void expect(const char *word, ResrActivity activity)
 {
@@ -92,12 +87,4 @@ static void test_ranks_that_cannot_compute_do_not_count(void **state)
     resr_scheduler_free(scheduler);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_ranks_come_first),
-        cmocka_unit_test(test_ranks_that_cannot_compute_do_not_count),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_limits, test_ranks_come_first, test_ranks_that_cannot_compute_do_not_count)

@@ -3,11 +3,7 @@
  * write into is not trusted. */
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +11,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/memory.h"
 #include "base/publish.h"
 #include "ckpt/checkpoint.h"
 #include "ckpt/jobdir.h"
 #include "ckpt/replay.h"
 #include "group_folder.h"
+#include "test_main.h"
 
 enum { RECORDS = 20 };
 
@@ -425,14 +420,6 @@ static void test_jobdir(void **state)
     resr_jobdir_close(&again);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),    cmocka_unit_test(test_batchfile),
-        cmocka_unit_test(test_lost_write), cmocka_unit_test(test_torn_append),
-        cmocka_unit_test(test_damage),     cmocka_unit_test(test_written_twice),
-        cmocka_unit_test(test_moved),      cmocka_unit_test(test_rests),
-        cmocka_unit_test(test_jobdir),
-    };
-    return cmocka_run_group_tests(tests, test_create_group_folder, test_remove_group_folder);
-}
+TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_journal, test_batchfile,
+             test_lost_write, test_torn_append, test_damage, test_written_twice, test_moved,
+             test_rests, test_jobdir)

@@ -1,16 +1,11 @@
 /* The command line: defaults, presets, and refusals that name the option and the finding. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "cli.h"
 #include "option_table.h"
+#include "test_main.h"
 
 #define PARSE(options, ...)                                                                        \
     resr_cli_parse(options, (int)(sizeof((const char *[]){"r", __VA_ARGS__}) / sizeof(char *)),    \
@@ -205,14 +200,5 @@ static void test_last_one_counts(void **state)
     assert_int_equal(options.request, RESR_REQUEST_HELP);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_tasks),
-        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_jobs),
-        cmocka_unit_test(test_lines),          cmocka_unit_test(test_table),
-        cmocka_unit_test(test_shown_defaults), cmocka_unit_test(test_last_one_counts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_defaults, test_tasks, test_sizes, test_conv, test_refusals, test_jobs, test_lines,
+          test_table, test_shown_defaults, test_last_one_counts)

@@ -3,41 +3,30 @@
  * Devices are simulated. */
 
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "net/simulate.h"
 #include "run/compute.h"
+#include "small_job.h"
+#include "test_main.h"
 
 enum { FRAMES = 8, ROUNDS = 200 };
 
-static const ResrFormat format = {.width_px = 16,
-                                  .height_px = 16,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .pix_fmt = "yuv420p"};
+static const ResrFormat format = TEST_YUV420P(16, 16);
 
-static ResrPlan plan;
-static ResrModel *model;
+static const ResrPlan plan = {
+    .input = TEST_YUV420P(16, 16), .output = TEST_YUV420P(16, 16), .tile_px = 16, .tile_pad_px = 4};
 
 static ResrCompute *start_with(const ResrOps *ops, double frame_seconds)
 {
     ResrCompute *compute;
     ResrSimulation simulation = {.frame_seconds = frame_seconds, .speedup = 1};
     resr_simulation_set(&simulation, 0, 16 * 16, 1);
-    assert_int_equal(resr_compute_start(&compute, ops, model, &plan, 1), 0);
+    assert_int_equal(resr_compute_start(&compute, ops, test_model, &plan, 1), 0);
     return compute;
 }
 
@@ -349,24 +338,6 @@ static void test_too_many_parts(void **state)
     resr_compute_stop(compute);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_frame_once), cmocka_unit_test(test_trim_and_stop),
-        cmocka_unit_test(test_always_busy),      cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_too_many_parts),   cmocka_unit_test(test_recall_from_device),
-    };
-    ResrNetSpec spec = {.arch = RESR_ARCH_SRVGG,
-                        .scale = 1,
-                        .unshuffle = 1,
-                        .num_blocks = 1,
-                        .nf = 16,
-                        .channels = 3,
-                        .resize = 1};
-    plan = (ResrPlan){.input = format, .output = format, .tile_px = 16, .tile_pad_px = 4};
-    if (resr_model_create(&model, &spec) < 0)
-        return 1;
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    resr_model_free(model);
-    return failed;
-}
+TEST_MAIN_IN(test_create_group_model, test_free_group_model, test_every_frame_once,
+             test_trim_and_stop, test_always_busy, test_failures, test_too_many_parts,
+             test_recall_from_device)

@@ -2,20 +2,15 @@
  * frame is delivered once and in order; ranks that are silent, stuck or broken are excluded, and
  * readmitted when they answer; errors of ranks, of the disk and of the exchange end the job. */
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "fake_checkpoint.h"
 #include "fake_endpoint.h"
 #include "fake_io_threads.h"
 #include "run/coordinator.h"
+#include "test_main.h"
 
 enum { RANKS = 4, POOL = 24, BATCH = 8, SEGMENT = 48, HELD = 64 };
 
@@ -477,15 +472,6 @@ static void test_damaged_message(void **state)
     assert_int_equal(end(&job), RESR_ERR_STOPPED);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_order),      cmocka_unit_test(test_silent_rank),
-        cmocka_unit_test(test_encoder_fails), cmocka_unit_test(test_stuck_rank),
-        cmocka_unit_test(test_readmit),       cmocka_unit_test(test_suspended),
-        cmocka_unit_test(test_all_silent),    cmocka_unit_test(test_part_fails),
-        cmocka_unit_test(test_disk_full),     cmocka_unit_test(test_part_fails_always),
-        cmocka_unit_test(test_stop),          cmocka_unit_test(test_damaged_message),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_in_order, test_silent_rank, test_encoder_fails, test_stuck_rank, test_readmit,
+          test_suspended, test_all_silent, test_part_fails, test_disk_full, test_part_fails_always,
+          test_stop, test_damaged_message)

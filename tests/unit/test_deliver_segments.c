@@ -2,18 +2,13 @@
  * are computed again; if it is silent, so are the frames that it computed for other owners, which
  * may not have left it; no other frame is. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "fake_endpoint.h"
 #include "fake_io_threads.h"
 #include "run/deliver_segments.h"
+#include "test_main.h"
 
 /* The first segment is done and gone, and the last one is in its place of the pool. */
 enum { FRAMES = 64, POOL = 48, SEGMENT = 16, BATCH = 4, RANKS = 4 };
@@ -272,10 +267,4 @@ static void test_segment_twice(void **state)
     end(&job);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lost), cmocka_unit_test(test_other_owner),
-        cmocka_unit_test(test_last_segment), cmocka_unit_test(test_segment_twice)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_lost, test_other_owner, test_last_segment, test_segment_twice)

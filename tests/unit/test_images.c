@@ -1,15 +1,10 @@
 /* Names of images: their order, patterns and the outputs that an output path stands for. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "media/images.h"
 #include "media/outputs.h"
+#include "test_main.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -115,13 +110,4 @@ static void test_kinds(void **state)
     assert_int_equal(resr_outputs_kind("/tmp", "i.mkv"), RESR_OUTPUT_FOLDER);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_patterns),
-        cmocka_unit_test(test_match),
-        cmocka_unit_test(test_kinds),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_order, test_patterns, test_match, test_kinds)

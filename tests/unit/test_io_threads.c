@@ -2,22 +2,17 @@
  * hash and a credit each and are encoded in order, as single frames or by segments; the threads end
  * on request, also while they wait. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "fake_checkpoint.h"
 #include "media/segment_encoders.h"
 #include "run/io_threads.h"
+#include "test_main.h"
 
 enum { WIDTH = 64, HEIGHT = 36, FRAMES = 21, POOL = 6, SEGMENT = 4, WAIT_SECONDS = 60 };
 
@@ -323,13 +318,5 @@ static void test_no_frame(void **state)
     end(&job);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_frames),    cmocka_unit_test(test_credits),
-        cmocka_unit_test(test_damaged_frame), cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_stop),          cmocka_unit_test(test_no_frame),
-        cmocka_unit_test(test_resume),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_all_frames, test_credits, test_damaged_frame, test_segments, test_stop,
+          test_no_frame, test_resume)

@@ -1,21 +1,16 @@
 /* The list of --jobs and its journal: lines, their states after any truncation, and waiting. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "app/job_list_runner.h"
 #include "base/limits.h"
 #include "base/stop.h"
 #include "job/job_list.h"
+#include "test_main.h"
 
 static char folder[64], list_path[96], journal_path[128];
 

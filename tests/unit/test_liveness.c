@@ -1,15 +1,10 @@
 /* Who counts as hung: a rank that is not heard of, or one that computes and gets no further. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "base/limits.h"
 #include "sched/liveness.h"
+#include "test_main.h"
 
 #define SECONDS(s) ((int64_t)((s)*1e9))
 
@@ -69,11 +64,4 @@ static void test_progress(void **state)
     resr_liveness_free(liveness);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_progress),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_silence, test_progress)

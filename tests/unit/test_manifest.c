@@ -1,20 +1,15 @@
 /* The manifest of a job folder: damage is found, and every setting that changes the output, and an
  * input that changed, are refused. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "ckpt/manifest.h"
 #include "group_folder.h"
+#include "test_main.h"
 
 /* A manifest with any bit flipped, or cut anywhere, is damaged; an unchanged one is read back
  * equal. */
@@ -214,13 +209,5 @@ static void test_mismatch(void **state)
     resr_manifest_free(input);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_manifest),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_identity),
-        cmocka_unit_test(test_mismatch),
-    };
-    return cmocka_run_group_tests(tests, test_create_group_folder, test_remove_group_folder);
-}
+TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_manifest, test_settings,
+             test_identity, test_mismatch)

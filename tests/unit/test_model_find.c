@@ -1,29 +1,21 @@
 /* Names of networks, the folders where their files are looked for, and the denoise blend. */
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static char folder[PATH_MAX];
 
 static ResrModel *make_model(int scale, uint64_t seed)
 {
     ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 1, 4, 0, 3, 0, 1};
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, &spec, seed, 1.0), 0);
-    return model;
+    return test_random_model(&spec, seed);
 }
 
 /* Any network serves under any name, and the content tells the format. */
@@ -186,6 +178,36 @@ static void test_denoise(void **state)
     resr_model_free(wdn);
 }
 
+/* The names of ncnn files that people have: by -n, and by -m FILE with the partner beside it. */
+static void test_denoise_of_ncnn_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"realesr-general-x4v3", "RealESRGAN_General_x4_v3"};
+    char other[PATH_MAX], path[PATH_MAX + 64];
+    ResrModel *general = make_model(4, 30), *wdn = make_model(4, 31), *model;
+    test_folder(other);
+    snprintf(path, sizeof path, "%s/RealESRGAN_General_x4_v3.param", other);
+    put(other, "RealESRGAN_General_x4_v3.param", 4, 30);
+    assert_int_equal(resr_model_find(&model, path, NULL, 4, 0.25), RESR_ERR_NOINPUT);
+    put(other, "RealESRGAN_General_WDN_x4_v3.param", 4, 31);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            resr_model_find(&model, i < 2 ? other : path, i < 2 ? names[i] : NULL, 4, 0.25), 0);
+        for (size_t k = 0; k < model->arena_floats; k++)
+            assert_true(model->arena[k] == 0.25f * general->arena[k] + 0.75f * wdn->arena[k]);
+        resr_model_free(model);
+    }
+    assert_int_equal(resr_model_find(&model, path, NULL, 4, -1), 0);
+    assert_memory_equal(model->arena, general->arena, model->arena_floats * sizeof(float));
+    resr_model_free(model);
+    put(other, "yours.pth", 4, 30);
+    snprintf(path, sizeof path, "%s/yours.pth", other);
+    assert_int_equal(resr_model_find(&model, path, NULL, 4, 0.25), RESR_ERR_USAGE);
+    resr_model_free(general);
+    resr_model_free(wdn);
+    test_remove_folder(other);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -201,12 +223,5 @@ static int remove_folder(void **state)
     return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_every_entry),
-        cmocka_unit_test(test_file),          cmocka_unit_test(test_search_order),
-        cmocka_unit_test(test_resized_names), cmocka_unit_test(test_denoise),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_MAIN_IN(make_folder, remove_folder, test_names, test_every_entry, test_file, test_search_order,
+             test_resized_names, test_denoise, test_denoise_of_ncnn_names)

@@ -3,29 +3,16 @@
 
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec tiny_rrdb = {RESR_ARCH_RRDB, 4, 1, 2, 6, 3, 3, 0, 1};
 static const ResrNetSpec tiny_srvgg = {RESR_ARCH_SRVGG, 3, 1, 2, 5, 0, 3, 0, 1};
-
-static ResrModel *random_model(const ResrNetSpec *spec, uint64_t seed)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, spec, seed, 1.0), 0);
-    return model;
-}
 
 static void assert_same(const ResrModel *a, const ResrModel *b)
 {
@@ -62,7 +49,7 @@ static void test_round_trips(void **state)
     char folder[PATH_MAX], path[PATH_MAX];
     test_folder(folder);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        ResrModel *model = random_model(&specs[i], 40 + i);
+        ResrModel *model = test_random_model(&specs[i], 40 + i);
         write_and_compare(folder, "a.safetensors", test_safetensors(model), model);
         for (int wrapped = 0; wrapped < 2; wrapped++)
             for (int plain = 0; plain < 2; plain++) {
@@ -87,7 +74,7 @@ static void test_ncnn_resize_and_fp16(void **state)
     (void)state;
     char folder[PATH_MAX], path[PATH_MAX];
     const uint8_t halves[] = {0x00, 0x3c, 0x00, 0xb8}; /* 1, -0.5 */
-    ResrModel *model = random_model(&tiny_srvgg, 3);
+    ResrModel *model = test_random_model(&tiny_srvgg, 3);
     TestBuffer param = test_ncnn_param(model), bin = {0};
     for (int i = 0; i < model->n_convs; i++) {
         ResrConv *conv = &model->convs[i];
@@ -132,10 +119,10 @@ static void test_files_of_pytorch_and_safetensors(void **state)
     (void)state;
     const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 8, 4, 3, 0, 1};
     const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 2, 8, 0, 3, 0, 1};
-    ResrModel *model = random_model(&rrdb, 11);
+    ResrModel *model = test_random_model(&rrdb, 11);
     load_and_compare(TEST_DATA "/rrdb_x2.pth", model);
     resr_model_free(model);
-    model = random_model(&srvgg, 12);
+    model = test_random_model(&srvgg, 12);
     load_and_compare(TEST_DATA "/srvgg_x2.pth", model);
     load_and_compare(TEST_DATA "/srvgg_x2_parameters.pth", model);
     load_rounded(TEST_DATA "/srvgg_x2_half.pth", model, 0x1p-11, 0x1p-25);
@@ -180,13 +167,5 @@ static void test_what_is_no_weight_file(void **state)
     test_remove_folder(folder);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_ncnn_resize_and_fp16),
-        cmocka_unit_test(test_files_of_pytorch_and_safetensors),
-        cmocka_unit_test(test_what_is_no_weight_file),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_round_trips, test_ncnn_resize_and_fp16, test_files_of_pytorch_and_safetensors,
+          test_what_is_no_weight_file)

@@ -1,61 +1,38 @@
 /* ncnn models whose graph or weights break one rule each. */
 
-#include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "group_folder.h"
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 3, 0, 1};
 static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
 
-static char folder[PATH_MAX];
-
-static ResrModel *make_model(const ResrNetSpec *spec)
+static int read_param(ResrModel **out, const ResrBytes *param)
 {
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, spec, 5, 1.0), 0);
-    return model;
-}
-
-static int read_model(ResrModel **out, const TestBuffer *param)
-{
-    char path[PATH_MAX];
-    ResrBytes bytes = {malloc(param->bytes), param->bytes};
-    assert_non_null(bytes.data);
-    memcpy(bytes.data, param->data, param->bytes);
-    *out = NULL;
-    snprintf(path, sizeof path, "%.4000s/m.param", folder);
-    int ret = resr_model_read_ncnn(out, &bytes, path);
-    free(bytes.data);
-    return ret;
+    return resr_model_read_ncnn(out, param, test_in_folder("m.param"));
 }
 
 static void refuse(const TestBuffer *param, const char *words)
 {
-    ResrModel *model;
-    int ret = read_model(&model, param);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
-    assert_null(model);
+    test_refuse(read_param, param, words);
+}
+
+static void write_bin(const TestBuffer *bin)
+{
+    test_write_bytes(test_in_folder("m.bin"), bin->data, bin->bytes);
 }
 
 /* Puts the model's .bin in the folder and returns its .param. */
 static TestBuffer prepare(const ResrNetSpec *spec)
 {
-    char path[PATH_MAX];
-    ResrModel *model = make_model(spec);
+    ResrModel *model = test_random_model(spec, 5);
     TestBuffer param = test_ncnn_param(model), bin = test_ncnn_bin(model);
-    test_write(path, folder, "m.bin", &bin);
+    write_bin(&bin);
     free(bin.data);
     resr_model_free(model);
     return param;
@@ -239,27 +216,26 @@ static void test_bin(void **state)
         {4 + 4 * 108, 0x7f7fffff, "body.0: value 0 is"},      /* a bias */
         {4 + 4 * 113, 0xff800000, "body.0: value 1 is -inf"}, /* a slope */
     };
-    char path[PATH_MAX];
-    ResrModel *model = make_model(&srvgg), *read;
+    ResrModel *model = test_random_model(&srvgg, 5), *read;
     TestBuffer param = prepare(&srvgg), bin = test_ncnn_bin(model);
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         uint8_t saved[4];
         memcpy(saved, bin.data + changes[i].offset, 4);
         memcpy(bin.data + changes[i].offset, &changes[i].value, 4);
-        test_write(path, folder, "m.bin", &bin);
+        write_bin(&bin);
         refuse(&param, changes[i].words);
         memcpy(bin.data + changes[i].offset, saved, 4);
     }
     size_t whole = bin.bytes;
     for (bin.bytes = 16; bin.bytes < whole; bin.bytes++) {
-        test_write(path, folder, "m.bin", &bin);
+        write_bin(&bin);
         refuse(&param, "ends");
     }
     test_add_number(&bin, 0, 1);
-    test_write(path, folder, "m.bin", &bin);
+    write_bin(&bin);
     refuse(&param, "has 1 bytes after the last layer");
-    assert_int_equal(remove(path), 0);
-    assert_int_equal(read_model(&read, &param), RESR_ERR_NOINPUT);
+    assert_int_equal(remove(test_in_folder("m.bin")), 0);
+    assert_int_equal(test_read(&read, read_param, &param), RESR_ERR_NOINPUT);
     assert_non_null(strstr(resr_error_text(), "m.param needs its .bin"));
     free(bin.data);
     free(param.data);
@@ -270,46 +246,13 @@ static void test_bin(void **state)
 static void test_every_character(void **state)
 {
     (void)state;
-    ResrModel *expected = make_model(&srvgg), *model;
+    ResrModel *expected = test_random_model(&srvgg, 5);
     TestBuffer param = prepare(&srvgg);
-    for (size_t i = 0; i < param.bytes; i++)
-        for (int change = 1; change < 256; change *= 2) {
-            param.data[i] ^= (uint8_t)change;
-            int ret = read_model(&model, &param);
-            assert_true(ret == 0 || ret == RESR_ERR_DATA);
-            if (ret == 0)
-                assert_memory_equal(model->arena, expected->arena, expected->arena_floats * 4);
-            resr_model_free(model);
-            param.data[i] ^= (uint8_t)change;
-        }
-    size_t last_line = param.bytes - strlen("output\n");
-    for (param.bytes = 1; param.bytes <= last_line; param.bytes++)
-        assert_int_equal(read_model(&model, &param), RESR_ERR_DATA);
+    test_every_change(read_param, &param, "\x01\x02\x04\x08\x10\x20\x40\x80", expected);
+    test_every_cut(read_param, &param, 1, param.bytes - strlen("output\n"));
     free(param.data);
     resr_model_free(expected);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder(folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_remove_folder(folder);
-    return 0;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_dead_layers),
-        cmocka_unit_test(test_bin),
-        cmocka_unit_test(test_every_character),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_graphs, test_dead_layers,
+             test_bin, test_every_character)

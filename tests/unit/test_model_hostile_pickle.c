@@ -1,17 +1,12 @@
 /* Pickles that break one rule each: refused with the words that say which, nothing executed. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model/pickle.h"
 #include "model_files.h"
+#include "test_main.h"
 
 /* Opcodes put together: PROTO, a storage of `numel` elements, a tensor on it, a dictionary. */
 #define P "\x80\x02"
@@ -203,9 +198,7 @@ static int read_pickle(const void *data, size_t bytes, size_t *n)
 static void refuse(const void *data, size_t bytes, const char *words)
 {
     size_t n;
-    int ret = read_pickle(data, bytes, &n);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    test_refused(read_pickle(data, bytes, &n), words);
 }
 
 static void test_one_rule_each(void **state)
@@ -329,12 +322,4 @@ static void test_cut_and_changed(void **state)
         }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_ones),       cmocka_unit_test(test_one_rule_each),
-        cmocka_unit_test(test_limits),          cmocka_unit_test(test_records),
-        cmocka_unit_test(test_cut_and_changed),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_good_ones, test_one_rule_each, test_limits, test_records, test_cut_and_changed)

@@ -1,30 +1,17 @@
 /* State dicts that are no network, and .safetensors files that break one rule each. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 enum { MAX_TENSORS = 64 };
 
 static const ResrNetSpec rrdb = {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 3, 0, 1};
 static const ResrNetSpec srvgg = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
-
-static ResrModel *make_model(const ResrNetSpec *spec)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, spec, 5, 1.0), 0);
-    return model;
-}
 
 /* The model's state dict, in an order that is not the network's. */
 static size_t state_dict(ResrTensor out[MAX_TENSORS], const ResrModel *model)
@@ -53,88 +40,81 @@ static ResrTensor *find(ResrTensor *tensors, size_t n, const char *name)
 static void refuse(ResrTensor *tensors, size_t n, const char *words)
 {
     ResrModel *model;
-    int ret = resr_model_from_tensors(&model, tensors, n);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    test_refused(resr_model_from_tensors(&model, tensors, n), words);
     assert_null(model);
 }
 
-/* One tensor renamed (to nothing: left out) or of another shape. */
-static void test_one_tensor(void **state)
+/* One tensor renamed, or left out if the new name is empty. */
+static void test_renamed_tensor(void **state)
 {
     (void)state;
     static const struct {
         const ResrNetSpec *spec;
-        const char *tensor, *renamed;
+        const char *tensor, *renamed, *words;
+    } cases[] = {
+        {&rrdb, "conv_hr.bias", "", "tensor conv_hr.bias of shape [4] is missing"},
+        {&rrdb, "conv_hr.weight", "", "tensor conv_hr.weight of shape [4, 4, 3, 3] is missing"},
+        {&rrdb, "body.0.rdb3.conv5.weight", "", "conv5.weight of shape [4, 12, 3, 3] is missing"},
+        {&rrdb, "body.0.rdb1.conv1.weight", "", "body.0.rdb1.conv1.weight is missing"},
+        {&rrdb, "conv_first.weight", "", "neither conv_first.weight (RRDBNet) nor"},
+        {&rrdb, "conv_first.weight", "body.0.weight", "gives scale * scale"},
+        {&rrdb, "conv_hr.bias", "conv_hx.bias", "tensor conv_hr.bias of shape [4] is missing"},
+        {&rrdb, "conv_hr.bias", "conv_last.bias", "tensor conv_last.bias occurs twice"},
+        {&srvgg, "body.0.weight", "", "neither conv_first.weight"},
+        {&srvgg, "body.1.weight", "", "tensor body.1.weight of shape [4] is missing"},
+        {&srvgg, "body.4.weight", "", "gives 4 channels"},
+        {&srvgg, "body.2.weight", "", "body.0.weight, the last convolution, gives 4 channels"},
+        {&srvgg, "body.3.weight", "body.5.weight", "body.3.weight of shape [4] is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrTensor tensors[MAX_TENSORS];
+        ResrModel *model = test_random_model(cases[i].spec, 5);
+        size_t n = state_dict(tensors, model);
+        ResrTensor *tensor = find(tensors, n, cases[i].tensor);
+        if (cases[i].renamed[0])
+            snprintf(tensor->name, sizeof tensor->name, "%s", cases[i].renamed);
+        else
+            *tensor = tensors[--n];
+        refuse(tensors, n, cases[i].words);
+        resr_model_free(model);
+    }
+}
+
+static void test_other_shape(void **state)
+{
+    (void)state;
+    static const struct {
+        const ResrNetSpec *spec;
+        const char *tensor;
         int rank;
         int64_t shape[4];
         const char *words;
     } cases[] = {
-        {&rrdb, "conv_hr.bias", "", 0, {0}, "tensor conv_hr.bias of shape [4] is missing"},
-        {&rrdb,
-         "conv_hr.weight",
-         "",
-         0,
-         {0},
-         "tensor conv_hr.weight of shape [4, 4, 3, 3] is missing"},
-        {&rrdb,
-         "body.0.rdb3.conv5.weight",
-         "",
-         0,
-         {0},
-         "conv5.weight of shape [4, 12, 3, 3] is missing"},
-        {&rrdb, "body.0.rdb1.conv1.weight", "", 0, {0}, "body.0.rdb1.conv1.weight is missing"},
-        {&rrdb, "conv_first.weight", "", 0, {0}, "neither conv_first.weight (RRDBNet) nor"},
-        {&rrdb, "conv_first.weight", "body.0.weight", 0, {0}, "gives scale * scale"},
-        {&rrdb,
-         "conv_hr.bias",
-         "conv_hx.bias",
-         0,
-         {0},
-         "tensor conv_hr.bias of shape [4] is missing"},
-        {&rrdb, "conv_hr.bias", "conv_last.bias", 0, {0}, "tensor conv_last.bias occurs twice"},
-        {&rrdb, "conv_hr.bias", NULL, 1, {5}, "tensor conv_hr.bias has shape [5], expected [4]"},
-        {&rrdb, "conv_hr.bias", NULL, 2, {4, 1}, "has shape [4, 1], expected [4]"},
-        {&rrdb, "conv_hr.bias", NULL, 0, {0}, "has shape [], expected [4]"},
-        {&rrdb, "conv_hr.weight", NULL, 4, {4, 4, 1, 9}, "has shape [4, 4, 1, 9], expected"},
-        {&rrdb, "conv_first.weight", NULL, 4, {4, 5, 3, 3}, "conv_first.weight takes 5 channels"},
-        {&rrdb, "conv_first.weight", NULL, 1, {4}, "conv_first.weight has shape [4], expected"},
-        {&rrdb, "conv_first.weight", NULL, 4, {INT64_MAX, 12, 3, 3}, "0 features"},
-        {&rrdb, "conv_first.weight", NULL, 4, {513, 12, 3, 3}, "513 features"},
-        {&rrdb, "body.0.rdb1.conv1.weight", NULL, 4, {513, 4, 3, 3}, "513 growth"},
-        {&rrdb, "body.0.rdb1.conv1.weight", NULL, 4, {3, 4, 3, 3}, "expected [3]"},
-        {&srvgg, "body.0.weight", "", 0, {0}, "neither conv_first.weight"},
-        {&srvgg, "body.1.weight", "", 0, {0}, "tensor body.1.weight of shape [4] is missing"},
-        {&srvgg, "body.4.weight", "", 0, {0}, "gives 4 channels"},
-        {&srvgg,
-         "body.2.weight",
-         "",
-         0,
-         {0},
-         "body.0.weight, the last convolution, gives 4 channels"},
+        {&rrdb, "conv_hr.bias", 1, {5}, "tensor conv_hr.bias has shape [5], expected [4]"},
+        {&rrdb, "conv_hr.bias", 2, {4, 1}, "has shape [4, 1], expected [4]"},
+        {&rrdb, "conv_hr.bias", 0, {0}, "has shape [], expected [4]"},
+        {&rrdb, "conv_hr.weight", 4, {4, 4, 1, 9}, "has shape [4, 4, 1, 9], expected"},
+        {&rrdb, "conv_first.weight", 4, {4, 5, 3, 3}, "conv_first.weight takes 5 channels"},
+        {&rrdb, "conv_first.weight", 1, {4}, "conv_first.weight has shape [4], expected"},
+        {&rrdb, "conv_first.weight", 4, {INT64_MAX, 12, 3, 3}, "0 features"},
+        {&rrdb, "conv_first.weight", 4, {513, 12, 3, 3}, "513 features"},
+        {&rrdb, "body.0.rdb1.conv1.weight", 4, {513, 4, 3, 3}, "513 growth"},
+        {&rrdb, "body.0.rdb1.conv1.weight", 4, {3, 4, 3, 3}, "expected [3]"},
         {&srvgg,
          "body.4.weight",
-         NULL,
          4,
          {13, 4, 3, 3},
          "body.4.weight, the last convolution, gives 13"},
-        {&srvgg, "body.4.weight", NULL, 4, {0, 4, 3, 3}, "scale 0"},
-        {&srvgg, "body.4.weight", NULL, 4, {243, 4, 3, 3}, "scale 9"},
-        {&srvgg, "body.3.weight", "body.5.weight", 0, {0}, "body.3.weight of shape [4] is missing"},
+        {&srvgg, "body.4.weight", 4, {0, 4, 3, 3}, "scale 0"},
+        {&srvgg, "body.4.weight", 4, {243, 4, 3, 3}, "scale 9"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ResrTensor tensors[MAX_TENSORS];
-        ResrModel *model = make_model(cases[i].spec);
+        ResrModel *model = test_random_model(cases[i].spec, 5);
         size_t n = state_dict(tensors, model);
         ResrTensor *tensor = find(tensors, n, cases[i].tensor);
-        if (!cases[i].renamed) {
-            tensor->rank = cases[i].rank;
-            memcpy(tensor->shape, cases[i].shape, sizeof tensor->shape);
-        } else if (cases[i].renamed[0]) {
-            snprintf(tensor->name, sizeof tensor->name, "%s", cases[i].renamed);
-        } else {
-            *tensor = tensors[--n];
-        }
+        tensor->rank = cases[i].rank;
+        memcpy(tensor->shape, cases[i].shape, sizeof tensor->shape);
         refuse(tensors, n, cases[i].words);
         resr_model_free(model);
     }
@@ -146,7 +126,7 @@ static void test_more_tensors(void **state)
     static const char *const names[] = {"extra.weight", "body.1.rdb1.conv2.weight",
                                         "body.0.weight"};
     ResrTensor tensors[MAX_TENSORS];
-    ResrModel *model = make_model(&rrdb);
+    ResrModel *model = test_random_model(&rrdb, 5);
     size_t n = state_dict(tensors, model);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         tensors[n] = *find(tensors, n, "conv_hr.weight");
@@ -170,7 +150,7 @@ static void test_values(void **state)
     const float refused[] = {NAN, INFINITY, -INFINITY, 10001};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         ResrTensor tensors[MAX_TENSORS];
-        ResrModel *model = make_model(&srvgg);
+        ResrModel *model = test_random_model(&srvgg, 5);
         model->convs[1].slope[2] = refused[i];
         size_t n = state_dict(tensors, model);
         refuse(tensors, n, "body.3.weight: value 2 is");
@@ -178,24 +158,9 @@ static void test_values(void **state)
     }
 }
 
-static int read_safetensors(const TestBuffer *file, ResrModel **model)
-{
-    ResrBytes bytes = {malloc(file->bytes), file->bytes};
-    assert_non_null(bytes.data);
-    memcpy(bytes.data, file->data, file->bytes);
-    *model = NULL;
-    int ret = resr_model_read_safetensors(model, &bytes);
-    free(bytes.data);
-    return ret;
-}
-
 static void refuse_file(TestBuffer file, const char *words)
 {
-    ResrModel *model;
-    int ret = read_safetensors(&file, &model);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
-    assert_null(model);
+    test_refuse(resr_model_read_safetensors, &file, words);
     free(file.data);
 }
 
@@ -294,30 +259,13 @@ static void test_lengths(void **state)
 static void test_every_byte(void **state)
 {
     (void)state;
-    ResrModel *expected = make_model(&srvgg), *model;
-    TestBuffer file = test_safetensors(expected);
-    for (size_t i = 0; i < file.bytes; i++)
-        for (int change = 1; change < 256; change += 127) {
-            file.data[i] ^= (uint8_t)change;
-            int ret = read_safetensors(&file, &model);
-            assert_true(ret == 0 || ret == RESR_ERR_DATA);
-            resr_model_free(model);
-            file.data[i] ^= (uint8_t)change;
-        }
-    for (size_t bytes = file.bytes; bytes > 16;) {
-        TestBuffer cut = {file.data, --bytes, 0};
-        assert_int_equal(read_safetensors(&cut, &model), RESR_ERR_DATA);
-    }
+    ResrModel *model = test_random_model(&srvgg, 5);
+    TestBuffer file = test_safetensors(model);
+    test_every_change(resr_model_read_safetensors, &file, "\x01\x80\xff", NULL);
+    test_every_cut(resr_model_read_safetensors, &file, 16, file.bytes - 1);
     free(file.data);
-    resr_model_free(expected);
+    resr_model_free(model);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_tensor), cmocka_unit_test(test_more_tensors),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_every_byte),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_renamed_tensor, test_other_shape, test_more_tensors, test_values, test_headers,
+          test_lengths, test_every_byte)

@@ -1,52 +1,23 @@
 /* .pth files whose container breaks one rule each, and every single changed or missing byte. */
 
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "model_files.h"
-#include "random_model.h"
+#include "test_main.h"
 
 static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 0, 2, 0, 3, 0, 1};
 
-static ResrModel *make_model(void)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, &spec, 5, 1.0), 0);
-    return model;
-}
-
-static int read_file(ResrModel **out, const TestBuffer *file)
-{
-    ResrBytes bytes = {malloc(file->bytes ? file->bytes : 1), file->bytes};
-    assert_non_null(bytes.data);
-    if (file->bytes > 0)
-        memcpy(bytes.data, file->data, file->bytes);
-    *out = NULL;
-    int ret = resr_model_read_pth(out, &bytes);
-    free(bytes.data);
-    return ret;
-}
-
 static void refuse(const TestBuffer *file, const char *words)
 {
-    ResrModel *model;
-    int ret = read_file(&model, file);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
-    assert_null(model);
+    test_refuse(resr_model_read_pth, file, words);
 }
 
 static TestBuffer make_pth(bool plain)
 {
-    ResrModel *model = make_model();
+    ResrModel *model = test_random_model(&spec, 5);
     TestBuffer pickle = test_pickle(model, true), file = test_pth(model, &pickle, plain);
     free(pickle.data);
     resr_model_free(model);
@@ -250,25 +221,13 @@ static void test_shared_storage(void **state)
 static void test_every_byte(void **state)
 {
     (void)state;
-    ResrModel *expected = make_model(), *model;
+    ResrModel *expected = test_random_model(&spec, 5), *model;
     for (int plain = 0; plain < 2; plain++) {
         TestBuffer file = make_pth(plain);
-        assert_int_equal(read_file(&model, &file), 0);
+        assert_int_equal(test_read(&model, resr_model_read_pth, &file), 0);
         resr_model_free(model);
-        for (size_t i = 0; i < file.bytes; i++)
-            for (int change = 1; change < 256; change += 127) {
-                file.data[i] ^= (uint8_t)change;
-                int ret = read_file(&model, &file);
-                assert_true(ret == 0 || ret == RESR_ERR_DATA);
-                if (ret == 0)
-                    assert_memory_equal(model->arena, expected->arena, expected->arena_floats * 4);
-                resr_model_free(model);
-                file.data[i] ^= (uint8_t)change;
-            }
-        for (size_t bytes = file.bytes; bytes > 0;) {
-            TestBuffer cut = {file.data, --bytes, 0};
-            assert_int_equal(read_file(&model, &cut), RESR_ERR_DATA);
-        }
+        test_every_change(resr_model_read_pth, &file, "\x01\x80\xff", expected);
+        test_every_cut(resr_model_read_pth, &file, 0, file.bytes - 1);
         free(file.data);
     }
     resr_model_free(expected);
@@ -277,7 +236,7 @@ static void test_every_byte(void **state)
 static void test_crc(void **state)
 {
     (void)state;
-    ResrModel *model = make_model();
+    ResrModel *model = test_random_model(&spec, 5);
     TestBuffer file = make_pth(false);
     uint8_t *data = memmem(file.data, file.bytes, model->convs[0].weight, 32);
     assert_non_null(data);
@@ -287,13 +246,5 @@ static void test_crc(void **state)
     resr_model_free(model);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),        cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_overlap),        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_shared_storage), cmocka_unit_test(test_crc),
-        cmocka_unit_test(test_every_byte),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_headers, test_entries, test_overlap, test_ends, test_shared_storage, test_crc,
+          test_every_byte)

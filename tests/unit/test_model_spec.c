@@ -2,17 +2,12 @@
  * definitions. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/sha256.h"
 #include "model/readers.h"
+#include "test_main.h"
 
 static const ResrNetSpec x4plus = {RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 3, 0, 1};
 static const ResrNetSpec x2plus = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 3, 0, 1};
@@ -102,6 +97,7 @@ static void test_impossible_networks(void **state)
         {{RESR_ARCH_RRDB, 8, 2, 23, 64, 32, 3, 0, 1}, "pixel_unshuffle(2)"},
         {{RESR_ARCH_RRDB, 4, 1, 23, 64, 32, 2, 0, 1}, "2 channels"},
         {{RESR_ARCH_SRVGG, 4, 1, 16, 64, 0, 3, 1, 1}, "normalised"},
+        {{RESR_ARCH_SPAN, 4, 1, 6, 48, 0, 1, 1, 1}, "normalised input (1) of 1 channels"},
         {{RESR_ARCH_RRDB, 4, 1, 128, 512, 512, 3, 0, 1}, "weights is not supported"},
         {{RESR_ARCH_SRVGG, 9, 1, 16, 64, 0, 3, 0, 1}, "scale 9"},
         {{RESR_ARCH_SRVGG, 4, 2, 16, 64, 0, 3, 0, 1}, "pixel_unshuffle(2)"},
@@ -189,12 +185,5 @@ static void test_sha256(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters),          cmocka_unit_test(test_names_and_order),
-        cmocka_unit_test(test_impossible_networks), cmocka_unit_test(test_every_half),
-        cmocka_unit_test(test_weights_are_finite),  cmocka_unit_test(test_sha256),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_parameters, test_names_and_order, test_impossible_networks, test_every_half,
+          test_weights_are_finite, test_sha256)

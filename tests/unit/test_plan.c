@@ -1,15 +1,10 @@
 /* Sizes and bytes that the plan derives from options and input. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "job/plan.h"
+#include "test_main.h"
 
 static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 4, 1, 1, 8, 0, 3, 0, 1};
 
@@ -71,11 +66,4 @@ static void test_batch_file_bytes(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output_size),
-        cmocka_unit_test(test_batch_file_bytes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_output_size, test_batch_file_bytes)

@@ -2,19 +2,14 @@
  * ranks. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/limits.h"
 #include "job/plan.h"
 #include "job/plan_request.h"
 #include "predict/model.h"
+#include "test_main.h"
 
 /* 300 frames of 64 x 36, 2x, at `seconds` for 8 of them, and nothing else that takes time. */
 static ResrPredictInput seed(double seconds)
@@ -321,20 +316,6 @@ static void test_batch_file_bytes(void **state)
     assert_int_equal(resr_plan_batch_file_bytes(&plan, true), 1000 * 128);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_monotone),
-        cmocka_unit_test(test_shared_processors),
-        cmocka_unit_test(test_encoder_lag),
-        cmocka_unit_test(test_odd_inputs),
-        cmocka_unit_test(test_encoders),
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_output_size),
-        cmocka_unit_test(test_batch_file_bytes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_seed, test_limits, test_monotone, test_shared_processors, test_encoder_lag,
+          test_odd_inputs, test_encoders, test_list, test_refusals, test_output_size,
+          test_batch_file_bytes)

@@ -2,18 +2,13 @@
  * original's grouping with one segment and a static schedule, and a short tail. */
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/limits.h"
 #include "sched/schedule.h"
+#include "test_main.h"
 
 enum { FRAMES = 300, MANY_FRAMES = 3000, RANKS = 12 };
 
@@ -333,16 +328,5 @@ static void test_losses(void **state)
     }
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_units),
-        cmocka_unit_test(test_static_is_the_originals),
-        cmocka_unit_test(test_pull_has_a_short_tail),
-        cmocka_unit_test(test_slow_ranks_and_the_pool),
-        cmocka_unit_test(test_all_sizes),
-        cmocka_unit_test(test_waits_for_whole_batches),
-        cmocka_unit_test(test_losses),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_units, test_static_is_the_originals, test_pull_has_a_short_tail,
+          test_slow_ranks_and_the_pool, test_all_sizes, test_waits_for_whole_batches, test_losses)

@@ -2,12 +2,6 @@
  * on duplicates or on the number of threads; segments of other ranks are verified; the first error
  * ends the work. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -15,20 +9,12 @@
 #include <time.h>
 
 #include "media/segment_encoders.h"
+#include "small_job.h"
+#include "test_main.h"
 
 enum { SEGMENT = 4, SEGMENTS = 3, FRAMES = SEGMENT * SEGMENTS - 1, TIMEOUT_SECONDS = 60 };
 
-static const ResrFormat format = {.width_px = 64,
-                                  .height_px = 36,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .matrix = 2,
-                                  .transfer = 2,
-                                  .primaries = 2,
-                                  .pix_fmt = "yuv420p"};
+static const ResrFormat format = TEST_YUV420P(64, 36);
 
 /* The calls of the encoders' threads. */
 typedef struct Outcome {
@@ -207,10 +193,4 @@ static void test_failure(void **state)
     free_outcome(&outcome);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_any_order),
-                                       cmocka_unit_test(test_import),
-                                       cmocka_unit_test(test_failure)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_any_order, test_import, test_failure)

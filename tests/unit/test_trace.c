@@ -1,21 +1,17 @@
 /* Events: recorded by many threads and read back. The file: valid with any names of hosts, one
  * clock, threads whose events do not overlap. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <jansson.h>
 #include <pthread.h>
 
 #include "base/limits.h"
 #include "job/trace.h"
+#include "test_main.h"
 
 #define THREADS 4
 #define EVENTS 5000 /* of a thread: several chunks */
@@ -160,12 +156,4 @@ static void test_file(void **state)
     resr_trace_free(trace);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events_of_threads),
-        cmocka_unit_test(test_bounded),
-        cmocka_unit_test(test_file),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_events_of_threads, test_bounded, test_file)

@@ -1,23 +1,18 @@
 /* The watchdog of rank 0 in a child process, which it ends: each of the four things that it watches
  * over and under its limit; and a process that was stopped as a whole. */
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/clock.h"
 #include "base/limits.h"
 #include "run/watchdog.h"
+#include "test_main.h"
 
 enum { DEADLINE = 3 }; /* seconds */
 
@@ -150,11 +145,4 @@ static void test_stopped(void **state)
         fail_msg("%s", text);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_stopped),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_limits, test_stopped)

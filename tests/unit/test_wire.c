@@ -1,26 +1,16 @@
 /* Messages: every change in transit is detected. tests/mpi tests payloads between ranks, also of
  * more than 2 GiB. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <xxhash.h>
 
 #include "comm/wire.h"
+#include "small_job.h"
+#include "test_main.h"
 
-static const ResrFormat format = {.width_px = 37,
-                                  .height_px = 21,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .pix_fmt = "yuv420p"};
+static const ResrFormat format = TEST_YUV420P(37, 21);
 
 static ResrMessage *make_message(int frames)
 {
@@ -93,12 +83,4 @@ static void test_every_pixel_counts(void **state)
     resr_message_free(message);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_header_byte_counts),
-        cmocka_unit_test(test_wrong_sizes),
-        cmocka_unit_test(test_every_pixel_counts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_every_header_byte_counts, test_wrong_sizes, test_every_pixel_counts)

@@ -1,37 +1,21 @@
 /* A worker over a fake endpoint: the test plays rank 0 and the other workers. */
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "fake_endpoint.h"
 #include "net/simulate.h"
 #include "run/segment_gather.h"
 #include "run/worker.h"
+#include "small_job.h"
+#include "test_main.h"
 
 enum { SELF = 1, OTHER = 2, FRAMES = 4, SEGMENT = 4, TURNS_MAX = 100000 };
 
 #define DEADLINE 60.0
 
-static const ResrFormat format = {.width_px = 64,
-                                  .height_px = 36,
-                                  .planes = 3,
-                                  .depth_bits = 8,
-                                  .model = RESR_COLOUR_YUV,
-                                  .chroma_shift_x = 1,
-                                  .chroma_shift_y = 1,
-                                  .matrix = 2,
-                                  .transfer = 2,
-                                  .primaries = 2,
-                                  .pix_fmt = "yuv420p"};
-
-static ResrModel *model;
+static const ResrFormat format = TEST_YUV420P(64, 36);
 
 typedef struct Job {
     ResrPlan plan;
@@ -125,7 +109,7 @@ static void start(Job *job, int wanted, bool encode_ranks, bool computes)
     resr_simulation_set(&simulation, SELF, 64 * 36, 1);
     if (computes)
         assert_int_equal(
-            resr_compute_start(&job->compute, &resr_ops_simulate, model, &job->plan, 1), 0);
+            resr_compute_start(&job->compute, &resr_ops_simulate, test_model, &job->plan, 1), 0);
     fake_endpoint_reset(turn, job);
 }
 
@@ -319,24 +303,6 @@ static void test_silent_root(void **state)
     fake_clock_stop();
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),        cmocka_unit_test(test_damaged_frame),
-        cmocka_unit_test(test_segments),       cmocka_unit_test(test_last_segment),
-        cmocka_unit_test(test_damaged_result), cmocka_unit_test(test_recall),
-        cmocka_unit_test(test_silent_root),    cmocka_unit_test(test_unpack),
-    };
-    ResrNetSpec spec = {.arch = RESR_ARCH_SRVGG,
-                        .scale = 1,
-                        .unshuffle = 1,
-                        .num_blocks = 1,
-                        .nf = 16,
-                        .channels = 3,
-                        .resize = 1};
-    if (resr_model_create(&model, &spec) < 0)
-        return 1;
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    resr_model_free(model);
-    return failed;
-}
+TEST_MAIN_IN(test_create_group_model, test_free_group_model, test_results, test_damaged_frame,
+             test_segments, test_last_segment, test_damaged_result, test_recall, test_silent_root,
+             test_unpack)

@@ -114,7 +114,8 @@ const ResrOps resr_ops_amx_bf16 = {
     .cpu_needs = RESR_CPU_AMX_BF16,
 #endif
     .numerics = RESR_NUMERICS_BF16_AMX,
-    .kernels = &(const ResrNetKernels){&f2, &f2, &resr_kernels_avx512_fp32},
+    .kernels =
+        &(const ResrNetKernels){&f2, &f2, &resr_kernels_avx512_fp32, &resr_kernels_avx512_exact},
     RESR_FORWARD_OPS,
 };
 

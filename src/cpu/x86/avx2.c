@@ -28,7 +28,7 @@ const ResrOps resr_ops_avx2 = {
     .name = "avx2",
     .numerics = RESR_NUMERICS_EXACT,
     .cpu_needs = RESR_CPU_AVX2,
-    .kernels = &(const ResrNetKernels){&exact, &exact, &exact},
+    .kernels = &(const ResrNetKernels){&exact, &exact, &exact, &exact},
     RESR_FORWARD_OPS,
 };
 
@@ -36,7 +36,7 @@ const ResrOps resr_ops_avx2_fp32 = {
     .name = "avx2",
     .numerics = RESR_NUMERICS_FP32,
     .cpu_needs = RESR_CPU_AVX2,
-    .kernels = &(const ResrNetKernels){&fp32, &fp32, &fp32},
+    .kernels = &(const ResrNetKernels){&fp32, &fp32, &fp32, &exact},
     RESR_FORWARD_OPS,
 };
 

@@ -22,14 +22,15 @@
 
 #include "cpu/x86/winograd_table.h"
 
-static const ResrConvKernels exact = {.direct = &direct};
+const ResrConvKernels resr_kernels_avx512_exact = {.direct = &direct};
 const ResrConvKernels resr_kernels_avx512_fp32 = {.winograd = &winograd};
 
 const ResrOps resr_ops_avx512 = {
     .name = "avx512",
     .numerics = RESR_NUMERICS_EXACT,
     .cpu_needs = RESR_CPU_AVX512,
-    .kernels = &(const ResrNetKernels){&exact, &exact, &exact},
+    .kernels = &(const ResrNetKernels){&resr_kernels_avx512_exact, &resr_kernels_avx512_exact,
+                                       &resr_kernels_avx512_exact, &resr_kernels_avx512_exact},
     RESR_FORWARD_OPS,
 };
 
@@ -38,7 +39,7 @@ const ResrOps resr_ops_avx512_fp32 = {
     .numerics = RESR_NUMERICS_FP32,
     .cpu_needs = RESR_CPU_AVX512,
     .kernels = &(const ResrNetKernels){&resr_kernels_avx512_fp32, &resr_kernels_avx512_fp32,
-                                       &resr_kernels_avx512_fp32},
+                                       &resr_kernels_avx512_fp32, &resr_kernels_avx512_exact},
     RESR_FORWARD_OPS,
 };
 

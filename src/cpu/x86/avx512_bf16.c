@@ -98,8 +98,8 @@ const ResrOps resr_ops_avx512_bf16 = {
     .numerics = RESR_NUMERICS_BF16_AVX512,
     .cpu_needs = RESR_CPU_AVX512_BF16,
     .available = is_as_described,
-    .kernels =
-        &(const ResrNetKernels){&f2, &resr_kernels_avx512_bf16_f4, &resr_kernels_avx512_fp32},
+    .kernels = &(const ResrNetKernels){&f2, &resr_kernels_avx512_bf16_f4, &resr_kernels_avx512_fp32,
+                                       &resr_kernels_avx512_exact},
     RESR_FORWARD_OPS,
 };
 

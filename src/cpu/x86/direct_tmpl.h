@@ -18,6 +18,8 @@
  */
 /* clang-format on */
 
+#include "cpu/x86/activation_tmpl.h"
+
 /* Input pixel of output pixel p and tap kx, counted from args->row. */
 #define PLAIN(p, kx) (p)
 #define NEAREST(p, kx) (((p) + (kx) + 1) >> 1)
@@ -64,13 +66,23 @@ ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const i
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
         size_t offset = vector_offset(args, v);
-        if (args->slope) {
+        if (args->activation == RESR_ACTIVATION_SLOPE) {
             vec slope = vec_load(args->slope + v * VEC_LANES);
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
                 acc[p][v] = vec_prelu(acc[p][v], slope);
         }
-        if (args->residual) {
+        if (args->activation == RESR_ACTIVATION_SILU) {
+#pragma GCC unroll 14
+            for (int p = 0; p < px; p++)
+                acc[p][v] = vec_silu(acc[p][v]);
+        }
+        if (args->activation == RESR_ACTIVATION_GATE) {
+#pragma GCC unroll 14
+            for (int p = 0; p < px; p++)
+                acc[p][v] =
+                    vec_gate(acc[p][v], vec_load(args->residual + offset + p * RESR_BLOCK_LANES));
+        } else if (args->residual) {
             vec factor = vec_set1(args->factor);
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
@@ -105,7 +117,9 @@ ALWAYS_INLINE void conv_run(const ResrDirectArgs *args, const int px, const int 
             acc[p][v] = vec_load(args->bias + v * VEC_LANES);
 
     const float *weight = args->weight;
-    for (int ky = 0; ky < 3; ky++) {
+    if (args->is_1x1)
+        conv_tap(acc, args, args->row[1] + RESR_BLOCK_LANES, weight, px, vectors, false, 0);
+    for (int ky = 0; ky < 3 && !args->is_1x1; ky++) {
         const float *in = args->row[ky];
         if (nearest) { /* the displacements depend on kx: three copies with constants */
             weight = conv_tap(acc, args, in, weight, px, vectors, true, 0);

@@ -50,6 +50,30 @@ static inline vec vec_fnma(vec a, vec b, vec c)
     return _mm256_fnmadd_ps(a, b, c);
 }
 
+/* a < b ? a : b, so that a NaN in b stays. */
+static inline vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+/* a > b ? a : b. */
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+static inline vec vec_div(vec a, vec b)
+{
+    return _mm256_div_ps(a, b);
+}
+
+/* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
+static inline vec vec_power_of_two(vec sum)
+{
+    __m256i biased = _mm256_add_epi32(_mm256_castps_si256(sum), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+
 static inline vec vec_prelu(vec x, vec slope)
 {
     vec positive = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ);

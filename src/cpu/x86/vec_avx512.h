@@ -53,6 +53,30 @@ static inline vec vec_fnma(vec a, vec b, vec c)
     return _mm512_fnmadd_ps(a, b, c);
 }
 
+/* a < b ? a : b, so that a NaN in b stays. */
+static inline vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+/* a > b ? a : b. */
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+static inline vec vec_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+/* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
+static inline vec vec_power_of_two(vec sum)
+{
+    __m512i biased = _mm512_add_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+}
+
 static inline vec vec_prelu(vec x, vec slope)
 {
     __mmask16 positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);

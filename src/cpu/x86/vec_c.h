@@ -40,6 +40,36 @@ static inline vec vec_sub(vec a, vec b)
     return a - b;
 }
 
+static inline vec vec_mul(vec a, vec b)
+{
+    return a * b;
+}
+
+static inline vec vec_div(vec a, vec b)
+{
+    return a / b;
+}
+
+static inline vec vec_select(vec_bits mask, vec a, vec b)
+{
+    return (vec)((mask & (vec_bits)a) | (~mask & (vec_bits)b));
+}
+
+static inline vec vec_min(vec a, vec b)
+{
+    return vec_select(a < b, a, b);
+}
+
+static inline vec vec_max(vec a, vec b)
+{
+    return vec_select(a > b, a, b);
+}
+
+static inline vec vec_power_of_two(vec sum)
+{
+    return (vec)(((vec_bits)sum + 127) << 23);
+}
+
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     for (int i = 0; i < VEC_LANES; i++)
@@ -47,10 +77,14 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return c;
 }
 
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    return vec_fma(-a, b, c);
+}
+
 static inline vec vec_prelu(vec x, vec slope)
 {
-    vec_bits positive = x > 0;
-    return (vec)((positive & (vec_bits)x) | (~positive & (vec_bits)(slope * x)));
+    return vec_select(x > 0, x, slope * x);
 }
 
 static inline uint16_t bf16_of(float value)

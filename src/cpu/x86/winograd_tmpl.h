@@ -4,7 +4,7 @@
 /* clang-format off */
 /*   vec_*.h               vec, VEC_LANES, vec_load, vec_store, vec_set1, vec_add, vec_sub, vec_mul,
  *                         vec_fma(a, b, c) = a * b + c, vec_fnma(a, b, c) = c - a * b,
- *                         vec_prelu(x, slope)
+ *                         vec_prelu(x, slope), and those that activation_tmpl.h needs
  *   operand_*.h           CELL_VECTORS: vectors that form a cell, 1 or 2
  *                         store_cell(v, vectors): rounds these vectors and stores them as a cell
  *   WINOGRAD_OUTPUTS      2 or 4
@@ -25,6 +25,8 @@
  * Without gain: prefetching the input of the transform; 2 to 16 rows per step of the wavefront.
  */
 /* clang-format on */
+
+#include "cpu/x86/activation_tmpl.h"
 
 #define PATCH (WINOGRAD_OUTPUTS + 2)
 #ifndef ALWAYS_INLINE
@@ -198,13 +200,17 @@ static void winograd_input_nearest(const ResrWinogradInput *in)
 /* Applies the operations after the convolution to one vector of a pixel and stores it, `at` floats
  * into the rows. */
 ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec bias,
-                          vec slope, const bool activate, const bool residual, const bool trunk,
-                          const bool copy)
+                          vec slope, const ResrActivation activation, const bool residual,
+                          const bool trunk, const bool copy)
 {
     y = vec_add(y, bias);
-    if (activate)
+    if (activation == RESR_ACTIVATION_SLOPE)
         y = vec_prelu(y, slope);
-    if (residual)
+    if (activation == RESR_ACTIVATION_SILU)
+        y = vec_silu(y);
+    if (activation == RESR_ACTIVATION_GATE)
+        y = vec_gate(y, vec_load(out->residual[row] + at));
+    else if (residual)
         y = vec_fma(vec_set1(out->factor), y, vec_load(out->residual[row] + at));
     if (trunk)
         y = vec_fma(vec_set1(0.2f), y, vec_load(out->trunk[row] + at));
@@ -213,8 +219,9 @@ ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec
         vec_store(out->copy[row] + at, y);
 }
 
-ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, const bool activate,
-                              const bool residual, const bool trunk, const bool copy)
+ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks,
+                              const ResrActivation activation, const bool residual,
+                              const bool trunk, const bool copy)
 {
     const int vectors = blocks * RESR_BLOCK_LANES / VEC_LANES;
     for (int t = 0; t < out->tiles; t++) {
@@ -225,7 +232,8 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
                         (size_t)(t * WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
             const float *m = out->m + (size_t)(t * blocks) * RESR_BLOCK_LANES + lane;
             vec bias = vec_load(out->bias + lane);
-            vec slope = activate ? vec_load(out->slope + lane) : vec_set1(0);
+            vec slope =
+                activation == RESR_ACTIVATION_SLOPE ? vec_load(out->slope + lane) : vec_set1(0);
             vec s[WINOGRAD_OUTPUTS][PATCH];
 #pragma GCC unroll 6
             for (int j = 0; j < PATCH; j++) {
@@ -248,7 +256,7 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
                 for (int j = 0; j < WINOGRAD_OUTPUTS; j++)
                     if (j < columns)
                         finish(out, i, at + (size_t)(j * RESR_BLOCK_LANES), y[j], bias, slope,
-                               activate, residual, trunk, copy);
+                               activation, residual, trunk, copy);
             }
         }
     }
@@ -257,16 +265,22 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks, c
 /* The usual cases have no branch per pixel. */
 ALWAYS_INLINE void output_cases(const ResrWinogradOutput *out, const int blocks)
 {
-    bool activate = out->slope != NULL, residual = out->residual[0] != NULL;
-    bool trunk = out->trunk[0] != NULL, copy = out->copy[0] != NULL;
-    if (activate && !residual && !trunk && !copy)
-        output_run(out, blocks, true, false, false, false);
-    else if (!activate && residual && !trunk && !copy)
-        output_run(out, blocks, false, true, false, false);
-    else if (!activate && residual && trunk && copy)
-        output_run(out, blocks, false, true, true, true);
+    const ResrActivation none = RESR_ACTIVATION_NONE, slope = RESR_ACTIVATION_SLOPE;
+    ResrActivation activation = out->activation;
+    bool residual = out->residual[0] != NULL, trunk = out->trunk[0] != NULL;
+    bool copy = out->copy[0] != NULL;
+    if (activation == slope && !residual && !trunk && !copy)
+        output_run(out, blocks, slope, false, false, false);
+    else if (activation == none && residual && !trunk && !copy)
+        output_run(out, blocks, none, true, false, false);
+    else if (activation == none && residual && trunk && copy)
+        output_run(out, blocks, none, true, true, true);
+    else if (activation == RESR_ACTIVATION_SILU && !copy)
+        output_run(out, blocks, RESR_ACTIVATION_SILU, false, false, false);
+    else if (activation == RESR_ACTIVATION_GATE && !copy)
+        output_run(out, blocks, RESR_ACTIVATION_GATE, true, false, false);
     else
-        output_run(out, blocks, activate, residual, trunk, copy);
+        output_run(out, blocks, activation, residual, trunk, copy);
 }
 
 static void winograd_output_1(const ResrWinogradOutput *out)
