@@ -392,7 +392,7 @@ const ResrOption resr_option_table[] = {
      .more = "The device of each rank: cpu is this one, measured; a number is the effective "
              "TFLOP/s."},
     {"list-models", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_LIST_MODELS, list_folder),
-     .argument = "[DIR]", .help = "print the known networks, or what the files in DIR are",
+     .argument = "[DIR]", .help = "print the known networks, or the networks in the files of DIR",
      .more = "For each file in DIR: its network, scale, channels and cost, or why it does not run."},
     {"convert", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_CONVERT, input), .argument = "FILE OUT",
      .help = "write a weight file's network as OUT.safetensors",

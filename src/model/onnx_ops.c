@@ -529,6 +529,16 @@ static int cast(Value *out, const Op *op)
     return 0;
 }
 
+/* A conversion to the type of the second operand: maps and their factors have one type. */
+static int cast_like(Value *out, const Op *op)
+{
+    const Value *like = operand(op, 1);
+    int ret = identity(out, op);
+    if (ret == 0 && (!like || like->integers || out->integers))
+        ret = resr_fail(RESR_ERR_DATA, "a conversion of integers or to integers");
+    return ret;
+}
+
 static int constant(Value *out, const Op *op)
 {
     static const struct {
@@ -747,19 +757,33 @@ int resr_onnx_evaluate(ResrOnnxValue *out, const ResrOnnxOp *op)
         const char *type;
         int (*evaluate)(Value *out, const Op *op);
     } operators[] = {
-        {"Add", binary},        {"Cast", cast},
-        {"Clip", clip},         {"Concat", concat},
-        {"Constant", constant}, {"Conv", convolution},
-        {"Div", binary},        {"DepthToSpace", depth_to_space},
-        {"Floor", round_down},  {"Gather", gather},
-        {"Identity", identity}, {"LeakyRelu", leaky_relu},
-        {"Mul", binary},        {"PRelu", prelu},
-        {"Relu", relu},         {"Reshape", reshape},
-        {"Resize", resize},     {"Shape", shape},
-        {"Sigmoid", sigmoid},   {"Slice", slice},
-        {"Squeeze", squeeze},   {"Sub", binary},
-        {"Swish", swish},       {"Transpose", transpose},
-        {"Upsample", resize},   {"Unsqueeze", squeeze},
+        {"Add", binary},
+        {"Cast", cast},
+        {"CastLike", cast_like},
+        {"Clip", clip},
+        {"Concat", concat},
+        {"Constant", constant},
+        {"Conv", convolution},
+        {"Div", binary},
+        {"DepthToSpace", depth_to_space},
+        {"Floor", round_down},
+        {"Gather", gather},
+        {"Identity", identity},
+        {"LeakyRelu", leaky_relu},
+        {"Mul", binary},
+        {"PRelu", prelu},
+        {"Relu", relu},
+        {"Reshape", reshape},
+        {"Resize", resize},
+        {"Shape", shape},
+        {"Sigmoid", sigmoid},
+        {"Slice", slice},
+        {"Squeeze", squeeze},
+        {"Sub", binary},
+        {"Swish", swish},
+        {"Transpose", transpose},
+        {"Upsample", resize},
+        {"Unsqueeze", squeeze},
     };
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
         if (resr_pb_is(op->type, operators[i].type))
