@@ -101,17 +101,10 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
         return resr_model_read_ncnn(out, file, path);
     if (file->data[8] == '{')
         return resr_model_read_safetensors(out, file);
-<<<<<<< HEAD
-    if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
-        return resr_model_read_onnx(out, file);
-    if (memcmp(file->data, RESR_LEGACY_MAGIC, sizeof RESR_LEGACY_MAGIC - 1) == 0)
-        return resr_model_read_legacy(out, file);
-=======
     if (memcmp(file->data, RESR_LEGACY_MAGIC, sizeof RESR_LEGACY_MAGIC - 1) == 0)
         return resr_model_read_legacy(out, file);
     if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
         return resr_model_read_onnx(out, file);
->>>>>>> main
     if (file->data[0] == 0x80)
         return resr_fail(RESR_ERR_DATA, "is a Python pickle, but not one of torch.save; save the "
                                         "network's state_dict() with torch.save");
