@@ -17,6 +17,7 @@
 #include "base/cpu_features.h"
 #include "base/memory.h"
 #include "model_argument.h"
+#include "must.h"
 #include "net/net.h"
 #include "net/select_backend.h"
 
@@ -24,14 +25,6 @@ typedef struct Options {
     const char *model, *in, *out, *precision, *backend, *cpumask;
     int width_px, height_px, threads;
 } Options;
-
-static void must(int ret)
-{
-    if (ret == 0)
-        return;
-    fprintf(stderr, "bench_net: %s\n", resr_error_text());
-    exit(resr_error_exit_status(ret));
-}
 
 static void must_io(size_t done, size_t wanted, const char *path)
 {
