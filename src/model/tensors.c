@@ -84,7 +84,7 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
 {
     for (size_t i = 0; i < count; i++) {
         double value = value_at(data, dtype, i);
-        out[i] = fabs(value) <= (double)FLT_MAX ? (float)value : INFINITY;
+        out[i] = isfinite(value) && fabs(value) > (double)FLT_MAX ? INFINITY : (float)value;
     }
     return resr_weights_check(out, count, what);
 }
