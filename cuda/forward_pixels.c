@@ -116,7 +116,7 @@ int resr_cuda_put_tiles(Run *run, const ResrTileIn *in)
                        .flags = flags_of(run)};
     const ResrNormalisation *normal = resr_spec_normalisation(&net->spec);
     if (normal) {
-        memcpy(pixels.mean, normal->mean, sizeof pixels.mean);
+        memcpy(pixels.mean, normal->mean, sizeof normal->mean);
         pixels.scale = normal->factor;
     }
     place_in(run, &pixels.in);
@@ -180,7 +180,7 @@ int resr_cuda_get_tiles(Run *run)
 static void store_plane(const ResrTileOut *out, int c, const float *from)
 {
     size_t width = (size_t)out->width_px;
-    for (int y = 0; y < out->height_px; y++, from += width)
+    for (int y = 0; out->plane[c] && y < out->height_px; y++, from += width)
         memcpy(out->plane[c] + (size_t)y * out->stride, from, width * sizeof *from);
 }
 

@@ -93,9 +93,10 @@ static inline size_t resr_conv_weights(const ResrConv *conv)
  * upsampler.0: 3 * num_blocks + 4. */
 typedef struct ResrModel {
     ResrNetSpec spec;
-    char name[64];   /* "RealESRGAN_x4plus", or the file's name */
-    char path[1024]; /* the weight file; of a blend, the first one */
-    char sha256[65]; /* of this file (ncnn: of the .bin); empty for models without a file */
+    char name[64];       /* "RealESRGAN_x4plus", or the file's name */
+    char path[1024];     /* the weight file; of a blend, the first one */
+    char sha256[65];     /* of this file (ncnn: of the .bin); empty for models without a file */
+    bool assumes_slopes; /* SRVGG: the file has no slopes; those of LeakyReLU(0.1) are assumed */
     int32_t n_convs;
     ResrConv *convs;
     float *arena; /* all weights, biases and slopes in the order of convs */

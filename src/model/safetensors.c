@@ -12,13 +12,22 @@
 
 static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
 {
-    static const char *const names[] = {"F32", "F16", "BF16", "F64"};
-    for (int i = 0; text && i < 4; i++)
-        if (strcmp(names[i], text) == 0) {
-            *dtype = (ResrDtype)i;
+    static const struct {
+        const char *text;
+        ResrDtype dtype;
+    } known[] = {
+        {"F32", RESR_DTYPE_F32}, {"F16", RESR_DTYPE_F16}, {"BF16", RESR_DTYPE_BF16},
+        {"F64", RESR_DTYPE_F64}, {"I64", RESR_DTYPE_I64}, {"I32", RESR_DTYPE_I32},
+        {"I16", RESR_DTYPE_I16}, {"I8", RESR_DTYPE_I8},   {"U8", RESR_DTYPE_I8},
+        {"BOOL", RESR_DTYPE_I8},
+    };
+    for (size_t i = 0; text && i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].text, text) == 0) {
+            *dtype = known[i].dtype;
             return 0;
         }
-    return resr_fail(RESR_ERR_DATA, "tensor %s has dtype %s; F32, F16, BF16 and F64 are read", name,
+    return resr_fail(RESR_ERR_DATA,
+                     "tensor %s has dtype %s; F32, F16, BF16, F64 and integers are read", name,
                      text ? text : "(none)");
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# --list-models DIR and --convert: what the files of a folder are, and the same network from the converted file.
+# --list-models DIR: a line for each file of a folder. --convert: the same network from the converted file.
 . "$(dirname "$0")/lib.sh"
 mkdir weights weights/folder.pth
 "$MAKE_MODEL" weights/a.safetensors rrdb 2 1 8 4 3
@@ -7,7 +7,7 @@ mkdir weights weights/folder.pth
 "$MAKE_MODEL" weights/c.safetensors srvgg 1 3 24 0 3 channels=1
 head -c 2000 weights/a.safetensors >weights/cut.pth
 sed 's/conv_first/norm_start/' weights/a.safetensors >weights/d.ckpt
-touch weights/notes.txt weights/.hidden.pth
+touch weights/notes.txt weights/.hidden.pth weights/n.param weights/n.bin
 
 # lists NAME WORDS: the line of a file.
 lists() {
@@ -19,9 +19,10 @@ lists() {
 lists a.safetensors '2x, RRDBNet, 1 blocks, 8 features, growth 4, unshuffle 2, 3 channels, 0.0'
 lists b.safetensors '4x, SPAN, 6 blocks, 48 features, 3 channels, 0.85 MFLOP/pixel'
 lists c.safetensors '1x, SRVGGNetCompact, 3 convolutions, 24 features, 1 channel, '
+lists n.param 'does not run: 0 bytes'
 lists cut.pth 'does not run: '
-lists d.ckpt 'does not run: is a GRL network'
-[ "$(wc -l <list)" = 5 ] || fail "not a line for each weight file: $(cat list)"
+lists d.ckpt 'does not run: the architecture GRL '
+[ "$(wc -l <list)" = 6 ] || fail "not a line for each weight file: $(cat list)"
 "$RESR" --list-models=weights | cmp - list || fail "--list-models=DIR differs from --list-models DIR"
 "$RESR" --list-models nowhere >run.out 2>run.log && fail "a folder that does not exist is listed"
 grep -q nowhere run.log || fail "$(cat run.log)"
