@@ -12,7 +12,6 @@ typedef __m256 vec;
 
 #define MM(name) _mm256_##name
 #include "cpu/x86/vec_tmpl.h"
-#undef MM
 
 /* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
 static inline vec vec_power_of_two(vec sum)
