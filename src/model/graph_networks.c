@@ -7,9 +7,6 @@
 
 #include "model/graph_nodes.h"
 
-/* Of the input of SPAN: (x - mean) * range, in the order R, G, B. */
-static const double span_mean[] = {0.4488, 0.4371, 0.4040}, span_range = 255;
-
 /* The network of a spec, built convolution by convolution. */
 typedef struct Network {
     ResrGraph *graph;
@@ -81,21 +78,29 @@ static ResrNode srvgg(Network *net, const ResrNetSpec *spec)
     return resr_graph_add(graph, x, resr_graph_nearest(graph, input, spec->scale));
 }
 
+/* The picture minus the means; the picture itself if the network does not normalise. */
+static ResrNode centred(ResrGraph *graph, const ResrNormalisation *by)
+{
+    double minus_mean[3];
+    ResrNode x = resr_graph_input(graph);
+    for (int i = 0; by && i < 3; i++)
+        minus_mean[i] = -(double)by->mean[i];
+    if (!by)
+        return x;
+    ResrAffine offset = resr_affine_offset(minus_mean, 3);
+    return resr_graph_affine(graph, x, &offset);
+}
+
 static ResrNode span_input(ResrGraph *graph, const ResrNetSpec *spec)
 {
-    ResrNode x = resr_graph_input(graph);
-    double minus_mean[3];
-    if (!spec->normalise)
+    const ResrNormalisation *by = resr_spec_normalisation(spec);
+    ResrNode x = centred(graph, by);
+    if (!by)
         return x;
-    for (int i = 0; i < 3; i++)
-        minus_mean[i] = -span_mean[i];
-    ResrAffine by = resr_affine_offset(minus_mean, 3);
-    ResrNode centred = resr_graph_affine(graph, x, &by);
-    if (graph->convs[0].input == centred) { /* an optimiser multiplied the weights instead */
-        graph->convs[0].weight_factor = (float)(1 / span_range);
-        return centred;
-    }
-    return resr_graph_scaled(graph, centred, span_range);
+    if (graph->convs[0].input != x)
+        return resr_graph_scaled(graph, x, (double)by->factor);
+    graph->convs[0].weight_factor = 1 / by->factor; /* an optimiser multiplied the weights */
+    return x;
 }
 
 static ResrNode span(Network *net, const ResrNetSpec *spec)
@@ -123,7 +128,7 @@ static int shuffled_scale(int outputs, int channels)
     return 0;
 }
 
-static void guess_spec(ResrNetSpec *spec, const ResrGraph *graph)
+static void guess_spec(ResrNetSpec *spec, ResrGraph *graph)
 {
     const ResrGraphConv *convs = graph->convs;
     int n = graph->n_convs, enlargements = graph->used[RESR_OP_NEAREST];
@@ -132,7 +137,9 @@ static void guess_spec(ResrNetSpec *spec, const ResrGraph *graph)
     if (graph->used[RESR_OP_SIGMOID] > 0) {
         spec->arch = RESR_ARCH_SPAN;
         spec->num_blocks = (n - 4) / 3;
-        spec->normalise = convs[0].input != resr_graph_input((ResrGraph *)graph);
+        spec->normalise = RESR_NORMALISE_COUNT - 1;
+        while (spec->normalise > 0 && convs[0].input != span_input(graph, spec))
+            spec->normalise--;
     } else if (graph->used[RESR_OP_CONCAT] > 0) {
         spec->arch = RESR_ARCH_RRDB;
         spec->unshuffle = unshuffle;

@@ -84,7 +84,8 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
 {
     for (size_t i = 0; i < count; i++) {
         double value = value_at(data, dtype, i);
-        out[i] = fabs(value) <= (double)FLT_MAX ? (float)value : INFINITY;
+        bool overflows = fabs(value) > (double)FLT_MAX;
+        out[i] = overflows ? copysignf(INFINITY, (float)copysign(1, value)) : (float)value;
     }
     return resr_weights_check(out, count, what);
 }

@@ -136,14 +136,7 @@ const ResrOps *check_backend(ResrNumerics numerics)
 
 ResrNetSpec check_rrdb_shape(int scale, int unshuffle, int num_blocks, int nf, int gc)
 {
-    return (ResrNetSpec){.arch = RESR_ARCH_RRDB,
-                         .scale = scale,
-                         .unshuffle = unshuffle,
-                         .num_blocks = num_blocks,
-                         .nf = nf,
-                         .gc = gc,
-                         .channels = 3,
-                         .resize = 1.0};
+    return (ResrNetSpec){RESR_ARCH_RRDB, scale, unshuffle, num_blocks, nf, gc, 3, 0, 1};
 }
 
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
@@ -153,25 +146,12 @@ ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc)
 
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf)
 {
-    return (ResrNetSpec){.arch = RESR_ARCH_SRVGG,
-                         .scale = scale,
-                         .unshuffle = 1,
-                         .num_blocks = num_blocks,
-                         .nf = nf,
-                         .channels = 3,
-                         .resize = 1.0};
+    return (ResrNetSpec){RESR_ARCH_SRVGG, scale, 1, num_blocks, nf, 0, 3, 0, 1};
 }
 
 ResrNetSpec check_span(int scale, int num_blocks, int nf)
 {
-    return (ResrNetSpec){.arch = RESR_ARCH_SPAN,
-                         .scale = scale,
-                         .unshuffle = 1,
-                         .num_blocks = num_blocks,
-                         .nf = nf,
-                         .channels = 3,
-                         .normalise = 1,
-                         .resize = 1.0};
+    return (ResrNetSpec){RESR_ARCH_SPAN, scale, 1, num_blocks, nf, 0, 3, 1, 1};
 }
 
 CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const CheckImage *in)

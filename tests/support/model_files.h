@@ -103,7 +103,7 @@ typedef struct TestZipEntry {
 typedef enum TestZipKind {
     TORCH_ZIP,    /* as torch.save: stored, aligned to 64 bytes, descriptors, zip64's end */
     PLAIN_ZIP,    /* stored; no descriptors and no zip64 */
-    DEFLATED_ZIP, /* the same, deflated without making them smaller */
+    DEFLATED_ZIP, /* deflated without making them smaller; descriptors, and no zip64 */
 } TestZipKind;
 
 TestBuffer test_zip(TestZipEntry *entries, int n, TestZipKind kind);

@@ -10,62 +10,8 @@ typedef __m256 vec;
 #define EACH_PX(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define EACH_EVEN_PX(X) X(2) X(4) X(6)
 
-static inline vec vec_load(const float *from)
-{
-    return _mm256_loadu_ps(from);
-}
-
-static inline void vec_store(float *to, vec value)
-{
-    _mm256_storeu_ps(to, value);
-}
-
-static inline vec vec_set1(float value)
-{
-    return _mm256_set1_ps(value);
-}
-
-static inline vec vec_add(vec a, vec b)
-{
-    return _mm256_add_ps(a, b);
-}
-
-static inline vec vec_sub(vec a, vec b)
-{
-    return _mm256_sub_ps(a, b);
-}
-
-static inline vec vec_mul(vec a, vec b)
-{
-    return _mm256_mul_ps(a, b);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm256_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_fnma(vec a, vec b, vec c)
-{
-    return _mm256_fnmadd_ps(a, b, c);
-}
-
-/* a < b ? a : b, so that a NaN in b stays. */
-static inline vec vec_min(vec a, vec b)
-{
-    return _mm256_min_ps(a, b);
-}
-
-/* a > b ? a : b. */
-static inline vec vec_max(vec a, vec b)
-{
-    return _mm256_max_ps(a, b);
-}
-
-static inline vec vec_div(vec a, vec b)
-{
-    return _mm256_div_ps(a, b);
-}
+#define MM(name) _mm256_##name
+#include "cpu/x86/vec_tmpl.h"
 
 /* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
 static inline vec vec_power_of_two(vec sum)

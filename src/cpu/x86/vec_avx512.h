@@ -13,62 +13,8 @@ typedef __m512 vec;
 /* Bits of MXCSR: denormal operands and results count as zero. */
 #define RESR_NO_DENORMALS 0x8040u
 
-static inline vec vec_load(const float *from)
-{
-    return _mm512_loadu_ps(from);
-}
-
-static inline void vec_store(float *to, vec value)
-{
-    _mm512_storeu_ps(to, value);
-}
-
-static inline vec vec_set1(float value)
-{
-    return _mm512_set1_ps(value);
-}
-
-static inline vec vec_add(vec a, vec b)
-{
-    return _mm512_add_ps(a, b);
-}
-
-static inline vec vec_sub(vec a, vec b)
-{
-    return _mm512_sub_ps(a, b);
-}
-
-static inline vec vec_mul(vec a, vec b)
-{
-    return _mm512_mul_ps(a, b);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_fnma(vec a, vec b, vec c)
-{
-    return _mm512_fnmadd_ps(a, b, c);
-}
-
-/* a < b ? a : b, so that a NaN in b stays. */
-static inline vec vec_min(vec a, vec b)
-{
-    return _mm512_min_ps(a, b);
-}
-
-/* a > b ? a : b. */
-static inline vec vec_max(vec a, vec b)
-{
-    return _mm512_max_ps(a, b);
-}
-
-static inline vec vec_div(vec a, vec b)
-{
-    return _mm512_div_ps(a, b);
-}
+#define MM(name) _mm512_##name
+#include "cpu/x86/vec_tmpl.h"
 
 /* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
 static inline vec vec_power_of_two(vec sum)
