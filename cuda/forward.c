@@ -6,8 +6,8 @@
  * buffers of all the block's channels, and adds the fp32 trunk at a block's and an RRDB's end;
  * body_end(), upsample() and tail() compute the layers behind the body, for a whole tile or, where
  * its memory does not suffice, in bands of rows. SRVGG's compact_body() and SPAN's
- * attention_block() alternate between two buffers of a layer's channels; what SPAN's
- * attention_end() reads goes to a buffer of its own. wait() waits for the stream and checks the
+ * attention_block() alternate between two buffers of a layer's channels; the inputs of
+ * SPAN's attention_end() go to a buffer of their own. wait() waits for the stream and checks the
  * flags of the tiles: finite results, and none constant.
  *
  * forward_pixels.c has both ends, forward_memory.c allocates the buffers, frames.c runs passes over
@@ -285,8 +285,8 @@ int resr_cuda_compact_body(void *pointer)
     return ret;
 }
 
-/* SPAN: c1_r, c2_r and c3_r, the block's input in fp32 in the trunk. What attention_end() reads is
- * written to its place in the concatenation. */
+/* SPAN: c1_r, c2_r and c3_r, the block's input in fp32 in the trunk. Outputs that attention_end()
+ * reads are written to their places in the concatenation. */
 int resr_cuda_attention_block(void *pointer, int block)
 {
     Run *run = pointer;

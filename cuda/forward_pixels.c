@@ -116,7 +116,7 @@ int resr_cuda_put_tiles(Run *run, const ResrTileIn *in)
                        .flags = flags_of(run)};
     const ResrNormalisation *normal = resr_spec_normalisation(&net->spec);
     if (normal) {
-        memcpy(pixels.mean, normal->mean, sizeof pixels.mean);
+        memcpy(pixels.mean, normal->mean, sizeof normal->mean);
         pixels.scale = normal->factor;
     }
     place_in(run, &pixels.in);

@@ -84,7 +84,8 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
 {
     for (size_t i = 0; i < count; i++) {
         double value = value_at(data, dtype, i);
-        out[i] = isfinite(value) && fabs(value) > (double)FLT_MAX ? INFINITY : (float)value;
+        bool overflows = fabs(value) > (double)FLT_MAX;
+        out[i] = overflows ? copysignf(INFINITY, (float)copysign(1, value)) : (float)value;
     }
     return resr_weights_check(out, count, what);
 }
@@ -211,7 +212,7 @@ static int visit_all(const Tensors *t, const ResrNetSpec *spec, const ResrModel 
 
 int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
 {
-    ResrNetSpec spec;
+    ResrNetSpec spec = {0};
     Tensors t = {.all = tensors, .n = n};
     *out = NULL;
     int ret = resr_tensors_set_names(tensors, n);

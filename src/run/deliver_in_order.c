@@ -23,7 +23,7 @@ typedef struct InOrder {
 
 static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
 {
-    resr_reorder_buffer_take(((InOrder *)delivery)->config.frames, frame);
+    resr_reorder_buffer_add(((InOrder *)delivery)->config.frames, frame);
     return 0;
 }
 

@@ -153,7 +153,7 @@ static int accept_restored(Segments *self, ResrFrame *frame)
     placeholder->credit = frame->credit;
     memcpy(placeholder->hash, frame->source, sizeof placeholder->hash);
     frame->credit = NULL;
-    resr_reorder_buffer_take(self->config.frames, placeholder);
+    resr_reorder_buffer_add(self->config.frames, placeholder);
     resr_reorder_buffer_set_computed(self->config.frames, index, true);
     *origin_of(self, index) = (Origin){.rank = EARLIER_ATTEMPT};
     resr_segment_encoders_add_frame(resr_io_threads_encoders(self->config.io), frame);
@@ -168,7 +168,7 @@ static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
         claim_restored(self, frame->index);
     if (frame->state == RESR_FRAME_RESTORED)
         return accept_restored(self, frame);
-    resr_reorder_buffer_take(self->config.frames, frame);
+    resr_reorder_buffer_add(self->config.frames, frame);
     return 0;
 }
 

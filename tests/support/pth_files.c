@@ -218,19 +218,19 @@ static TestBuffer packed_of(const TestZipEntry *entry, TestZipKind kind)
 }
 
 /* The fields that local header and central directory share, from `version needed` to the extra
- * field's length. */
-static void add_entry_fields(TestBuffer *zip, const TestZipEntry *entry, bool sizes,
+ * field's length. A header before a descriptor has zeros, or the size alone. */
+static void add_entry_fields(TestBuffer *zip, const TestZipEntry *entry, bool local,
                              TestZipKind kind, size_t extra)
 {
     TestBuffer packed = packed_of(entry, kind);
-    uint64_t crc = sizes ? crc32_of(entry->data, entry->bytes) : 0;
-    test_add_number(zip, 0, 2);                              /* version needed */
-    test_add_number(zip, kind == TORCH_ZIP ? 0x0808 : 0, 2); /* flags */
-    test_add_number(zip, kind == DEFLATED_ZIP ? 8 : 0, 2);   /* method */
-    test_add_number(zip, 0, 4);                              /* time, date */
-    test_add_number(zip, crc, 4);
-    test_add_number(zip, sizes ? packed.bytes : 0, 4);
-    test_add_number(zip, sizes ? entry->bytes : 0, 4);
+    bool known = !local || kind == PLAIN_ZIP;
+    test_add_number(zip, 0, 2);                                           /* version needed */
+    test_add_number(zip, (const uint64_t[]){0x0808, 0, 0x0008}[kind], 2); /* flags */
+    test_add_number(zip, kind == DEFLATED_ZIP ? 8 : 0, 2);                /* method */
+    test_add_number(zip, 0, 4);                                           /* time, date */
+    test_add_number(zip, known ? crc32_of(entry->data, entry->bytes) : 0, 4);
+    test_add_number(zip, known ? packed.bytes : 0, 4);
+    test_add_number(zip, known || kind == DEFLATED_ZIP ? entry->bytes : 0, 4);
     test_add_number(zip, strlen(entry->name), 2);
     test_add_number(zip, extra, 2);
     free(packed.data);
@@ -245,7 +245,7 @@ static void add_local(TestBuffer *zip, TestZipEntry *entry, TestZipKind kind)
     TestBuffer packed = packed_of(entry, kind);
     entry->local = zip->bytes;
     test_add_text(zip, "PK\3\4");
-    add_entry_fields(zip, entry, !torch, kind, torch ? padding + 4 : 0);
+    add_entry_fields(zip, entry, true, kind, torch ? padding + 4 : 0);
     test_add_text(zip, entry->name);
     if (torch) {
         test_add_text(zip, "FB");
@@ -253,13 +253,13 @@ static void add_local(TestBuffer *zip, TestZipEntry *entry, TestZipKind kind)
         test_add(zip, zeros, padding);
     }
     test_add(zip, packed.data, packed.bytes);
-    free(packed.data);
-    if (torch) {
+    if (kind != PLAIN_ZIP) {
         test_add_text(zip, "PK\7\10");
         test_add_number(zip, crc32_of(entry->data, entry->bytes), 4);
-        test_add_number(zip, entry->bytes, 4);
+        test_add_number(zip, packed.bytes, 4);
         test_add_number(zip, entry->bytes, 4);
     }
+    free(packed.data);
 }
 
 TestBuffer test_zip(TestZipEntry *entries, int n, TestZipKind kind)
@@ -272,7 +272,7 @@ TestBuffer test_zip(TestZipEntry *entries, int n, TestZipKind kind)
         entries[i].central = zip.bytes;
         test_add_text(&zip, "PK\1\2");
         test_add_number(&zip, 0, 2); /* version made by */
-        add_entry_fields(&zip, &entries[i], true, kind, 0);
+        add_entry_fields(&zip, &entries[i], false, kind, 0);
         test_add_number(&zip, 0, 10); /* comment's length, disk, attributes */
         test_add_number(&zip, entries[i].local, 4);
         test_add_text(&zip, entries[i].name);
