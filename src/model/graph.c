@@ -170,7 +170,7 @@ ResrNode resr_graph_affine(ResrGraph *graph, ResrNode x, const ResrAffine *affin
     }
     if (before->op == RESR_OP_AFFINE)
         x = before->a;
-    if (before->op == RESR_OP_CONV)
+    if (before->op == RESR_OP_CONV && !neutral)
         graph->convs[before->b].scaled = true;
     return neutral ? x : resr_graph_node(graph, RESR_OP_AFFINE, x, 0, &by);
 }

@@ -214,6 +214,25 @@ static void test_other_order(void **state)
     free(param.data);
 }
 
+/* A dense block without its factor 0.2: an optimiser has multiplied the weights of conv5. */
+static void test_multiplied_weights(void **state)
+{
+    (void)state;
+    ResrModel *model = test_random_model(&rrdb, 5), *read;
+    TestBuffer param = prepare(&rrdb);
+    test_replace(&param, "0=1 -23301=2,0.2,1.0", "0=1", 0);
+    assert_int_equal(test_read(&read, read_param, &param), 0);
+    for (int i = 0; i < model->n_convs; i++) {
+        const ResrConv *file = &model->convs[i], *network = &read->convs[i];
+        float factor = i == 5 ? 5 : 1; /* body.0.rdb1.conv5 */
+        assert_float_equal(network->weight[0], factor * file->weight[0], 1e-6f);
+        assert_float_equal(network->bias[0], factor * file->bias[0], 1e-6f);
+    }
+    resr_model_free(read);
+    resr_model_free(model);
+    free(param.data);
+}
+
 /* The .bin: too short, too long, of unknown kinds, with impossible values. */
 static void test_bin(void **state)
 {
@@ -272,4 +291,4 @@ static void test_every_character(void **state)
 }
 
 TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_graphs, test_dead_layers,
-             test_other_order, test_bin, test_every_character)
+             test_other_order, test_multiplied_weights, test_bin, test_every_character)

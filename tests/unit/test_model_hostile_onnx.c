@@ -227,6 +227,9 @@ static void test_convolutions(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         TestBuffer node = test_onnx_node("Conv", "output body.0.weight body.0.bias", "last");
         int64_t values[] = {cases[i].value, cases[i].value};
+        int64_t ones[] = {1, 1, 1, 1};
+        if (strcmp(cases[i].name, "pads") != 0)
+            test_onnx_ints(&node, "pads", ones, 4);
         if (strcmp(cases[i].name, "group") == 0)
             test_onnx_int(&node, "group", cases[i].value);
         else
