@@ -26,6 +26,7 @@ static const Case deep[] = {
     {{RESR_ARCH_SRVGG, 4, 1, 3, 16, 0, 3, 0, 1}, 33, 17},
     {{RESR_ARCH_SRVGG, 3, 1, 1, 64, 0, 3, 0, 1}, 1, 1},
     {{RESR_ARCH_SRVGG, 4, 1, 6, 20, 0, 3, 0, 1}, 2, 40},
+    {{RESR_ARCH_SPAN, 2, 1, 2, 48, 0, 3, 0, 1}, 17, 11},
 };
 
 /* One block of RRDB, whose products are F(2x2) in both. */
