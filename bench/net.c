@@ -1,7 +1,7 @@
 /* bench_net: evaluates a network on one tile on request, for comparisons that run several programs
  * alternately.
  *
- *   bench_net --model FILE|rrdb:..|srvgg:.. --width PX --height PX --in FILE --out FILE
+ *   bench_net --model FILE|rrdb:..|srvgg:..|span:.. --width PX --height PX --in FILE --out FILE
  *             [--precision auto|bf16|fp32|exact] [--backend NAME] [--cpumask SET] [--threads N]
  *
  * FILE of --in: planar RGB, float32 in [0, 1], [3][height][width]; of --out: the last result,

@@ -325,14 +325,14 @@ static int cast_like(Value *out, const Op *op)
 
 static int clip(Value *out, const Op *op)
 {
-    double low, high;
+    double low = -INFINITY, high = INFINITY;
     const Value *limit;
     Value x;
     int ret = resr_onnx_map_operand(&x, op, 0);
     if (ret == 0)
-        ret = resr_onnx_number_attribute(&low, op, "min", -INFINITY);
+        ret = resr_onnx_number_attribute(&low, op, "min", low);
     if (ret == 0)
-        ret = resr_onnx_number_attribute(&high, op, "max", INFINITY);
+        ret = resr_onnx_number_attribute(&high, op, "max", high);
     for (int i = 1; ret == 0 && i <= 2; i++)
         if (resr_onnx_operand(op, i)) {
             ret = resr_onnx_number_operand(&limit, op, i);

@@ -79,6 +79,7 @@ int resr_onnx_concat_numbers(Value *out, const Op *op)
 {
     double numbers[RESR_ONNX_MAX_NUMBERS];
     const Value *part = NULL;
+    bool integers = false;
     int n = 0;
     for (int i = 0; i < op->n_in; i++) {
         int ret = resr_onnx_number_operand(&part, op, i);
@@ -88,8 +89,9 @@ int resr_onnx_concat_numbers(Value *out, const Op *op)
                              RESR_ONNX_MAX_NUMBERS);
         memcpy(numbers + n, part->numbers, sizeof *numbers * (size_t)count);
         n += count;
+        integers = part->integers;
     }
-    resr_onnx_numbers(out, 1, numbers, n, part->integers);
+    resr_onnx_numbers(out, 1, numbers, n, integers);
     return 0;
 }
 

@@ -81,7 +81,7 @@ static int target_shape(int64_t *to, const ResrOnnxValue *value, const double *d
 /* Divides the atoms so that the last one of each dimension ends with it. Atoms of size 1 vanish. */
 static int divide_atoms(ResrOnnxValue *value)
 {
-    ResrOnnxAtom atoms[RESR_ONNX_MAX_ATOMS];
+    ResrOnnxAtom atoms[RESR_ONNX_MAX_ATOMS] = {0};
     ResrOnnxAtom from = {1, 0};
     int n = 0, next = 0;
     for (int i = 0; i < value->rank; i++) {

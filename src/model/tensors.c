@@ -212,7 +212,7 @@ static int visit_all(const Tensors *t, const ResrNetSpec *spec, const ResrModel 
 
 int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
 {
-    ResrNetSpec spec;
+    ResrNetSpec spec = {0};
     Tensors t = {.all = tensors, .n = n};
     *out = NULL;
     int ret = resr_tensors_set_names(tensors, n);

@@ -58,4 +58,22 @@ refuse 64 "same file" --convert a.safetensors a.safetensors --overwrite
 refuse 66 "missing.pth" --convert missing.pth new.safetensors
 refuse 65 "cut.pth" --convert weights/cut.pth new.safetensors
 [ ! -e new.safetensors ] && [ ! -e new.pth ] || fail "a refused conversion left a file"
+# A gray network: a gray picture and a warning. One with alpha: its own alpha, opaque where the picture has none.
+"$MAKE_MODEL" gray.safetensors srvgg 2 1 8 0 7 channels=1
+clip colours.mp4 2
+"$RESR" -i colours.mp4 -o gray.mp4 -m gray.safetensors --progress none 2>run.log || fail "gray: $(cat run.log)"
+grep -q "the network gray.safetensors is for gray pictures; the output has no colours" run.log || fail "$(cat run.log)"
+most=$(ffprobe -v error -f lavfi -i movie=gray.mp4,signalstats -show_entries frame_tags=lavfi.signalstats.SATMAX -of csv=p=0 |
+    sort -n | tail -1)
+awk -v most="$most" 'BEGIN { exit !(most < 2) }' || fail "a gray network gave colours: saturation $most"
+"$MAKE_MODEL" alpha.safetensors rrdb 2 1 8 4 7 channels=4
+ffmpeg -v error -y -f lavfi -i "gradients=s=24x16:n=2,format=rgba,geq=r='X*10':g='Y*10':b=99:a='X*10'" -frames:v 1 alpha.png
+ffmpeg -v error -y -i alpha.png -pix_fmt rgb24 opaque.png
+for name in alpha opaque; do
+    "$RESR" -i $name.png -o big-$name.png -m alpha.safetensors --precision exact --progress none || fail "$name"
+    ffmpeg -v error -y -i big-$name.png -f rawvideo -pix_fmt rgb24 $name.raw
+done
+[ "$(ffprobe -v error -show_entries stream=width,height,pix_fmt -of csv=p=0 big-alpha.png)" = 48,32,rgba ] ||
+    fail "the picture of a network with alpha"
+cmp -s alpha.raw opaque.raw && fail "alpha is no input of a network with four channels"
 echo "ok"

@@ -43,6 +43,17 @@ void test_add_number(TestBuffer *buffer, uint64_t value, int bytes)
     }
 }
 
+void test_add_copies(TestBuffer *buffer, const char *pickled, size_t bytes)
+{
+    test_add_text(buffer, "\x80\x02}(");
+    for (int i = 0; i < 8; i++) {
+        test_add(buffer, "X\1\0\0\0", 5);
+        test_add_number(buffer, (uint64_t)('a' + i), 1);
+        test_add(buffer, pickled, bytes);
+    }
+    test_add_text(buffer, "u.");
+}
+
 void test_replace(TestBuffer *buffer, const char *old, const char *replacement, int skip)
 {
     TestBuffer changed = {0};

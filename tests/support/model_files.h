@@ -20,6 +20,9 @@ void test_add(TestBuffer *buffer, const void *data, size_t bytes);
 void test_add_text(TestBuffer *buffer, const char *text);
 void test_add_number(TestBuffer *buffer, uint64_t value, int bytes); /* little-endian */
 
+/* Adds a pickled dictionary with eight items of this value. */
+void test_add_copies(TestBuffer *buffer, const char *pickled, size_t bytes);
+
 /* Replaces the only occurrence of `old` (counted from the `skip`-th) in a buffer of text. */
 void test_replace(TestBuffer *buffer, const char *old, const char *replacement, int skip);
 

@@ -198,6 +198,22 @@ static void test_dead_layers(void **state)
     free(param.data);
 }
 
+/* Layers in another order, and other names: the same network. */
+static void test_other_order(void **state)
+{
+    (void)state;
+    ResrModel *model = test_random_model(&srvgg, 5), *read;
+    TestBuffer param = prepare(&srvgg);
+    test_replace(&param, "PixelShuffle shuffle 1 1 c2 s 0=2\n", "", 0);
+    test_replace(&param, "Input input 0 1 data\n",
+                 "PixelShuffle s_1 1 1 c2 s 0=2\nInput in0 0 1 data\n", 0);
+    assert_int_equal(test_read(&read, read_param, &param), 0);
+    assert_memory_equal(read->arena, model->arena, model->arena_floats * sizeof(float));
+    resr_model_free(read);
+    resr_model_free(model);
+    free(param.data);
+}
+
 /* The .bin: too short, too long, of unknown kinds, with impossible values. */
 static void test_bin(void **state)
 {
@@ -256,4 +272,4 @@ static void test_every_character(void **state)
 }
 
 TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_graphs, test_dead_layers,
-             test_bin, test_every_character)
+             test_other_order, test_bin, test_every_character)

@@ -10,15 +10,11 @@ typedef __m256 vec;
 #define EACH_PX(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define EACH_EVEN_PX(X) X(2) X(4) X(6)
 
+typedef __m256i vec_bits;
 #define MM(name) _mm256_##name
+#define VEC_BITS _mm256_castps_si256
+#define VEC_FLOATS _mm256_castsi256_ps
 #include "cpu/x86/vec_tmpl.h"
-
-/* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
-static inline vec vec_power_of_two(vec sum)
-{
-    __m256i biased = _mm256_add_epi32(_mm256_castps_si256(sum), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
-}
 
 static inline vec vec_prelu(vec x, vec slope)
 {

@@ -13,15 +13,11 @@ typedef __m512 vec;
 /* Bits of MXCSR: denormal operands and results count as zero. */
 #define RESR_NO_DENORMALS 0x8040u
 
+typedef __m512i vec_bits;
 #define MM(name) _mm512_##name
+#define VEC_BITS _mm512_castps_si512
+#define VEC_FLOATS _mm512_castsi512_ps
 #include "cpu/x86/vec_tmpl.h"
-
-/* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
-static inline vec vec_power_of_two(vec sum)
-{
-    __m512i biased = _mm512_add_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
-}
 
 static inline vec vec_prelu(vec x, vec slope)
 {
