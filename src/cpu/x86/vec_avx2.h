@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 typedef __m256 vec;
+typedef __m256i vec_bits;
 #define VEC_LANES 8
 
 /* Calls X(n) for the numbers of pixels or tiles that have kernels. Accumulators of n x 2 vectors,
@@ -10,7 +11,6 @@ typedef __m256 vec;
 #define EACH_PX(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #define EACH_EVEN_PX(X) X(2) X(4) X(6)
 
-typedef __m256i vec_bits;
 #define MM(name) _mm256_##name
 #define VEC_BITS _mm256_castps_si256
 #define VEC_FLOATS _mm256_castsi256_ps

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 typedef __m512 vec;
+typedef __m512i vec_bits;
 #define VEC_LANES 16
 
 /* Calls X(n) for the numbers of pixels or tiles that have kernels. Accumulators of n x 2 vectors,
@@ -13,7 +14,6 @@ typedef __m512 vec;
 /* Bits of MXCSR: denormal operands and results count as zero. */
 #define RESR_NO_DENORMALS 0x8040u
 
-typedef __m512i vec_bits;
 #define MM(name) _mm512_##name
 #define VEC_BITS _mm512_castps_si512
 #define VEC_FLOATS _mm512_castsi512_ps
