@@ -258,8 +258,7 @@ static Result compute(const Bench *bench, const ResrConvKernels *kernels, int pi
         .residual = adds || is_gate(c) ? &bench->residual.map : NULL,
         .trunk = c->follow == RESIDUAL_TRUNK_COPY ? &bench->trunk.map : NULL,
         .copy = has_copy(c) ? &result.copy.map : NULL,
-        .activation = packed.slope ? RESR_ACTIVATION_SLOPE
-                      : is_silu(c) ? RESR_ACTIVATION_SILU
+        .activation = is_silu(c)   ? RESR_ACTIVATION_SILU
                       : is_gate(c) ? RESR_ACTIVATION_GATE
                                    : RESR_ACTIVATION_NONE,
         .factor = adds ? 0.2f : 1.0f,
