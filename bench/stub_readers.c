@@ -28,3 +28,17 @@ int resr_model_read_ncnn(ResrModel **out, const ResrBytes *file, const char *pat
     (void)path;
     return refuse();
 }
+
+int resr_model_read_legacy(ResrModel **out, const ResrBytes *file)
+{
+    (void)out;
+    (void)file;
+    return refuse();
+}
+
+int resr_model_read_onnx(ResrModel **out, const ResrBytes *file)
+{
+    (void)out;
+    (void)file;
+    return refuse();
+}
