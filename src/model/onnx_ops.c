@@ -79,13 +79,18 @@ static int convolution(Value *out, const Op *op)
     return map_result(out, &x, resr_graph_conv(op->graph, x.node, &conv));
 }
 
+/* The operand, and the attribute alpha or its default. */
+static int alpha_operand(Value *x, double *alpha, const Op *op, double otherwise)
+{
+    int ret = resr_onnx_map_operand(x, op, 0);
+    return ret < 0 ? ret : resr_onnx_number_attribute(alpha, op, "alpha", otherwise);
+}
+
 static int leaky_relu(Value *out, const Op *op)
 {
     Value x;
     double slope = 0;
-    int ret = resr_onnx_map_operand(&x, op, 0);
-    if (ret == 0)
-        ret = resr_onnx_number_attribute(&slope, op, "alpha", 0.01);
+    int ret = alpha_operand(&x, &slope, op, 0.01);
     return ret < 0 ? ret : map_result(out, &x, resr_graph_leaky(op->graph, x.node, slope));
 }
 
@@ -128,9 +133,7 @@ static int swish(Value *out, const Op *op)
 {
     Value x;
     double alpha = 1;
-    int ret = resr_onnx_map_operand(&x, op, 0);
-    if (ret == 0)
-        ret = resr_onnx_number_attribute(&alpha, op, "alpha", 1);
+    int ret = alpha_operand(&x, &alpha, op, 1);
     if (ret == 0 && alpha != 1)
         ret = resr_fail(RESR_ERR_DATA, "alpha %g; expected 1", alpha);
     return ret < 0 ? ret : map_result(out, &x, resr_graph_silu(op->graph, x.node));
