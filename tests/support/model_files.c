@@ -117,6 +117,13 @@ int test_read(ResrModel **out, TestReader read, const TestBuffer *file)
     return ret;
 }
 
+void test_accepted(TestReader read, const TestBuffer *file)
+{
+    ResrModel *model;
+    assert_int_equal(test_read(&model, read, file), 0);
+    resr_model_free(model);
+}
+
 void test_refused(int ret, const char *words)
 {
     if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))

@@ -42,6 +42,9 @@ typedef int (*TestReader)(ResrModel **out, const ResrBytes *file);
  * beyond it. */
 int test_read(ResrModel **out, TestReader read, const TestBuffer *file);
 
+/* Fails the test unless the file is read. */
+void test_accepted(TestReader read, const TestBuffer *file);
+
 /* Fails the test unless `ret` is RESR_ERR_DATA and the message contains `words`. */
 void test_refused(int ret, const char *words);
 
