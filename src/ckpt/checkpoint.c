@@ -478,10 +478,10 @@ void resr_checkpoint_set_status(ResrCheckpoint *c, const char *state, int exit_c
     resr_error_restore(0, error);
 }
 
-void resr_checkpoint_record_hang(ResrCheckpoint *c, const char *host, int rank)
+void resr_checkpoint_record_exclusion(ResrCheckpoint *c, const char *host, int rank)
 {
     pthread_mutex_lock(&c->lock);
-    int ret = resr_status_record_hang(&c->status, host, rank);
+    int ret = resr_status_record_exclusion(&c->status, host, rank);
     pthread_mutex_unlock(&c->lock);
     if (ret < 0)
         resr_log_warn("%s", resr_error_text());

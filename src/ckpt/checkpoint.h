@@ -110,8 +110,8 @@ void resr_checkpoint_abandon(ResrCheckpoint *checkpoint);
 /* Writes status.json with `state`. A failure is a warning only. Call from any thread. */
 void resr_checkpoint_set_status(ResrCheckpoint *checkpoint, const char *state, int exit_code,
                                 const char *message);
-/* Adds a rank found hung to status.json. */
-void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, int rank);
+/* Adds a rank that was left out, since it hung or its device failed, to status.json. */
+void resr_checkpoint_record_exclusion(ResrCheckpoint *checkpoint, const char *host, int rank);
 
 /* Writes the file pids: a line for each of `n` ranks, "RANK HOST PID". A failure is a warning only.
  */

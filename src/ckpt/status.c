@@ -50,7 +50,7 @@ int resr_status_write(const ResrStatus *status, const char *path)
     return ret;
 }
 
-int resr_status_record_hang(ResrStatus *status, const char *host, int rank)
+int resr_status_record_exclusion(ResrStatus *status, const char *host, int rank)
 {
     json_t *hangs = hangs_of(status);
     json_array_append_new(hangs,

@@ -24,7 +24,7 @@ void resr_status_read(ResrStatus *status, const char *path);
 RESR_MUST_CHECK int resr_status_write(const ResrStatus *status, const char *path);
 
 /* Adds a rank found hung. RESR_ERR_INTERNAL (memory). */
-RESR_MUST_CHECK int resr_status_record_hang(ResrStatus *status, const char *host, int rank);
+RESR_MUST_CHECK int resr_status_record_exclusion(ResrStatus *status, const char *host, int rank);
 
 void resr_status_clear(ResrStatus *status);
 

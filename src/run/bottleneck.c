@@ -32,7 +32,7 @@ static void sample_ranks(ResrActivity *sum, const ResrBottleneckConfig *config)
 {
     int live = 0, computing = 0, in_transit = 0;
     for (int i = 0; i < config->n; i++) {
-        if (config->ranks[i].threads == 0 || config->states[i] != RESR_RANK_ACTIVE)
+        if (config->ranks[i].threads == 0 || config->faults[i])
             continue;
         int moving = config->endpoint && i > 0 ? resr_endpoint_in_flight(config->endpoint, i) : 0;
         live++;

@@ -35,7 +35,7 @@ typedef struct ResrBottleneckConfig {
     ResrIoThreads *io;
     const ResrCheckpoint *checkpoint; /* NULL: none */
     const ResrRankInfo *ranks;        /* threads 0: does not compute */
-    const ResrRankState *states;      /* by rank */
+    const unsigned *faults;           /* by rank; 0: active */
     int n;
 } ResrBottleneckConfig;
 

@@ -5,7 +5,8 @@
  *  - sends the parts that the scheduler hands out, and recalls the parts that it wants back (feed);
  *  - handles at most one message of a worker, and all messages of its own compute thread (collect);
  *  - passes frames on to the encoder's thread in order (deliver);
- *  - once per heartbeat sends ALIVE to all ranks and excludes ranks that hang (periodic_tasks);
+ *  - once per heartbeat sends ALIVE to the ranks that are not SILENT, and excludes ranks that hang
+ *    (periodic_tasks);
  * and then backs off, if nothing happened.
  *
  * The scheduler (sched/schedule.h) decides which part goes where; rank_health.h, which ranks are in
@@ -59,6 +60,9 @@ struct ResrCoordinator {
 };
 
 static const ResrPart all_parts = {.attempt = 0}; /* for a recall */
+
+/* A rank with one of these faults cannot end in order. */
+static const unsigned hanging = RESR_RANK_SILENT | RESR_RANK_STUCK;
 
 static bool is_needed(void *user, int64_t index)
 {
@@ -138,11 +142,12 @@ static int feed(ResrCoordinator *c, bool *active)
     return ret;
 }
 
-/* A silent rank has answered: it is used again, without the parts that it still has. */
-static int readmit(ResrCoordinator *c, int rank)
+/* A fault is over. A rank that is used again drops the parts that it still has. */
+static int recover(ResrCoordinator *c, int rank, ResrRankFault fault)
 {
-    int ret = resr_rank_health_readmit(&c->health, rank);
-    return ret < 0 ? ret : recall(c, rank, &all_parts);
+    bool readmitted;
+    int ret = resr_rank_health_recover(&c->health, rank, fault, &readmitted);
+    return ret == 0 && readmitted ? recall(c, rank, &all_parts) : ret;
 }
 
 /* The end of a part. Late results of excluded ranks count, too, where frames are still needed. */
@@ -160,7 +165,7 @@ static int record_result(ResrCoordinator *c, ResrMessage *message, int rank)
     info->compute_seconds += message->header.seconds;
     resr_rank_health_frame(&c->health, message->header.seconds / part->count);
     resr_rank_health_update(&c->health, rank);
-    int ret = c->health.states[rank] == RESR_RANK_SILENT ? readmit(c, rank) : 0;
+    int ret = recover(c, rank, RESR_RANK_STUCK);
     return ret == 0 && accepted > 0
                ? resr_report_part(c->config.report, part, rank, message->header.seconds)
                : ret;
@@ -184,8 +189,10 @@ static bool is_complete(const ResrCoordinator *c)
 static int accept_failure(ResrCoordinator *c, const ResrMessage *message, int rank)
 {
     const ResrWireHeader *header = &message->header;
-    if (header->part.count == 0 && c->health.states[rank] == RESR_RANK_SILENT)
-        return 0; /* its segments have other owners */
+    if (header->part.count == 0 && c->health.faults[rank]) { /* its segments have other owners */
+        resr_rank_health_exclude(&c->health, rank, RESR_RANK_NO_DEVICE);
+        return 0;
+    }
     if (header->part.count == 0)
         return resr_fail(header->code, "rank %d on %s: %s", rank, c->config.ranks[rank].host,
                          header->text);
@@ -205,7 +212,7 @@ static int accept_failure(ResrCoordinator *c, const ResrMessage *message, int ra
                   part.first + part.count - 1);
     resr_scheduler_requeue(c->scheduler, &part);
     if (device_lost)
-        resr_rank_health_exclude(&c->health, rank, RESR_RANK_NO_DEVICE, false);
+        resr_rank_health_exclude(&c->health, rank, RESR_RANK_NO_DEVICE);
     return 0;
 }
 
@@ -228,7 +235,7 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
         break;
     case RESR_WIRE_ALIVE:
         if (resr_rank_health_progress(&c->health, rank, message->header.progress))
-            ret = readmit(c, rank);
+            ret = recover(c, rank, RESR_RANK_STUCK);
         break;
     case RESR_WIRE_RETURN:
         accept_return(c, rank, &message->header.part);
@@ -241,7 +248,7 @@ static int handle(ResrCoordinator *c, ResrMessage *message, int rank)
                         message->header.kind);
     }
     resr_message_free(message);
-    return ret;
+    return ret < 0 ? ret : recover(c, rank, RESR_RANK_SILENT);
 }
 
 /* Frames leave the reorder buffer, in order, for the encoder's thread: computed ones, or the
@@ -282,13 +289,13 @@ static int collect(ResrCoordinator *c, bool *active)
     return ret < 0 ? ret : deliver(c, active);
 }
 
-/* Sends a message without content to every rank that is not silent. */
-static int broadcast(ResrCoordinator *c, ResrWireKind kind)
+/* Sends a message without content to every rank that has none of `faults`. */
+static int broadcast(ResrCoordinator *c, ResrWireKind kind, unsigned faults)
 {
     int ret = 0;
     for (int i = 1; c->endpoint && i < c->config.plan->ranks && ret == 0; i++) {
         ResrMessage *message;
-        if (c->health.states[i] == RESR_RANK_SILENT)
+        if (c->health.faults[i] & faults)
             continue;
         ret = resr_message_create(&message, kind);
         if (ret == 0)
@@ -308,7 +315,7 @@ static int periodic_tasks(ResrCoordinator *c)
         return ret;
     c->heartbeat_sent_ns = now_ns;
     c->delivery->ops->plan_saving(c->delivery, c->config.ranks, resr_scheduler_live(c->scheduler));
-    ret = broadcast(c, RESR_WIRE_ALIVE);
+    ret = broadcast(c, RESR_WIRE_ALIVE, RESR_RANK_SILENT);
     if (ret < 0)
         return ret;
     if (c->config.compute)
@@ -329,7 +336,7 @@ static int begin_stop(ResrCoordinator *c, int number)
     if (c->config.checkpoint)
         resr_log_info("stopping after signal %d: frames that are being computed are waited for",
                       number);
-    return ret < 0 ? ret : broadcast(c, RESR_WIRE_RECALL);
+    return ret < 0 ? ret : broadcast(c, RESR_WIRE_RECALL, RESR_RANK_SILENT);
 }
 
 static int stopped(const ResrCoordinator *c, int number)
@@ -347,7 +354,7 @@ static void show_progress(ResrCoordinator *c, ResrProgress *progress)
                                    .io = c->config.io,
                                    .checkpoint = c->config.checkpoint,
                                    .ranks = c->config.ranks,
-                                   .states = c->health.states,
+                                   .faults = c->health.faults,
                                    .n = c->config.plan->ranks};
     if (progress->mode != RESR_PROGRESS_NONE)
         progress->limit = resr_bottleneck_sample(&c->bottleneck, &config);
@@ -485,14 +492,14 @@ void resr_coordinator_counters(const ResrCoordinator *c, int64_t *frames_in, int
     *frames_out = c->encoded;
 }
 
-/* True if every rank that is not silent has said goodbye; *all: every rank has. */
+/* True if every rank that does not hang has said goodbye; *all: every rank has. */
 static bool all_said_bye(const ResrCoordinator *c, bool *all)
 {
     bool said = true;
     *all = true;
     for (int i = 1; i < c->config.plan->ranks; i++) {
         *all = *all && c->said_bye[i];
-        said = said && (c->said_bye[i] || c->health.states[i] == RESR_RANK_SILENT);
+        said = said && (c->said_bye[i] || c->health.faults[i] & hanging);
     }
     return said;
 }
@@ -500,7 +507,7 @@ static bool all_said_bye(const ResrCoordinator *c, bool *all)
 static void warn_of_silent(const ResrCoordinator *c, double seconds)
 {
     for (int i = 1; i < c->config.plan->ranks; i++)
-        if (!c->said_bye[i] && c->health.states[i] != RESR_RANK_SILENT)
+        if (!c->said_bye[i] && !(c->health.faults[i] & hanging))
             resr_log_warn("rank %d on %s has not been heard of for %.1f s: it is left out", i,
                           c->config.ranks[i].host, seconds);
 }
@@ -513,7 +520,9 @@ static int shut_down_workers(ResrCoordinator *c, bool fast)
     ResrBackoff backoff = {0};
     int64_t start_ns = resr_clock_ns();
     bool all = false;
-    int ret = c->broken ? RESR_ERR_STOPPED : broadcast(c, RESR_WIRE_STOP);
+    if (c->broken || !c->said_bye) /* allocated last */
+        return RESR_ERR_STOPPED;
+    int ret = broadcast(c, RESR_WIRE_STOP, hanging);
     while (ret == 0 &&
            (!all_said_bye(c, &all) || (all && resr_endpoint_sending(c->endpoint) > 0))) {
         ResrMessage *message;
@@ -535,7 +544,7 @@ static int shut_down_workers(ResrCoordinator *c, bool fast)
 
 bool resr_coordinator_gave_up_root(const ResrCoordinator *c)
 {
-    return c->health.states && c->health.states[0] == RESR_RANK_SILENT;
+    return c->health.faults && c->health.faults[0] & hanging;
 }
 
 int resr_coordinator_shutdown(ResrCoordinator *c, bool fast)

@@ -185,7 +185,7 @@ static void play_status(const uint8_t *data, size_t bytes)
     resr_status_read(&status, path);
     status.attempt++;
     memcpy(status.message, data, bytes < 200 ? bytes : 200);
-    check(resr_status_record_hang(&status, status.message, 3) == 0, "a strike cannot be kept");
+    check(resr_status_record_exclusion(&status, status.message, 3) == 0, "a strike cannot be kept");
     check(resr_status_write(&status, path) == 0, "status.json cannot be written");
     json_t *object = json_load_file(path, 0, NULL);
     check(json_is_object(object), "status.json is no JSON");

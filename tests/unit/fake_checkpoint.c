@@ -24,11 +24,11 @@ void resr_checkpoint_decide_batch_files(ResrCheckpoint *checkpoint, const ResrPl
     (void)live;
 }
 
-void resr_checkpoint_record_hang(ResrCheckpoint *checkpoint, const char *host, int rank)
+void resr_checkpoint_record_exclusion(ResrCheckpoint *checkpoint, const char *host, int rank)
 {
     (void)host;
-    checkpoint->struck_at[checkpoint->strikes % 8] = resr_clock_seconds_since(0);
-    checkpoint->struck[checkpoint->strikes++ % 8] = rank;
+    checkpoint->excluded_at[checkpoint->exclusions % 8] = resr_clock_seconds_since(0);
+    checkpoint->excluded[checkpoint->exclusions++ % 8] = rank;
 }
 
 ResrFrameState resr_checkpoint_frame_state(const ResrCheckpoint *checkpoint, int64_t index)

@@ -10,9 +10,9 @@ struct ResrCheckpoint {
     int error;          /* status that the writer reports */
     int kept, commits;  /* frames that were kept, segments that were committed */
     int published;
-    int64_t end_of_input;   /* frames; 0: not told */
-    int struck[8], strikes; /* ranks of resr_checkpoint_record_hang() */
-    double struck_at[8];    /* seconds of the clock */
+    int64_t end_of_input;        /* frames; 0: not told */
+    int excluded[8], exclusions; /* ranks of resr_checkpoint_record_exclusion() */
+    double excluded_at[8];       /* seconds of the clock */
 };
 
 #endif

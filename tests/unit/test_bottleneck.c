@@ -50,13 +50,14 @@ static void test_ranks_that_cannot_compute_do_not_count(void **state)
 {
     (void)state;
     const struct {
-        ResrRankState state;
+        unsigned faults;
         int threads;
         const char *word;
-    } seconds[] = {{RESR_RANK_ACTIVE, 1, "decode"},
-                   {RESR_RANK_ACTIVE, 0, "compute"},
+    } seconds[] = {{0, 1, "decode"},
+                   {0, 0, "compute"},
                    {RESR_RANK_NO_DEVICE, 1, "compute"},
-                   {RESR_RANK_SILENT, 1, "compute"}};
+                   {RESR_RANK_SILENT, 1, "compute"},
+                   {RESR_RANK_STUCK, 1, "compute"}};
     const ResrPlan plan = {.batching = {0, 8}, .part_frames = 8, .pool_frames = 64, .ranks = 2};
     const int computing[] = {0};
     ResrScheduler *scheduler;
@@ -72,9 +73,9 @@ static void test_ranks_that_cannot_compute_do_not_count(void **state)
     for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
         ResrBottleneck bottleneck = {0};
         const ResrRankInfo ranks[] = {{.threads = 1}, {.threads = seconds[i].threads}};
-        const ResrRankState states[] = {RESR_RANK_ACTIVE, seconds[i].state};
+        const unsigned faults[] = {0, seconds[i].faults};
         const ResrBottleneckConfig config = {
-            .scheduler = scheduler, .io = &io, .ranks = ranks, .states = states, .n = 2};
+            .scheduler = scheduler, .io = &io, .ranks = ranks, .faults = faults, .n = 2};
         const char *name = NULL;
         for (int step = 0; step < 110; step++) {
             fake_clock_advance(0.01);

@@ -24,7 +24,7 @@ typedef struct Peer {
     double silent_until; /* 0: no end */
     ResrMessage *held[HELD];
     int count;
-    double since, beat;
+    double since, beat, heard;
     int64_t progress;
     /* Counts of received messages and frames. */
     int parts, frames, parts_after_recall, recalls, stops;
@@ -41,7 +41,7 @@ typedef struct Job {
     ResrCoordinator *coordinator;
     Peer peers[RANKS];
     volatile sig_atomic_t stop_signal;
-    double started;
+    double started, turned;
     void (*script)(struct Job *job, double now); /* called at every turn */
     bool done;                                   /* of the script */
     int delivered_at_stop;
@@ -99,6 +99,7 @@ static void send_result(Job *job, int rank)
 static void receive(Job *job, int rank, ResrMessage *message)
 {
     Peer *peer = &job->peers[rank];
+    peer->heard = now_seconds();
     if (message->header.kind == RESR_WIRE_WORK) {
         assert_in_range(message->header.part.count, 1, BATCH);
         assert_true(peer->count < HELD);
@@ -120,6 +121,23 @@ static void receive(Job *job, int rank, ResrMessage *message)
     resr_message_free(message);
 }
 
+/* A worker that waits for rank 0 for two deadlines ends the job. Like a worker, a peer waits anew
+ * after rank 0's process, which is the test's, was suspended. */
+static void check_root(const Job *job, Peer *peer, double now)
+{
+    if (now - job->turned > DEADLINE / 2)
+        peer->heard = now;
+    if (peer->stops == 0)
+        assert_true(now - peer->heard < 2 * DEADLINE);
+}
+
+/* Frames that a peer has computed, those of its unfinished part included. */
+static int64_t progress_of(const Peer *peer, double now)
+{
+    double frames = peer->stuck || peer->count == 0 ? 0 : (now - peer->since) / peer->frame_seconds;
+    return peer->progress + (int64_t)frames;
+}
+
 /* A turn of all other ranks. */
 static void turn(void *user)
 {
@@ -135,21 +153,25 @@ static void turn(void *user)
         Peer *peer = &job->peers[rank];
         if (peer->silent && peer->silent_until > 0 && now > peer->silent_until)
             peer->silent = false;
-        if (peer->silent)
+        if (peer->silent) {
+            peer->heard = now;
             continue;
+        }
+        check_root(job, peer, now);
         if (now - peer->beat > DEADLINE / 8) {
             peer->beat = now;
             ResrMessage *alive = make_message(RESR_WIRE_ALIVE);
-            alive->header.progress = peer->progress;
+            alive->header.progress = progress_of(peer, now);
             fake_endpoint_deliver(rank, alive);
         }
         if (!peer->stuck && peer->count > 0 &&
             now - peer->since >= peer->frame_seconds * peer->held[0]->header.part.count)
             send_result(job, rank);
     }
+    job->turned = now;
 }
 
-static void start(Job *job, int64_t frames, bool checkpoint)
+static void start_scheduled(Job *job, int64_t frames, bool checkpoint, ResrSchedule schedule)
 {
     *job = (Job){.plan = {.input = {.width_px = 16, .height_px = 16},
                           .spec = {.arch = RESR_ARCH_SRVGG,
@@ -164,12 +186,13 @@ static void start(Job *job, int64_t frames, bool checkpoint)
                           .pool_frames = POOL,
                           .ranks = RANKS,
                           .deadline_seconds = DEADLINE},
-                 .options = {.progress = RESR_PROGRESS_NONE, .schedule = RESR_SCHEDULE_PULL}};
+                 .options = {.progress = RESR_PROGRESS_NONE, .schedule = schedule}};
     fake_clock_advance(1);
-    job->started = now_seconds();
+    job->started = job->turned = now_seconds();
     for (int i = 1; i < RANKS; i++) {
         job->ranks[i].threads = 1;
         job->peers[i].frame_seconds = 0.1 * i;
+        job->peers[i].heard = job->started;
     }
     fake_io_threads_init(&job->io, frames, POOL);
     fake_endpoint_reset(turn, job);
@@ -182,6 +205,11 @@ static void start(Job *job, int64_t frames, bool checkpoint)
                                     .checkpoint = checkpoint ? &job->checkpoint : NULL,
                                     .turn_ns = &job->turn_ns};
     assert_int_equal(resr_coordinator_create(&job->coordinator, &config), 0);
+}
+
+static void start(Job *job, int64_t frames, bool checkpoint)
+{
+    start_scheduled(job, frames, checkpoint, RESR_SCHEDULE_PULL);
 }
 
 static int run(Job *job)
@@ -230,7 +258,7 @@ static void test_in_order(void **state)
     assert_int_equal(run(&job), 0);
     expect_all(&job);
     assert_int_equal(job.checkpoint.kept, 203);
-    assert_int_equal(job.checkpoint.strikes, 0);
+    assert_int_equal(job.checkpoint.exclusions, 0);
     for (int i = 1; i < RANKS; i++)
         assert_true(job.ranks[i].frames > 0);
     assert_true(job.ranks[1].frames > job.ranks[3].frames);
@@ -244,7 +272,7 @@ static void test_in_order(void **state)
 static void fail_late(Job *job, double now)
 {
     (void)now;
-    if (job->checkpoint.strikes == 1 && !job->done) {
+    if (job->checkpoint.exclusions == 1 && !job->done) {
         send_failure(2, NULL, RESR_ERR_IO);
         job->done = true;
     }
@@ -262,9 +290,9 @@ static void test_silent_rank(void **state)
     assert_true(job.done);
     assert_true(job.peers[2].parts > 0);
     assert_int_equal(job.ranks[2].frames, 0);
-    assert_int_equal(job.checkpoint.strikes, 1);
-    assert_int_equal(job.checkpoint.struck[0], 2);
-    assert_in_range((int)(job.checkpoint.struck_at[0] - job.started), (int)DEADLINE,
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_int_equal(job.checkpoint.excluded[0], 2);
+    assert_in_range((int)(job.checkpoint.excluded_at[0] - job.started), (int)DEADLINE,
                     2 * (int)DEADLINE);
     assert_int_equal(end(&job), RESR_ERR_STOPPED);
 }
@@ -302,9 +330,9 @@ static void test_stuck_rank(void **state)
     job.peers[3].stuck = true;
     assert_int_equal(run(&job), 0);
     expect_all(&job);
-    assert_int_equal(job.checkpoint.strikes, 1);
-    assert_int_equal(job.checkpoint.struck[0], 3);
-    assert_in_range((int)(job.checkpoint.struck_at[0] - job.started),
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_int_equal(job.checkpoint.excluded[0], 3);
+    assert_in_range((int)(job.checkpoint.excluded_at[0] - job.started),
                     (int)(0.5 * RESR_DEADLINE_FRAMES), (int)(0.5 * RESR_DEADLINE_FRAMES) + 10);
     assert_int_equal(end(&job), RESR_ERR_STOPPED);
 }
@@ -319,10 +347,29 @@ static void test_readmit(void **state)
     job.peers[2].silent_until = now_seconds() + 3 * DEADLINE;
     assert_int_equal(run(&job), 0);
     expect_all(&job);
-    assert_int_equal(job.checkpoint.strikes, 1);
+    assert_int_equal(job.checkpoint.exclusions, 1);
     assert_int_equal(job.peers[2].recalls, 1);
     assert_true(job.peers[2].parts_after_recall > 0);
     assert_true(job.ranks[2].frames > 0);
+    assert_int_equal(end(&job), 0);
+}
+
+/* A rank without work has no progress to report: its first message is enough. */
+static void test_readmit_idle(void **state)
+{
+    (void)state;
+    Job job;
+    start_scheduled(&job, 2 * BATCH, true, RESR_SCHEDULE_STATIC);
+    for (int i = 1; i < RANKS; i++)
+        job.peers[i].frame_seconds = 0.75 * DEADLINE;
+    job.peers[3].silent = true;
+    job.peers[3].silent_until = now_seconds() + 2 * DEADLINE;
+    assert_int_equal(run(&job), 0);
+    expect_all(&job);
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_int_equal(job.peers[3].parts, 0);
+    assert_int_equal(job.peers[3].recalls, 1);
+    assert_true(now_seconds() > job.peers[3].silent_until + 2 * DEADLINE);
     assert_int_equal(end(&job), 0);
 }
 
@@ -345,7 +392,7 @@ static void test_suspended(void **state)
     assert_int_equal(run(&job), 0);
     expect_all(&job);
     assert_true(job.done);
-    assert_int_equal(job.checkpoint.strikes, 0);
+    assert_int_equal(job.checkpoint.exclusions, 0);
     assert_int_equal(end(&job), 0);
 }
 
@@ -358,7 +405,7 @@ static void test_all_silent(void **state)
     for (int i = 1; i < RANKS; i++)
         job.peers[i].silent = true;
     assert_int_equal(run(&job), RESR_ERR_STOPPED);
-    assert_int_equal(job.checkpoint.strikes, RANKS - 1);
+    assert_int_equal(job.checkpoint.exclusions, RANKS - 1);
     assert_int_equal(end(&job), RESR_ERR_STOPPED);
 }
 
@@ -372,13 +419,66 @@ static void test_part_fails(void **state)
     job.peers[3].fail_code = RESR_ERR_DATA;
     assert_int_equal(run(&job), 0);
     expect_all(&job);
-    assert_int_equal(job.checkpoint.strikes, 1);
-    assert_int_equal(job.checkpoint.struck[0], 2);
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_int_equal(job.checkpoint.excluded[0], 2);
     assert_int_equal(job.ranks[2].frames, 0);
     assert_true(job.peers[2].parts <= RESR_PARTS_IN_FLIGHT);
     assert_true(job.ranks[3].frames > 0);
     assert_int_equal(end(&job), 0);
     assert_int_equal(job.peers[2].stops, 1);
+}
+
+/* A rank without a device that is suspended for a while, and answers again, still has none; its
+ * encoder's failure is of no consequence. */
+static void suspend_failed(Job *job, double now)
+{
+    Peer *peer = &job->peers[2];
+    if (job->checkpoint.exclusions == 0 || job->done)
+        return;
+    job->done = true;
+    send_failure(2, NULL, RESR_ERR_IO);
+    peer->silent = true;
+    peer->silent_until = now + 2 * DEADLINE;
+}
+
+static void test_suspended_without_device(void **state)
+{
+    (void)state;
+    Job job;
+    start(&job, 400, true);
+    job.peers[2].fail_code = RESR_ERR_DEVICE;
+    job.script = suspend_failed;
+    assert_int_equal(run(&job), 0);
+    expect_all(&job);
+    assert_true(now_seconds() > job.peers[2].silent_until + DEADLINE);
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_true(job.peers[2].parts <= RESR_PARTS_IN_FLIGHT);
+    assert_int_equal(end(&job), 0);
+    assert_int_equal(job.peers[2].stops, 1);
+}
+
+/* A rank whose encoder has failed while it was left out gets no work when it answers again. */
+static void wake_with_failure(Job *job, double now)
+{
+    if (job->checkpoint.exclusions == 0 || job->done)
+        return;
+    job->done = true;
+    send_failure(2, NULL, RESR_ERR_IO);
+    job->peers[2].silent_until = now;
+}
+
+static void test_encoder_fails_excluded(void **state)
+{
+    (void)state;
+    Job job;
+    start(&job, 400, true);
+    job.peers[2].silent = true;
+    job.script = wake_with_failure;
+    assert_int_equal(run(&job), 0);
+    expect_all(&job);
+    assert_int_equal(job.checkpoint.exclusions, 1);
+    assert_true(job.peers[2].parts <= RESR_PARTS_IN_FLIGHT);
+    assert_int_equal(end(&job), 0);
 }
 
 /* Frames that fail everywhere end the job with their error. */
@@ -473,5 +573,6 @@ static void test_damaged_message(void **state)
 }
 
 TEST_MAIN(test_in_order, test_silent_rank, test_encoder_fails, test_stuck_rank, test_readmit,
-          test_suspended, test_all_silent, test_part_fails, test_disk_full, test_part_fails_always,
-          test_stop, test_damaged_message)
+          test_readmit_idle, test_suspended, test_all_silent, test_part_fails,
+          test_suspended_without_device, test_encoder_fails_excluded, test_disk_full,
+          test_part_fails_always, test_stop, test_damaged_message)
