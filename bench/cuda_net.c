@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "model_argument.h"
+#include "must.h"
 #include "net/cuda.h"
 #include "net/net.h"
 #include "net/tile.h"
@@ -32,14 +33,6 @@ typedef struct Frame {
     size_t in_px, out_px;
     int width_px, height_px, scale;
 } Frame;
-
-static void must(int ret)
-{
-    if (ret == 0)
-        return;
-    fprintf(stderr, "bench_cuda_net: %s\n", resr_error_text());
-    exit(resr_error_exit_status(ret));
-}
 
 static Frame make_frame(int width_px, int height_px, int scale)
 {

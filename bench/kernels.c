@@ -5,11 +5,11 @@
  * compared with the scalar reference, and its row starts with the verdict. "disturbed": the two
  * peaks differ by more than a twentieth or are exceeded, so other programs used the cores and the
  * row is not a result. Exit status 1 if a result is wrong. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/cpu_features.h"
 #include "base/memory.h"
@@ -157,61 +157,28 @@ static int measure_layers(const Options *options, int *first)
     return failed ? RESR_ERR_INTERNAL : 0;
 }
 
-static int parse(Options *options, int argc, char **argv)
+static bool parse(Options *options, int argc, char **argv)
 {
-    static const struct option table[] = {
-        {"network", required_argument, NULL, 'n'}, {"class", required_argument, NULL, 'c'},
-        {"backend", required_argument, NULL, 'b'}, {"width", required_argument, NULL, 'w'},
-        {"height", required_argument, NULL, 'h'},  {"threads", required_argument, NULL, 't'},
-        {"runs", required_argument, NULL, 'r'},    {"layers", no_argument, NULL, 'L'},
-        {"layer", required_argument, NULL, 'l'},   {NULL, 0, NULL, 0},
+    const BenchOption table[] = {
+        {"network", .text = &options->network},    {"class", .text = &options->class},
+        {"backend", .text = &options->backend},    {"width", .number = &options->width_px},
+        {"height", .number = &options->height_px}, {"threads", .number = &options->max_threads},
+        {"runs", .number = &options->runs},        {"layers", .flag = &options->layers},
+        {"layer", .text = &options->layer},
     };
     *options = (Options){.width_px = 128, .height_px = 128, .max_threads = 2, .runs = 3};
-    for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;)
-        switch (letter) {
-        case 'n':
-            options->network = optarg;
-            break;
-        case 'c':
-            options->class = optarg;
-            break;
-        case 'b':
-            options->backend = optarg;
-            break;
-        case 'w':
-            options->width_px = atoi(optarg);
-            break;
-        case 'h':
-            options->height_px = atoi(optarg);
-            break;
-        case 't':
-            options->max_threads = atoi(optarg);
-            break;
-        case 'r':
-            options->runs = atoi(optarg);
-            break;
-        case 'l':
-            options->layer = optarg;
-            options->layers = 1;
-            break;
-        case 'L':
-            options->layers = 1;
-            break;
-        default:
-            return RESR_ERR_USAGE;
-        }
-    return options->width_px > 0 && options->height_px > 0 && options->max_threads > 0 &&
-                   options->runs > 0 && optind == argc &&
-                   !(options->layers && (options->width_px % 2 || options->height_px % 2))
-               ? 0
-               : RESR_ERR_USAGE;
+    bool parsed = bench_parse(table, sizeof table / sizeof *table, argc, argv);
+    options->layers |= options->layer != NULL;
+    return parsed && options->width_px > 0 && options->height_px > 0 && options->max_threads > 0 &&
+           options->runs > 0 &&
+           !(options->layers && (options->width_px % 2 || options->height_px % 2));
 }
 
 int main(int argc, char **argv)
 {
     Options options;
     int first = 1, failed = 0;
-    if (parse(&options, argc, argv) < 0) {
+    if (!parse(&options, argc, argv)) {
         fprintf(stderr,
                 "usage: bench_kernels [--network NAME | --layers | --layer NAME] [--class NAME] "
                 "[--backend NAME] [--width PX] [--height PX] [--threads MAX] [--runs N]\n");

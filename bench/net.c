@@ -1,22 +1,23 @@
 /* bench_net: evaluates a network on one tile on request, for comparisons that run several programs
  * alternately.
  *
- *   bench_net --model FILE|rrdb:..|srvgg:.. --width PX --height PX --in FILE --out FILE
+ *   bench_net --model FILE|rrdb:..|srvgg:..|span:.. --width PX --height PX --in FILE --out FILE
  *             [--precision auto|bf16|fp32|exact] [--backend NAME] [--cpumask SET] [--threads N]
  *
  * FILE of --in: planar RGB, float32 in [0, 1], [3][height][width]; of --out: the last result,
  * [3][height * scale][width * scale]. Prints backend and class as a line of
  * JSON; then, for each line on stdin, evaluates the tile once and prints {"seconds": S}; writes the
  * result at the end of stdin. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/cpu_features.h"
 #include "base/memory.h"
 #include "model_argument.h"
+#include "must.h"
 #include "net/net.h"
 #include "net/select_backend.h"
 
@@ -24,14 +25,6 @@ typedef struct Options {
     const char *model, *in, *out, *precision, *backend, *cpumask;
     int width_px, height_px, threads;
 } Options;
-
-static void must(int ret)
-{
-    if (ret == 0)
-        return;
-    fprintf(stderr, "bench_net: %s\n", resr_error_text());
-    exit(resr_error_exit_status(ret));
-}
 
 static void must_io(size_t done, size_t wanted, const char *path)
 {
@@ -44,25 +37,16 @@ static void must_io(size_t done, size_t wanted, const char *path)
 static Options parse(int argc, char **argv)
 {
     Options options = {.precision = "auto", .backend = "auto", .threads = 2};
-    static const struct option table[] = {
-        {"model", required_argument, NULL, 'm'},   {"in", required_argument, NULL, 'i'},
-        {"out", required_argument, NULL, 'o'},     {"precision", required_argument, NULL, 'p'},
-        {"backend", required_argument, NULL, 'b'}, {"cpumask", required_argument, NULL, 'c'},
-        {"width", required_argument, NULL, 'w'},   {"height", required_argument, NULL, 'h'},
-        {"threads", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
+    const BenchOption table[] = {
+        {"model", .text = &options.model},       {"in", .text = &options.in},
+        {"out", .text = &options.out},           {"precision", .text = &options.precision},
+        {"backend", .text = &options.backend},   {"cpumask", .text = &options.cpumask},
+        {"width", .number = &options.width_px},  {"height", .number = &options.height_px},
+        {"threads", .number = &options.threads},
     };
-    const char **const texts[] = {&options.model,     &options.in,      &options.out,
-                                  &options.precision, &options.backend, &options.cpumask};
-    int *const numbers[] = {&options.width_px, &options.height_px, &options.threads};
-    for (int letter; (letter = getopt_long(argc, argv, "", table, NULL)) != -1;) {
-        const char *text = strchr("miopbc", letter), *number = strchr("wht", letter);
-        if (text)
-            *texts[text - strchr("miopbc", 'm')] = optarg;
-        else if (number)
-            *numbers[number - strchr("wht", 'w')] = atoi(optarg);
-    }
-    if (!options.model || !options.in || !options.out || options.width_px < 1 ||
-        options.height_px < 1 || options.threads < 1 || optind != argc) {
+    bool parsed = bench_parse(table, sizeof table / sizeof *table, argc, argv);
+    if (!parsed || !options.model || !options.in || !options.out || options.width_px < 1 ||
+        options.height_px < 1 || options.threads < 1) {
         fprintf(stderr, "usage: bench_net --model M --width PX --height PX --in FILE --out FILE "
                         "[--precision P] [--backend NAME] [--cpumask SET] [--threads N]\n");
         exit(64);

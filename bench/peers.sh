@@ -20,4 +20,6 @@ run x4plus 128 "" --network x4plus --width 128 --height 128
 run x4plus 128 -avx2 --network x4plus --width 128 --height 128 --avx2
 run animevideov3 512 "" --network animevideov3 --width 512 --height 512
 run general-x4v3 512 "" --network general-x4v3 --width 512 --height 512
+run span-48 512 "" --network span-48 --width 512 --height 512
+run span-64 512 "" --network span-64 --width 512 --height 512
 $venv/bin/python bench/peers/peers.py --build "$build" --precision-table --json "bench/results/peers-precision-$day.json"

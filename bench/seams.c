@@ -14,17 +14,10 @@
 #include "media/colour.h"
 #include "media/decode.h"
 #include "model_argument.h"
+#include "must.h"
 #include "net/net.h"
 #include "net/select_backend.h"
 #include "net/tile.h"
-
-static void must(int ret)
-{
-    if (ret == 0)
-        return;
-    fprintf(stderr, "seams: %s\n", resr_error_text());
-    exit(resr_error_exit_status(ret));
-}
 
 static ResrRgb read_frame(const char *path, int number)
 {

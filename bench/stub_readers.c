@@ -2,29 +2,17 @@
  * on a borrowed GPU machine: their networks have random weights. */
 #include "model/readers.h"
 
-static int refuse(void)
-{
-    return resr_fail(RESR_ERR_NOINPUT, "this program was built without readers of weight files");
-}
+#define STUB(reader, ...)                                                                          \
+    int reader(ResrModel **out, const ResrBytes *file, ##__VA_ARGS__)                              \
+    {                                                                                              \
+        (void)out;                                                                                 \
+        (void)file;                                                                                \
+        return resr_fail(RESR_ERR_NOINPUT,                                                         \
+                         "this program was built without readers of weight files");                \
+    }
 
-int resr_model_read_pth(ResrModel **out, const ResrBytes *file)
-{
-    (void)out;
-    (void)file;
-    return refuse();
-}
-
-int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
-{
-    (void)out;
-    (void)file;
-    return refuse();
-}
-
-int resr_model_read_ncnn(ResrModel **out, const ResrBytes *file, const char *path)
-{
-    (void)out;
-    (void)file;
-    (void)path;
-    return refuse();
-}
+STUB(resr_model_read_pth)
+STUB(resr_model_read_legacy)
+STUB(resr_model_read_safetensors)
+STUB(resr_model_read_onnx)
+STUB(resr_model_read_ncnn, const char *path __attribute__((unused)))

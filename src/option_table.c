@@ -282,21 +282,22 @@ const ResrOption resr_option_table[] = {
     {"model-name", 'n', MODEL, TEXT(model_name), .suggest = suggest_model, .argument = "NAME",
      .unset = "by -s", .help = "network; --list-models shows the known ones"},
     {"model", 'm', MODEL, TEXT(model_path), .argument = "DIR|FILE", .unset = "searched",
-     .help = "weight file (.pth, .safetensors, .param) or its folder",
+     .help = "weight file (.pth, .safetensors, .onnx, .param) or its folder",
      .more = "FILES lists the folders that are searched without this option."},
     {"outscale", 0, MODEL, REAL(outscale, 0.05, 16), .argument = "F", .unset = "the network's",
      .help = "resize the network's output to F times the input"},
     {"denoise", 0, MODEL, REAL(denoise, 0, 1), .argument = "F", .unset = STRING(RESR_DENOISE),
-     .help = "strength for realesr-general-x4v3, 0 to 1"},
+     .help = "denoising strength of realesr-general-x4v3, 0 to 1"},
     {"task", 0, MODEL, CUSTOM(convert_task), .names = task_names, .argument = "TASK",
      .help = "preset of network and scale: %s",
      .more = "SD2HD and HD24K: RealESRGAN_x2plus. SD24K: RealESRGAN_x4plus. 4K28K: "
-             "RealESRGAN_x4plus, resized to twice the input's size. -n, -s and --outscale win over "
+             "RealESRGAN_x4plus, resized to twice the input's size. -n, -s and --outscale override "
              "a task."},
     {"precision", 0, MODEL, NAME(precision, "auto", "bf16", "fp16", "fp32", "exact"),
-     .standard = "auto", .argument = "NAME", .help = "numerics class: %s",
+     .standard = "auto", .argument = "NAME", .help = "precision of the network: %s",
      .more = "auto chooses the faster of bf16 and fp32, on GPUs fp16. exact is direct fp32, with "
-             "the same bits on every CPU. fp16 is for GPUs."},
+             "the same bits on every CPU. fp16 is for GPUs. Precision and processor determine the "
+             "numerics class: machines of one class give the same frames."},
 
     {"tile", 't', TILES, INT32(tile_px, 0, RESR_MAX_SIDE_PX), .standard = STRING(RESR_TILE_PX),
      .argument = "PX", .help = "side of a tile in input pixels; 0: the whole frame"},
@@ -310,14 +311,14 @@ const ResrOption resr_option_table[] = {
      .unset = "libx264, or by the ending", .help = "any video encoder of FFmpeg"},
     {"crf", 0, OUTPUT, REAL(encode.crf, 0, 255), .argument = "N",
      .unset = "libx264: " STRING(RESR_X264_CRF),
-     .help = "quality of the encoder; .jpg 0 to 31, .webp 0 to 100"},
+     .help = "quality; .jpg 0 (best) to 31, .webp 0 to 100 (best)"},
     {"preset", 0, OUTPUT, TEXT(encode.preset), .argument = "NAME", .unset = "the encoder's",
      .help = "preset of the encoder"},
     {"pix-fmt", 0, OUTPUT, TEXT(encode.pix_fmt), .argument = "NAME",
      .unset = "nearest to the input's", .help = "pixel format of the output"},
     {"segment", 0, OUTPUT, INT32(segment_frames, 0, INT_MAX), .argument = "N",
      .standard = STRING(RESR_SEGMENT_FRAMES),
-     .help = "frames of a closed GOP; 0: one for the whole video",
+     .help = "frames of a segment, a closed GOP; 0: one for the whole video",
      .more = "A segment has its own encoder; segments are encoded in parallel and are durable one "
              "by one."},
     {"encode", 0, OUTPUT, CHOICE(encode_mode, "auto", "root", "ranks"),
@@ -364,13 +365,17 @@ const ResrOption resr_option_table[] = {
      .standard = STRING(RESR_BATCH_FRAMES), .argument = "N",
      .help = "frames sent to a rank at once"},
     {"schedule", 0, MACHINE, CHOICE(schedule, "pull", "static"),
-     .standard = "pull", .argument = "NAME", .help = "%s: batch b on computing rank b mod N",
-     .more = "pull gives the next frames to the rank that would finish them first."},
+     .standard = "pull", .argument = "NAME", .help = "assignment of frames to ranks: %s",
+     .more = "pull: the rank that would finish the next frames first gets them. static: of N "
+             "computing ranks, rank b mod N gets batch b."},
     {"root", 0, MACHINE, CUSTOM(convert_root), NAMES("compute", "dedicated"),
-     .standard = "compute", .argument = "NAME", .help = "%s: rank 0 only decodes and encodes"},
+     .standard = "compute", .argument = "NAME", .help = "work of rank 0: %s",
+     .more = "compute: rank 0 runs the network, too. dedicated: it decodes and encodes only."},
     {"deadline", 0, MACHINE, REAL(deadline_seconds, 0.5, 1e6),
      .standard = STRING(RESR_DEADLINE_SECONDS),
-     .argument = "S", .help = "seconds without a heartbeat until a rank is excluded"},
+     .argument = "S", .help = "seconds without a heartbeat until a rank is excluded",
+     .more = "A rank with work is excluded, too, if it finishes no frame for this time and for "
+             STRING(RESR_DEADLINE_FRAMES) " times the longest frame so far."},
 
     {"report", 0, REPORTS, TEXT(report), .argument = "FILE",
      .help = "write a summary of the job as JSON"},
@@ -392,7 +397,7 @@ const ResrOption resr_option_table[] = {
      .more = "The device of each rank: cpu is this one, measured; a number is the effective "
              "TFLOP/s."},
     {"list-models", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_LIST_MODELS, list_folder),
-     .argument = "[DIR]", .help = "print the known networks, or what the files in DIR are",
+     .argument = "[DIR]", .help = "print the known networks, or the networks in the files of DIR",
      .more = "For each file in DIR: its network, scale, channels and cost, or why it does not run."},
     {"convert", 0, REPORTS, REQUEST_WITH(RESR_REQUEST_CONVERT, input), .argument = "FILE OUT",
      .help = "write a weight file's network as OUT.safetensors",

@@ -331,6 +331,9 @@ int resr_job_plan(ResrJob *job)
         options->scale != spec->scale * spec->resize)
         options->outscale = options->scale;
     const ResrVideoInfo *info = resr_decoder_info(job->decoder);
+    if (spec->channels == 1 && info->format.model != RESR_COLOUR_GREY)
+        resr_log_warn("%s: the network %s is for gray pictures; the output has no colours",
+                      options->input, model_of(job)->name);
     ret = resr_plan_output_size(&width_px, &height_px, options, info, spec);
     if (ret == 0)
         ret = resr_sink_plan(&job->output, options->output, options->input, job->decoder, width_px,

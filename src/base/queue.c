@@ -1,14 +1,14 @@
 #include "base/queue.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "base/flag.h"
 #include "base/memory.h"
 
 struct ResrQueue {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool closed;
+    atomic_bool closed;
     size_t capacity, head, length;
     void *items[];
 };
@@ -91,10 +91,7 @@ void *resr_queue_try_pop(ResrQueue *queue)
 
 void resr_queue_close(ResrQueue *queue)
 {
-    pthread_mutex_lock(&queue->lock);
-    queue->closed = true;
-    pthread_cond_broadcast(&queue->changed);
-    pthread_mutex_unlock(&queue->lock);
+    resr_flag_raise(&queue->closed, &queue->lock, &queue->changed);
 }
 
 size_t resr_queue_length(ResrQueue *queue)

@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/events.h"
+#include "base/flag.h"
 #include "base/limits.h"
 #include "base/memory.h"
 
@@ -43,7 +44,8 @@ struct ResrBatchWriter {
     atomic_llong busy_since_ns; /* start of the thread's current write; 0: none */
     pthread_mutex_t lock;       /* of the fields below */
     pthread_cond_t changed;
-    bool writing, draining, ended;
+    atomic_bool writing;
+    bool draining, ended;
     int64_t total; /* frames of the input; INT64_MAX: unknown */
     ResrFrame **held;
     size_t held_count, held_capacity; /* by index */
@@ -59,7 +61,7 @@ static void set_error_locked(ResrBatchWriter *writer, int status)
 {
     if (writer->status == 0) {
         writer->status = status;
-        snprintf(writer->error, sizeof writer->error, "%s", resr_error_text());
+        resr_error_save(writer->error);
     }
 }
 
@@ -215,12 +217,12 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
         return ret;
     ResrBatchWriter *writer = *out;
     const ResrPlan *job = plan->plan;
-    writer->dir = dir;
-    writer->journal = journal;
-    writer->found = found;
-    writer->plan = plan;
-    writer->written = written;
-    writer->user = user;
+    *writer = (ResrBatchWriter){.dir = dir,
+                                .journal = journal,
+                                .found = found,
+                                .plan = plan,
+                                .written = written,
+                                .user = user};
     writer->total = found->published ? found->total : INT64_MAX;
     writer->group_frames = job->batching.batch_frames;
     if (writer->group_frames > job->pool_frames / 2)
@@ -276,18 +278,12 @@ void resr_batch_writer_end_of_input(ResrBatchWriter *writer, int64_t frames)
 
 void resr_batch_writer_write_batches(ResrBatchWriter *writer)
 {
-    pthread_mutex_lock(&writer->lock);
-    writer->writing = true;
-    pthread_cond_signal(&writer->changed);
-    pthread_mutex_unlock(&writer->lock);
+    resr_flag_raise(&writer->writing, &writer->lock, &writer->changed);
 }
 
 bool resr_batch_writer_writes_batches(ResrBatchWriter *writer)
 {
-    pthread_mutex_lock(&writer->lock);
-    bool writing = writer->writing;
-    pthread_mutex_unlock(&writer->lock);
-    return writing;
+    return writer->writing;
 }
 
 static void end_thread(ResrBatchWriter *writer, bool drain)
@@ -311,9 +307,7 @@ int resr_batch_writer_drain(ResrBatchWriter *writer)
 int resr_batch_writer_error(ResrBatchWriter *writer)
 {
     pthread_mutex_lock(&writer->lock);
-    int status = writer->status;
-    if (status < 0)
-        resr_fail(status, "%s", writer->error);
+    int status = writer->status < 0 ? resr_error_restore(writer->status, writer->error) : 0;
     pthread_mutex_unlock(&writer->lock);
     return status;
 }

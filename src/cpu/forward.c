@@ -322,8 +322,6 @@ static ResrLayer layer_of(const Context *ctx, int conv, int in, int out, ResrRec
                        .in = &ctx->maps[in],
                        .out = &ctx->maps[out],
                        .factor = 1.0f,
-                       .activation = ctx->net->convs[conv].slope ? RESR_ACTIVATION_SLOPE
-                                                                 : RESR_ACTIVATION_NONE,
                        .needed = rect,
                        .scratch = (char *)(ctx->memory + ctx->offsets[N_MAPS + 1]),
                        .scratch_bytes = ctx->scratch_bytes};

@@ -34,4 +34,12 @@ int resr_forward_wait(void *ctx);
     .attention_block = resr_forward_attention_block, .attention_end = resr_forward_attention_end,  \
     .tail = resr_forward_tail, .wait = resr_forward_wait
 
+/* Defines the backend of a class; the other arguments are its kernels, a ResrNetKernels. */
+#define RESR_FORWARD_BACKEND(ops, label, class, needs, ...)                                        \
+    const ResrOps ops = {.name = label,                                                            \
+                         .numerics = class,                                                        \
+                         .cpu_needs = needs,                                                       \
+                         .kernels = &(const ResrNetKernels){__VA_ARGS__},                          \
+                         RESR_FORWARD_OPS}
+
 #endif

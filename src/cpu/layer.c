@@ -7,6 +7,8 @@ void resr_layer_prepare(ResrLayer *layer)
 {
     const ResrDirectKernels *direct = layer->conv->kernels->direct;
     const ResrWinogradKernels *winograd = layer->conv->kernels->winograd;
+    if (layer->conv->slope)
+        layer->activation = RESR_ACTIVATION_SLOPE;
     layer->row_px = direct ? 1 : winograd->outputs;
     layer->column_px =
         direct ? 2 : winograd->outputs; /* direct kernels that enlarge take pairs of pixels */

@@ -15,7 +15,7 @@ struct ResrWinogradLineBuffer;
 /* What follows the sum of a convolution, before the residuals. */
 typedef enum ResrActivation {
     RESR_ACTIVATION_NONE,
-    RESR_ACTIVATION_SLOPE, /* v > 0 ? v : slope * v, with the convolution's slopes */
+    RESR_ACTIVATION_SLOPE, /* v > 0 ? v : slope * v; set where the convolution has slopes */
     RESR_ACTIVATION_SILU,  /* v * sigmoid(v); cpu/sigmoid.h */
     RESR_ACTIVATION_GATE,  /* (v + residual) * (sigmoid(v) - 0.5); the residual is used up */
 } ResrActivation;
@@ -55,7 +55,8 @@ struct ResrLayer {
     void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };
 
-/* Sets row_px, column_px and rows from the kernels of the layer's convolution. */
+/* Sets row_px, column_px and rows from the kernels of the layer's convolution, and the activation
+ * of one with slopes. */
 void resr_layer_prepare(ResrLayer *layer);
 
 #endif

@@ -14,6 +14,7 @@ void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, const 
                           int y)
 {
     const int factor = spec->unshuffle;
+    const ResrNormalisation *normal = resr_spec_normalisation(spec);
     for (int block = 0; block < to->blocks; block++)
         memset(resr_feature_map_row(to, y, block), 0,
                (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
@@ -25,8 +26,9 @@ void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, const 
                 float *row = resr_feature_map_row(to, y, channel / RESR_BLOCK_LANES) +
                              channel % RESR_BLOCK_LANES;
                 for (int x = 0; x < to->width; x++)
-                    row[x * RESR_BLOCK_LANES] =
-                        spec->normalise ? resr_normalise(from[x], c) : from[x * factor + dx];
+                    row[x * RESR_BLOCK_LANES] = normal
+                                                    ? (from[x] - normal->mean[c]) * normal->factor
+                                                    : from[x * factor + dx];
             }
         }
 }

@@ -195,6 +195,7 @@ static int head(void *pointer, const ResrTileIn *in)
 {
     Context *ctx = pointer;
     const ResrNetSpec *spec = &ctx->model->spec;
+    const ResrNormalisation *normal = resr_spec_normalisation(spec);
     int factor = spec->unshuffle;
     ctx->in = *in;
     ctx->not_finite = false;
@@ -215,7 +216,7 @@ static int head(void *pointer, const ResrTileIn *in)
                         float sample = in->plane[c][(size_t)(y * factor + dy) * in->stride +
                                                     (size_t)(x * factor + dx)];
                         to[(ptrdiff_t)y * (ctx->width + 2) + x] =
-                            spec->normalise ? resr_normalise(sample, c) : sample;
+                            normal ? (sample - normal->mean[c]) * normal->factor : sample;
                     }
             }
     const ResrConv *first = &ctx->model->convs[0];

@@ -90,7 +90,7 @@ static bool make_room(ResrTrace *trace, RankEvents *own, size_t n)
            resr_grow_by(&own->events, &own->capacity, own->length, n, sizeof *own->events) == 0;
 }
 
-void resr_trace_take(ResrTrace *trace, int rank, const ResrEvent *events, size_t n)
+void resr_trace_add(ResrTrace *trace, int rank, const ResrEvent *events, size_t n)
 {
     RankEvents *own = &trace->ranks[rank];
     if (!make_room(trace, own, n)) {

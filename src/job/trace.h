@@ -18,7 +18,7 @@ void resr_trace_align(ResrTrace *trace, int rank, int64_t offset_ns, int64_t acc
 
 /* Adds `n` events of `rank`. Events beyond RESR_TRACE_MAX_EVENTS of all ranks, or beyond memory,
  * are counted and dropped. */
-void resr_trace_take(ResrTrace *trace, int rank, const ResrEvent *events, size_t n);
+void resr_trace_add(ResrTrace *trace, int rank, const ResrEvent *events, size_t n);
 
 /* Marks `rank` as complete; `dropped`: number of events that the rank itself dropped. */
 void resr_trace_complete(ResrTrace *trace, int rank, int64_t dropped);

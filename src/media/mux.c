@@ -71,8 +71,7 @@ int resr_muxer_open(ResrMuxer **out, const char *temporary, const char *output, 
     if (ret < 0)
         return ret;
     ResrMuxer *m = *out;
-    m->input = input;
-    m->output = output;
+    *m = (ResrMuxer){.input = input, .output = output};
     resr_av_quiet();
     ret = resr_container_of(&m->format, output);
     if (ret == 0 && copy)

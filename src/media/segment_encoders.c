@@ -29,6 +29,7 @@
 
 #include "base/busy_timer.h"
 #include "base/events.h"
+#include "base/flag.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "media/encode.h"
@@ -62,7 +63,7 @@ struct ResrSegmentEncoders {
     int64_t *finished;    /* numbers of finished segments */
     size_t finished_count, finished_capacity;
     int64_t end; /* frames of the video; INT64_MAX: not known */
-    bool stop;
+    atomic_bool stop;
     AVCodecParameters *first_encoder; /* its headers hold for all segments */
     atomic_llong frames, waiting, packets, hashing_ns;
     int threads_started;
@@ -318,8 +319,7 @@ int resr_segment_encoders_start(ResrSegmentEncoders **out, const ResrSegmentEnco
     if (ret < 0)
         return ret;
     ResrSegmentEncoders *e = *out;
-    e->config = *config;
-    e->end = INT64_MAX;
+    *e = (ResrSegmentEncoders){.config = *config, .end = INT64_MAX};
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     resr_av_quiet();
@@ -359,12 +359,10 @@ static int segment_of_locked(Segment **out, ResrSegmentEncoders *e, int64_t inde
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
-    Segment *s = *out;
-    s->encoders = e;
-    s->number = number;
-    s->first = s->next = number * length;
-    s->after = *place;
-    *place = s;
+    int64_t first = number * length;
+    **out =
+        (Segment){.encoders = e, .number = number, .first = first, .next = first, .after = *place};
+    *place = *out;
     return 0;
 }
 
@@ -464,10 +462,7 @@ void resr_segment_encoders_stop(ResrSegmentEncoders *e)
 {
     if (!e)
         return;
-    pthread_mutex_lock(&e->lock);
-    e->stop = true;
-    pthread_cond_broadcast(&e->changed);
-    pthread_mutex_unlock(&e->lock);
+    resr_flag_raise(&e->stop, &e->lock, &e->changed);
     for (int i = 0; i < e->threads_started; i++)
         pthread_join(e->threads[i].id, NULL);
     e->threads_started = 0;

@@ -114,12 +114,12 @@ int resr_sink_open(ResrSink **out, const char *output, const char *input,
     if (ret < 0)
         return ret;
     ResrSink *sink = *out;
-    sink->ops = ops;
-    sink->kind = kind;
-    sink->output = output;
-    sink->input = input;
-    sink->decoder = decoder;
-    sink->overwrite = overwrite;
+    *sink = (ResrSink){.ops = ops,
+                       .output = output,
+                       .input = input,
+                       .decoder = decoder,
+                       .kind = kind,
+                       .overwrite = overwrite};
     ret =
         plan(&sink->encoding, kind, output, decoder, format->width_px, format->height_px, options);
     if (ret == 0)

@@ -1,7 +1,7 @@
 /* SPAN's convolutions while they are trained (Conv3XC in its authors' code, arXiv 2311.12770): with
  * C = cin and D = cout, three convolutions in a row, conv.0 (1x1, C to 2C), conv.1 (3x3, 2C to 2D)
- * and conv.2 (1x1, 2D to D), plus sk (1x1, C to D) beside them. All are linear, so that their sum
- * is one 3x3 convolution, eval_conv, which is what runs:
+ * and conv.2 (1x1, 2D to D), plus sk (1x1, C to D) beside them. All are linear; their sum is
+ * one 3x3 convolution, eval_conv:
  *
  *     weight[d][c] = sum over m of conv2[d][m] * (sum over l of conv1[m][l] * conv0[l][c])
  *                    + sk[d][c] at the centre

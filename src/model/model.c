@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/sha256.h"
 #include "model/readers.h"
@@ -102,14 +103,17 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
         return resr_model_read_safetensors(out, file);
     if (memcmp(file->data, RESR_LEGACY_MAGIC, sizeof RESR_LEGACY_MAGIC - 1) == 0)
         return resr_model_read_legacy(out, file);
+    if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
+        return resr_model_read_onnx(out, file);
     if (file->data[0] == 0x80)
         return resr_fail(RESR_ERR_DATA, "is a Python pickle, but not one of torch.save; save the "
                                         "network's state_dict() with torch.save");
     if (file->bytes > 262 && memcmp(file->data + 257, "ustar", 5) == 0)
         return resr_fail(RESR_ERR_DATA, "is a tar archive; load and save it once with PyTorch 1.6 "
                                         "or later");
-    return resr_fail(RESR_ERR_DATA, "is not a weight file: expected PyTorch .pth, .safetensors or "
-                                    "ncnn .param with its .bin");
+    return resr_fail(RESR_ERR_DATA,
+                     "is not a weight file: expected PyTorch .pth, .safetensors, .onnx "
+                     "or ncnn .param with its .bin");
 }
 
 int resr_model_load(ResrModel **out, const char *path)
@@ -137,5 +141,9 @@ int resr_model_load(ResrModel **out, const char *path)
     const char *slash = strrchr(path, '/');
     snprintf((*out)->name, sizeof(*out)->name, "%.63s", slash ? slash + 1 : path);
     memcpy((*out)->path, path, strlen(path) + 1);
+    if ((*out)->assumes_slopes)
+        resr_log_warn("%s: its activations have no tensors; LeakyReLU with slope 0.1 is assumed, "
+                      "not ReLU",
+                      path);
     return 0;
 }

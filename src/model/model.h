@@ -13,6 +13,13 @@ typedef enum ResrArch {
     RESR_ARCH_SPAN = 3,  /* Wan et al., Swift Parameter-free Attention Network, arXiv 2311.12770 */
 } ResrArch;
 
+typedef enum ResrNormalise {
+    RESR_NORMALISE_NONE,
+    RESR_NORMALISE_DIV2K,    /* (x - the mean of DIV2K's pictures) * 255, of the official SPAN */
+    RESR_NORMALISE_IMAGENET, /* x - the mean of ImageNet's pictures, of some community networks */
+    RESR_NORMALISE_COUNT
+} ResrNormalise;
+
 /* A network's shape, read from its weights. Plain data: sent between ranks as it is. */
 typedef struct ResrNetSpec {
     int32_t arch;       /* ResrArch */
@@ -23,7 +30,7 @@ typedef struct ResrNetSpec {
     int32_t nf;         /* feature maps of the trunk */
     int32_t gc;         /* RRDB: growth channels of a dense block; others: 0 */
     int32_t channels;   /* of the picture, input and output: 1 gray, 3 RGB, 4 RGB and alpha */
-    int32_t normalise;  /* SPAN: 1 if the input is (x - mean) * 255, 0 if it is x; others: 0 */
+    int32_t normalise;  /* SPAN: ResrNormalise of its input; others: 0 */
     double resize;      /* factor on the network's output that the weight file asks for: 1, or
                            0.5 and 0.75 in ncnn's animevideov3-x2 and -x3 */
 } ResrNetSpec;
@@ -45,6 +52,21 @@ int resr_spec_enlargements(const ResrNetSpec *spec);
 
 /* RRDB: index of conv_body in the order of the convolutions. */
 int resr_spec_conv_body(const ResrNetSpec *spec);
+
+/* The network computes on (x - mean[channel]) * factor. */
+typedef struct ResrNormalisation {
+    float mean[3], factor;
+} ResrNormalisation;
+
+/* NULL: the input is not normalised. */
+static inline const ResrNormalisation *resr_spec_normalisation(const ResrNetSpec *spec)
+{
+    static const ResrNormalisation table[RESR_NORMALISE_COUNT] = {
+        [RESR_NORMALISE_DIV2K] = {{0.4488f, 0.4371f, 0.4040f}, 255},
+        [RESR_NORMALISE_IMAGENET] = {{0.485f, 0.456f, 0.406f}, 1},
+    };
+    return spec->normalise ? &table[spec->normalise] : NULL;
+}
 
 /* The architecture's name for messages and reports: "RRDBNet", "SRVGGNetCompact", "SPAN". */
 const char *resr_spec_arch_name(const ResrNetSpec *spec);
@@ -71,9 +93,10 @@ static inline size_t resr_conv_weights(const ResrConv *conv)
  * upsampler.0: 3 * num_blocks + 4. */
 typedef struct ResrModel {
     ResrNetSpec spec;
-    char name[64];   /* "RealESRGAN_x4plus", or the file's name */
-    char path[1024]; /* the weight file; of a blend, the first one */
-    char sha256[65]; /* of this file (ncnn: of the .bin); empty for models without a file */
+    char name[64];       /* "RealESRGAN_x4plus", or the file's name */
+    char path[1024];     /* the weight file; of a blend, the first one */
+    char sha256[65];     /* of this file (ncnn: of the .bin); empty for models without a file */
+    bool assumes_slopes; /* SRVGG: the file has no slopes; those of LeakyReLU(0.1) are assumed */
     int32_t n_convs;
     ResrConv *convs;
     float *arena; /* all weights, biases and slopes in the order of convs */

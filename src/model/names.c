@@ -94,7 +94,7 @@ static bool translate(ResrTensor *tensor, const char *pattern, const char *canon
             out = stpcpy(out, numbers[n++]);
         else
             *out++ = *canonical;
-    strcpy(out, suffix);
+    memcpy(out, suffix, strlen(suffix) + 1);
     return true;
 }
 
@@ -135,8 +135,8 @@ static int refuse_known(const ResrTensor *tensors, size_t n)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (resr_tensor_find(tensors, n, refused[i].tensor))
             return resr_fail(RESR_ERR_DATA,
-                             "is a %s network (it has the tensor %s); only RRDBNet (ESRGAN), "
-                             "SRVGGNetCompact and SPAN are supported",
+                             "the architecture %s (tensor %s) is not supported; RRDBNet (ESRGAN), "
+                             "SRVGGNetCompact and SPAN are",
                              refused[i].architecture, refused[i].tensor);
     return 0;
 }

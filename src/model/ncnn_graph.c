@@ -1,8 +1,6 @@
-/* Checks the whole graph of an ncnn model: every blob gets a value, a hash of the operation that
- * computes it and of its operands' values, so the last value stands for the whole expression. It
- * must equal the value of the network that the convolutions' shapes suggest. A graph that
- * concatenates in a different order or lacks a residual is therefore refused; names of layers and
- * blobs do not matter. */
+/* The graph of an ncnn model. The text is read first, layer by layer, into a list of operations
+ * with their operands; then the .bin is divided among the layers in the order of the file; then the
+ * operations that the output needs are added to a ResrGraph, each after its operands. */
 
 #include "model/ncnn_graph.h"
 
@@ -11,253 +9,144 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "model/ncnn_param.h"
+#include "model/ncnn_layers.h"
 
 enum { MAX_LAYERS = 10000 };
 
-typedef uint64_t Value;
+enum { TAG_BYTES = 4, TAG_FP32 = 0, TAG_FP16 = 0x01306B47 };
 
 typedef struct Blob {
     char name[RESR_NCNN_NAME_BYTES]; /* empty: the slot is free */
-    Value value;
+    int writer;                      /* layer; -1: none yet */
+    int readers;
 } Blob;
 
-/* A convolution as described by its layer. */
-typedef struct ConvLayer {
-    int cout, weights; /* number of weights */
-    int slopes;        /* of the PReLU after it; 0: none */
-} ConvLayer;
-
-typedef struct Graph {
+struct ResrNcnnGraph {
+    ResrNcnnOp *layers;
+    int n_layers;
     Blob *blobs; /* hash table: a power of two of slots, at most half of them used */
     size_t slots;
-    int n_blobs;
-    ConvLayer *convs;
-    int n_convs;
-    Value output;
-    int shuffle;   /* PixelShuffle's factor; 0: none */
-    double resize; /* factor of an Interp after the network; 1: none */
-} Graph;
-
-typedef enum Op {
-    OP_INPUT = 1,
-    OP_CONV,
-    OP_LRELU,
-    OP_PRELU,
-    OP_CONCAT,
-    OP_SCALE,
-    OP_ADD,
-    OP_NEAREST,
-    OP_SHUFFLE
-} Op;
-
-static Value mix(Value a, Value b)
-{
-    Value z = a * 0x9E3779B97F4A7C15u + b + 0x632BE59BD9B4E019u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
-static Value apply(Op op, int64_t parameter, Value operand)
-{
-    return mix(mix((Value)op, (Value)parameter), operand);
-}
-
-/* A parameter as an integer of millionths, for comparisons. */
-static int64_t fixed_point(double x)
-{
-    return x > -1e6 && x < 1e6 ? (int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)) : INT64_MAX;
-}
-
-static Value scaled(Value x, double factor)
-{
-    return factor == 1 ? x : apply(OP_SCALE, fixed_point(factor), x);
-}
-
-static Value sum(Value a, Value b)
-{
-    return apply(OP_ADD, 0, mix(a < b ? a : b, a < b ? b : a));
-}
-
-static Value nearest(Value x, double factor)
-{
-    return apply(OP_NEAREST, fixed_point(factor), x);
-}
-
-static Value concatenated(const Value *maps, int n)
-{
-    Value value = maps[0];
-    for (int i = 1; i < n; i++)
-        value = mix(apply(OP_CONCAT, i, value), maps[i]);
-    return value;
-}
+    int n_blobs, max_blobs;
+    /* The operands of layer i are operands[first[i]..first[i + 1]): slots of blobs, later layers.
+     */
+    int *first, *operands;
+    size_t operand_capacity;
+    int output; /* layer */
+};
 
 /* The slot of a blob, or the free slot for it. */
-static Blob *find_blob(const Graph *graph, const char *name)
+static int find_blob(const ResrNcnnGraph *graph, const char *name)
 {
-    Value hash = 0;
+    uint64_t hash = 0;
     for (const char *c = name; *c; c++)
-        hash = mix(hash, (Value)(unsigned char)*c);
-    size_t slot = hash & (graph->slots - 1);
+        hash = (hash ^ (unsigned char)*c) * 0x9E3779B97F4A7C15u;
+    size_t slot = (hash >> 32) & (graph->slots - 1);
     while (graph->blobs[slot].name[0] && strcmp(graph->blobs[slot].name, name) != 0)
         slot = (slot + 1) & (graph->slots - 1);
-    return &graph->blobs[slot];
+    return (int)slot;
 }
 
-/* Parameters of ncnn's layers: docs/developer-guide/operators.md. */
-static int convolution(Graph *graph, const ResrNcnnLayer *layer, Value in, Value *out)
+/* The slot of a blob that a layer reads or writes. */
+static int name_blob(ResrNcnnGraph *graph, int *slot, const ResrNcnnOp *layer, const char *name)
 {
-    static const struct {
-        int key, ours, otherwise; /* otherwise: ncnn's default */
-    } expected[] = {{1, 3, 0},  {11, 3, 3}, {2, 1, 1},  {12, 1, 1}, {3, 1, 1},
-                    {13, 1, 1}, {4, 1, 0},  {14, 1, 1}, {15, 1, 1}, {16, 1, 1},
-                    {18, 0, 0}, {5, 1, 0},  {8, 0, 0},  {19, 0, 0}};
-    ConvLayer *conv = &graph->convs[graph->n_convs];
-    conv->cout = resr_ncnn_int_param(layer, 0, 0);
-    conv->weights = resr_ncnn_int_param(layer, 6, 0);
-    bool ours = conv->cout > 0 && conv->weights > 0;
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        ours = ours && resr_ncnn_int_param(layer, expected[i].key, expected[i].otherwise) ==
-                           expected[i].ours;
-    if (!ours)
-        return resr_fail(RESR_ERR_DATA,
-                         "layer %s: expected a 3x3 convolution with stride 1, padding 1 and bias, "
-                         "not quantised",
-                         layer->name);
-    *out = apply(OP_CONV, graph->n_convs++, in);
-    int activation = resr_ncnn_int_param(layer, 9, 0);
-    if (activation == 2) /* leaky ReLU */
-        *out = apply(OP_LRELU, fixed_point(resr_ncnn_param(layer, 10, 0)), *out);
-    else if (activation != 0)
-        return resr_fail(RESR_ERR_DATA, "layer %s: activation %d is not known", layer->name,
-                         activation);
+    *slot = find_blob(graph, name);
+    Blob *blob = &graph->blobs[*slot];
+    if (blob->name[0])
+        return 0;
+    if (graph->n_blobs++ == graph->max_blobs)
+        return resr_fail(RESR_ERR_DATA, "layer %s: the file announces only %d blobs", layer->name,
+                         graph->max_blobs);
+    memcpy(blob->name, name, strlen(name) + 1);
+    blob->writer = -1;
     return 0;
 }
 
-static int eltwise(const ResrNcnnLayer *layer, const Value *in, Value *out)
+static int read_layer(ResrNcnnGraph *graph, char *text)
 {
-    double a = 1, b = 1;
-    for (int i = 0; i < layer->n_params; i++)
-        if (layer->params[i].key == 1 && layer->params[i].count == 2) {
-            a = layer->params[i].values[0];
-            b = layer->params[i].values[1];
-        }
-    if (layer->n_in != 2 || resr_ncnn_int_param(layer, 0, 0) != 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s: expected a sum of two", layer->name);
-    *out = sum(scaled(in[0], a), scaled(in[1], b));
-    return 0;
-}
-
-static int binary(const ResrNcnnLayer *layer, const Value *in, Value *out)
-{
-    int op = resr_ncnn_int_param(layer, 0, 0), with_scalar = resr_ncnn_int_param(layer, 1, 0);
-    if (op == 0 && with_scalar == 0 && layer->n_in == 2)
-        *out = sum(in[0], in[1]);
-    else if (op == 2 && with_scalar == 1 && layer->n_in == 1)
-        *out = scaled(in[0], resr_ncnn_param(layer, 2, 0));
-    else
-        return resr_fail(RESR_ERR_DATA,
-                         "layer %s: expected a sum of two or a product with a number", layer->name);
-    return 0;
-}
-
-static int interp(Graph *graph, const ResrNcnnLayer *layer, Value in, Value *out)
-{
-    enum { NEAREST = 1, BICUBIC = 3 };
-    int kind = resr_ncnn_int_param(layer, 0, 0);
-    double factor = resr_ncnn_param(layer, 1, 1);
-    if (kind < NEAREST || kind > BICUBIC || factor != resr_ncnn_param(layer, 2, 1) ||
-        resr_ncnn_int_param(layer, 3, 0) != 0 || resr_ncnn_int_param(layer, 4, 0) != 0)
-        return resr_fail(RESR_ERR_DATA,
-                         "layer %s: expected one factor for both sides, no fixed size",
-                         layer->name);
-    if (kind == NEAREST) {
-        *out = nearest(in, factor);
-    } else { /* any other resize is that of the finished picture; we use Lanczos for it */
-        graph->resize = factor;
-        *out = in;
-    }
-    return 0;
-}
-
-/* The value of a layer's output from those of its inputs. */
-static int evaluate(Graph *graph, const ResrNcnnLayer *layer, const Value *in, Value *out)
-{
-    const char *type = layer->type;
-    *out = apply(OP_INPUT, 0, 0);
-    if (graph->resize != 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s follows the final resize", layer->name);
-    if (strcmp(type, "Input") == 0)
-        return 0;
-    if (layer->n_in < 1)
-        return resr_fail(RESR_ERR_DATA, "layer %s has no input", layer->name);
-    *out = in[0];
-    if (strcmp(type, "Split") == 0)
-        return 0;
-    if (strcmp(type, "Convolution") == 0)
-        return convolution(graph, layer, in[0], out);
-    if (strcmp(type, "Eltwise") == 0)
-        return eltwise(layer, in, out);
-    if (strcmp(type, "BinaryOp") == 0)
-        return binary(layer, in, out);
-    if (strcmp(type, "Interp") == 0)
-        return interp(graph, layer, in[0], out);
-    if (strcmp(type, "ReLU") == 0) {
-        *out = apply(OP_LRELU, fixed_point(resr_ncnn_param(layer, 0, 0)), in[0]);
-        return 0;
-    }
-    if (strcmp(type, "PReLU") == 0 && graph->n_convs > 0) {
-        graph->convs[graph->n_convs - 1].slopes = resr_ncnn_int_param(layer, 0, 0);
-        *out = apply(OP_PRELU, graph->n_convs - 1, in[0]);
-        return 0;
-    }
-    if (strcmp(type, "PixelShuffle") == 0 && resr_ncnn_int_param(layer, 1, 0) == 0) {
-        graph->shuffle = resr_ncnn_int_param(layer, 0, 1);
-        *out = apply(OP_SHUFFLE, graph->shuffle, in[0]);
-        return 0;
-    }
-    if (strcmp(type, "Concat") == 0 && resr_ncnn_int_param(layer, 0, 0) == 0) {
-        *out = concatenated(in, layer->n_in);
-        return 0;
-    }
-    return resr_fail(RESR_ERR_DATA, "layer %s of type %s is not part of RRDBNet or SRVGGNetCompact",
-                     layer->name, type);
-}
-
-static int add_layer(Graph *graph, const ResrNcnnLayer *layer, int max_blobs)
-{
-    Value in[RESR_NCNN_MAX_BLOBS], out;
-    for (int i = 0; i < layer->n_in; i++) {
-        const Blob *blob = find_blob(graph, layer->in[i]);
-        if (!blob->name[0])
-            return resr_fail(RESR_ERR_DATA,
-                             "layer %s reads blob %s, which no layer before it writes", layer->name,
-                             layer->in[i]);
-        in[i] = blob->value;
-    }
-    int ret = evaluate(graph, layer, in, &out);
+    ResrNcnnLayer line;
+    int index = graph->n_layers, slot;
+    ResrNcnnOp *layer = &graph->layers[index];
+    int ret = resr_ncnn_read_layer(&line, text);
+    if (ret == 0)
+        ret = resr_ncnn_read_type(layer, &line);
     if (ret < 0)
         return ret;
-    for (int i = 0; i < layer->n_out; i++) {
-        Blob *blob = find_blob(graph, layer->out[i]);
-        if (blob->name[0])
-            return resr_fail(RESR_ERR_DATA,
-                             "layer %s writes blob %s, which another layer writes too", layer->name,
-                             layer->out[i]);
-        if (graph->n_blobs++ == max_blobs)
-            return resr_fail(RESR_ERR_DATA, "layer %s: the file announces only %d blobs",
-                             layer->name, max_blobs);
-        snprintf(blob->name, sizeof blob->name, "%s", layer->out[i]);
-        blob->value = out;
+    size_t used = (size_t)graph->first[index];
+    if (ret == 0)
+        ret = resr_grow_by(&graph->operands, &graph->operand_capacity, used, (size_t)line.n_in + 1,
+                           sizeof *graph->operands);
+    for (int i = 0; ret == 0 && i < line.n_in; i++) {
+        ret = name_blob(graph, &slot, layer, line.in[i]);
+        graph->operands[used++] = slot;
+        graph->blobs[slot].readers++;
     }
-    graph->output = out;
+    for (int i = 0; ret == 0 && i < line.n_out; i++) {
+        ret = name_blob(graph, &slot, layer, line.out[i]);
+        if (ret == 0 && graph->blobs[slot].writer >= 0)
+            ret =
+                resr_fail(RESR_ERR_DATA, "layer %s writes blob %s, which another layer writes too",
+                          layer->name, line.out[i]);
+        graph->blobs[slot].writer = index;
+    }
+    graph->first[index + 1] = (int)used;
+    graph->n_layers++;
+    return ret;
+}
+
+/* The constants among a BinaryOp's operands. */
+static int bind_constant(ResrNcnnOp *layer, const ResrNcnnOp *operand, int position)
+{
+    if (!resr_ncnn_is(operand, "MemoryData"))
+        return 0;
+    if (!resr_ncnn_is(layer, "BinaryOp") || layer->constant)
+        return resr_fail(RESR_ERR_DATA, "layer %s reads constant %s; expected a map", layer->name,
+                         operand->name);
+    layer->constant = operand;
+    layer->constant_first = position == 0;
     return 0;
 }
 
-static int read_layers(Graph *graph, char *text)
+/* Replaces the operands' blobs by the layers that write them. */
+static int bind(ResrNcnnGraph *graph)
 {
-    ResrNcnnLayer layer;
+    for (int i = 0; i < graph->n_layers; i++)
+        for (int k = graph->first[i]; k < graph->first[i + 1]; k++) {
+            const Blob *blob = &graph->blobs[graph->operands[k]];
+            if (blob->writer < 0)
+                return resr_fail(RESR_ERR_DATA, "layer %s reads blob %s, which no layer writes",
+                                 graph->layers[i].name, blob->name);
+            int ret =
+                bind_constant(&graph->layers[i], &graph->layers[blob->writer], k - graph->first[i]);
+            if (ret < 0)
+                return ret;
+            graph->operands[k] = blob->writer;
+        }
+    return 0;
+}
+
+/* The output is the one blob that no layer reads. */
+static int find_output(ResrNcnnGraph *graph)
+{
+    const Blob *output = NULL;
+    for (size_t slot = 0; slot < graph->slots; slot++) {
+        const Blob *blob = &graph->blobs[slot];
+        if (!blob->name[0] || blob->readers > 0 ||
+            resr_ncnn_is(&graph->layers[blob->writer], "MemoryData"))
+            continue;
+        if (output)
+            return resr_fail(RESR_ERR_DATA,
+                             "blobs %s and %s are both outputs; a network of a known kind has one",
+                             output->name, blob->name);
+        output = blob;
+    }
+    if (!output)
+        return resr_fail(RESR_ERR_DATA, "the graph has a cycle; a network has none");
+    graph->output = output->writer;
+    return 0;
+}
+
+static int read_layers(ResrNcnnGraph *graph, char *text)
+{
     char *state = NULL;
     int layers = 0, blobs = 0;
     strtok_r(text, "\n", &state); /* the magic number */
@@ -266,19 +155,19 @@ static int read_layers(Graph *graph, char *text)
         layers > MAX_LAYERS || blobs < 2 || blobs > MAX_LAYERS)
         return resr_fail(RESR_ERR_DATA,
                          "the second line has no counts of layers and blobs up to %d", MAX_LAYERS);
-    graph->resize = 1;
+    graph->max_blobs = blobs;
     for (graph->slots = 4; graph->slots < 2 * (size_t)blobs;)
         graph->slots *= 2;
     int ret = resr_alloc(&graph->blobs, graph->slots, sizeof *graph->blobs);
     if (ret == 0)
-        ret = resr_alloc(&graph->convs, (size_t)layers, sizeof *graph->convs);
+        ret = resr_alloc(&graph->layers, (size_t)layers, sizeof *graph->layers);
+    if (ret == 0)
+        ret = resr_alloc(&graph->first, (size_t)layers + 1, sizeof *graph->first);
     for (int i = 0; ret == 0 && i < layers; i++) {
         char *line = strtok_r(NULL, "\n", &state);
         if (!line)
             return resr_fail(RESR_ERR_DATA, "the file announces %d layers and has %d", layers, i);
-        ret = resr_ncnn_read_layer(&layer, line);
-        if (ret == 0)
-            ret = add_layer(graph, &layer, blobs);
+        ret = read_layer(graph, line);
     }
     if (ret == 0 && strtok_r(NULL, " \t\r\n", &state))
         ret = resr_fail(RESR_ERR_DATA, "the file has more than the announced %d layers", layers);
@@ -288,90 +177,109 @@ static int read_layers(Graph *graph, char *text)
     return ret;
 }
 
-static Value lrelu_conv(int *conv, Value in)
+int resr_ncnn_read_graph(ResrNcnnGraph **out, char *text)
 {
-    return apply(OP_LRELU, fixed_point(0.2), apply(OP_CONV, (*conv)++, in));
-}
-
-/* The value of RRDBNet's output. */
-static Value expect_rrdb(const ResrNetSpec *spec)
-{
-    int conv = 0;
-    Value first = apply(OP_CONV, conv++, apply(OP_INPUT, 0, 0)), x = first;
-    for (int block = 0; block < spec->num_blocks; block++) {
-        Value start = x;
-        for (int dense = 0; dense < 3; dense++) {
-            Value maps[5] = {x};
-            for (int i = 1; i < 5; i++)
-                maps[i] = lrelu_conv(&conv, concatenated(maps, i));
-            x = sum(scaled(apply(OP_CONV, conv++, concatenated(maps, 5)), 0.2), x);
-        }
-        x = sum(scaled(x, 0.2), start);
-    }
-    x = sum(first, apply(OP_CONV, conv++, x));
-    for (int i = 0; i < 2; i++)
-        x = lrelu_conv(&conv, nearest(x, 2));
-    x = lrelu_conv(&conv, x);
-    return apply(OP_CONV, conv, x);
-}
-
-static Value expect_srvgg(const ResrNetSpec *spec)
-{
-    Value input = apply(OP_INPUT, 0, 0), x = input;
-    int last = spec->num_blocks + 1;
-    for (int i = 0; i < last; i++)
-        x = apply(OP_PRELU, i, apply(OP_CONV, i, x));
-    x = apply(OP_SHUFFLE, spec->scale, apply(OP_CONV, last, x));
-    return sum(x, nearest(input, spec->scale));
-}
-
-static int check_conv(const ConvLayer *conv, const ResrConvShape *shape)
-{
-    int slopes = shape->has_slope ? shape->cout : 0;
-    if (conv->cout == shape->cout && conv->weights == 9 * shape->cout * shape->cin &&
-        conv->slopes == slopes)
-        return 0;
-    return resr_fail(
-        RESR_ERR_DATA,
-        "convolution %s has %d outputs, %d weights and %d slopes, expected %d, %d and %d",
-        shape->name, conv->cout, conv->weights, conv->slopes, shape->cout,
-        9 * shape->cout * shape->cin, slopes);
-}
-
-static int recognise(ResrNetSpec *spec, const Graph *graph)
-{
-    bool rrdb = graph->shuffle == 0;
-    if (graph->n_convs < 2)
-        return resr_fail(RESR_ERR_DATA, "the graph has %d convolutions", graph->n_convs);
-    *spec = (ResrNetSpec){.arch = rrdb ? RESR_ARCH_RRDB : RESR_ARCH_SRVGG,
-                          .scale = rrdb ? 4 : graph->shuffle,
-                          .unshuffle = 1,
-                          .num_blocks = rrdb ? (graph->n_convs - 6) / 15 : graph->n_convs - 2,
-                          .nf = graph->convs[0].cout,
-                          .gc = rrdb ? graph->convs[1].cout : 0,
-                          .channels = 3,
-                          .resize = graph->resize};
-    int ret = resr_spec_check(spec);
+    ResrNcnnGraph *graph = NULL;
+    *out = NULL;
+    int ret = resr_alloc(&graph, 1, sizeof *graph);
+    if (ret == 0)
+        ret = read_layers(graph, text);
+    if (ret == 0)
+        ret = bind(graph);
+    if (ret == 0)
+        ret = find_output(graph);
     if (ret < 0)
-        return ret;
-    if (resr_spec_convs(spec) != graph->n_convs ||
-        graph->output != (rrdb ? expect_rrdb(spec) : expect_srvgg(spec)))
-        return resr_fail(RESR_ERR_DATA, "the graph of %d convolutions is not that of %s",
-                         graph->n_convs, resr_spec_arch_name(spec));
-    for (int i = 0; ret == 0 && i < graph->n_convs; i++) {
-        ResrConvShape shape = resr_spec_conv(spec, i);
-        ret = check_conv(&graph->convs[i], &shape);
-    }
+        resr_ncnn_free_graph(graph);
+    else
+        *out = graph;
     return ret;
 }
 
-int resr_ncnn_read_graph(ResrNetSpec *spec, char *text)
+void resr_ncnn_free_graph(ResrNcnnGraph *graph)
 {
-    Graph graph = {0};
-    int ret = read_layers(&graph, text);
+    if (!graph)
+        return;
+    free(graph->layers);
+    free(graph->blobs);
+    free(graph->first);
+    free(graph->operands);
+    free(graph);
+}
+
+static const uint8_t *take(ResrBytes *rest, size_t bytes)
+{
+    if (bytes > rest->bytes)
+        return NULL;
+    rest->data += bytes;
+    rest->bytes -= bytes;
+    return rest->data - bytes;
+}
+
+static int find_tagged(ResrNcnnOp *layer, ResrBytes *rest)
+{
+    const uint8_t *tag = take(rest, TAG_BYTES);
+    uint32_t kind = tag ? tag[0] | tag[1] << 8 | tag[2] << 16 | (uint32_t)tag[3] << 24 : TAG_FP32;
+    if (kind != TAG_FP32 && kind != TAG_FP16)
+        return resr_fail(RESR_ERR_DATA,
+                         "convolution %s: weights of kind %08x in the .bin; only fp32 "
+                         "and fp16 are supported",
+                         layer->name, (unsigned)kind);
+    layer->weight.dtype = kind == TAG_FP16 ? RESR_DTYPE_F16 : RESR_DTYPE_F32;
+    layer->weight.count = layer->weights;
+    size_t bytes = layer->weights * resr_dtype_bytes(layer->weight.dtype);
+    layer->weight.data = take(rest, resr_round_up(bytes, 4));
+    return 0;
+}
+
+int resr_ncnn_find_weights(ResrNcnnGraph *graph, const ResrBytes *bin)
+{
+    ResrBytes rest = *bin;
+    for (int i = 0; i < graph->n_layers; i++) {
+        ResrNcnnOp *layer = &graph->layers[i];
+        int ret = layer->weights > 0 ? find_tagged(layer, &rest) : 0;
+        if (ret < 0)
+            return ret;
+        layer->bias = (ResrSpan){take(&rest, 4 * layer->floats), layer->floats, RESR_DTYPE_F32};
+        if ((layer->weights > 0 && !layer->weight.data) || !layer->bias.data)
+            return resr_fail(RESR_ERR_DATA, "the .bin of %zu bytes ends within layer %s",
+                             bin->bytes, layer->name);
+    }
+    if (rest.bytes > 0)
+        return resr_fail(RESR_ERR_DATA, "the .bin has %zu bytes after the last layer", rest.bytes);
+    return 0;
+}
+
+static int add_layer(ResrGraph *graph, const ResrNcnnGraph *file, int index, ResrNode *values)
+{
+    ResrNode in[RESR_NCNN_MAX_BLOBS] = {0};
+    const ResrNcnnOp *layer = &file->layers[index];
+    const int *operands = &file->operands[file->first[index]];
+    for (int i = 0; i < layer->n_in; i++)
+        in[i] = values[operands[i]];
+    return layer->type->add(graph, layer, in, &values[index]);
+}
+
+int resr_ncnn_build(ResrModel **out, const ResrNcnnGraph *file)
+{
+    size_t layers = (size_t)file->n_layers;
+    ResrGraph *graph = NULL;
+    ResrNode *values = NULL;
+    int *order = NULL, n = 0;
+    *out = NULL;
+    int ret = resr_graph_create(&graph, layers);
     if (ret == 0)
-        ret = recognise(spec, &graph);
-    free(graph.blobs);
-    free(graph.convs);
+        ret = resr_alloc(&values, layers, sizeof *values);
+    if (ret == 0)
+        ret = resr_alloc(&order, layers, sizeof *order);
+    if (ret == 0)
+        ret =
+            resr_graph_order(order, &n, file->first, file->operands, file->n_layers, file->output);
+    for (int i = 0; ret == 0 && i < n; i++)
+        ret = add_layer(graph, file, order[i], values);
+    if (ret == 0)
+        ret = resr_graph_model(out, graph, values[file->output]);
+    resr_graph_free(graph);
+    free(values);
+    free(order);
     return ret;
 }

@@ -186,14 +186,16 @@ static int op_put(Machine *p, int bytes)
     uint64_t index;
     if (!take_number(p, bytes, &index) || index >= RESR_PICKLE_MAX_MEMO || !resr_pickle_top(p))
         return resr_pickle_refuse(p, "the memo's index is out of range, or the stack is empty");
-    p->memo[index] = resr_pickle_top(p);
-    return 0;
+    int ret = resr_grow_zeroed(&p->memo, &p->memo_capacity, index, sizeof(Value *));
+    if (ret == 0)
+        p->memo[index] = resr_pickle_top(p);
+    return ret;
 }
 
 static int op_get(Machine *p, int bytes)
 {
     uint64_t index;
-    if (!take_number(p, bytes, &index) || index >= RESR_PICKLE_MAX_MEMO || !p->memo[index])
+    if (!take_number(p, bytes, &index) || index >= p->memo_capacity || !p->memo[index])
         return resr_pickle_refuse(p, "the memo has nothing there");
     return resr_pickle_push(p, p->memo[index]);
 }
@@ -276,9 +278,7 @@ int resr_pickle_parse(ResrPickle **out, size_t *at, const uint8_t *data, size_t 
     p->data = data;
     p->begin = p->at = *at;
     p->bytes = bytes;
-    ret = resr_alloc(&p->memo, RESR_PICKLE_MAX_MEMO, sizeof *p->memo);
-    if (ret == 0)
-        ret = run(p, result);
+    ret = run(p, result);
     if (ret < 0) {
         resr_pickle_free(p);
         return ret;

@@ -52,7 +52,13 @@ int resr_pickle_append(ResrPickle *p, ResrPickleValue *to, ResrPickleValue *item
 {
     if (p->n_items++ >= RESR_PICKLE_MAX_ITEMS)
         return resr_pickle_refuse(p, "too many items");
-    int ret = resr_grow(&to->items, &to->capacity, to->count, sizeof *to->items);
+    int ret = 0;
+    if (to->capacity == 0) { /* most tuples are short, and a hostile pickle has many */
+        to->capacity = 8;
+        ret = resr_alloc_uninitialised(&to->items, to->capacity, sizeof(ResrPickleValue *));
+    }
+    if (ret == 0)
+        ret = resr_grow(&to->items, &to->capacity, to->count, sizeof(ResrPickleValue *));
     if (ret < 0)
         return ret;
     to->items[to->count++] = item;

@@ -30,21 +30,12 @@ typedef enum ResrPickleKind {
     RESR_PICKLE_TENSOR,
 } ResrPickleKind;
 
-/* The known globals; the storages in the order of ResrDtype, then those of integers. */
+/* The known globals. */
 typedef enum ResrPickleGlobal {
     RESR_PICKLE_ORDERED_DICT,
     RESR_PICKLE_REBUILD_TENSOR,
     RESR_PICKLE_REBUILD_PARAMETER,
-    RESR_PICKLE_FLOAT_STORAGE,
-    RESR_PICKLE_HALF_STORAGE,
-    RESR_PICKLE_BFLOAT16_STORAGE,
-    RESR_PICKLE_DOUBLE_STORAGE,
-    RESR_PICKLE_LONG_STORAGE,
-    RESR_PICKLE_INT_STORAGE,
-    RESR_PICKLE_SHORT_STORAGE,
-    RESR_PICKLE_CHAR_STORAGE,
-    RESR_PICKLE_BYTE_STORAGE,
-    RESR_PICKLE_BOOL_STORAGE,
+    RESR_PICKLE_FIRST_STORAGE, /* the type of storages, as the globals behind it */
 } ResrPickleGlobal;
 
 typedef struct ResrPickleValue ResrPickleValue;
@@ -52,7 +43,8 @@ typedef struct ResrPickle ResrPickle;
 
 struct ResrPickleValue {
     ResrPickleKind kind;
-    int64_t number;   /* BOOL, INT; GLOBAL, STORAGE: which ResrPickleGlobal; DICT: 1 if ordered */
+    int64_t
+        number; /* BOOL, INT; GLOBAL: ResrPickleGlobal; STORAGE: ResrDtype; DICT: 1 if ordered */
     const char *text; /* TEXT, STORAGE (its key): `count` bytes inside the pickle */
     size_t count;     /* bytes of TEXT; items of TUPLE, LIST and DICT (key, value, key, ...) */
     ResrPickleValue **items;
@@ -76,6 +68,7 @@ struct ResrPickle {
     int marks[RESR_PICKLE_MAX_STACK];
     int n_marks;
     ResrPickleValue **memo;
+    size_t memo_capacity;
     ResrPickleValue *all;
     int n_values;
     size_t n_items;
@@ -106,9 +99,6 @@ void resr_pickle_free(ResrPickle *p); /* NULL is allowed */
 
 /* The value of a dictionary's key; NULL if it is missing. */
 const ResrPickleValue *resr_pickle_lookup(const ResrPickleValue *dict, const char *key);
-
-/* Bytes of an element of a storage. */
-size_t resr_pickle_element_bytes(const ResrPickleValue *storage);
 
 /* GLOBAL: reads two lines, module and name, which must be one of the known pairs. */
 RESR_MUST_CHECK int resr_pickle_global(ResrPickle *p);

@@ -26,11 +26,11 @@ static const char *const global_names[] = {
     "torch BoolStorage",
 };
 
-size_t resr_pickle_element_bytes(const ResrPickleValue *storage)
-{
-    static const uint8_t bytes[] = {4, 2, 2, 8, 8, 4, 2, 1, 1, 1};
-    return bytes[storage->number - RESR_PICKLE_FLOAT_STORAGE];
-}
+/* Of the storages among them. */
+static const ResrDtype storage_dtypes[] = {
+    RESR_DTYPE_F32, RESR_DTYPE_F16, RESR_DTYPE_BF16, RESR_DTYPE_F64, RESR_DTYPE_I64,
+    RESR_DTYPE_I32, RESR_DTYPE_I16, RESR_DTYPE_I8,   RESR_DTYPE_I8,  RESR_DTYPE_I8,
+};
 
 int resr_pickle_global(ResrPickle *p)
 {
@@ -69,14 +69,14 @@ int resr_pickle_persistent_id(ResrPickle *p)
     if (id->count == 6 && id->items[5]->kind != RESR_PICKLE_NONE)
         return resr_pickle_refuse(p, "a storage is a view of another; save a copy of its tensors");
     const ResrPickleValue *type = id->items[1], *key = id->items[2], *numel = id->items[4];
-    if (type->kind != RESR_PICKLE_GLOBAL || type->number < RESR_PICKLE_FLOAT_STORAGE ||
+    if (type->kind != RESR_PICKLE_GLOBAL || type->number < RESR_PICKLE_FIRST_STORAGE ||
         key->kind != RESR_PICKLE_TEXT || numel->kind != RESR_PICKLE_INT || numel->number < 0)
         return resr_pickle_refuse(p,
                                   "a storage is not of floating-point numbers or integers with a "
                                   "key and a number of elements");
     ResrPickleValue *storage = resr_pickle_create(p, RESR_PICKLE_STORAGE);
     if (storage) {
-        storage->number = type->number;
+        storage->number = storage_dtypes[type->number - RESR_PICKLE_FIRST_STORAGE];
         storage->text = key->text;
         storage->count = key->count;
         storage->numel = numel->number;
@@ -198,7 +198,7 @@ static int find_data(ResrTensor *tensor, const ResrPickleValue *value, ResrRecor
                      void *user)
 {
     char record[64];
-    size_t bytes, expected, element = resr_pickle_element_bytes(value->storage);
+    size_t bytes, expected, element = resr_dtype_bytes(tensor->dtype);
     const ResrPickleValue *storage = value->storage;
     if (storage->count >= sizeof record || memchr(storage->text, 0, storage->count))
         return resr_fail(RESR_ERR_DATA,
@@ -231,17 +231,9 @@ static int emit(ResrTensor *tensor, bool *is_tensor, const ResrPickleValue *key,
                          RESR_TENSOR_NAME_BYTES - 1);
     memset(tensor, 0, sizeof *tensor);
     memcpy(tensor->name, key->text, key->count);
-    bool is_float = value->storage->number < RESR_PICKLE_LONG_STORAGE;
-    if (!is_float && value->rank == 0)
-        return 0;
-    if (!is_float)
-        return resr_fail(RESR_ERR_DATA,
-                         "tensor %s has integers; networks of float, half, bfloat16 and double "
-                         "are read",
-                         tensor->name);
     *is_tensor = true;
     tensor->rank = value->rank;
-    tensor->dtype = (ResrDtype)(value->storage->number - RESR_PICKLE_FLOAT_STORAGE);
+    tensor->dtype = (ResrDtype)value->storage->number;
     memcpy(tensor->shape, value->shape, sizeof tensor->shape);
     memcpy(tensor->stride, value->stride, sizeof tensor->stride);
     return find_data(tensor, value, read_record, user);

@@ -84,6 +84,19 @@ static int check_text(Archive *a, const char *name, const char *expected)
     return ret;
 }
 
+/* libzip looks for the directory itself, and may find another one inside an entry. */
+static int check_directory(const Archive *a)
+{
+    size_t left = a->bytes;
+    zip_stat_t status;
+    bool same = true;
+    for (zip_int64_t i = 0; same && i < a->entries; i++) {
+        same = zip_stat_index(a->zip, (zip_uint64_t)i, 0, &status) == 0 && status.size <= left;
+        left -= same ? (size_t)status.size : 0;
+    }
+    return same && left == 0 ? 0 : resr_fail(RESR_ERR_DATA, "zip: has a second central directory");
+}
+
 static int open_archive(Archive *a, const ResrBytes *file)
 {
     zip_error_t error;
@@ -93,7 +106,7 @@ static int open_archive(Archive *a, const ResrBytes *file)
         return ret;
     zip_source_t *source = zip_source_buffer_create(file->data, file->bytes, 0, &error);
     if (source)
-        a->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
+        a->zip = zip_open_from_source(source, ZIP_RDONLY, &error);
     if (!a->zip) {
         ret = resr_fail(RESR_ERR_DATA, "zip: %s", zip_error_strerror(&error));
         zip_source_free(source);
@@ -101,7 +114,8 @@ static int open_archive(Archive *a, const ResrBytes *file)
         return ret;
     }
     a->entries = zip_get_num_entries(a->zip, 0);
-    return resr_alloc(&a->records, (size_t)a->entries, sizeof *a->records);
+    ret = check_directory(a);
+    return ret < 0 ? ret : resr_alloc(&a->records, (size_t)a->entries, sizeof *a->records);
 }
 
 int resr_model_read_pth(ResrModel **out, const ResrBytes *file)

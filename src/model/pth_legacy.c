@@ -118,7 +118,8 @@ static int take_storage(Stream *s, const ResrPickleValue *key, size_t i)
         return resr_fail(RESR_ERR_DATA,
                          "storage %zu of the list has %llu elements, and %lld in the state dict", i,
                          (unsigned long long)count, (long long)storage->value->numel);
-    if (!resr_checked_mul(&bytes, (size_t)count, resr_pickle_element_bytes(storage->value)) ||
+    if (!resr_checked_mul(&bytes, (size_t)count,
+                          resr_dtype_bytes((ResrDtype)storage->value->number)) ||
         bytes > left - 8)
         return resr_fail(RESR_ERR_DATA,
                          "storage %zu of the list has %llu elements, more than the file; it is cut",
@@ -150,7 +151,7 @@ static int read_record(void *user, const char *key, const uint8_t **data, size_t
 {
     const Storage *storage = find(user, key, strlen(key));
     *data = storage->data;
-    *bytes = (size_t)storage->value->numel * resr_pickle_element_bytes(storage->value);
+    *bytes = (size_t)storage->value->numel * resr_dtype_bytes((ResrDtype)storage->value->number);
     return 0;
 }
 

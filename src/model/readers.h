@@ -41,6 +41,10 @@ typedef enum ResrDtype {
     RESR_DTYPE_F16,
     RESR_DTYPE_BF16,
     RESR_DTYPE_F64,
+    RESR_DTYPE_I64, /* integers: counters and indices beside the weights */
+    RESR_DTYPE_I32,
+    RESR_DTYPE_I16,
+    RESR_DTYPE_I8, /* also unsigned and bool */
 } ResrDtype;
 
 size_t resr_dtype_bytes(ResrDtype dtype);
@@ -49,8 +53,8 @@ size_t resr_dtype_bytes(ResrDtype dtype);
  * `what`. */
 RESR_MUST_CHECK int resr_weights_check(const float *values, size_t count, const char *what);
 
-/* Converts `count` little-endian values to fp32 (fp64: rounded to the nearest), with the checks of
- * resr_weights_check(). */
+/* Converts `count` little-endian floating-point values to fp32 (fp64: rounded to the nearest), with
+ * the checks of resr_weights_check(). */
 RESR_MUST_CHECK int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype,
                                          size_t count, const char *what);
 
@@ -88,6 +92,8 @@ const char *resr_tensor_shape_text(char out[RESR_SHAPE_TEXT_BYTES], const int64_
 
 /* Key in the metadata of a .safetensors file: ResrNetSpec.resize as a decimal number. */
 #define RESR_METADATA_RESIZE "resize"
+#define RESR_METADATA_NORMALISE "normalise" /* value: "imagenet" */
+#define RESR_METADATA_IMAGENET "imagenet"
 
 /* Reads architecture and sizes from the tensors' canonical names and shapes, after
  * resr_tensors_set_names(). The sizes are those of a supported network; not every tensor has been
@@ -125,7 +131,7 @@ const char *resr_state_dict_key(int index);
  * another order of elements (`stride`) are copied into the usual order. If names begin with a key
  * of resr_state_dict_key() and a dot, the prefix is removed and other tensors are left out.
  * `data_bytes` are the bytes that the file justifies: more in all tensors together (several on one
- * storage) are RESR_ERR_DATA. */
+ * storage) are RESR_ERR_DATA. Tensors of integers are left out. */
 RESR_MUST_CHECK int resr_model_from_state_dict(ResrModel **out, ResrTensor *tensors, size_t n,
                                                size_t data_bytes);
 
@@ -138,6 +144,9 @@ RESR_MUST_CHECK int resr_model_read_legacy(ResrModel **out, const ResrBytes *fil
 
 /* github.com/huggingface/safetensors, README "Format". */
 RESR_MUST_CHECK int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file);
+
+/* An ONNX file of one of the networks: model/onnx.c. */
+RESR_MUST_CHECK int resr_model_read_onnx(ResrModel **out, const ResrBytes *file);
 
 /* ncnn's text .param (in `file`, read from `path`) and its .bin in the same folder, whose hash
  * becomes the model's. */

@@ -199,7 +199,7 @@ static int load_entry(ResrModel **out, const ResrModelEntry *entry, const char *
 /* Loads the user's own weights from the folder: NAME with one of the known endings. */
 static int load_unknown(ResrModel **out, const char *name, const char *where)
 {
-    static const char *const endings[] = {"", ".pth", ".safetensors", ".param"};
+    static const char *const endings[] = {"", ".pth", ".safetensors", ".param", ".onnx"};
     char path[PATH_MAX], file[PATH_MAX];
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (snprintf(file, sizeof file, "%s%s", name, endings[i]) < (int)sizeof file &&

@@ -12,13 +12,22 @@
 
 static int read_dtype(ResrDtype *dtype, const char *name, const char *text)
 {
-    static const char *const names[] = {"F32", "F16", "BF16", "F64"};
-    for (int i = 0; text && i < 4; i++)
-        if (strcmp(names[i], text) == 0) {
-            *dtype = (ResrDtype)i;
+    static const struct {
+        const char *text;
+        ResrDtype dtype;
+    } known[] = {
+        {"F32", RESR_DTYPE_F32}, {"F16", RESR_DTYPE_F16}, {"BF16", RESR_DTYPE_BF16},
+        {"F64", RESR_DTYPE_F64}, {"I64", RESR_DTYPE_I64}, {"I32", RESR_DTYPE_I32},
+        {"I16", RESR_DTYPE_I16}, {"I8", RESR_DTYPE_I8},   {"U8", RESR_DTYPE_I8},
+        {"BOOL", RESR_DTYPE_I8},
+    };
+    for (size_t i = 0; text && i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].text, text) == 0) {
+            *dtype = known[i].dtype;
             return 0;
         }
-    return resr_fail(RESR_ERR_DATA, "tensor %s has dtype %s; F32, F16, BF16 and F64 are read", name,
+    return resr_fail(RESR_ERR_DATA,
+                     "tensor %s has dtype %s; F32, F16, BF16, F64 and integers are read", name,
                      text ? text : "(none)");
 }
 
@@ -107,7 +116,8 @@ static int read_header(json_t **out, const ResrBytes *file, size_t *header_bytes
     return 0;
 }
 
-static int read_metadata(double *resize, json_t *metadata)
+/* Sets the facts of `spec` that no tensor carries. */
+static int read_metadata(ResrNetSpec *spec, json_t *metadata)
 {
     const char *key;
     char *end;
@@ -119,11 +129,17 @@ static int read_metadata(double *resize, json_t *metadata)
         if (!json_is_string(value))
             return resr_fail(RESR_ERR_DATA, "__metadata__: the value of %.64s is not text", key);
         if (strcmp(key, RESR_METADATA_RESIZE) == 0) {
-            *resize = strtod(json_string_value(value), &end);
-            if (*end || !(*resize > 0 && *resize <= 1))
+            spec->resize = strtod(json_string_value(value), &end);
+            if (*end || !(spec->resize > 0 && spec->resize <= 1))
                 return resr_fail(RESR_ERR_DATA,
                                  "__metadata__: %s '%.64s' is not a number in (0, 1]", key,
                                  json_string_value(value));
+        }
+        if (strcmp(key, RESR_METADATA_NORMALISE) == 0) {
+            if (strcmp(json_string_value(value), RESR_METADATA_IMAGENET) != 0)
+                return resr_fail(RESR_ERR_DATA, "__metadata__: %s '%.64s' is not known", key,
+                                 json_string_value(value));
+            spec->normalise = RESR_NORMALISE_IMAGENET;
         }
     }
     return 0;
@@ -135,7 +151,7 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     ResrTensor *tensors = NULL;
     const char *key;
     size_t n = 0, header_bytes = 0;
-    double resize = 1;
+    ResrNetSpec facts = {.resize = 1};
     int ret = read_header(&header, file, &header_bytes);
     if (ret < 0)
         goto cleanup;
@@ -147,7 +163,7 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     json_object_foreach(header, key, value)
     {
         if (strcmp(key, "__metadata__") == 0)
-            ret = read_metadata(&resize, value);
+            ret = read_metadata(&facts, value);
         else
             ret = read_entry(&tensors[n++], key, value, data, data_bytes);
         if (ret < 0)
@@ -156,8 +172,11 @@ int resr_model_read_safetensors(ResrModel **out, const ResrBytes *file)
     ret = check_layout(tensors, n, data, data_bytes);
     if (ret == 0)
         ret = resr_model_from_state_dict(out, tensors, n, data_bytes);
-    if (ret == 0)
-        (*out)->spec.resize = resize;
+    if (ret < 0)
+        goto cleanup;
+    (*out)->spec.resize = facts.resize;
+    if (facts.normalise && (*out)->spec.normalise)
+        (*out)->spec.normalise = facts.normalise;
 cleanup:
     free(tensors);
     json_decref(header);

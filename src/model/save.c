@@ -42,11 +42,14 @@ static void describe_model(FILE *header, const ResrModel *model, size_t *offset)
 static void describe_source(FILE *header, const ResrModel *model)
 {
     bool resized = model->spec.resize != 1;
-    if (!model->sha256[0] && !resized)
+    bool imagenet = model->spec.normalise == RESR_NORMALISE_IMAGENET;
+    if (!model->sha256[0] && !resized && !imagenet)
         return;
     fprintf(header, "\"__metadata__\":{\"source_sha256\":\"%s\"", model->sha256);
     if (resized)
         fprintf(header, ",\"" RESR_METADATA_RESIZE "\":\"%.17g\"", model->spec.resize);
+    if (imagenet)
+        fputs(",\"" RESR_METADATA_NORMALISE "\":\"" RESR_METADATA_IMAGENET "\"", header);
     fputs("},", header);
 }
 

@@ -153,7 +153,8 @@ int resr_spec_check(const ResrNetSpec *spec)
                          "(RGB) and 4 (RGB and alpha) are",
                          spec->channels);
     bool can_normalise = spec->arch == RESR_ARCH_SPAN && spec->channels == 3;
-    if (spec->normalise != 0 && (spec->normalise != 1 || !can_normalise))
+    if (spec->normalise < 0 || spec->normalise >= RESR_NORMALISE_COUNT ||
+        (spec->normalise && !can_normalise))
         return resr_fail(RESR_ERR_DATA,
                          "normalised input (%d) of %d channels is not a network of this kind; "
                          "SPAN normalises RGB",

@@ -47,6 +47,15 @@ static bool strip(ResrTensor *tensors, size_t *n, const char *key)
     return kept > 0;
 }
 
+static void remove_integers(ResrTensor *tensors, size_t *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *n; i++)
+        if (tensors[i].dtype < RESR_DTYPE_I64)
+            tensors[kept++] = tensors[i];
+    *n = kept;
+}
+
 static bool is_reordered(const ResrTensor *tensor)
 {
     bool reordered = false;
@@ -102,6 +111,7 @@ int resr_model_from_state_dict(ResrModel **out, ResrTensor *tensors, size_t n, s
         if (!resr_checked_add(&total, total, resr_tensor_bytes(&tensors[i])) || total > data_bytes)
             return resr_fail(RESR_ERR_DATA,
                              "the tensors have more bytes than the file: they share data");
+    remove_integers(tensors, &n);
     for (int i = 0; resr_state_dict_key(i);)
         i = strip(tensors, &n, keys[i]) ? 0 : i + 1;
     int ret = reorder_all(&buffer, tensors, n);

@@ -1,3 +1,4 @@
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 size_t resr_dtype_bytes(ResrDtype dtype)
 {
-    static const uint8_t bytes[] = {4, 2, 2, 8};
+    static const uint8_t bytes[] = {4, 2, 2, 8, 8, 4, 2, 1};
     return bytes[dtype];
 }
 
@@ -82,7 +83,9 @@ int resr_weights_convert(float *out, const uint8_t *data, ResrDtype dtype, size_
                          const char *what)
 {
     for (size_t i = 0; i < count; i++) {
-        out[i] = (float)value_at(data, dtype, i);
+        double value = value_at(data, dtype, i);
+        bool overflows = fabs(value) > (double)FLT_MAX;
+        out[i] = overflows ? copysignf(INFINITY, (float)copysign(1, value)) : (float)value;
     }
     return resr_weights_check(out, count, what);
 }
@@ -209,7 +212,7 @@ static int visit_all(const Tensors *t, const ResrNetSpec *spec, const ResrModel 
 
 int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
 {
-    ResrNetSpec spec;
+    ResrNetSpec spec = {0};
     Tensors t = {.all = tensors, .n = n};
     *out = NULL;
     int ret = resr_tensors_set_names(tensors, n);
@@ -227,8 +230,10 @@ int resr_model_from_tensors(ResrModel **out, ResrTensor *tensors, size_t n)
                             tensors[i].name);
     if (ret == 0)
         ret = resr_model_create(out, &spec);
-    if (ret == 0)
+    if (ret == 0) {
+        (*out)->assumes_slopes = spec.arch == RESR_ARCH_SRVGG && !t.has_slopes;
         ret = visit_all(&t, &spec, *out);
+    }
     if (ret < 0) {
         resr_model_free(*out);
         *out = NULL;

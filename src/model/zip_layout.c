@@ -106,12 +106,13 @@ static int check_local(Entry *entry, const ResrBytes *file, size_t limit)
         return refuse(entry, "reaches into the central directory");
     left -= entry->packed;
     entry->end = limit - left;
-    bool same = number(local + 14, 4) == entry->crc && number(local + 18, 4) == entry->packed &&
-                number(local + 22, 4) == entry->bytes;
-    bool later = number(local + 14, 8) == 0 && number(local + 22, 4) == 0;
-    bool descriptor = entry->flags & FLAG_DESCRIPTOR;
-    if (number(local + 6, 2) != entry->flags || number(local + 8, 2) != entry->method ||
-        !(same || (descriptor && later)))
+    bool descriptor = entry->flags & FLAG_DESCRIPTOR, same = true;
+    const uint64_t expected[] = {entry->crc, entry->packed, entry->bytes};
+    for (int i = 0; i < 3; i++) { /* with a descriptor, each may be 0 */
+        uint64_t found = number(local + 14 + 4 * i, 4);
+        same = same && (found == expected[i] || (descriptor && found == 0));
+    }
+    if (number(local + 6, 2) != entry->flags || number(local + 8, 2) != entry->method || !same)
         return refuse(entry,
                       "has different flags or sizes in its local header than in the directory");
     if (!descriptor)

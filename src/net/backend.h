@@ -34,7 +34,7 @@
  *   LeakyReLU    x > 0 ? x : 0.2f * x          PReLU    x > 0 ? x : slope * x
  *   dense block  fma(0.2f, conv5, x)           last of an RRDB    fma(0.2f, that, RRDB's input)
  *   body_end     conv_body + head              SRVGG's end        conv + input
- *   SPAN's input (x - mean[c]) * 255, one rounding each; zero padding applies afterwards
+ *   SPAN's input (x - mean[c]) * factor, one rounding each; zero padding applies afterwards
  *   SiLU         x * sigmoid(x)            gate       (conv + input) * (sigmoid(conv) - 0.5)
  *   sigmoid      cpu/sigmoid.h
  *   clamp        v > 0 ? (v < 1 ? v : 1) : 0, so that a NaN becomes 0
@@ -75,14 +75,6 @@ typedef struct ResrFrameSetup {
     int32_t in_matrix, out_matrix; /* H.273, never unspecified */
     int32_t tiles;                 /* of a frame */
 } ResrFrameSetup;
-
-/* A sample of channel c as networks with normalised input take it. */
-static inline float resr_normalise(float sample, int c)
-{
-    static const float mean[3] = {0.4488f, 0.4371f, 0.4040f};
-    float centred = sample - mean[c];
-    return centred * 255.0f;
-}
 
 /* Returned by wait() and frames_collect(): a value was infinite or NaN before the clamp. The
  * weights exceed the range of the numerics class, and the picture is not usable. */

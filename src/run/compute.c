@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/events.h"
+#include "base/flag.h"
 #include "base/memory.h"
 #include "base/queue.h"
 #include "net/simulate.h"
@@ -304,10 +305,7 @@ int resr_compute_start(ResrCompute **out, const ResrOps *ops, const ResrModel *m
     if (ret < 0)
         return ret;
     ResrCompute *compute = *out;
-    compute->ops = ops;
-    compute->model = model;
-    compute->plan = plan;
-    compute->threads = threads;
+    *compute = (ResrCompute){.ops = ops, .model = model, .plan = plan, .threads = threads};
     sem_init(&compute->ready, 0, 0);
     pthread_mutex_init(&compute->lock, NULL);
     pthread_cond_init(&compute->pushed, NULL);
@@ -413,10 +411,7 @@ void resr_compute_stop(ResrCompute *compute)
 {
     if (!compute)
         return;
-    pthread_mutex_lock(&compute->lock);
-    compute->stop = true;
-    pthread_cond_signal(&compute->pushed);
-    pthread_mutex_unlock(&compute->lock);
+    resr_flag_raise(&compute->stop, &compute->lock, &compute->pushed);
     if (compute->done)
         resr_queue_close(compute->done);
     if (compute->started)

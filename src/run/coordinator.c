@@ -361,7 +361,8 @@ static void show_progress(ResrCoordinator *c, ResrProgress *progress)
     resr_progress_update(progress, resr_io_threads_encoded(c->config.io), c->restored);
 }
 
-static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile int *stop_signal)
+static int run_loop(ResrCoordinator *c, ResrProgress *progress,
+                    const volatile sig_atomic_t *stop_signal)
 {
     ResrBackoff backoff = {0};
     int64_t stop_ns = 0;
@@ -394,7 +395,7 @@ static int run_loop(ResrCoordinator *c, ResrProgress *progress, const volatile i
 
 /* Waits for the output while ranks and signals are still handled. */
 static int finish_output(ResrCoordinator *c, ResrProgress *progress,
-                         const volatile int *stop_signal)
+                         const volatile sig_atomic_t *stop_signal)
 {
     ResrBackoff backoff = {0};
     int ret = 0;
@@ -412,7 +413,7 @@ static int finish_output(ResrCoordinator *c, ResrProgress *progress,
     return ret < 0 ? ret : resr_io_threads_status(c->config.io);
 }
 
-int resr_coordinator_run(ResrCoordinator *c, const volatile int *stop_signal)
+int resr_coordinator_run(ResrCoordinator *c, const volatile sig_atomic_t *stop_signal)
 {
     ResrProgress progress;
     int64_t cpu_ns = resr_clock_thread_cpu_ns();
@@ -530,7 +531,7 @@ static int shut_down_workers(ResrCoordinator *c, bool fast)
         if (ret == 0 && message && message->header.kind == RESR_WIRE_BYE)
             c->said_bye[rank] = true;
         if (ret == 0 && message)
-            resr_trace_collect_take(c->config.trace, message, rank);
+            resr_trace_collect_add(c->config.trace, message, rank);
         resr_message_free(message);
         if (resr_clock_seconds_since(start_ns) > limit) {
             warn_of_silent(c, limit);

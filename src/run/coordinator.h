@@ -1,6 +1,7 @@
 #ifndef RESR_RUN_COORDINATOR_H
 #define RESR_RUN_COORDINATOR_H
 
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "ckpt/checkpoint.h"
@@ -39,7 +40,7 @@ RESR_MUST_CHECK int resr_coordinator_create(ResrCoordinator **out,
  * computed, at most RESR_DRAIN_SECONDS. RESR_ERR_STOPPED also when no computing rank answers.
  * RESR_ERR_INTERNAL if the numbers of decoded and encoded frames differ. */
 RESR_MUST_CHECK int resr_coordinator_run(ResrCoordinator *coordinator,
-                                         const volatile int *stop_signal);
+                                         const volatile sig_atomic_t *stop_signal);
 
 /* Frames decoded and frames encoded, those of earlier attempts included; sets times->makespan,
  * times->scheduler and the bytes. */

@@ -23,7 +23,7 @@ typedef struct InOrder {
 
 static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
 {
-    resr_reorder_buffer_take(((InOrder *)delivery)->config.frames, frame);
+    resr_reorder_buffer_add(((InOrder *)delivery)->config.frames, frame);
     return 0;
 }
 
@@ -110,19 +110,7 @@ static void free_delivery(ResrDelivery *delivery)
     free(delivery);
 }
 
-static const ResrDeliveryOps ops = {
-    .accept_input = accept_input,
-    .target_of = target_of,
-    .route_result = route_result,
-    .record_result = record_result,
-    .accept_segment = accept_segment,
-    .advance = advance,
-    .waits_for = waits_for,
-    .exclude = exclude,
-    .readmit = readmit,
-    .plan_saving = plan_saving,
-    .free = free_delivery,
-};
+static const ResrDeliveryOps ops = RESR_DELIVERY_OPS;
 
 int resr_deliver_in_order_create(ResrDelivery **out, const ResrDeliveryConfig *config)
 {

@@ -153,7 +153,7 @@ static int accept_restored(Segments *self, ResrFrame *frame)
     placeholder->credit = frame->credit;
     memcpy(placeholder->hash, frame->source, sizeof placeholder->hash);
     frame->credit = NULL;
-    resr_reorder_buffer_take(self->config.frames, placeholder);
+    resr_reorder_buffer_add(self->config.frames, placeholder);
     resr_reorder_buffer_set_computed(self->config.frames, index, true);
     *origin_of(self, index) = (Origin){.rank = EARLIER_ATTEMPT};
     resr_segment_encoders_add_frame(resr_io_threads_encoders(self->config.io), frame);
@@ -168,7 +168,7 @@ static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
         claim_restored(self, frame->index);
     if (frame->state == RESR_FRAME_RESTORED)
         return accept_restored(self, frame);
-    resr_reorder_buffer_take(self->config.frames, frame);
+    resr_reorder_buffer_add(self->config.frames, frame);
     return 0;
 }
 
@@ -390,19 +390,7 @@ static void free_delivery(ResrDelivery *delivery)
     free(self);
 }
 
-static const ResrDeliveryOps ops = {
-    .accept_input = accept_input,
-    .target_of = target_of,
-    .route_result = route_result,
-    .record_result = record_result,
-    .accept_segment = accept_segment,
-    .advance = advance,
-    .waits_for = waits_for,
-    .exclude = exclude,
-    .readmit = readmit,
-    .plan_saving = plan_saving,
-    .free = free_delivery,
-};
+static const ResrDeliveryOps ops = RESR_DELIVERY_OPS;
 
 int resr_deliver_segments_create(ResrDelivery **out, const ResrDeliveryConfig *config)
 {

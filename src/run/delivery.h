@@ -51,6 +51,13 @@ typedef struct ResrDeliveryOps {
     void (*free)(ResrDelivery *delivery);
 } ResrDeliveryOps;
 
+/* Initialises the table with an implementation's functions, which have the names of the members. */
+#define RESR_DELIVERY_OPS                                                                          \
+    {                                                                                              \
+        accept_input, target_of, route_result, record_result, accept_segment, advance, waits_for,  \
+            exclude, readmit, plan_saving, free_delivery                                           \
+    }
+
 /* The head of both implementations. Functions that return int return 0 or RESR_ERR_*. */
 struct ResrDelivery {
     const ResrDeliveryOps *ops;

@@ -35,6 +35,7 @@
 #include "base/queue.h"
 #include "base/stop.h"
 #include "media/segment_encoders.h"
+#include "run/segment_gather.h"
 
 struct ResrIoThreads {
     ResrIoThreadsConfig config;
@@ -76,7 +77,7 @@ static void record_error(ResrIoThreads *io, int status)
     pthread_mutex_lock(&io->lock);
     if (io->status == 0) {
         io->status = status;
-        snprintf(io->error, sizeof io->error, "%s", resr_error_text());
+        resr_error_save(io->error);
     }
     pthread_mutex_unlock(&io->lock);
 }
@@ -267,17 +268,12 @@ static void encoding_failed(void *user, int status)
 
 static int start_encoders(ResrIoThreads *io)
 {
-    const ResrPlan *plan = io->config.plan;
+    ResrSegmentEncodersConfig config = resr_segment_gather_encoders(io->config.plan);
     io->store = resr_checkpoint_store(io->config.checkpoint);
-    ResrSegmentEncodersConfig config = {.input = plan->stored,
-                                        .format = plan->output,
-                                        .options = &plan->encode,
-                                        .tags = plan->tags,
-                                        .threads = plan->encode.encoders,
-                                        .user = io,
-                                        .store = &io->store,
-                                        .finished = commit_segment,
-                                        .failed = encoding_failed};
+    config.user = io;
+    config.store = &io->store;
+    config.finished = commit_segment;
+    config.failed = encoding_failed;
     return resr_segment_encoders_start(&io->encoders, &config);
 }
 
@@ -449,9 +445,7 @@ int64_t resr_io_threads_encoded(const ResrIoThreads *io)
 int resr_io_threads_status(ResrIoThreads *io)
 {
     pthread_mutex_lock(&io->lock);
-    int status = io->status;
-    if (status < 0)
-        resr_fail(status, "%s", io->error);
+    int status = io->status < 0 ? resr_error_restore(io->status, io->error) : 0;
     pthread_mutex_unlock(&io->lock);
     return status;
 }

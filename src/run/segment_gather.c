@@ -97,22 +97,26 @@ static int finished(void *user, ResrSegment *segment)
     return ret;
 }
 
+ResrSegmentEncodersConfig resr_segment_gather_encoders(const ResrPlan *plan)
+{
+    return (ResrSegmentEncodersConfig){.input = plan->stored,
+                                       .format = plan->output,
+                                       .options = &plan->encode,
+                                       .tags = plan->tags,
+                                       .threads = plan->encode.encoders};
+}
+
 int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan, int rank)
 {
     int ret = resr_alloc(out, 1, sizeof **out);
     if (ret < 0)
         return ret;
     ResrSegmentGather *gather = *out;
-    gather->plan = plan;
-    gather->rank = rank;
-    ResrSegmentEncodersConfig config = {.input = plan->stored,
-                                        .format = plan->output,
-                                        .options = &plan->encode,
-                                        .tags = plan->tags,
-                                        .threads = plan->encode.encoders,
-                                        .user = gather,
-                                        .finished = finished,
-                                        .failed = encoding_failed};
+    *gather = (ResrSegmentGather){.plan = plan, .rank = rank};
+    ResrSegmentEncodersConfig config = resr_segment_gather_encoders(plan);
+    config.user = gather;
+    config.finished = finished;
+    config.failed = encoding_failed;
     ret = resr_queue_create(&gather->messages, (size_t)plan->pool_frames + 1);
     if (ret == 0)
         ret = resr_segment_encoders_start(&gather->encoders, &config);

@@ -3,11 +3,16 @@
 
 #include "comm/endpoint.h"
 #include "job/plan.h"
+#include "media/segment_encoders.h"
 #include "run/compute.h"
 
 /* With --encode ranks: gathers and encodes the segments that this rank owns, and sends them to
  * rank 0. Call from the main thread only. */
 typedef struct ResrSegmentGather ResrSegmentGather;
+
+/* The configuration of a job's segment encoders, without the caller's functions and store. `plan`
+ * must outlive the encoders. */
+ResrSegmentEncodersConfig resr_segment_gather_encoders(const ResrPlan *plan);
 
 /* `rank` is this rank; `plan` must outlive the object. Errors of resr_segment_encoders_start(). */
 RESR_MUST_CHECK int resr_segment_gather_start(ResrSegmentGather **out, const ResrPlan *plan,

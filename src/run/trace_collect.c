@@ -35,12 +35,12 @@ int resr_trace_collect_send(ResrEndpoint *endpoint, ResrEventCursor *cursor, boo
     return ret;
 }
 
-void resr_trace_collect_take(ResrTrace *trace, const ResrMessage *message, int rank)
+void resr_trace_collect_add(ResrTrace *trace, const ResrMessage *message, int rank)
 {
     const ResrWireHeader *header = &message->header;
     if (!trace || header->kind != RESR_WIRE_TRACE)
         return;
-    resr_trace_take(trace, rank, header->events, (size_t)header->part.count);
+    resr_trace_add(trace, rank, header->events, (size_t)header->part.count);
     if (header->code)
         resr_trace_complete(trace, rank, header->progress);
 }
@@ -57,7 +57,7 @@ int resr_trace_collect_finish(ResrTrace *trace, const char *path, const ResrRank
     if (compute)
         resr_compute_end_idle(compute);
     while ((n = resr_events_read(&cursor, some, sizeof some / sizeof *some)) > 0)
-        resr_trace_take(trace, 0, some, n);
+        resr_trace_add(trace, 0, some, n);
     resr_trace_complete(trace, 0, resr_events_dropped());
     resr_error_save(error);
     int status = resr_trace_write(trace, path, ranks, numerics_class);

@@ -17,7 +17,7 @@ RESR_MUST_CHECK int resr_trace_collect_send(ResrEndpoint *endpoint, ResrEventCur
 
 /* Rank 0: adds the events of a TRACE message of `rank`; ignores other messages. `trace` may be
  * NULL. */
-void resr_trace_collect_take(ResrTrace *trace, const ResrMessage *message, int rank);
+void resr_trace_collect_add(ResrTrace *trace, const ResrMessage *message, int rank);
 
 /* Rank 0, at any end of the job: adds its own events, with the idle time of `compute` (may be NULL)
  * until now, and writes the file. `ret` is the job's status and returned if negative; else the

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/flag.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -31,7 +32,7 @@ struct ResrWatchdog {
     pthread_t thread;
     pthread_mutex_t lock; /* of ended */
     pthread_cond_t changed;
-    bool ended;
+    atomic_bool ended;
 };
 
 /* Ends the process. The message comes first and status.json, whose file system may hang, last. */
@@ -100,10 +101,10 @@ int resr_watchdog_start(ResrWatchdog **out, const atomic_llong *turn_ns, ResrIoT
     if (ret < 0)
         return ret;
     ResrWatchdog *watchdog = *out;
-    watchdog->turn_ns = turn_ns;
-    watchdog->io_threads = io_threads;
-    watchdog->checkpoint = checkpoint;
-    watchdog->deadline_seconds = deadline_seconds;
+    *watchdog = (ResrWatchdog){.turn_ns = turn_ns,
+                               .io_threads = io_threads,
+                               .checkpoint = checkpoint,
+                               .deadline_seconds = deadline_seconds};
     pthread_mutex_init(&watchdog->lock, NULL);
     pthread_cond_init(&watchdog->changed, NULL);
     if (pthread_create(&watchdog->thread, NULL, watch_main, watchdog) == 0)
@@ -117,10 +118,7 @@ void resr_watchdog_stop(ResrWatchdog *watchdog)
 {
     if (!watchdog)
         return;
-    pthread_mutex_lock(&watchdog->lock);
-    watchdog->ended = true;
-    pthread_cond_signal(&watchdog->changed);
-    pthread_mutex_unlock(&watchdog->lock);
+    resr_flag_raise(&watchdog->ended, &watchdog->lock, &watchdog->changed);
     pthread_join(watchdog->thread, NULL);
     pthread_cond_destroy(&watchdog->changed);
     pthread_mutex_destroy(&watchdog->lock);

@@ -137,7 +137,7 @@ static int send_goodbye(Worker *worker, const ResrPlan *plan)
 /* A suspended process is often resumed only to be ended: mpirun sends SIGCONT, SIGTERM and then
  * SIGKILL. It must not call MPI in between: a message from a rank that has ended makes Open MPI
  * abort a second time, and mpirun may hang in that. */
-static int check_suspension(const Worker *worker, const volatile int *stop_signal)
+static int check_suspension(const Worker *worker, const volatile sig_atomic_t *stop_signal)
 {
     if (resr_clock_seconds_since(worker->turn_ns) < worker->deadline_seconds / 2)
         return 0;
@@ -164,7 +164,7 @@ static int check_root(Worker *worker)
 }
 
 int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, int rank,
-                    const volatile int *stop_signal)
+                    const volatile sig_atomic_t *stop_signal)
 {
     Worker worker = {.compute = compute,
                      .rank = rank,

@@ -1,6 +1,8 @@
 #ifndef RESR_RUN_WORKER_H
 #define RESR_RUN_WORKER_H
 
+#include <signal.h>
+
 #include "run/compute.h"
 
 /* Runs `rank`, one other than 0, for one job: receives parts, has them computed and sends the
@@ -10,6 +12,6 @@
  * RESR_ERR_STOPPED: rank 0 is silent, or SIGTERM (in *stop_signal) arrived while this process was
  * suspended. */
 RESR_MUST_CHECK int resr_worker_run(ResrCompute *compute, const ResrPlan *plan, int rank,
-                                    const volatile int *stop_signal);
+                                    const volatile sig_atomic_t *stop_signal);
 
 #endif

@@ -31,7 +31,7 @@ static ResrFrame **slot_of(ResrFrame **frames, const ResrReorderBuffer *buffer, 
     return &frames[index % buffer->size];
 }
 
-void resr_reorder_buffer_take(ResrReorderBuffer *buffer, ResrFrame *frame)
+void resr_reorder_buffer_add(ResrReorderBuffer *buffer, ResrFrame *frame)
 {
     bool computed = frame->state != RESR_FRAME_DECODED;
     assert(frame->index == buffer->decoded && frame->index < buffer->delivered + buffer->size);

@@ -22,7 +22,7 @@ void resr_reorder_buffer_clear(ResrReorderBuffer *buffer); /* safe on a zeroed o
 
 /* Adds the next frame of the decoder's thread: to be computed, or computed by an earlier attempt.
  */
-void resr_reorder_buffer_take(ResrReorderBuffer *buffer, ResrFrame *frame);
+void resr_reorder_buffer_add(ResrReorderBuffer *buffer, ResrFrame *frame);
 
 /* Is the frame decoded and not computed yet? */
 bool resr_reorder_buffer_needs(const ResrReorderBuffer *buffer, int64_t index);

@@ -60,8 +60,8 @@ bool resr_retry_set_find(ResrRetrySet *set, ResrPart *part, ResrFrameNeeded need
     return false;
 }
 
-void resr_retry_set_take(ResrRetrySet *set, ResrPart *part, int64_t end, ResrFrameNeeded needed,
-                         void *user)
+void resr_retry_set_pop(ResrRetrySet *set, ResrPart *part, int64_t end, ResrFrameNeeded needed,
+                        void *user)
 {
     part->count = part->attempt = part->failures = 0;
     for (int64_t i = part->first; i < end; i++) {

@@ -29,7 +29,7 @@ bool resr_retry_set_find(ResrRetrySet *set, ResrPart *part, ResrFrameNeeded need
 
 /* Removes the frames from part->first up to `end` or to a gap, and sets count, attempt and failures
  * of the part. */
-void resr_retry_set_take(ResrRetrySet *set, ResrPart *part, int64_t end, ResrFrameNeeded needed,
-                         void *user);
+void resr_retry_set_pop(ResrRetrySet *set, ResrPart *part, int64_t end, ResrFrameNeeded needed,
+                        void *user);
 
 #endif

@@ -385,7 +385,7 @@ static bool next_retry(ResrScheduler *scheduler, ResrPart *part, int *rank)
     if (end > part->first + frames)
         end = part->first + frames;
     part->batch = resr_batching_batch_of(&scheduler->batching, part->first);
-    resr_retry_set_take(&scheduler->retries, part, end, scheduler->needed, scheduler->user);
+    resr_retry_set_pop(&scheduler->retries, part, end, scheduler->needed, scheduler->user);
     return assign(scheduler, chosen, part, rank);
 }
 

@@ -47,7 +47,10 @@ void check_overflow(const ResrOps *ops);
 /* The CPU's last backend of a class that can run here; NULL if there is none. */
 const ResrOps *check_backend(ResrNumerics numerics);
 
+/* RRDB with two enlargements: pixel unshuffle by 4 / scale. */
 ResrNetSpec check_rrdb(int scale, int num_blocks, int nf, int gc);
+/* RRDB with 0 to 3 enlargements: 2^n = scale * unshuffle. */
+ResrNetSpec check_rrdb_shape(int scale, int unshuffle, int num_blocks, int nf, int gc);
 ResrNetSpec check_srvgg(int scale, int num_blocks, int nf);
 ResrNetSpec check_span(int scale, int num_blocks, int nf);
 

@@ -15,16 +15,18 @@ typedef struct Case {
     int width_px, height_px;
 } Case;
 
-/* RRDB's scales 1 and 2 unshuffle by 4 and 2. */
 static const Case deep[] = {
     {{RESR_ARCH_RRDB, 4, 1, 1, 64, 32, 3, 0, 1}, 9, 7},
     {{RESR_ARCH_RRDB, 4, 1, 1, 24, 12, 3, 0, 1}, 21, 5},
     {{RESR_ARCH_RRDB, 2, 2, 1, 16, 40, 3, 0, 1}, 18, 22},
     {{RESR_ARCH_RRDB, 1, 4, 1, 8, 4, 3, 0, 1}, 44, 12},
+    {{RESR_ARCH_RRDB, 1, 1, 1, 32, 16, 3, 0, 1}, 19, 11},
+    {{RESR_ARCH_RRDB, 8, 1, 1, 16, 8, 3, 0, 1}, 9, 6},
     {{RESR_ARCH_SRVGG, 2, 1, 2, 48, 0, 3, 0, 1}, 70, 3},
     {{RESR_ARCH_SRVGG, 4, 1, 3, 16, 0, 3, 0, 1}, 33, 17},
     {{RESR_ARCH_SRVGG, 3, 1, 1, 64, 0, 3, 0, 1}, 1, 1},
     {{RESR_ARCH_SRVGG, 4, 1, 6, 20, 0, 3, 0, 1}, 2, 40},
+    {{RESR_ARCH_SPAN, 2, 1, 2, 48, 0, 3, 0, 1}, 17, 11},
 };
 
 /* One block of RRDB, whose products are F(2x2) in both. */

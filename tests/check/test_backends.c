@@ -21,10 +21,11 @@ static void compare_backend(const ResrOps *ops, const ResrModel *model, const Ch
         const ResrNetSpec *spec = &model->spec;
         char what[200];
         snprintf(what, sizeof what,
-                 "%s of class %s, %d threads, arch %d, scale %d, blocks %d, nf %d, gc %d, %d x %d, "
-                 "tile %d",
+                 "%s of class %s, %d threads, arch %d, scale %d, unshuffle %d, blocks %d, nf %d, "
+                 "gc %d, %d x %d, tile %d",
                  ops->name, resr_ops_class(ops), run.threads, spec->arch, spec->scale,
-                 spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px, run.tile_px);
+                 spec->unshuffle, spec->num_blocks, spec->nf, spec->gc, in->width_px, in->height_px,
+                 run.tile_px);
         CheckImage got = check_upscale(&run, model, in);
         if (exact)
             check_equal(&got, expected, what);
@@ -50,7 +51,9 @@ static void compare(ResrNetSpec spec, const CheckImage *in, int tile_px, int til
     CheckImage expected = check_upscale(&run, model, in), first = {0};
     double inside = check_inside(&expected);
     if (inside < least_inside)
-        fail_msg("only %.0f %% of the reference's values are not clamped", inside * 100);
+        fail_msg("arch %d, scale %d, channels %d: only %.0f %% of the reference's values are not "
+                 "clamped",
+                 spec.arch, spec.scale, spec.channels, inside * 100);
     ResrNumerics numerics = RESR_NUMERICS_EXACT;
     for (int i = 1; resr_cpu_ops(i); i++) {
         const ResrOps *ops = resr_cpu_ops(i);
@@ -129,19 +132,31 @@ static void real_channel_counts(void **state)
     }
 }
 
+/* Features and growth channels of networks that people share. */
+static void shared_channel_counts(void **state)
+{
+    (void)state;
+    static const int counts[][2] = {{24, 16}, {32, 16}, {32, 32}, {48, 24},
+                                    {64, 64}, {96, 16}, {128, 32}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        int nf = counts[i][0], gc = counts[i][1];
+        compare_random(check_rrdb_shape(1, 2, 1, nf, gc), 11, 7, 0, 0);
+        compare_random(check_srvgg(1 + (int)i % 4, 2, nf), 11, 7, 0, 0);
+    }
+}
+
 /* RRDB networks with 0, 1 and 3 enlargements after the body, whole and in tiles. */
 static void enlargements(void **state)
 {
     (void)state;
-    const struct {
-        int scale, unshuffle;
-    } shapes[] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
+    static const int shapes[][2] = {{1, 1}, {2, 1}, {8, 1}, {1, 2}, {4, 2}, {2, 4}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        ResrNetSpec spec = check_rrdb(shapes[i].scale, 1, 16, 8);
-        spec.unshuffle = shapes[i].unshuffle;
+        int scale = shapes[i][0], unshuffle = shapes[i][1], nf = scale < 8 ? 64 : 32;
         for (int width = 1; width <= 28; width += 3 * check_share())
-            compare_random(spec, width, width * 7 % 29 + 1, 0, 0);
-        compare_random(spec, 41, 37, 16, 4);
+            compare_random(check_rrdb_shape(scale, unshuffle, 1, 8, 4), width, width * 7 % 29 + 1,
+                           0, 0);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, 16, 8), 15, 9, 8, 4);
+        compare_random(check_rrdb_shape(scale, unshuffle, 1, nf, nf / 2), 2 * unshuffle, 3, 0, 0);
     }
 }
 
@@ -169,8 +184,11 @@ static void channels(void **state)
         for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
             specs[s].channels = numbers[i];
             specs[s].normalise = 0;
-            compare_random(specs[s], 21, 14, 0, 0);
-            compare_random(specs[s], 37, 29, 16, 4);
+            CheckImage in = check_image_of(21, 14, numbers[i] == 4 ? 4 : 3);
+            check_image_random(&in, 3);
+            compare(specs[s], &in, 0, 0, 0.3, true);
+            compare(specs[s], &in, 8, 4, 0.3, true);
+            check_image_free(&in);
         }
     }
 }
@@ -193,7 +211,7 @@ static void extreme_input(void **state)
     const float extreme[] = {INFINITY, -INFINITY, NAN,   3e38f,  -3e38f, 1e-45f,
                              -1e-45f,  0.0f,      -0.0f, 1e-38f, 1.0f,   1e20f};
     const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_rrdb(2, 1, 16, 8),
-                                 check_srvgg(4, 2, 16)};
+                                 check_srvgg(4, 2, 16), check_span(2, 1, 16)};
     for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++)
         for (size_t i = 0; i < sizeof extreme / sizeof extreme[0]; i++) {
             CheckImage in = check_image(30, 14);
@@ -217,6 +235,7 @@ static void constant_input(void **state)
                     in.plane[c][(size_t)y * in.stride + (size_t)x] = values[i];
         compare(check_rrdb(4, 1, 8, 4), &in, 0, 0, 0.0, false);
         compare(check_srvgg(2, 2, 16), &in, 0, 0, 0.0, false);
+        compare(check_span(2, 2, 16), &in, 0, 0, 0.0, false);
         check_image_free(&in);
     }
 }
@@ -230,5 +249,5 @@ static void overflow_is_reported(void **state)
 }
 
 TEST_MAIN(rrdb_sizes, rrdb_unshuffle_2_sizes, rrdb_unshuffle_4_sizes, srvgg_sizes, channel_counts,
-          real_channel_counts, enlargements, span, channels, tiles, extreme_input, constant_input,
-          overflow_is_reported)
+          real_channel_counts, shared_channel_counts, enlargements, span, channels, tiles,
+          extreme_input, constant_input, overflow_is_reported)

@@ -30,8 +30,12 @@ typedef enum Follow {
     LEAKY,
     PRELU,
     RESIDUAL,
+    SILU,
+    GATE,
     RESIDUAL_TRUNK_COPY,
     COPY,
+    SILU_COPY,
+    GATE_COPY,
     N_FOLLOWS
 } Follow;
 typedef enum Values { RANDOM, LARGE, ONE_INFINITE, ONE_NAN, TINY, HUGE_ONES, N_VALUES } Values;
@@ -39,7 +43,23 @@ typedef enum Values { RANDOM, LARGE, ONE_INFINITE, ONE_NAN, TINY, HUGE_ONES, N_V
 /* All pairs of two parameters' values occur, as covers_all_pairs() checks. */
 typedef struct Case {
     int width, height, cin, cout, follow, values, nearest;
+    int is_1x1; /* of direct kernels only */
 } Case;
+
+static bool has_copy(const Case *c)
+{
+    return c->follow >= RESIDUAL_TRUNK_COPY;
+}
+
+static bool is_silu(const Case *c)
+{
+    return c->follow == SILU || c->follow == SILU_COPY;
+}
+
+static bool is_gate(const Case *c)
+{
+    return c->follow == GATE || c->follow == GATE_COPY;
+}
 
 static Case case_at(int width, int height)
 {
@@ -47,7 +67,7 @@ static Case case_at(int width, int height)
               .height = height,
               .cin = (width + height) % N_CINS,
               .cout = (width + 2 * height) % N_COUTS,
-              .follow = (5 * width + height + height / 6) % N_FOLLOWS,
+              .follow = (width + 2 * height + height / 6) % N_FOLLOWS,
               .values = (5 * width + height / 2 + width / 6) % N_VALUES};
     c.nearest = width % 2 == 0 && height % 2 == 0 && (width / 2 + height / 2) % 2 == 0;
     return c;
@@ -124,8 +144,8 @@ static void set_values(const GuardedMap *in, const Case *c, int channels)
 
 static ResrConv conv_of(const Case *c, float *memory)
 {
-    ResrConv conv = {.cout = couts[c->cout], .cin = cins[c->cin]};
-    size_t weights = (size_t)(conv.cout * conv.cin) * 9;
+    ResrConv conv = {.cout = couts[c->cout], .cin = cins[c->cin], .kernel_px = c->is_1x1 ? 1 : 3};
+    size_t weights = resr_conv_weights(&conv);
     conv.weight = memory;
     conv.bias = memory + weights;
     resr_random_fill(memory, weights + (size_t)conv.cout, (uint64_t)(c->width * 64 + c->height));
@@ -157,20 +177,22 @@ static void expect_sums(Bench *bench)
     const Case *c = &bench->c;
     const ResrConv *conv = &bench->conv;
     int width = c->width, height = c->height;
+    int taps = conv->kernel_px * conv->kernel_px, reach = conv->kernel_px / 2;
     for (int co = 0; co < conv->cout; co++) {
         double *sums = bench->sums + (size_t)(co * height * width);
         bench->magnitudes[co] = 0;
         for (int i = 0; i < height * width; i++)
             sums[i] = conv->bias[co];
         for (int ci = 0; ci < conv->cin; ci++)
-            for (int tap = 0; tap < 9; tap++) {
-                double w = conv->weight[(co * conv->cin + ci) * 9 + tap];
+            for (int tap = 0; tap < taps; tap++) {
+                double w = conv->weight[(co * conv->cin + ci) * taps + tap];
+                int dy = tap / 3 - reach, dx = tap % 3 - reach;
                 bench->magnitudes[co] += fabs(w);
                 for (int y = 0; y < height; y++) {
-                    const float *row = pixel(&bench->in.map, ci, source(c, y + tap / 3 - 1), 0);
+                    const float *row = pixel(&bench->in.map, ci, source(c, y + dy), 0);
                     for (int x = 0; x < width; x++)
                         sums[y * width + x] +=
-                            w * (double)row[source(c, x + tap % 3 - 1) * RESR_BLOCK_LANES];
+                            w * (double)row[source(c, x + dx) * RESR_BLOCK_LANES];
                 }
             }
     }
@@ -227,16 +249,19 @@ static Result compute(const Bench *bench, const ResrConvKernels *kernels, int pi
 
     Result result = {map_of(bench->conv.cout, c->width, c->height, 3000),
                      map_of(bench->conv.cout, c->width, c->height, 4000), 0};
-    int residual = c->follow == RESIDUAL || c->follow == RESIDUAL_TRUNK_COPY;
+    bool adds = c->follow == RESIDUAL || c->follow == RESIDUAL_TRUNK_COPY;
     ResrLayer layer = {
         .conv = &packed,
         .in = &bench->in.map,
         .nearest = c->nearest,
         .out = &result.out.map,
-        .residual = residual ? &bench->residual.map : NULL,
+        .residual = adds || is_gate(c) ? &bench->residual.map : NULL,
         .trunk = c->follow == RESIDUAL_TRUNK_COPY ? &bench->trunk.map : NULL,
-        .copy = c->follow >= RESIDUAL_TRUNK_COPY ? &result.copy.map : NULL,
-        .factor = residual ? 0.2f : 1.0f,
+        .copy = has_copy(c) ? &result.copy.map : NULL,
+        .activation = is_silu(c)   ? RESR_ACTIVATION_SILU
+                      : is_gate(c) ? RESR_ACTIVATION_GATE
+                                   : RESR_ACTIVATION_NONE,
+        .factor = adds ? 0.2f : 1.0f,
         .needed = {0, 0, c->width, c->height},
         .scratch = scratch,
         .scratch_bytes = scratch_bytes,
@@ -306,6 +331,11 @@ static double follow(const Bench *bench, int co, int y, int x, double value)
         return value > 0 ? value : 0.2 * value;
     if (c->follow == PRELU)
         return value > 0 ? value : bench->conv.slope[co] * value;
+    if (is_silu(c))
+        return value / (1 + exp(-value));
+    if (is_gate(c))
+        return (value + (double)*pixel(&bench->residual.map, co, y, x)) *
+               (1 / (1 + exp(-value)) - 0.5);
     if (c->follow == RESIDUAL || c->follow == RESIDUAL_TRUNK_COPY)
         value = 0.2 * value + (double)*pixel(&bench->residual.map, co, y, x);
     if (c->follow == RESIDUAL_TRUNK_COPY)
@@ -323,11 +353,11 @@ static void check_values(const Bench *bench, const Result *result, double epsilo
                 double sum = bench->sums[(co * c->height + y) * c->width + x];
                 double expected = follow(bench, co, y, x, sum);
                 double got = *pixel(&result->out.map, co, y, x);
-                double limit =
-                    epsilon * most * bench->magnitudes[co] + 1e-6 + 1e-6 * fabs(expected);
-                if (c->values == TINY) /* denormals may be flushed */
+                double limit = 1.1 * epsilon * most * bench->magnitudes[co] + 1e-6 +
+                               1e-6 * fabs(expected); /* SiLU's slope is at most 1.1 */
+                if (c->values == TINY)                /* denormals may be flushed */
                     limit = 1e-6;
-                if (c->follow >= RESIDUAL_TRUNK_COPY && /* a copy is a copy */
+                if (has_copy(c) && /* a copy is a copy */
                     memcmp(pixel(&result->copy.map, co, y, x), pixel(&result->out.map, co, y, x),
                            sizeof(float)) != 0)
                     fail_msg("%s: the copy differs at channel %d, x %d, y %d", what, co, x, y);
@@ -435,6 +465,62 @@ static void run_case(Case c, const Backend *backends, int n)
     bench_free(&bench);
 }
 
+/* 1x1 convolutions, which only direct kernels compute. */
+static void points(void **state)
+{
+    (void)state;
+    Backend backends[MAX_BACKENDS], direct[MAX_BACKENDS];
+    int n = list_backends(backends), count = 0;
+    for (int i = 0; i < n; i++)
+        if (backends[i].kernels->direct)
+            direct[count++] = backends[i];
+    assert_true(count > 0);
+    for (int width = 1; width <= MAX_SIDE; width++) {
+        Case c = case_at(width, 1 + width * 7 % 20);
+        c.nearest = 0;
+        c.is_1x1 = 1;
+        run_case(c, direct, count);
+    }
+    release_backends(backends, n);
+}
+
+/* SiLU of values from -80 to 80, and of a 1024th of them, by a convolution that copies its input:
+ * the sigmoid's error (cpu/sigmoid.h) and two roundings. */
+static void silu_is_accurate(void **state)
+{
+    (void)state;
+    Backend backends[MAX_BACKENDS];
+    int n = list_backends(backends);
+    Case c = {.width = 300, .height = 50, .cin = 1, .cout = 1, .follow = SILU, .is_1x1 = 1};
+    Bench bench = bench_create(c);
+    int channels = bench.conv.cin, last = channels * c.height * c.width - 1;
+    assert_int_equal(channels, bench.conv.cout);
+    memset(bench.weights, 0, (size_t)(channels * channels + channels) * sizeof(float));
+    for (int ch = 0; ch < channels; ch++)
+        bench.conv.weight[ch * channels + ch] = 1;
+    for (int i = 0; i < n * 2; i++) {
+        const Backend *backend = &backends[i / 2];
+        if (!backend->kernels->direct)
+            continue;
+        for (int k = 0; k <= last; k++)
+            *pixel(&bench.in.map, k % channels, k / channels / c.width, k / channels % c.width) =
+                (float)(k - last / 2) / (float)last * (i % 2 ? 160.0f : 0.15625f);
+        Result result = compute(&bench, backend->kernels, 1, backend->ops->name);
+        for (int k = 0; k <= last; k++) {
+            int y = k / channels / c.width, x = k / channels % c.width;
+            double value = *pixel(&bench.in.map, k % channels, y, x);
+            double expected = value / (1 + exp(-value));
+            double got = *pixel(&result.out.map, k % channels, y, x);
+            if (!(fabs(got - expected) <= 3.1e-7 * fabs(expected)))
+                fail_msg("%s: SiLU of %.9g: %.9g instead of %.9g", backend->ops->name, value, got,
+                         expected);
+        }
+        free_result(&result);
+    }
+    bench_free(&bench);
+    release_backends(backends, n);
+}
+
 static void all_sizes(void **state)
 {
     (void)state;
@@ -487,4 +573,4 @@ static void covers_all_pairs(void **state)
                         fail_msg("value %d of parameter %d never meets %d of %d", i, a, j, b);
 }
 
-TEST_MAIN(covers_all_pairs, all_sizes, wide_rows)
+TEST_MAIN(covers_all_pairs, points, silu_is_accurate, all_sizes, wide_rows)

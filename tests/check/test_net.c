@@ -43,9 +43,10 @@ static void tiles_do_not_show(void **state)
 static void reflects_odd_frames(void **state)
 {
     (void)state;
-    for (int scale = 1; scale <= 2; scale++) {
-        int multiple = 4 / scale;
-        ResrModel *model = check_model(check_rrdb(scale, 1, 8, 4), 1);
+    const int shapes[][2] = {{1, 4}, {2, 2}, {1, 2}, {4, 2}, {2, 4}}; /* scale, unshuffle */
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        int multiple = shapes[s][1];
+        ResrModel *model = check_model(check_rrdb_shape(shapes[s][0], multiple, 1, 8, 4), 1);
         CheckImage in = check_image(13, 7), extended = check_image(16, 8);
         check_image_random(&in, 5);
         extended.width_px = (13 + multiple - 1) / multiple * multiple;
@@ -98,10 +99,14 @@ static void run_tile(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, con
         for (int i = 0; i < 3 * spec->num_blocks; i++)
             assert_int_equal(ops->dense_block(ctx, i / 3, i % 3, i % 3 == 2), 0);
         assert_int_equal(ops->body_end(ctx), 0);
-        assert_int_equal(ops->upsample(ctx, 0), 0);
-        assert_int_equal(ops->upsample(ctx, 1), 0);
-    } else {
+        for (int i = 0; i < resr_spec_enlargements(spec); i++)
+            assert_int_equal(ops->upsample(ctx, i), 0);
+    } else if (spec->arch == RESR_ARCH_SRVGG) {
         assert_int_equal(ops->compact_body(ctx), 0);
+    } else {
+        for (int i = 0; i < spec->num_blocks; i++)
+            assert_int_equal(ops->attention_block(ctx, i), 0);
+        assert_int_equal(ops->attention_end(ctx), 0);
     }
     assert_int_equal(ops->tail(ctx, &tile_out), 0);
     assert_int_equal(ops->wait(ctx), 0);
@@ -109,32 +114,51 @@ static void run_tile(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, con
 }
 
 /* The kept part of a tile has the same bits as without a kept part. */
+static void compare_kept(const ResrOps *ops, const ResrModel *model)
+{
+    const ResrNetSpec *spec = &model->spec;
+    int scale = spec->scale, unshuffle = spec->unshuffle;
+    CheckImage in = check_image(unshuffle < 4 ? 46 : 48, unshuffle < 4 ? 38 : 40);
+    check_image_random(&in, 9);
+    void *packed, *ctx;
+    assert_int_equal(ops->prepare(ops, &packed, model), 0);
+    assert_int_equal(ops->ctx_create(&ctx, packed, in.width_px, in.height_px, 2), 0);
+    CheckImage whole = check_image(20 * scale, 12 * scale);
+    CheckImage kept = check_image(20 * scale, 12 * scale);
+    ResrTileIn keep = {.keep_x_px = 14 / unshuffle * unshuffle,
+                       .keep_y_px = 16,
+                       .keep_width_px = 20,
+                       .keep_height_px = 12};
+    int crop_x = keep.keep_x_px * scale, crop_y = keep.keep_y_px * scale;
+    run_tile(ops, ctx, spec, &in, (ResrTileIn){0}, &whole, crop_x, crop_y);
+    run_tile(ops, ctx, spec, &in, keep, &kept, crop_x, crop_y);
+    check_equal(&kept, &whole, resr_ops_class(ops));
+    check_image_free(&whole);
+    check_image_free(&kept);
+    check_image_free(&in);
+    ops->ctx_free(ctx);
+    ops->release(packed);
+}
+
 static void keep_changes_nothing(void **state)
 {
     (void)state;
-    const ResrNetSpec specs[] = {check_rrdb(4, 1, 16, 8), check_srvgg(4, 5, 16),
-                                 check_rrdb(2, 1, 8, 4)};
-    for (size_t s = 0; s < 3; s++) {
-        int scale = specs[s].scale;
+    const ResrNetSpec specs[] = {
+        check_rrdb(4, 1, 16, 8),
+        check_srvgg(4, 5, 16),
+        check_rrdb(2, 1, 8, 4),
+        check_rrdb_shape(1, 1, 1, 8, 4),
+        check_rrdb_shape(1, 2, 1, 8, 4),
+        check_rrdb_shape(2, 4, 1, 8, 4),
+        check_rrdb_shape(8, 1, 1, 16, 16),
+        check_span(2, 3, 16),
+        check_span(3, 1, 24),
+    };
+    for (size_t s = 0; s < sizeof specs / sizeof specs[0]; s++) {
         ResrModel *model = check_model(specs[s], 1);
-        CheckImage in = check_image(46, 38);
-        check_image_random(&in, 9);
-        const ResrOps *ops = best();
-        void *packed, *ctx;
-        assert_int_equal(ops->prepare(ops, &packed, model), 0);
-        assert_int_equal(ops->ctx_create(&ctx, packed, 46, 38, 2), 0);
-        CheckImage whole = check_image(20 * scale, 12 * scale);
-        CheckImage kept = check_image(20 * scale, 12 * scale);
-        run_tile(ops, ctx, &specs[s], &in, (ResrTileIn){0}, &whole, 14 * scale, 16 * scale);
-        ResrTileIn keep = {
-            .keep_x_px = 14, .keep_y_px = 16, .keep_width_px = 20, .keep_height_px = 12};
-        run_tile(ops, ctx, &specs[s], &in, keep, &kept, 14 * scale, 16 * scale);
-        check_equal(&kept, &whole, "keep");
-        check_image_free(&whole);
-        check_image_free(&kept);
-        check_image_free(&in);
-        ops->ctx_free(ctx);
-        ops->release(packed);
+        for (int i = 1; resr_cpu_ops(i); i++)
+            if (resr_cpu_can_run(resr_cpu_ops(i), ~0u))
+                compare_kept(resr_cpu_ops(i), model);
         resr_model_free(model);
     }
 }

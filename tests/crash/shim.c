@@ -127,14 +127,18 @@ static bool begin_call(const char *name, const char *path)
     return true;
 }
 
-static void end_call(void)
+/* Keeps errno. */
+static void end_call(bool counts)
 {
-    pthread_mutex_unlock(&lock);
+    int saved = errno;
+    if (counts)
+        pthread_mutex_unlock(&lock);
+    errno = saved;
 }
 
 static int failed(void)
 {
-    end_call();
+    end_call(true);
     errno = fault_errno;
     return -1;
 }
@@ -144,7 +148,7 @@ static ssize_t half(ssize_t written)
 {
     if (fault == FAULT_TORN)
         kill(getpid(), SIGKILL);
-    end_call();
+    end_call(true);
     return written;
 }
 
@@ -223,42 +227,25 @@ static int open_counted(int folder, const char *path, int flags, mode_t mode)
     if (counts && begin_call("open", path))
         return failed();
     int fd = (int)syscall(SYS_openat, folder, path, flags | O_LARGEFILE, mode);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
+    end_call(counts);
     return fd;
-}
-
-static mode_t mode_of(int flags, va_list list)
-{
-    return flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;
 }
 
 int open(const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
+    OPEN_MODE(mode, flags);
     return open_counted(AT_FDCWD, path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
+    OPEN_MODE(mode, flags);
     return open_counted(AT_FDCWD, path, flags, mode);
 }
 
 int openat(int folder, const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
+    OPEN_MODE(mode, flags);
     return open_counted(folder, path, flags, mode);
 }
 
@@ -286,9 +273,7 @@ static ssize_t write_counted(int fd, const void *data, size_t bytes)
     ssize_t n = syscall(SYS_write, fd, data, here ? (bytes + 1) / 2 : bytes);
     if (here)
         return half(n);
-    int saved = errno;
-    end_call();
-    errno = saved;
+    end_call(true);
     return n;
 }
 
@@ -308,9 +293,7 @@ static ssize_t pwrite_counted(int fd, const void *data, size_t bytes, off_t offs
     ssize_t n = syscall(SYS_pwrite64, fd, data, here ? (bytes + 1) / 2 : bytes, offset);
     if (here)
         return half(n);
-    int saved = errno;
-    end_call();
-    errno = saved;
+    end_call(true);
     return n;
 }
 
@@ -331,12 +314,9 @@ static int sync_counted(const char *name, long number, int fd)
     if (counts && begin_call(name, path))
         return failed();
     int ret = (int)syscall(number, fd);
-    int saved = errno;
     if (counts && ret == 0)
         remember(fd);
-    if (counts)
-        end_call();
-    errno = saved;
+    end_call(counts);
     return ret;
 }
 
@@ -350,18 +330,21 @@ int fdatasync(int fd)
     return sync_counted("fdatasync", SYS_fdatasync, fd);
 }
 
+/* The rest of a function: a system call that returns an int, counted if `inside`. */
+#define COUNTED(name, path, inside, loses_name, ...)                                               \
+    bool counts = inside;                                                                          \
+    if (counts && begin_call(name, path))                                                          \
+        return failed();                                                                           \
+    if (counts && loses_name)                                                                      \
+        keep_inode(path);                                                                          \
+    int ret = (int)syscall(__VA_ARGS__);                                                           \
+    end_call(counts);                                                                              \
+    return ret
+
 static int truncate_counted(int fd, off_t length)
 {
     char path[PATH_MAX];
-    bool counts = fd_path(path, fd);
-    if (counts && begin_call("ftruncate", path))
-        return failed();
-    int ret = (int)syscall(SYS_ftruncate, fd, length);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED("ftruncate", path, fd_path(path, fd), false, SYS_ftruncate, fd, length);
 }
 
 int ftruncate(int fd, off_t length)
@@ -376,17 +359,8 @@ int ftruncate64(int fd, off_t length)
 
 static int rename_counted(const char *name, const char *from, const char *to, unsigned flags)
 {
-    bool counts = is_inside(from) || is_inside(to);
-    if (counts && begin_call(name, to))
-        return failed();
-    if (counts)
-        keep_inode(to);
-    int ret = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED(name, to, is_inside(from) || is_inside(to), true, SYS_renameat2, AT_FDCWD, from,
+            AT_FDCWD, to, flags);
 }
 
 int rename(const char *from, const char *to)
@@ -404,56 +378,22 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 
 int link(const char *from, const char *to)
 {
-    bool counts = is_inside(to);
-    if (counts && begin_call("link", to))
-        return failed();
-    int ret = (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED("link", to, is_inside(to), false, SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int unlink(const char *path)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("unlink", path))
-        return failed();
-    if (counts)
-        keep_inode(path);
-    int ret = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED("unlink", path, is_inside(path), true, SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 int mkdir(const char *path, mode_t mode)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("mkdir", path))
-        return failed();
-    int ret = (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED("mkdir", path, is_inside(path), false, SYS_mkdirat, AT_FDCWD, path, mode);
 }
 
 int rmdir(const char *path)
 {
-    bool counts = is_inside(path);
-    if (counts && begin_call("rmdir", path))
-        return failed();
-    int ret = (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
-    int saved = errno;
-    if (counts)
-        end_call();
-    errno = saved;
-    return ret;
+    COUNTED("rmdir", path, is_inside(path), false, SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 /* Like the stream of the C library, which continues after a short write and stops at an error. */

@@ -213,15 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 }
 
 #ifndef RESR_LIBFUZZER
-static uint64_t random_state;
-
-static uint64_t random_number(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
+#include "../support/fuzz_random.h"
 
 /* A good journal of a few segments, a batch, the end. */
 static size_t make_journal(uint8_t *out)

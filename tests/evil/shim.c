@@ -143,26 +143,15 @@ static int open_file(const char *path, int flags, mode_t mode)
     return fd;
 }
 
-static mode_t mode_of(int flags, va_list list)
-{
-    return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;
-}
-
 int open(const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
+    OPEN_MODE(mode, flags);
     return open_file(path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...)
 {
-    va_list list;
-    va_start(list, flags);
-    mode_t mode = mode_of(flags, list);
-    va_end(list);
+    OPEN_MODE(mode, flags);
     return open_file(path, flags, mode);
 }
 

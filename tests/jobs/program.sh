@@ -1,12 +1,12 @@
 #!/bin/sh
-# Test double of realesrgan-mpi for run-until-done: keeps a job directory as the program does, and in its n-th start
+# Test double of realesrgan-mpi for run-until-done: keeps a job folder as the program does, and in its n-th start
 # carries out the n-th line of the file $PLAN, word by word:
 #   frames N       N frames are durable          strike HOST    a rank on HOST was found hung
 #   die CODE       end, the state stays running  mute CODE      end before anything was written (first word)
 #   fail CODE      state failed, end with CODE   mpirun CODE    before fail: mpirun has this exit code of its own
 #   wait           until a signal arrives, then resumable
-#   finish         publish, remove the job directory, end well
-#   orphan CODE    publish, remove the job directory, and mpirun was killed before: it ends with CODE
+#   finish         publish, remove the job folder, end well
+#   orphan CODE    publish, remove the job folder, and mpirun was killed before: it ends with CODE
 #   abort CODE     publish, state done, end with CODE, as MPI_Abort does after a hung rank
 set -u
 here=$PWD

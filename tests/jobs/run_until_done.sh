@@ -78,7 +78,7 @@ loop_ends 70 3
 plan "frames 1 die 1" "frames 2 die 1" "frames 3 die 1" "frames 4 finish"
 loop_ends 75 3 --attempts 3
 loop_ends 0 4 # and again, from where it was
-[ ! -e out.resr ] || fail "the job directory stayed"
+[ ! -e out.resr ] || fail "the job folder stayed"
 
 # Waiting doubles: 1 and 2 s, not more than --wait.
 plan "die 1" "die 1" "finish"
@@ -116,7 +116,7 @@ got=0
 [ $got = 0 ] && [ -e other/out ] || fail "state done without an output was believed (exit $got)"
 [ "$(cat other/starts)" = 2 ] || fail "state done without an output: $(cat other/starts) starts"
 
-# Where the job directory is.
+# Where the job folder is.
 for words in "-o far/out" "--output far/out" "--output=far/out" "-ofar/out" "-o=far/out" "-o far/out --job-dir far/jd" \
     "-ofar/out --job-dir=far/jd" "-o far/out -i -other" "-o far/out -m -other --report -o.json" "-oelse -ofar/out"; do
     plan "frames 2 die 1" "frames 100 abort 9"

@@ -27,14 +27,22 @@ static void fill(ResrFrame *frame, const ResrFormat *format, int p, int base, in
                 (uint8_t)(base + step_x * x + step_y * y);
 }
 
-static void convert(ResrRgb *rgb, const ResrFormat *format, const ResrFrame *frame)
+/* A frame in RGB whose planes are base + step_x * x + step_y * y, the first two without steps. */
+static ResrRgb convert(const ResrFormat *format, const int base[3], int step_x, int step_y)
 {
+    ResrRgb rgb;
+    ResrFrame *frame;
     ResrColour *colour;
+    assert_int_equal(resr_frame_create(&frame, format), 0);
+    for (int p = 0; p < 3; p++)
+        fill(frame, format, p, base[p], p == 2 ? step_x : 0, p == 2 ? step_y : 0);
     assert_int_equal(
         resr_colour_create(&colour, format, format, format->width_px, format->height_px, false), 0);
-    assert_int_equal(resr_rgb_create(rgb, format->width_px, format->height_px, 3), 0);
-    assert_int_equal(resr_colour_to_rgb(colour, rgb, frame), 0);
+    assert_int_equal(resr_rgb_create(&rgb, format->width_px, format->height_px, 3), 0);
+    assert_int_equal(resr_colour_to_rgb(colour, &rgb, frame), 0);
     resr_colour_free(colour);
+    resr_frame_free(frame);
+    return rgb;
 }
 
 /* BT.709 in full range: R = Y + 1.5748 (V - 0.5). */
@@ -56,13 +64,7 @@ static void test_chroma_location(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ResrFormat format = make_format(32, 32, 1, cases[i].location);
-        ResrFrame *frame;
-        ResrRgb rgb;
-        assert_int_equal(resr_frame_create(&frame, &format), 0);
-        fill(frame, &format, 0, 100, 0, 0);
-        fill(frame, &format, 1, 128, 0, 0);
-        fill(frame, &format, 2, 100, 4, 2);
-        convert(&rgb, &format, frame);
+        ResrRgb rgb = convert(&format, (int[]){100, 128, 100}, 4, 2);
         for (int y = 8; y < 24; y++)
             for (int x = 8; x < 24; x++) {
                 double v = 100 + 4 * (x - cases[i].x) / 2 + 2 * (y - cases[i].y) / 2;
@@ -73,7 +75,6 @@ static void test_chroma_location(void **state)
                              y, 255 * got, 255 * red);
             }
         resr_rgb_free(&rgb);
-        resr_frame_free(frame);
     }
 }
 
@@ -97,20 +98,13 @@ static void test_matrix(void **state)
         double expected[3] = {120 / 255.0 + 2 * (1 - kr) * v, 0, 120 / 255.0 + 2 * (1 - kb) * u};
         expected[1] = 120 / 255.0 - (2 * kr * (1 - kr) * v + 2 * kb * (1 - kb) * u) / (1 - kr - kb);
         ResrFormat format = make_format(cases[i].width_px, cases[i].height_px, cases[i].matrix, 1);
-        ResrFrame *frame;
-        ResrRgb rgb;
-        assert_int_equal(resr_frame_create(&frame, &format), 0);
-        fill(frame, &format, 0, 120, 0, 0);
-        fill(frame, &format, 1, 90, 0, 0);
-        fill(frame, &format, 2, 170, 0, 0);
-        convert(&rgb, &format, frame);
+        ResrRgb rgb = convert(&format, (int[]){120, 90, 170}, 0, 0);
         for (int c = 0; c < 3; c++)
             if (fabs((double)rgb.plane[c][9 * rgb.stride + 9] - expected[c]) > 0.01 / 255)
                 fail_msg("matrix %d of %d x %d: %c is %g, expected %g", cases[i].matrix,
                          cases[i].width_px, cases[i].height_px, "RGB"[c],
                          255.0 * (double)rgb.plane[c][9 * rgb.stride + 9], 255 * expected[c]);
         resr_rgb_free(&rgb);
-        resr_frame_free(frame);
     }
 }
 

@@ -70,12 +70,7 @@ echo "ok a stopped owner"
 halt() {
     # shellcheck disable=SC2086
     mpirun -n 3 "$RESR" $job -o out.mp4 --framehash out.hash --progress none --backend simulate:0.5/8 "$@" 2>run.log &
-    mpirun=$!
-    wait_for $mpirun are_durable out.mp4 48
-    kill -TERM "$(rank_pid out.mp4 0)"
-    code=0
-    wait $mpirun || code=$?
-    [ $code = 75 ] || fail "halt $*: exit $code: $(cat run.log)"
+    interrupt $! out.mp4 48 "halt $*"
 }
 reference=slow
 job="$job --backend simulate:0.01/8"

@@ -79,6 +79,16 @@ rank_pid() {
     awk -v rank="$2" '$1 == rank { print $3 }' "$1.resr/pids"
 }
 
+# interrupt PID OUTPUT FRAMES NAME: sends SIGTERM to rank 0 when this many frames are durable; the run of this PID, whose
+# messages are in run.log, then ends with exit code 75.
+interrupt() {
+    wait_for "$1" are_durable "$2" "$3"
+    kill -TERM "$(rank_pid "$2" 0)"
+    code=0
+    wait "$1" || code=$?
+    [ $code = 75 ] || fail "$4: exit $code: $(cat run.log)"
+}
+
 count_frames() {
     ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
         -of csv=p=0 "$1" | tr -d ','

@@ -63,12 +63,7 @@ code=0
 # A signal: the finished work is in the file; the same command resumes the job.
 # shellcheck disable=SC2086
 mpirun -n 3 "$RESR" $job -o out5.mp4 --progress none --backend simulate:1/8 --trace trace5.json 2>run.log &
-pid=$!
-wait_for $pid are_durable out5.mp4 1
-kill -TERM "$(rank_pid out5.mp4 0)"
-code=0
-wait $pid || code=$?
-[ $code = 75 ] || fail "signal: exit $code: $(cat run.log)"
+interrupt $! out5.mp4 1 signal
 look trace5.json 100 3 --partial
 [ "$(jq '[.traceEvents[] | select(.cat == "compute")] | length > 0' trace5.json)" = true ] || fail "signal: nothing in it"
 # shellcheck disable=SC2086

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""make.py CLIPS WEIGHTS: writes tests/reference/data, the PyTorch results that test_reference compares
-with. CLIPS: models/clips; WEIGHTS: models/weights with the ncnn files. Needs torch, numpy, pillow and
+"""make.py CLIPS WEIGHTS [NETWORK...]: writes tests/reference/data, the PyTorch results that test_reference compares
+with. CLIPS: models/clips; WEIGHTS: models/weights with the ncnn files. Given NETWORKs, only their pictures are
+written, from the crops that exist. Needs torch, numpy, pillow and
 ffmpeg. The tests need none of them: the data is committed."""
 
 import json
@@ -19,6 +20,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 X4PLUS = dict(arch="rrdb", scale=4, blocks=23, nf=64, gc=32)
 ANIME = dict(arch="rrdb", scale=4, blocks=6, nf=64, gc=32)
 VIDEO = dict(arch="srvgg", scale=4, blocks=16, nf=64, gc=0)
+SPAN = dict(arch="span", scale=4, blocks=6, nf=48, gc=0, normalise=1)
 
 
 def crops(clips):
@@ -50,7 +52,7 @@ def cases():
     out = []
     for name, file, spec in (("x4plus", "realesrgan-x4plus", X4PLUS),
                              ("anime_6B", "realesrgan-x4plus-anime", ANIME),
-                             ("animevideov3", "realesr-animevideov3-x4", VIDEO)):
+                             ("animevideov3", "realesr-animevideov3-x4", VIDEO), ("span", "spanx4_ch48", SPAN)):
         for crop in real:
             out.append(dict(name=name, weights=file, spec=spec, input=crop, tile=0, pad=10))
         out.append(dict(name=name, weights=file, spec=spec, input="wide", tile=64, pad=10))
@@ -63,6 +65,17 @@ def cases():
         ("srvgg_x4", dict(arch="srvgg", scale=4, blocks=2, nf=64, gc=0), 0.7),
         ("srvgg_x3", dict(arch="srvgg", scale=3, blocks=2, nf=24, gc=0), 0.7),
         ("srvgg_x2", dict(arch="srvgg", scale=2, blocks=2, nf=64, gc=0), 0.7),
+        ("srvgg_x1", dict(arch="srvgg", scale=1, blocks=2, nf=24, gc=0), 0.7),
+        ("rrdb_x1_plain", dict(arch="rrdb", scale=1, unshuffle=1, blocks=2, nf=32, gc=16), 1.0),
+        ("rrdb_x2_plain", dict(arch="rrdb", scale=2, unshuffle=1, blocks=1, nf=64, gc=32), 1.0),
+        ("rrdb_x8", dict(arch="rrdb", scale=8, unshuffle=1, blocks=1, nf=48, gc=32), 1.0),
+        ("rrdb_x4_wide", dict(arch="rrdb", scale=4, blocks=1, nf=128, gc=64), 1.0),
+        ("rrdb_x4_gray", dict(arch="rrdb", scale=4, blocks=1, nf=64, gc=32, channels=1), 1.0),
+        ("rrdb_x2_alpha", dict(arch="rrdb", scale=2, blocks=1, nf=64, gc=32, channels=4), 1.0),
+        ("srvgg_x2_gray", dict(arch="srvgg", scale=2, blocks=2, nf=64, gc=0, channels=1), 0.7),
+        ("span_x4", dict(arch="span", scale=4, blocks=6, nf=48, gc=0), 1.0),
+        ("span_x2", dict(arch="span", scale=2, blocks=6, nf=64, gc=0), 1.0),
+        ("span_x3", dict(arch="span", scale=3, blocks=6, nf=52, gc=0), 1.0),
     ]
     for i, (name, spec, gain) in enumerate(random):
         for crop in small:
@@ -71,13 +84,22 @@ def cases():
     return out
 
 
-def main(clips, weights):
+def main(clips, weights, *only):
     torch.set_num_threads(2)
     os.makedirs(HERE, exist_ok=True)
-    images, networks, rows = crops(clips), {}, []
-    for name, image in images.items():
-        Image.fromarray(image).save(f"{HERE}/{name}.png")
+    networks, rows = {}, []
+    if only:
+        names = {case["input"] for case in cases()}
+        images = {name: np.array(Image.open(f"{HERE}/{name}.png").convert("RGB")) for name in names}
+    else:
+        images = crops(clips)
+        for name, image in images.items():
+            Image.fromarray(image).save(f"{HERE}/{name}.png")
     for case in cases():
+        case["expected"] = f"{case['name']}_{case['input']}_t{case['tile']}.png"
+        rows.append(case)
+        if only and case["name"] not in only:
+            continue
         if case["name"] not in networks:
             spec = case["spec"]
             networks[case["name"]] = Network(
@@ -85,11 +107,9 @@ def main(clips, weights):
                 else random_weights(spec, case["seed"], case["gain"]))
         out = upscale(networks[case["name"]], images[case["input"]], case["tile"], case["pad"])
         pixels = np.rint(out * np.float32(255)).astype(np.uint8)  # half to even
-        case["expected"] = f"{case['name']}_{case['input']}_t{case['tile']}.png"
         Image.fromarray(pixels).save(f"{HERE}/{case['expected']}", optimize=True)
         inside = np.mean((pixels > 0) & (pixels < 255))
         print(f"{case['expected']}: {pixels.shape[1]}x{pixels.shape[0]}, {inside:.1%} not clipped")
-        rows.append(case)
     with open(f"{HERE}/cases.json", "w") as file:
         file.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 

@@ -90,20 +90,27 @@ static ResrModel *make_model(const json_t *test)
         CHECK(resr_model_load(&model, path));
         return model;
     }
-    bool rrdb = strcmp(json_string_value(json_object_get(json, "arch")), "rrdb") == 0;
-    ResrNetSpec spec = {.arch = rrdb ? RESR_ARCH_RRDB : RESR_ARCH_SRVGG,
+    const char *arch = json_string_value(json_object_get(json, "arch"));
+    bool rrdb = strcmp(arch, "rrdb") == 0, span = strcmp(arch, "span") == 0;
+    int unshuffle = spec_int(json, "unshuffle"), channels = spec_int(json, "channels");
+    ResrNetSpec spec = {.arch = rrdb   ? RESR_ARCH_RRDB
+                                : span ? RESR_ARCH_SPAN
+                                       : RESR_ARCH_SRVGG,
                         .scale = spec_int(json, "scale"),
-                        .unshuffle = rrdb ? 4 / spec_int(json, "scale") : 1,
+                        .unshuffle = unshuffle ? unshuffle
+                                     : rrdb    ? 4 / spec_int(json, "scale")
+                                               : 1,
                         .num_blocks = spec_int(json, "blocks"),
                         .nf = spec_int(json, "nf"),
                         .gc = spec_int(json, "gc"),
-                        .channels = 3,
+                        .channels = channels ? channels : 3,
                         .resize = 1};
     CHECK(resr_random_model(&model, &spec, (uint64_t)spec_int(test, "seed"),
                             json_number_value(json_object_get(test, "gain"))));
-    for (int i = 0; rrdb && i < 3;
-         i++) /* as in networks.py: most of the output is between 0 and 1 */
-        model->convs[model->n_convs - 1].bias[i] += 0.5f;
+    /* As in networks.py: most of the output is between 0 and 1. */
+    const ResrConv *last = &model->convs[model->n_convs - 1];
+    for (int i = 0; (rrdb || span) && i < last->cout; i++)
+        last->bias[i] += 0.5f;
     return model;
 }
 

@@ -43,6 +43,17 @@ void test_add_number(TestBuffer *buffer, uint64_t value, int bytes)
     }
 }
 
+void test_add_copies(TestBuffer *buffer, const char *pickled, size_t bytes)
+{
+    test_add_text(buffer, "\x80\x02}(");
+    for (int i = 0; i < 8; i++) {
+        test_add(buffer, "X\1\0\0\0", 5);
+        test_add_number(buffer, (uint64_t)('a' + i), 1);
+        test_add(buffer, pickled, bytes);
+    }
+    test_add_text(buffer, "u.");
+}
+
 void test_replace(TestBuffer *buffer, const char *old, const char *replacement, int skip)
 {
     TestBuffer changed = {0};
@@ -104,6 +115,13 @@ int test_read(ResrModel **out, TestReader read, const TestBuffer *file)
     int ret = read(out, &bytes);
     free(bytes.data);
     return ret;
+}
+
+void test_accepted(TestReader read, const TestBuffer *file)
+{
+    ResrModel *model;
+    assert_int_equal(test_read(&model, read, file), 0);
+    resr_model_free(model);
 }
 
 void test_refused(int ret, const char *words)
@@ -168,8 +186,6 @@ int test_tensors(TestTensor *tensors, int max, const ResrModel *model)
     return n;
 }
 
-enum { MAX_TENSORS = 256 };
-
 TestBuffer test_safetensors_raw(const char *header, const void *data, size_t bytes)
 {
     TestBuffer file = {0};
@@ -181,10 +197,10 @@ TestBuffer test_safetensors_raw(const char *header, const void *data, size_t byt
 
 TestBuffer test_safetensors(const ResrModel *model)
 {
-    static TestTensor tensors[MAX_TENSORS];
+    static TestTensor tensors[TEST_MAX_TENSORS];
     TestBuffer header = {0}, data = {0};
     char text[512];
-    int n = test_tensors(tensors, MAX_TENSORS, model);
+    int n = test_tensors(tensors, TEST_MAX_TENSORS, model);
     test_add_text(&header, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (int i = 0; i < n; i++) {
         snprintf(text, sizeof text, ",\"%.63s\":{\"dtype\":\"F32\",\"shape\":[%d", tensors[i].name,
@@ -204,165 +220,6 @@ TestBuffer test_safetensors(const ResrModel *model)
     free(header.data);
     free(data.data);
     return file;
-}
-
-static void add_pickled_text(TestBuffer *pickle, const char *text)
-{
-    test_add_text(pickle, "X");
-    test_add_number(pickle, strlen(text), 4);
-    test_add_text(pickle, text);
-}
-
-static void add_pickled_int(TestBuffer *pickle, uint64_t value)
-{
-    test_add_text(pickle, "J");
-    test_add_number(pickle, value, 4);
-}
-
-TestBuffer test_pickle(const ResrModel *model, bool wrapped)
-{
-    static TestTensor tensors[MAX_TENSORS];
-    TestBuffer p = {0};
-    char key[16];
-    int n = test_tensors(tensors, MAX_TENSORS, model);
-    test_add_text(&p, "\x80\x02");
-    if (wrapped) {
-        test_add_text(&p, "}q");
-        test_add_number(&p, 0, 1);
-        add_pickled_text(&p, "params_ema");
-    }
-    test_add_text(&p, "ccollections\nOrderedDict\n)R(");
-    for (int i = 0; i < n; i++) {
-        size_t stride = tensors[i].count;
-        add_pickled_text(&p, tensors[i].name);
-        test_add_text(&p, "ctorch._utils\n_rebuild_tensor_v2\n((");
-        add_pickled_text(&p, "storage");
-        test_add_text(&p, "ctorch\nFloatStorage\n");
-        snprintf(key, sizeof key, "%d", i);
-        add_pickled_text(&p, key);
-        add_pickled_text(&p, "cpu");
-        add_pickled_int(&p, tensors[i].count);
-        test_add_text(&p, "tQ"); /* TUPLE BINPERSID */
-        add_pickled_int(&p, 0);
-        test_add_text(&p, "(");
-        for (int k = 0; k < tensors[i].rank; k++)
-            add_pickled_int(&p, (uint64_t)tensors[i].shape[k]);
-        test_add_text(&p, "t(");
-        for (int k = 0; k < tensors[i].rank; k++) {
-            stride /= (size_t)tensors[i].shape[k];
-            add_pickled_int(&p, stride);
-        }
-        test_add_text(&p, "t\x89"
-                          "ccollections\nOrderedDict\n)RtR");
-    }
-    test_add_text(&p, wrapped ? "us." : "u.");
-    return p;
-}
-
-static uint32_t crc32_of(const uint8_t *data, size_t bytes)
-{
-    uint32_t crc = ~0u;
-    for (size_t i = 0; i < bytes; i++) {
-        crc ^= data[i];
-        for (int k = 0; k < 8; k++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
-    }
-    return ~crc;
-}
-
-/* The fields that local header and central directory share, from `version needed` to the extra
- * field's length. */
-static void add_entry_fields(TestBuffer *zip, const TestZipEntry *entry, bool sizes, bool plain,
-                             size_t extra)
-{
-    uint64_t crc = sizes ? crc32_of(entry->data, entry->bytes) : 0,
-             bytes = sizes ? entry->bytes : 0;
-    test_add_number(zip, 0, 2);                  /* version needed */
-    test_add_number(zip, plain ? 0 : 0x0808, 2); /* flags */
-    test_add_number(zip, 0, 6);                  /* method, time, date */
-    test_add_number(zip, crc, 4);
-    test_add_number(zip, bytes, 4);
-    test_add_number(zip, bytes, 4);
-    test_add_number(zip, strlen(entry->name), 2);
-    test_add_number(zip, extra, 2);
-}
-
-static void add_local(TestBuffer *zip, TestZipEntry *entry, bool plain)
-{
-    static const uint8_t zeros[64];
-    size_t names = strlen(entry->name);
-    size_t padding = plain ? 0 : (128 - (zip->bytes + 34 + names) % 64) % 64;
-    entry->local = zip->bytes;
-    test_add_text(zip, "PK\3\4");
-    add_entry_fields(zip, entry, plain, plain, plain ? 0 : padding + 4);
-    test_add_text(zip, entry->name);
-    if (!plain) {
-        test_add_text(zip, "FB");
-        test_add_number(zip, padding, 2);
-        test_add(zip, zeros, padding);
-    }
-    test_add(zip, entry->data, entry->bytes);
-    if (!plain) {
-        test_add_text(zip, "PK\7\10");
-        test_add_number(zip, crc32_of(entry->data, entry->bytes), 4);
-        test_add_number(zip, entry->bytes, 4);
-        test_add_number(zip, entry->bytes, 4);
-    }
-}
-
-TestBuffer test_zip(TestZipEntry *entries, int n, bool plain)
-{
-    TestBuffer zip = {0};
-    for (int i = 0; i < n; i++)
-        add_local(&zip, &entries[i], plain);
-    size_t directory = zip.bytes;
-    for (int i = 0; i < n; i++) {
-        entries[i].central = zip.bytes;
-        test_add_text(&zip, "PK\1\2");
-        test_add_number(&zip, 0, 2); /* version made by */
-        add_entry_fields(&zip, &entries[i], true, plain, 0);
-        test_add_number(&zip, 0, 10); /* comment's length, disk, attributes */
-        test_add_number(&zip, entries[i].local, 4);
-        test_add_text(&zip, entries[i].name);
-    }
-    size_t end = zip.bytes;
-    if (!plain) {
-        test_add_text(&zip, "PK\6\6");
-        test_add_number(&zip, 44, 8);
-        test_add_number(&zip, 0, 12); /* versions, disks */
-        test_add_number(&zip, (uint64_t)n, 8);
-        test_add_number(&zip, (uint64_t)n, 8);
-        test_add_number(&zip, end - directory, 8);
-        test_add_number(&zip, directory, 8);
-        test_add_text(&zip, "PK\6\7");
-        test_add_number(&zip, 0, 4);
-        test_add_number(&zip, end, 8);
-        test_add_number(&zip, 1, 4);
-    }
-    test_add_text(&zip, "PK\5\6");
-    test_add_number(&zip, 0, 4);
-    test_add_number(&zip, (uint64_t)n, 2);
-    test_add_number(&zip, (uint64_t)n, 2);
-    test_add_number(&zip, end - directory, 4);
-    test_add_number(&zip, directory, 4);
-    test_add_number(&zip, 0, 2);
-    return zip;
-}
-
-TestBuffer test_pth(const ResrModel *model, const TestBuffer *pickle, bool plain)
-{
-    static TestTensor tensors[MAX_TENSORS];
-    static TestZipEntry entries[MAX_TENSORS + 3];
-    static char names[MAX_TENSORS][32];
-    int n = test_tensors(tensors, MAX_TENSORS, model);
-    entries[0] = (TestZipEntry){"archive/data.pkl", pickle->data, pickle->bytes, 0, 0};
-    entries[1] = (TestZipEntry){"archive/byteorder", "little", 6, 0, 0};
-    for (int i = 0; i < n; i++) {
-        snprintf(names[i], sizeof names[i], "archive/data/%d", i);
-        entries[i + 2] = (TestZipEntry){names[i], tensors[i].values, 4 * tensors[i].count, 0, 0};
-    }
-    entries[n + 2] = (TestZipEntry){"archive/version", "3\n", 2, 0, 0};
-    return test_zip(entries, n + 3, plain);
 }
 
 /* A text with its counts of layers and blobs kept: every line adds a layer and its outputs. */

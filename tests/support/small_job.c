@@ -5,13 +5,7 @@ ResrModel *test_model;
 int test_create_group_model(void **state)
 {
     (void)state;
-    const ResrNetSpec spec = {.arch = RESR_ARCH_SRVGG,
-                              .scale = 1,
-                              .unshuffle = 1,
-                              .num_blocks = 1,
-                              .nf = 16,
-                              .channels = 3,
-                              .resize = 1};
+    const ResrNetSpec spec = {RESR_ARCH_SRVGG, 1, 1, 1, 16, 0, 3, 0, 1};
     return resr_model_create(&test_model, &spec);
 }
 

@@ -200,5 +200,24 @@ static void test_last_one_counts(void **state)
     assert_int_equal(options.request, RESR_REQUEST_HELP);
 }
 
+static void test_requests_with_arguments(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "--list-models"), 0);
+    assert_string_equal(options.list_folder, "");
+    assert_int_equal(PARSE(&options, "--list-models", "-m", "weights"), 0);
+    assert_string_equal(options.list_folder, "");
+    assert_int_equal(PARSE(&options, "--list-models", "weights"), 0);
+    assert_string_equal(options.list_folder, "weights");
+    assert_int_equal(PARSE(&options, "--convert", "in.pth", "out", "--overwrite"), 0);
+    assert_int_equal(options.request, RESR_REQUEST_CONVERT);
+    assert_string_equal(options.input, "in.pth");
+    assert_string_equal(options.output, "out");
+    assert_true(options.overwrite);
+    assert_int_equal(PARSE(&options, "--convert", "in.pth"), RESR_ERR_USAGE);
+    assert_int_equal(PARSE(&options, "--convert", "in.pth", "out", "third"), RESR_ERR_USAGE);
+    assert_int_equal(PARSE(&options, "-i", "in.mp4", "-o", "out.mp4", "stray"), RESR_ERR_USAGE);
+}
+
 TEST_MAIN(test_defaults, test_tasks, test_sizes, test_conv, test_refusals, test_jobs, test_lines,
-          test_table, test_shown_defaults, test_last_one_counts)
+          test_table, test_shown_defaults, test_last_one_counts, test_requests_with_arguments)

@@ -40,7 +40,7 @@ typedef struct Job {
     atomic_llong turn_ns;
     ResrCoordinator *coordinator;
     Peer peers[RANKS];
-    volatile int stop_signal;
+    volatile sig_atomic_t stop_signal;
     double started, turned;
     void (*script)(struct Job *job, double now); /* called at every turn */
     bool done;                                   /* of the script */

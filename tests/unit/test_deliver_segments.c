@@ -35,7 +35,7 @@ static void take(Job *job, int first, int end)
         assert_int_equal(resr_frame_create_placeholder(&frame), 0);
         frame->index = i;
         frame->state = RESR_FRAME_DECODED;
-        resr_reorder_buffer_take(&job->frames, frame);
+        resr_reorder_buffer_add(&job->frames, frame);
     }
 }
 

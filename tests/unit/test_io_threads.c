@@ -208,14 +208,19 @@ static void test_credits(void **state)
     end(&job);
 }
 
+static ResrFrame *start_and_decode(Job *job, bool stored)
+{
+    start(job, stored, false);
+    return next(job);
+}
+
 /* A frame that was changed after its hash was taken is not encoded. */
 static void test_damaged_frame(void **state)
 {
     (void)state;
     Job job;
     for (int stored = 0; stored < 2; stored++) {
-        start(&job, stored, false);
-        ResrFrame *frame = next(&job);
+        ResrFrame *frame = start_and_decode(&job, stored);
         frame->data[9] ^= 1;
         resr_io_threads_encode(job.io, frame);
         assert_int_equal(wait_until_finished(&job), RESR_ERR_STOPPED);
@@ -272,8 +277,7 @@ static void test_stop(void **state)
     (void)state;
     Job job;
     for (int stored = 0; stored < 2; stored++) {
-        start(&job, stored, false);
-        ResrFrame *frame = next(&job);
+        ResrFrame *frame = start_and_decode(&job, stored);
         resr_io_threads_stop_decoding(job.io);
         assert_int_equal(resr_io_threads_status(job.io), 0);
         resr_frame_free(frame);

@@ -1,5 +1,6 @@
 /* The list of --jobs and its journal: lines, their states after any truncation, and waiting. */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,37 +10,24 @@
 #include "app/job_list_runner.h"
 #include "base/limits.h"
 #include "base/stop.h"
+#include "group_folder.h"
 #include "job/job_list.h"
 #include "test_main.h"
 
-static char folder[64], list_path[96], journal_path[128];
+static char list_path[PATH_MAX], journal_path[PATH_MAX];
 
 static void write_file(const char *path, const char *text, size_t bytes)
 {
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, bytes, file), bytes);
-    fclose(file);
+    test_write_bytes(path, (const uint8_t *)text, bytes);
 }
 
 static int set_up(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/resr-joblist.XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(list_path, sizeof list_path, "%s/list", folder);
-    snprintf(journal_path, sizeof journal_path, "%s/list.journal", folder);
+    test_create_group_folder(state);
+    snprintf(list_path, sizeof list_path, "%s", test_in_folder("list"));
+    snprintf(journal_path, sizeof journal_path, "%s", test_in_folder("list.journal"));
     resr_stop_request(0);
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    unlink(list_path);
-    unlink(journal_path);
-    return rmdir(folder);
 }
 
 static ResrJobList *open_list(void)
@@ -187,16 +175,16 @@ static void test_ends(void **state)
 static void test_must_wait(void **state)
 {
     (void)state;
-    char out[128], other[128];
-    snprintf(out, sizeof out, "%s/out.mkv", folder);
-    snprintf(other, sizeof other, "%s/./out.mkv", folder);
+    char out[PATH_MAX];
+    const char *other = test_in_folder("./out.mkv");
+    snprintf(out, sizeof out, "%s", test_in_folder("out.mkv"));
     static ResrOptions reads, writes, neither;
     snprintf(reads.input, sizeof reads.input, "%s", other);
-    snprintf(reads.output, sizeof reads.output, "%s/2.mkv", folder);
-    snprintf(writes.input, sizeof writes.input, "%s/in.mkv", folder);
+    snprintf(reads.output, sizeof reads.output, "%s", test_in_folder("2.mkv"));
+    snprintf(writes.input, sizeof writes.input, "%s", test_in_folder("in.mkv"));
     snprintf(writes.output, sizeof writes.output, "%s", other);
     neither = reads;
-    snprintf(neither.input, sizeof neither.input, "%s/in.mkv", folder);
+    snprintf(neither.input, sizeof neither.input, "%s", test_in_folder("in.mkv"));
     assert_true(resr_job_list_runner_must_wait(&reads, out, "in.mkv"));
     assert_true(resr_job_list_runner_must_wait(&writes, out, "in.mkv"));
     assert_false(resr_job_list_runner_must_wait(&neither, out, "in.mkv"));
@@ -206,11 +194,10 @@ static void test_must_wait(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_journal, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_must_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lines, set_up, test_remove_group_folder),
+        cmocka_unit_test_setup_teardown(test_journal, set_up, test_remove_group_folder),
+        cmocka_unit_test_setup_teardown(test_must_wait, set_up, test_remove_group_folder),
+        cmocka_unit_test(test_ends),
     };
-    const struct CMUnitTest no_files[] = {cmocka_unit_test(test_ends)};
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    return failed + cmocka_run_group_tests(no_files, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,7 +190,9 @@ static void test_denoise_of_ncnn_names(void **state)
     put(other, "RealESRGAN_General_x4_v3.param", 4, 30);
     assert_int_equal(resr_model_find(&model, path, NULL, 4, 0.25), RESR_ERR_NOINPUT);
     put(other, "RealESRGAN_General_WDN_x4_v3.param", 4, 31);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
+        if (i == 3)
+            snprintf(path, sizeof path, "%s/RealESRGAN_General_x4_v3.bin", other);
         assert_int_equal(
             resr_model_find(&model, i < 2 ? other : path, i < 2 ? names[i] : NULL, 4, 0.25), 0);
         for (size_t k = 0; k < model->arena_floats; k++)

@@ -72,8 +72,10 @@ static void test_graphs(void **state)
         {&srvgg, "PReLU prelu0 1 1", "PReLU prelu0 1 99999999999999999999", 0, "outputs"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0", 0,
          "lacks the name of a blob"},
-        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 nowhere p0", 0, "reads blob nowhere"},
-        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 p0 p0", 0, "reads blob p0"},
+        {&srvgg, "Split split 1 2 data d0 d1", "BinaryOp split 2 2 data s d0 d1 0=0", 0,
+         "the graph has a cycle"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 p0 p0", 0,
+         "blobs c0 and output are both outputs"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 1 1 c0 c0", 0, "writes blob c0"},
         {&srvgg, "PReLU prelu0 1 1 c0 p0", "PReLU prelu0 0 1 p0", 0, "layer prelu0 has no input"},
         {&srvgg, "PReLU prelu0",
@@ -106,29 +108,32 @@ static void test_graphs(void **state)
         {&srvgg, " 0=4 1=3", " 0=4.5 1=3", 0, "expected a 3x3 convolution"},
         {&srvgg, " 0=4 1=3", " 0=nan 1=3", 0, "expected a 3x3 convolution"},
         {&srvgg, " 0=4 1=3", " 0=5 1=3", 0, "convolution body.0 has 5 outputs, 108 weights"},
-        {&srvgg, " 0=4 1=3", " 0=513 1=3", 0, "513 features"},
+        {&srvgg, " 0=4 1=3", " 0=513 1=3", 0, "513 outputs, 108 weights"},
         {&srvgg, " 6=108", " 6=107", 0, "convolution body.0 has 4 outputs, 107 weights"},
         {&srvgg, " 6=144", " 6=999999999", 0, "convolution body.2 has"},
-        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0 p0 0=5", 0, "and 5 slopes"},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "PReLU prelu0 1 1 c0 p0 0=5", 0,
+         "convolution body.2: weights of kind"},
         {&srvgg, " 6=108", " 6=108 9=2 -23310=1,0.2", 0, NOT_SRVGG},
-        {&srvgg, " 6=108", " 6=108 9=1", 0, "layer body.0: activation 1"},
+        {&srvgg, " 6=108", " 6=108 9=3", 0, "layer body.0: activation 3"},
         /* SRVGGNetCompact's graph */
-        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "ReLU prelu0 1 1 c0 p0 0=0.2", 0, NOT_SRVGG},
-        {&srvgg, "Convolution body.2 1 1 p0", "Convolution body.2 1 1 c0", 0, NOT_SRVGG},
+        {&srvgg, "PReLU prelu0 1 1 c0 p0 0=4", "ReLU prelu0 1 1 c0 p0 0=0.2", 0,
+         "convolution body.2: weights of kind"},
+        {&srvgg, "Convolution body.2 1 1 p0", "Convolution body.2 1 1 c0", 0, "are both outputs"},
         {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=3", 0, NOT_SRVGG},
         {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=2 1=1", 0,
          "of type PixelShuffle is not part"},
-        {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=-2", 0, "scale -2"},
+        {&srvgg, "shuffle 1 1 c2 s 0=2", "shuffle 1 1 c2 s 0=-2", 0, "layer shuffle: factor -2"},
         {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=4", 0, "expected one factor"},
         {&srvgg, "nearest 1 1 d1 n 0=1 1=2.0", "nearest 1 1 d1 n 0=1 1=3.0", 0,
          "expected one factor"},
         {&srvgg, "1=2.0 2=2.0", "1=3.0 2=3.0", 0, NOT_SRVGG},
         {&srvgg, "1=2.0 2=2.0", "1=2.0 2=2.0 3=64 4=64", 0, "no fixed size"},
-        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=3", 0, "follows the final resize"},
-        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s s", 0, NOT_SRVGG},
-        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s d1", 0, NOT_SRVGG},
-        {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 2 1 s n output 0=1", 0,
+        {&srvgg, "nearest 1 1 d1 n 0=1", "nearest 1 1 d1 n 0=3", 0, NOT_SRVGG},
+        {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 2 1 s n output 0=4", 0,
          "layer add: expected"},
+        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s s", 0, "are both outputs"},
+        {&srvgg, "BinaryOp add 2 1 s n", "BinaryOp add 2 1 s d1", 0, "are both outputs"},
+        {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 2 1 s n output 0=1", 0, NOT_SRVGG},
         {&srvgg, "BinaryOp add 2 1 s n output", "BinaryOp add 1 1 s output", 0,
          "layer add: expected"},
         {&srvgg, "BinaryOp add", "Permute add", 0, "layer add of type Permute is not part"},
@@ -140,7 +145,7 @@ static void test_graphs(void **state)
         {&rrdb, " first b0_0_1 b0_0_2 b0_0_2_in", " first b0_0_2 b0_0_1 b0_0_2_in", 0, NOT_RRDB},
         {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1 -23301=2,0.1,1.0", 0, NOT_RRDB},
         {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1 -23301=2,1.0,0.2", 0, NOT_RRDB},
-        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1", 0, NOT_RRDB},
+        {&rrdb, "0=1 -23301=2,0.2,1.0", "0=1 -23301=2,1.0,2.0", 0, NOT_RRDB},
         {&rrdb, "0=1 -23301=2,0.2,1.0", "0=0 -23301=2,0.2,1.0", 0, "expected a sum of two"},
         {&rrdb, "2=0.2", "2=0.25", 0, NOT_RRDB},
         {&rrdb, "2=0.2", "2=inf", 0, NOT_RRDB},
@@ -149,11 +154,12 @@ static void test_graphs(void **state)
         {&rrdb, "2.000000e-01", "1.000000e-01", 3, NOT_RRDB},
         {&rrdb, "ReLU relu 1 1 u2 r2 0=0.2", "ReLU relu 1 1 u2 r2", 0, NOT_RRDB},
         {&rrdb, "up2 1 1 u1 n2 0=1 1=2.0 2=2.0", "up2 1 1 u1 n2 0=1 1=4.0 2=4.0", 0, NOT_RRDB},
-        {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, "follows the final resize"},
-        {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0, NOT_RRDB},
+        {&rrdb, "up2 1 1 u1 n2 0=1", "up2 1 1 u1 n2 0=2", 0, NOT_RRDB},
+        {&rrdb, "Convolution conv_last 1 1 hr", "Convolution conv_last 1 1 r2", 0,
+         "are both outputs"},
         {&rrdb, "Concat cat_b0_0_1 2 1", "Concat cat_b0_0_1 3 1 first", 0, NOT_RRDB},
         {&rrdb, "b0_0_1_in\n", "b0_0_1_in 0=1\n", 0, "of type Concat is not part"},
-        {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "convolution conv_last has 4 outputs"},
+        {&rrdb, " 0=3 1=3", " 0=4 1=3", 0, "ends within layer conv_last"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         TestBuffer param = prepare(cases[i].spec);
@@ -171,12 +177,12 @@ static void test_dead_layers(void **state)
     test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
     test_replace(&param, "PixelShuffle",
                  "Convolution dead 1 1 p0 dead 0=4 1=3 4=1 5=1 6=144\nPixelShuffle", 0);
-    refuse(&param, NOT_SRVGG);
+    refuse(&param, "are both outputs");
     free(param.data);
     param = prepare(&srvgg);
     test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
     test_replace(&param, "PReLU prelu0", "Interp r 1 1 c0 r 0=2 1=1.5 2=1.5\nPReLU prelu0", 0);
-    refuse(&param, "layer prelu0 follows the final resize");
+    refuse(&param, "are both outputs");
     free(param.data);
     param = prepare(&srvgg);
     test_replace(&param, "\n10 11\n", "\n11 12\n", 0);
@@ -189,6 +195,41 @@ static void test_dead_layers(void **state)
     assert_non_null(param.data);
     memset(param.data + 9, ' ', param.bytes - 9);
     refuse(&param, "8388608 bytes; at most 4194304");
+    free(param.data);
+}
+
+/* Layers in another order, and other names: the same network. */
+static void test_other_order(void **state)
+{
+    (void)state;
+    ResrModel *model = test_random_model(&srvgg, 5), *read;
+    TestBuffer param = prepare(&srvgg);
+    test_replace(&param, "PixelShuffle shuffle 1 1 c2 s 0=2\n", "", 0);
+    test_replace(&param, "Input input 0 1 data\n",
+                 "PixelShuffle s_1 1 1 c2 s 0=2\nInput in0 0 1 data\n", 0);
+    assert_int_equal(test_read(&read, read_param, &param), 0);
+    assert_memory_equal(read->arena, model->arena, model->arena_floats * sizeof(float));
+    resr_model_free(read);
+    resr_model_free(model);
+    free(param.data);
+}
+
+/* A dense block without its factor 0.2: an optimiser has multiplied the weights of conv5. */
+static void test_multiplied_weights(void **state)
+{
+    (void)state;
+    ResrModel *model = test_random_model(&rrdb, 5), *read;
+    TestBuffer param = prepare(&rrdb);
+    test_replace(&param, "0=1 -23301=2,0.2,1.0", "0=1", 0);
+    assert_int_equal(test_read(&read, read_param, &param), 0);
+    for (int i = 0; i < model->n_convs; i++) {
+        const ResrConv *file = &model->convs[i], *network = &read->convs[i];
+        float factor = i == 5 ? 5 : 1; /* body.0.rdb1.conv5 */
+        assert_float_equal(network->weight[0], factor * file->weight[0], 1e-6f);
+        assert_float_equal(network->bias[0], factor * file->bias[0], 1e-6f);
+    }
+    resr_model_free(read);
+    resr_model_free(model);
     free(param.data);
 }
 
@@ -205,7 +246,7 @@ static void test_bin(void **state)
         {0, 0x0002C056, "convolution body.0: weights of kind 0002c056"},
         {0, 0x01306B48, "weights of kind 01306b48"},
         {0, 1, "weights of kind 00000001"},
-        {0, 0x01306B47, "body.0: value"}, /* the fp32 weights read as fp16 */
+        {0, 0x01306B47, "convolution body.2: weights of kind"}, /* fp32 weights read as fp16 */
         {4, 0x7fc00000, "body.0: value 0 is nan"},
         {4, 0x7f800000, "body.0: value 0 is inf"},
         {4 + 4 * 108, 0x7f7fffff, "body.0: value 0 is"},      /* a bias */
@@ -250,4 +291,4 @@ static void test_every_character(void **state)
 }
 
 TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_graphs, test_dead_layers,
-             test_bin, test_every_character)
+             test_other_order, test_multiplied_weights, test_bin, test_every_character)

@@ -16,6 +16,9 @@
     "0X\3\0\0\0cpuK" numel "tQ"
 #define TENSOR(offset, sizes, strides)                                                             \
     "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE("\4") offset sizes strides "\x89)tR"
+#define INTEGERS(sizes, strides)                                                                   \
+    "ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nLongStorage\nX\1\0\0\0"          \
+    "0X\3\0\0\0cpuK\2tQK\0" sizes strides "\x89)tR"
 #define GOOD TENSOR("K\0", "K\4\x85", "K\1\x85")
 #define W "X\1\0\0\0w"
 #define DICT(value) P "}" W value "s."
@@ -33,7 +36,7 @@ typedef struct Case {
 
 static const Case machine_cases[] = {
     CASE("", "without STOP"),
-    CASE(P "}", "ends after 3 bytes without STOP"),
+    CASE(P "}", "pickle: 3 bytes without STOP"),
     CASE("}.", "opcode 0x7d at offset 0: a pickle begins with"),
     CASE("\x80\x03}.", "only protocol 2"),
     CASE("\x80\x04\x95", "only protocol 2"),
@@ -45,7 +48,7 @@ static const Case machine_cases[] = {
     CASE(P "c__builtin__\nexec\n.", "'__builtin__ exec'"),
     CASE(P "ctorch._utils\n_rebuild_tensor\n.", "'torch._utils _rebuild_tensor'"),
     CASE(P "ctorch\nFloatStorage2\n.", "is not allowed"),
-    CASE(P "ctorch\nIntStorage\n.", "'torch IntStorage'"),
+    CASE(P "ctorch\nQInt8Storage\n.", "'torch QInt8Storage'"),
     CASE(P "c\x1b[2J\nevil\n.", "'?[2J evil'"),
     CASE(P "c\n\n.", "is not allowed"),
     CASE(P "ctorch", "the name of a global does not end"),
@@ -127,6 +130,8 @@ static const Case tensor_cases[] = {
     CASE(P "Q.", "a persistent id is not a storage"),
     CASE(P "(X\6\0\0\0module" FLOATS W W "K\4tQ.", "a persistent id is not a storage"),
     CASE(P "(X\7\0\0\0storage" FLOATS W "K\4tQ.", "a persistent id is not a storage"),
+    CASE(P "(X\7\0\0\0storage" FLOATS W W "K\4NNtQ.", "a persistent id is not a storage"),
+    CASE(P "(X\7\0\0\0storage" FLOATS W W "K\4" W "K\0K\4\x87tQ.", "is a view of another"),
     CASE(P "(X\7\0\0\0storageccollections\nOrderedDict\n" W W "K\4tQ.",
          "a storage is not of float"),
     CASE(P "(X\7\0\0\0storageN" W W "K\4tQ.", "a storage is not of float"),
@@ -148,10 +153,14 @@ static const Case tensor_cases[] = {
     CASE(DICT(TENSOR("K\0", "K\4\x85", "N\x85")), "not positive numbers"),
     CASE(DICT(TENSOR("K\0", "K\0\x85", "K\1\x85")), "not positive numbers"),
     CASE(DICT(TENSOR("K\0", "J\xfc\xff\xff\xff\x85", "K\1\x85")), "not positive numbers"),
-    CASE(DICT(TENSOR("K\0", "K\4\x85", "K\0\x85")), "one behind the other"),
-    CASE(DICT(TENSOR("K\0", "K\2\x85", "K\2\x85")), "one behind the other"),
-    CASE(DICT(TENSOR("K\0", "K\2\x85", "J\xff\xff\xff\xff\x85")), "one behind the other"),
-    CASE(DICT(TENSOR("K\0", "K\2K\2\x86", "K\1K\2\x86")), "one behind the other"),
+    CASE(DICT(TENSOR("K\0", "K\4\x85", "K\0\x85")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2\x85", "K\2\x85")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2\x85", "J\xff\xff\xff\xff\x85")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2K\2\x86", "K\1K\1\x86")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2K\2\x86", "K\1K\3\x86")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2K\2\x86", "K\2K\2\x86")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\0", "K\2K\1K\2\x87", "K\2K\1K\4\x87")), "overlap or leave gaps"),
+    CASE(DICT(TENSOR("K\1", "K\2K\2\x86", "K\1K\2\x86")), "beyond its storage"),
     CASE(DICT(TENSOR("K\0", "\x8a\x08\0\0\0\0\0\0\0\x40K\2\x86", "K\2K\1\x86")), "overflows"),
     CASE(DICT(TENSOR("K\1", "K\4\x85", "K\1\x85")), "beyond its storage"),
     CASE(DICT(TENSOR("K\0", "K\5\x85", "K\1\x85")), "beyond its storage"),
@@ -162,11 +171,15 @@ static const Case tensor_cases[] = {
     CASE(P "}K\1" GOOD "s.", "is not text of 1 to 255 bytes"),
     CASE(P "}X\0\0\0\0" GOOD "s.", "is not text of 1 to 255 bytes"),
     CASE(P "}X\3\0\0\0a\0b" GOOD "s.", "is not text of 1 to 255 bytes"),
-    CASE(DICT("K\1"), "w is not a tensor"),
-    CASE(DICT("}"), "w is not a tensor"),
-    CASE(DICT(STORAGE("\4")), "w is not a tensor"),
-    CASE(P "}X\6\0\0\0paramsK\1s.", "params is not a dictionary"),
-    CASE(P "}X\x0a\0\0\0params_emaNs.", "params is not a dictionary"),
+    CASE(DICT("K\1"), "has no tensors"),
+    CASE(DICT("}"), "has no tensors"),
+    CASE(DICT(STORAGE("\4")), "has no tensors"),
+    CASE(P "}X\6\0\0\0paramsK\1s.", "has no tensors"),
+    CASE(P "}X\x0a\0\0\0params_emaNs.", "has no tensors"),
+    CASE(P "}q\0" W "h\0s.", "has no tensors"), /* it contains itself */
+    CASE(P "}q\0X\6\0\0\0paramsh\0s.", "has no tensors"),
+    CASE(P "}" W "}" W "}" W "}" W "}" W "}" W GOOD "ssssss.", "has no tensors"),
+    CASE(DICT(INTEGERS("K\3\x85", "K\1\x85")), "beyond its storage"),
 };
 
 /* Any key leads to a record of 16 bytes, save "none". */
@@ -216,6 +229,12 @@ static void test_good_ones(void **state)
     static const Case good[] = {
         CASE(DICT(GOOD), ""),
         CASE(DICT(TENSOR("K\2", "K\2\x85", "K\1\x85")), ""),
+        CASE(DICT(TENSOR("K\0", "K\2K\2\x86", "K\1K\2\x86")), ""),
+        CASE(DICT(TENSOR("K\0", "K\2K\1K\2\x87", "K\1K\7K\2\x87")), ""),
+        CASE(P "}(" W GOOD "X\1\0\0\0nNX\1\0\0\0iK\1K\1]u.", ""), /* None, numbers, a list */
+        CASE(P "}" W "}" W "}" W GOOD "sss.", ""),
+        CASE(DICT(INTEGERS("K\2\x85", "K\1\x85")), ""),
+        CASE(DICT(INTEGERS(")", ")")), ""),
         CASE(DICT(TENSOR("K\0", "K\1K\4\x86", "K\x63K\1\x86")), ""), /* the stride of 1 is free */
         CASE(DICT(TENSOR("K\0", "))", "")), ""),
         CASE(P "}X\6\0\0\0params}" W GOOD "ss.", ""),

@@ -1,21 +1,15 @@
-/* State dicts in every layout that people share become the same model, what cannot run is refused
- * by its name, and a saved model is read again. */
+/* State dicts in every known layout become the same model, other architectures are refused by name,
+ * and a saved model is read again. */
 
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "model/readers.h"
 #include "model_files.h"
 #include "random_model.h"
+#include "test_main.h"
 
 enum { MAX_TENSORS = 512 };
 
@@ -23,13 +17,6 @@ typedef struct Dict {
     ResrTensor tensors[MAX_TENSORS];
     size_t n;
 } Dict;
-
-static ResrModel *make_model(const ResrNetSpec *spec)
-{
-    ResrModel *model;
-    assert_int_equal(resr_random_model(&model, spec, 11, 1.0), 0);
-    return model;
-}
 
 static void add(Dict *dict, const char *name, int rank, const int64_t *shape, const float *values)
 {
@@ -61,7 +48,7 @@ static void layout_name(char out[128], Layout layout, const ResrModel *model, in
     int blocks = model->spec.num_blocks, behind = index - 1 - 15 * blocks;
     int from_end = model->n_convs - 1 - index, enlargements = resr_spec_enlargements(&model->spec);
     if (index == 0) {
-        strcpy(out, layout == SEQUENTIAL ? "model.0" : "conv_first");
+        sprintf(out, "%s", layout == SEQUENTIAL ? "model.0" : "conv_first");
     } else if (behind < 0) {
         static const char *const block[] = {"body.%d.rdb%d.conv%d", "RRDB_trunk.%d.RDB%d.conv%d",
                                             "model.1.sub.%d.RDB%d.conv%d.0"};
@@ -73,18 +60,20 @@ static void layout_name(char out[128], Layout layout, const ResrModel *model, in
                                      : 3 * behind;
         sprintf(out, behind == 0 ? "model.1.sub.%d" : "model.%d", behind == 0 ? blocks : module);
     } else if (from_end < 2) {
-        strcpy(out, from_end == 0 ? "conv_last" : hr[layout]);
+        sprintf(out, "%s", from_end == 0 ? "conv_last" : hr[layout]);
     } else {
         sprintf(out, behind == 0 ? trunk[layout] : up[layout], behind);
     }
 }
 
-static void assert_loads(Dict *dict, const ResrNetSpec *spec, const float *arena)
+static void assert_loads(Dict *dict, const ResrNetSpec *spec, const float *arena,
+                         bool assumes_slopes)
 {
     ResrModel *read;
     if (resr_model_from_tensors(&read, dict->tensors, dict->n) < 0)
         fail_msg("%s", resr_error_text());
     assert_true(resr_spec_equal(&read->spec, spec));
+    assert_int_equal(read->assumes_slopes, assumes_slopes);
     assert_memory_equal(read->arena, arena, read->arena_floats * sizeof *arena);
     resr_model_free(read);
 }
@@ -102,14 +91,14 @@ static void test_rrdb(void **state)
     static Dict dict;
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
         for (Layout layout = CANONICAL; layout < LAYOUTS; layout++) {
-            ResrModel *model = make_model(&specs[i]);
+            ResrModel *model = test_random_model(&specs[i], 11);
             dict.n = 0;
             for (int k = 0; k < model->n_convs; k++) {
                 char name[128];
                 layout_name(name, layout, model, k);
                 add_conv(&dict, name, &model->convs[k]);
             }
-            assert_loads(&dict, &specs[i], model->arena);
+            assert_loads(&dict, &specs[i], model->arena, false);
             resr_model_free(model);
         }
 }
@@ -122,14 +111,14 @@ static void test_activations(void **state)
     for (int channels = 1; channels <= 4; channels += channels == 1 ? 2 : 1)
         for (int scale = 1; scale <= 4; scale++) {
             const ResrNetSpec spec = {RESR_ARCH_SRVGG, scale, 1, 3, 6, 0, channels, 0, 1};
-            ResrModel *model = make_model(&spec);
+            ResrModel *model = test_random_model(&spec, 11);
             dict.n = 0;
             for (int k = 0; k < model->n_convs; k++) {
                 add_conv(&dict, model->convs[k].name, &model->convs[k]);
                 for (int c = 0; model->convs[k].slope && c < spec.nf; c++)
                     model->convs[k].slope[c] = 0.1f;
             }
-            assert_loads(&dict, &spec, model->arena);
+            assert_loads(&dict, &spec, model->arena, true);
             resr_model_free(model);
         }
 }
@@ -210,7 +199,7 @@ static void test_span(void **state)
     static Dict dict;
     for (int i = 0; i < 4; i++) {
         bool both = i & 1, normalise = i & 2;
-        ResrModel *model = make_model(&spec), *read;
+        ResrModel *model = test_random_model(&spec, 11), *read;
         ResrConv parts[16][4] = {0};
         dict.n = 0;
         for (int k = 0; k < model->n_convs; k++)
@@ -238,13 +227,11 @@ static void test_span(void **state)
 static void refuse(Dict *dict, const char *words)
 {
     ResrModel *model;
-    int ret = resr_model_from_tensors(&model, dict->tensors, dict->n);
-    if (ret != RESR_ERR_DATA || !strstr(resr_error_text(), words))
-        fail_msg("returned %d and '%s', expected '%s'", ret, resr_error_text(), words);
+    test_refused(resr_model_from_tensors(&model, dict->tensors, dict->n), words);
     assert_null(model);
 }
 
-static void test_refused_networks(void **state)
+static void test_refusals(void **state)
 {
     (void)state;
     static const struct {
@@ -269,15 +256,20 @@ static void test_refused_networks(void **state)
          6,
          "takes 6 channels and conv_last.weight gives 3"},
         {{RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 3, 0, 1},
+         "conv_first",
+         "conv_first",
+         27,
+         "takes 27 channels and conv_last.weight gives 3"},
+        {{RESR_ARCH_RRDB, 4, 1, 1, 4, 2, 3, 0, 1},
          "body.0.rdb1.conv1",
          "model.1.sub.0.RDB1.conv1x1",
          0,
-         "is a ESRGAN+ network"},
+         "the architecture ESRGAN+ (tensor model.1.sub.0.RDB1.conv1x1.weight)"},
         {{RESR_ARCH_SPAN, 4, 1, 1, 4, 0, 3, 1, 1},
          "conv_cat",
          "before_RG.1",
          0,
-         "is a DAT network (it has the tensor before_RG.1.weight)"},
+         "the architecture DAT (tensor before_RG.1.weight) is not supported"},
         {{RESR_ARCH_SPAN, 4, 1, 1, 4, 0, 3, 1, 1},
          "conv_2.eval_conv",
          "conv_2.sk",
@@ -301,7 +293,7 @@ static void test_refused_networks(void **state)
     };
     static Dict dict;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ResrModel *model = make_model(&cases[i].spec);
+        ResrModel *model = test_random_model(&cases[i].spec, 11);
         dict.n = 0;
         for (int k = 0; k < model->n_convs; k++) {
             ResrConv conv = model->convs[k];
@@ -325,7 +317,7 @@ static void test_no_norm(void **state)
     static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 2, 1, 1, 4, 0, 3, 0, 1};
     static const float zero;
     static Dict dict;
-    ResrModel *model = make_model(&spec);
+    ResrModel *model = test_random_model(&spec, 11);
     dict.n = 0;
     for (int k = 0; k < model->n_convs; k++)
         add_conv(&dict, model->convs[k].name, &model->convs[k]);
@@ -340,13 +332,13 @@ static void test_save(void **state)
     static const ResrNetSpec specs[] = {
         {RESR_ARCH_RRDB, 8, 1, 1, 4, 2, 1, 0, 1},     {RESR_ARCH_RRDB, 2, 2, 1, 4, 2, 4, 0, 1},
         {RESR_ARCH_SRVGG, 4, 1, 2, 4, 0, 3, 0, 0.75}, {RESR_ARCH_SPAN, 4, 1, 2, 4, 0, 3, 1, 1},
-        {RESR_ARCH_SPAN, 1, 1, 2, 4, 0, 1, 0, 1},
+        {RESR_ARCH_SPAN, 1, 1, 2, 4, 0, 1, 0, 1},     {RESR_ARCH_SPAN, 2, 1, 2, 4, 0, 3, 2, 1},
     };
     char folder[PATH_MAX], path[PATH_MAX + 32];
     test_folder(folder);
     snprintf(path, sizeof path, "%s/saved.safetensors", folder);
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        ResrModel *model = make_model(&specs[i]), *read;
+        ResrModel *model = test_random_model(&specs[i], 11), *read;
         assert_int_equal(resr_model_save(model, path, i > 0), 0);
         assert_int_equal(resr_model_save(model, path, false), RESR_ERR_EXISTS);
         if (resr_model_load(&read, path) < 0)
@@ -359,12 +351,4 @@ static void test_save(void **state)
     test_remove_folder(folder);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rrdb),    cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_span),    cmocka_unit_test(test_refused_networks),
-        cmocka_unit_test(test_no_norm), cmocka_unit_test(test_save),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_MAIN(test_rrdb, test_activations, test_span, test_refusals, test_no_norm, test_save)

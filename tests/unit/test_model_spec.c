@@ -113,34 +113,32 @@ static void test_impossible_networks(void **state)
     }
 }
 
+/* A number of 16 bits converts to its value by the definition, or is refused. */
+static void check_half(unsigned bits, ResrDtype dtype, int mantissa_bits)
+{
+    uint8_t bytes[2] = {(uint8_t)bits, (uint8_t)(bits >> 8)};
+    int specials = (1 << (15 - mantissa_bits)) - 1, bias = specials / 2 + mantissa_bits;
+    int exponent = (int)(bits >> mantissa_bits) & specials, one = 1 << mantissa_bits;
+    int mantissa = (int)bits & (one - 1);
+    double expected = exponent ? ldexp(one + mantissa, exponent - bias) : ldexp(mantissa, 1 - bias);
+    float value = 0;
+    int ret = resr_weights_convert(&value, bytes, dtype, 1, "w");
+    if (exponent == specials || expected > 1e4) {
+        assert_int_equal(ret, RESR_ERR_DATA);
+    } else {
+        assert_int_equal(ret, 0);
+        assert_true(fabs((double)value) == expected);
+        assert_int_equal(signbit(value) != 0, bits >> 15);
+    }
+}
+
 /* Every binary16 and bfloat16 number becomes the same number, by their definitions. */
 static void test_every_half(void **state)
 {
     (void)state;
     for (unsigned bits = 0; bits < 65536; bits++) {
-        uint8_t bytes[2] = {(uint8_t)bits, (uint8_t)(bits >> 8)};
-        unsigned exponent = bits >> 10 & 31, mantissa = bits & 1023;
-        double expected =
-            exponent ? ldexp(1024 + mantissa, (int)exponent - 25) : ldexp(mantissa, -24);
-        float value = 0;
-        int ret = resr_weights_convert(&value, bytes, RESR_DTYPE_F16, 1, "w");
-        if (exponent == 31 || expected > 1e4) {
-            assert_int_equal(ret, RESR_ERR_DATA);
-        } else {
-            assert_int_equal(ret, 0);
-            assert_true(fabs((double)value) == expected);
-            assert_int_equal(signbit(value) != 0, bits >> 15);
-        }
-        exponent = bits >> 7 & 255, mantissa = bits & 127;
-        expected = exponent ? ldexp(128 + mantissa, (int)exponent - 134) : ldexp(mantissa, -133);
-        ret = resr_weights_convert(&value, bytes, RESR_DTYPE_BF16, 1, "w");
-        if (exponent == 255 || expected > 1e4) {
-            assert_int_equal(ret, RESR_ERR_DATA);
-        } else {
-            assert_int_equal(ret, 0);
-            assert_true(fabs((double)value) == expected);
-            assert_int_equal(signbit(value) != 0, bits >> 15);
-        }
+        check_half(bits, RESR_DTYPE_F16, 10);
+        check_half(bits, RESR_DTYPE_BF16, 7);
     }
 }
 

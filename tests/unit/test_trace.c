@@ -113,9 +113,9 @@ static void test_file(void **state)
     const ResrEvent late = {7000, 8000, 16, 0, 8, -1, 2, RESR_STAGE_COMPUTE, 1, 0};
     assert_int_equal(resr_trace_create(&trace, 2, 1000), 0);
     resr_trace_align(trace, 1, 5000, 250);
-    resr_trace_take(trace, 0, sends, 3);
-    resr_trace_take(trace, 1, &late, 1);
-    resr_trace_take(trace, 1, &(ResrEvent){.stage = RESR_STAGES}, 1); /* of no version we know */
+    resr_trace_add(trace, 0, sends, 3);
+    resr_trace_add(trace, 1, &late, 1);
+    resr_trace_add(trace, 1, &(ResrEvent){.stage = RESR_STAGES}, 1); /* of no version we know */
     resr_trace_complete(trace, 0, 3);
     json_t *root = write_trace(trace, ranks), *events = json_object_get(root, "traceEvents"),
            *event;

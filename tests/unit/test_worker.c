@@ -20,7 +20,7 @@ static const ResrFormat format = TEST_YUV420P(64, 36);
 typedef struct Job {
     ResrPlan plan;
     ResrCompute *compute;
-    volatile int stop_signal;
+    volatile sig_atomic_t stop_signal;
     bool stopped;     /* STOP was sent */
     bool fake_clock;  /* rank 0 is silent */
     int wanted;       /* messages before STOP; ALIVE and BYE do not count */

@@ -107,14 +107,18 @@ def mov(f, i):
     return f"{f.target(target)} = {f.raw(source, i.type)};"
 
 
+def checked_address(f, i, operand, count, access):
+    """The address of `count` values of the instruction's type, checked when the code runs."""
+    space = i.space()
+    address = f.address(operand, space)
+    return address if space == "param" else (
+        f"{space}_at(ctx, {address}, {BYTES[i.type] * count}, {access}, __LINE__)")
+
+
 @translates("ld", "ldu")
 def ld(f, i):
-    space, width = i.space(), BYTES[i.type]
-    registers = vector(i.operands[0])
-    address = f.address(i.operands[1], space)
-    if space != "param":
-        address = f"{space}_at(ctx, {address}, {width * len(registers)}, READ, __LINE__)"
-    code = f"const char *from_ = (const char *){address};"
+    width, registers = BYTES[i.type], vector(i.operands[0])
+    code = f"const char *from_ = (const char *){checked_address(f, i, i.operands[1], len(registers), 'READ')};"
     for n, register in enumerate(registers):
         if register == "_":
             continue
@@ -128,12 +132,8 @@ def ld(f, i):
 
 @translates("st")
 def st(f, i):
-    space, width = i.space(), BYTES[i.type]
-    values = vector(i.operands[1])
-    address = f.address(i.operands[0], space)
-    if space != "param":
-        address = f"{space}_at(ctx, {address}, {width * len(values)}, WRITE, __LINE__)"
-    code = f"char *to_ = (char *){address};"
+    width, values = BYTES[i.type], vector(i.operands[1])
+    code = f"char *to_ = (char *){checked_address(f, i, i.operands[0], len(values), 'WRITE')};"
     for n, value in enumerate(values):
         code += f" store<{c_type(i.type)}>(to_ + {n * width}, {f.raw(value, f'b{width * 8}')});"
     return code

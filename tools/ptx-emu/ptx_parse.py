@@ -112,21 +112,21 @@ class Function:
         """The entry of the innermost scope, or None."""
         return next((table[s, name] for s in reversed(self.scopes) if (s, name) in table), None)
 
-    def register(self, name):
-        found = self.lookup(self.registers, name.strip())
+    def must_find(self, table, what, name):
+        found = self.lookup(table, name.strip())
         if not found:
-            raise Unsupported("unknown register " + name)
+            raise Unsupported(f"unknown {what} {name}")
         return found
+
+    def register(self, name):
+        return self.must_find(self.registers, "register", name)
 
     def target(self, name):
         """The C++ variable of a register."""
         return self.register(name)[0]
 
     def label(self, name):
-        found = self.lookup(self.labels, name.strip())
-        if not found:
-            raise Unsupported("label " + name)
-        return found
+        return self.must_find(self.labels, "label", name)
 
     def symbol(self, name):
         """The address of a variable, or None."""

@@ -24,20 +24,10 @@
 
 static const ResrConvKernels exact = {.direct = &direct}, fp32 = {.winograd = &winograd};
 
-const ResrOps resr_ops_avx2 = {
-    .name = "avx2",
-    .numerics = RESR_NUMERICS_EXACT,
-    .cpu_needs = RESR_CPU_AVX2,
-    .kernels = &(const ResrNetKernels){&exact, &exact, &exact, &exact},
-    RESR_FORWARD_OPS,
-};
+RESR_FORWARD_BACKEND(resr_ops_avx2, "avx2", RESR_NUMERICS_EXACT, RESR_CPU_AVX2, &exact, &exact,
+                     &exact, &exact);
 
-const ResrOps resr_ops_avx2_fp32 = {
-    .name = "avx2",
-    .numerics = RESR_NUMERICS_FP32,
-    .cpu_needs = RESR_CPU_AVX2,
-    .kernels = &(const ResrNetKernels){&fp32, &fp32, &fp32, &exact},
-    RESR_FORWARD_OPS,
-};
+RESR_FORWARD_BACKEND(resr_ops_avx2_fp32, "avx2", RESR_NUMERICS_FP32, RESR_CPU_AVX2, &fp32, &fp32,
+                     &fp32, &exact);
 
 #endif

@@ -25,22 +25,12 @@
 const ResrConvKernels resr_kernels_avx512_exact = {.direct = &direct};
 const ResrConvKernels resr_kernels_avx512_fp32 = {.winograd = &winograd};
 
-const ResrOps resr_ops_avx512 = {
-    .name = "avx512",
-    .numerics = RESR_NUMERICS_EXACT,
-    .cpu_needs = RESR_CPU_AVX512,
-    .kernels = &(const ResrNetKernels){&resr_kernels_avx512_exact, &resr_kernels_avx512_exact,
-                                       &resr_kernels_avx512_exact, &resr_kernels_avx512_exact},
-    RESR_FORWARD_OPS,
-};
+RESR_FORWARD_BACKEND(resr_ops_avx512, "avx512", RESR_NUMERICS_EXACT, RESR_CPU_AVX512,
+                     &resr_kernels_avx512_exact, &resr_kernels_avx512_exact,
+                     &resr_kernels_avx512_exact, &resr_kernels_avx512_exact);
 
-const ResrOps resr_ops_avx512_fp32 = {
-    .name = "avx512",
-    .numerics = RESR_NUMERICS_FP32,
-    .cpu_needs = RESR_CPU_AVX512,
-    .kernels = &(const ResrNetKernels){&resr_kernels_avx512_fp32, &resr_kernels_avx512_fp32,
-                                       &resr_kernels_avx512_fp32, &resr_kernels_avx512_exact},
-    RESR_FORWARD_OPS,
-};
+RESR_FORWARD_BACKEND(resr_ops_avx512_fp32, "avx512", RESR_NUMERICS_FP32, RESR_CPU_AVX512,
+                     &resr_kernels_avx512_fp32, &resr_kernels_avx512_fp32,
+                     &resr_kernels_avx512_fp32, &resr_kernels_avx512_exact);
 
 #endif

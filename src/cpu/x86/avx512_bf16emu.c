@@ -20,13 +20,8 @@
 
 static const ResrConvKernels f2 = {.winograd = &winograd};
 
-const ResrOps resr_ops_avx512_bf16emu = {
-    .name = "avx512",
-    .numerics = RESR_NUMERICS_BF16_AVX512,
-    .cpu_needs = RESR_CPU_AVX512,
-    .kernels = &(const ResrNetKernels){&f2, &resr_kernels_avx512_bf16emu_f4,
-                                       &resr_kernels_avx512_fp32, &resr_kernels_avx512_exact},
-    RESR_FORWARD_OPS,
-};
+RESR_FORWARD_BACKEND(resr_ops_avx512_bf16emu, "avx512", RESR_NUMERICS_BF16_AVX512, RESR_CPU_AVX512,
+                     &f2, &resr_kernels_avx512_bf16emu_f4, &resr_kernels_avx512_fp32,
+                     &resr_kernels_avx512_exact);
 
 #endif

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 typedef __m512 vec;
+typedef __m512i vec_bits;
 #define VEC_LANES 16
 
 /* Calls X(n) for the numbers of pixels or tiles that have kernels. Accumulators of n x 2 vectors,
@@ -13,69 +14,10 @@ typedef __m512 vec;
 /* Bits of MXCSR: denormal operands and results count as zero. */
 #define RESR_NO_DENORMALS 0x8040u
 
-static inline vec vec_load(const float *from)
-{
-    return _mm512_loadu_ps(from);
-}
-
-static inline void vec_store(float *to, vec value)
-{
-    _mm512_storeu_ps(to, value);
-}
-
-static inline vec vec_set1(float value)
-{
-    return _mm512_set1_ps(value);
-}
-
-static inline vec vec_add(vec a, vec b)
-{
-    return _mm512_add_ps(a, b);
-}
-
-static inline vec vec_sub(vec a, vec b)
-{
-    return _mm512_sub_ps(a, b);
-}
-
-static inline vec vec_mul(vec a, vec b)
-{
-    return _mm512_mul_ps(a, b);
-}
-
-static inline vec vec_fma(vec a, vec b, vec c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
-static inline vec vec_fnma(vec a, vec b, vec c)
-{
-    return _mm512_fnmadd_ps(a, b, c);
-}
-
-/* a < b ? a : b, so that a NaN in b stays. */
-static inline vec vec_min(vec a, vec b)
-{
-    return _mm512_min_ps(a, b);
-}
-
-/* a > b ? a : b. */
-static inline vec vec_max(vec a, vec b)
-{
-    return _mm512_max_ps(a, b);
-}
-
-static inline vec vec_div(vec a, vec b)
-{
-    return _mm512_div_ps(a, b);
-}
-
-/* 2^k from the sum of k, -126 to 127, and 1.5 * 2^23. */
-static inline vec vec_power_of_two(vec sum)
-{
-    __m512i biased = _mm512_add_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
-}
+#define MM(name) _mm512_##name
+#define VEC_BITS _mm512_castps_si512
+#define VEC_FLOATS _mm512_castsi512_ps
+#include "cpu/x86/vec_tmpl.h"
 
 static inline vec vec_prelu(vec x, vec slope)
 {

@@ -4,6 +4,7 @@ readers are tested against the real writers. The weights are those of random_mod
 below; test_model_formats.c compares them bit for bit. Run it again only to add a file."""
 
 import os
+import zipfile
 
 import numpy as np
 import torch
@@ -75,6 +76,33 @@ class Body(torch.nn.Module):
         self.load_state_dict(tensors)
 
 
+def rewrite_deflated(path, out):
+    """As a user does who unpacks a file and packs it again: folders, and a compressor."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as target:
+        names = source.namelist()
+        top = names[0].split("/")[0] + "/"
+        for folder in (top, top + "data/"):
+            target.writestr(zipfile.ZipInfo(folder, (2026, 1, 1, 0, 0, 0)), "")
+        for name in names:
+            target.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), source.read(name),
+                            zipfile.ZIP_DEFLATED)
+
+
+def save_training(tensors, path):
+    """A checkpoint of a training run on several devices: fp16, channels_last, the optimizer beside
+    the network, one storage twice."""
+    network = torch.nn.DataParallel(Body(tensors)).half().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9)
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    state = network.state_dict()
+    state["module.num_batches_tracked"] = torch.tensor(7)
+    torch.save({"epoch": 3, "loss": 0.5, "note": None, "state_dict": state,
+                "again": next(iter(state.values())), "optimizer": optimizer.state_dict()}, path,
+               _use_new_zipfile_serialization=False)
+
+
 def main():
     tiny = random_weights(rrdb(8, 4, 1, 2), 11, 1.0)
     torch.save({"params_ema": tiny, "params": {}}, f"{HERE}/rrdb_x2.pth")
@@ -84,8 +112,13 @@ def main():
                f"{HERE}/srvgg_x2_half.pth")
     torch.save({k: torch.nn.Parameter(v) for k, v in compact.items()}, f"{HERE}/srvgg_x2_parameters.pth")
     torch.save(compact, f"{HERE}/srvgg_x2_legacy.pth", _use_new_zipfile_serialization=False)
+    rewrite_deflated(f"{HERE}/srvgg_x2.pth", f"{HERE}/srvgg_x2_deflated.pth")
+    save_training(compact, f"{HERE}/srvgg_x2_training.pth")
     save_file({k: v.bfloat16() for k, v in compact.items()}, f"{HERE}/srvgg_x2_bf16.safetensors",
               metadata={"format": "pt"})
+    save_file({"module.num_batches_tracked": torch.tensor(7), "module.flag": torch.tensor(True),
+               **{"module." + k: v.double() for k, v in compact.items()}},
+              f"{HERE}/srvgg_x2_module.safetensors")
 
 
 main()
