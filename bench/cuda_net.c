@@ -1,6 +1,6 @@
 /* Speed of a whole network on the CUDA backend: frames made in memory go through the program's own
- * walk (upload, all layers, download), with a verdict against another variant first. A line of
- * JSON.
+ * forward pass (upload, all layers, download), with a verdict against another variant first. A line
+ * of JSON.
  *
  *   bench_cuda_net MODEL WIDTH HEIGHT [TILE [PAD [BACKEND [SECONDS]]]]
  *

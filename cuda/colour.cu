@@ -24,7 +24,7 @@ double bicubic(double x)
 
 /* The samples round `position` (of which sample i is at i + 0.5), `step` times as wide as the
  * filter has it: their first, and their weights, which add up to one. */
-int weigh(float *weights, int taps, double position, double step)
+int filter_weights(float *weights, int taps, double position, double step)
 {
     double first = std::floor(position - taps / 2.0 + 0.5), sum = 0;
     for (int i = 0; i < taps; i++)
@@ -164,8 +164,8 @@ void resr_cuda_colour_axis(ColourAxis *axis, int shift, int position)
     double behind = (position + 1) / 2.0;
     for (int phase = 0; phase < 2; phase++)
         axis->up_first[phase] =
-            weigh(axis->up[phase], COLOUR_UP_TAPS, (phase + 0.5 - behind) / 2 + 0.5, 1);
-    axis->down_first = weigh(axis->down, DOWN, behind, 0.5);
+            filter_weights(axis->up[phase], COLOUR_UP_TAPS, (phase + 0.5 - behind) / 2 + 0.5, 1);
+    axis->down_first = filter_weights(axis->down, DOWN, behind, 0.5);
 }
 
 int resr_cuda_to_rgb(const ColourRgb *out, const ColourFrame *in, cudaStream_t stream)

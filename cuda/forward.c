@@ -39,7 +39,7 @@ static int choose_device(const Run *run)
     return resr_cuda_check(cudaSetDevice(run->net->device), "choosing it");
 }
 
-int resr_cuda_run_create(void **out, const void *packed, int width_px, int height_px, int threads)
+int resr_cuda_ctx_create(void **out, const void *packed, int width_px, int height_px, int threads)
 {
     Run *run = calloc(1, sizeof *run);
     (void)threads;
@@ -55,13 +55,13 @@ int resr_cuda_run_create(void **out, const void *packed, int width_px, int heigh
         ret = resr_cuda_check(cudaStreamCreateWithFlags(&run->stream, cudaStreamNonBlocking),
                               "a stream");
     if (ret < 0) {
-        resr_cuda_run_free(run);
+        resr_cuda_ctx_free(run);
         *out = NULL;
     }
     return ret;
 }
 
-void resr_cuda_run_free(void *pointer)
+void resr_cuda_ctx_free(void *pointer)
 {
     Run *run = pointer;
     cudaSetDevice(run->net->device);

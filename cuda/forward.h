@@ -8,9 +8,9 @@
  * NetWeights. A run belongs to the thread that uses it. Every call selects the device first. */
 
 size_t resr_cuda_workspace_bytes(const void *packed, int width_px, int height_px, int threads);
-RESR_MUST_CHECK int resr_cuda_run_create(void **run, const void *packed, int width_px,
+RESR_MUST_CHECK int resr_cuda_ctx_create(void **run, const void *packed, int width_px,
                                          int height_px, int threads);
-void resr_cuda_run_free(void *run);
+void resr_cuda_ctx_free(void *run);
 RESR_MUST_CHECK int resr_cuda_reserve(void *run, int wanted, int context_px, int *tiles);
 void resr_cuda_set_tiles(void *run, int tiles);
 RESR_MUST_CHECK int resr_cuda_head(void *run, const ResrTileIn *in);

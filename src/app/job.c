@@ -84,7 +84,7 @@ static int settle_checkpoint(ResrJob *job, int ret, bool withdrawn)
 static int end_job(ResrJob *job, int ret, bool withdrawn)
 {
     char error[RESR_ERROR_TEXT_BYTES] = ""; /* of the first error */
-    bool hung = job->coordinator && resr_coordinator_gave_up_root(job->coordinator);
+    bool hung = job->coordinator && resr_coordinator_root_hangs(job->coordinator);
     if (ret < 0)
         resr_error_save(error);
     job->turn_ns = 0;

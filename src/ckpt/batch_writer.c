@@ -1,12 +1,12 @@
 /* Holds upscaled frames until they are durable, and writes them to batch files if that is asked
  * for.
  *
- * A frame is held from resr_batch_writer_keep() until its segment is journalled (release) or until
- * it is in a batch file. Frames are held only if the pool has room for whole segments (`retain`) or
- * files are written (`writing`). The thread writes a span of consecutive frames of one batch when
- * all of them exist, or any span while draining: file, fsync, rename (batchfile.h), then the record
- * in the journal. A batch file whose segment became durable meanwhile is removed at once, unless
- * batch files are kept.
+ * A frame is held from resr_batch_writer_retain() until its segment is journalled (release) or
+ * until it is in a batch file. Frames are held only if the pool has room for whole segments
+ * (`retain`) or files are written (`writing`). The thread writes a span of consecutive frames of
+ * one batch when all of them exist, or any span while draining: file, fsync, rename (batchfile.h),
+ * then the record in the journal. A batch file whose segment became durable meanwhile is removed at
+ * once, unless batch files are kept.
  *
  * `lock` protects the fields below it; functions with the suffix _locked need it. Files are written
  * without the lock. */
@@ -49,7 +49,7 @@ struct ResrBatchWriter {
     int64_t total; /* frames of the input; INT64_MAX: unknown */
     ResrFrame **held;
     size_t held_count, held_capacity; /* by index */
-    uint8_t *seen;                    /* by index: was passed to resr_batch_writer_keep() */
+    uint8_t *seen;                    /* by index: was passed to resr_batch_writer_retain() */
     size_t seen_capacity;
     ResrRecord *files; /* existing batch files, by first frame */
     size_t file_count, file_capacity;
@@ -249,7 +249,7 @@ int resr_batch_writer_create(ResrBatchWriter **out, const ResrJobDir *dir, ResrJ
     return ret;
 }
 
-void resr_batch_writer_keep(ResrBatchWriter *writer, ResrFrame *frame)
+void resr_batch_writer_retain(ResrBatchWriter *writer, ResrFrame *frame)
 {
     pthread_mutex_lock(&writer->lock);
     int ret = mark_seen_locked(writer, frame->index);

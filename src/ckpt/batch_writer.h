@@ -15,7 +15,7 @@ RESR_MUST_CHECK int resr_batch_writer_create(ResrBatchWriter **out, const ResrJo
                                              void (*written)(void *user), void *user);
 
 /* See the functions of the same names in ckpt/checkpoint.h. */
-void resr_batch_writer_keep(ResrBatchWriter *writer, ResrFrame *frame);
+void resr_batch_writer_retain(ResrBatchWriter *writer, ResrFrame *frame);
 void resr_batch_writer_end_of_input(ResrBatchWriter *writer, int64_t frames);
 void resr_batch_writer_write_batches(ResrBatchWriter *writer);
 bool resr_batch_writer_writes_batches(ResrBatchWriter *writer);

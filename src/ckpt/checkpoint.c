@@ -1,11 +1,12 @@
 /* The checkpoint of a job: job folder, manifest, journal and batch writer behind one interface.
  *
- *   open      lock the folder; manifest equal: replay the journal; no manifest, a damaged one, or
- * one of a job without finished frames: a new job begin     a new job publishes its manifest before
- * anything else, then the writer starts restore   finished segments go to the sink, with the times
- * of their frames commit    a segment: journal, then release of its frames and batch files finish
- * after the output has its name: kept batch files move, then the folder is removed with the
- * manifest last but one, so that an interrupted removal is recognised
+ * - open: lock the folder. Manifest equal: replay the journal. No manifest, a damaged one, or one
+ * of a job without finished frames: a new job
+ * - begin: a new job publishes its manifest before anything else, then the writer starts
+ * - restore: finished segments go to the sink, with the times of their frames
+ * - commit: a segment is journalled, then its frames are released and its batch files removed
+ * - finish: after the output has its name, kept batch files move; then the folder is removed, the
+ *   manifest last but one, so that an interrupted removal is recognised
  *
  * The job is safe against a kill at any point: see journal.c. */
 
@@ -202,7 +203,7 @@ static int try_keeping(const ResrCheckpoint *c)
                    : 0;
 }
 
-static void tell_progress(void *user)
+static void write_running_status(void *user)
 {
     resr_checkpoint_set_status(user, "running", 0, "");
 }
@@ -233,7 +234,7 @@ int resr_checkpoint_begin(ResrCheckpoint *c, const ResrCheckpointPlan *plan)
     c->status.attempt++;
     resr_checkpoint_set_status(c, "running", 0, "");
     return resr_batch_writer_create(&c->writer, &c->dir, c->journal, &c->found, &c->plan,
-                                    tell_progress, c);
+                                    write_running_status, c);
 }
 
 int resr_checkpoint_restore(const ResrCheckpoint *c, ResrSink *sink, const ResrFrameTable *table)
@@ -306,9 +307,9 @@ int resr_checkpoint_load(ResrCheckpoint *c, ResrFrame **out, int64_t index)
                      index);
 }
 
-void resr_checkpoint_keep(ResrCheckpoint *c, ResrFrame *frame)
+void resr_checkpoint_retain(ResrCheckpoint *c, ResrFrame *frame)
 {
-    resr_batch_writer_keep(c->writer, frame);
+    resr_batch_writer_retain(c->writer, frame);
 }
 
 int resr_checkpoint_end_of_input(ResrCheckpoint *c, int64_t frames)

@@ -65,7 +65,7 @@ RESR_MUST_CHECK int resr_checkpoint_load(ResrCheckpoint *checkpoint, ResrFrame *
                                          int64_t index);
 
 /* Passes an upscaled frame, which the writer holds until it is safe on disk or its segment is. */
-void resr_checkpoint_keep(ResrCheckpoint *checkpoint, ResrFrame *frame);
+void resr_checkpoint_retain(ResrCheckpoint *checkpoint, ResrFrame *frame);
 
 /* The input has ended after `frames` frames. */
 RESR_MUST_CHECK int resr_checkpoint_end_of_input(ResrCheckpoint *checkpoint, int64_t frames);

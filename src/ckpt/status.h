@@ -13,17 +13,19 @@ typedef struct ResrStatus {
     int64_t frames_durable, frames_total; /* total 0: unknown */
     int64_t attempt;                      /* starts of this job, this one included */
     char message[RESR_ERROR_TEXT_BYTES];
-    char *hangs; /* JSON array "strikes" of {host, rank}: ranks found hung in all attempts; owned */
+    char
+        *exclusions; /* JSON array of {host, rank}, owned: ranks that were left out in all attempts,
+                        hung or with a failed device. "strikes" in the file: a name that stays. */
 } ResrStatus;
 
-/* Reads attempts and hangs of an earlier attempt; *status is unchanged if the file is missing or
- * damaged. */
+/* Reads attempts and exclusions of an earlier attempt; *status is unchanged if the file is missing
+ * or damaged. */
 void resr_status_read(ResrStatus *status, const char *path);
 
 /* Replaces the file, with this process and host added. RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_status_write(const ResrStatus *status, const char *path);
 
-/* Adds a rank found hung. RESR_ERR_INTERNAL (memory). */
+/* Adds a rank that was left out. RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_status_record_exclusion(ResrStatus *status, const char *host, int rank);
 
 void resr_status_clear(ResrStatus *status);

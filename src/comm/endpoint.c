@@ -112,15 +112,17 @@ static size_t piece_count(const ResrWireHeader *header)
     return (header->frame_bytes + RESR_MESSAGE_PIECE_BYTES - 1) / RESR_MESSAGE_PIECE_BYTES;
 }
 
-/* Posts the requests for all pieces of all frames. */
-static int start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
+/* Requests for all pieces of all frames. */
+static int request_count(const ResrWireHeader *header)
+{
+    return (int)piece_count(header) * header->part.count;
+}
+
+/* Posts the requests for all pieces of all frames; call after reserve(). */
+static void start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
 {
     const ResrWireHeader *header = &transfer->message->header;
-    size_t pieces = piece_count(header);
-    int count = pieces ? header->part.count : 0;
-    int ret = reserve(endpoint, count * (int)pieces);
-    if (ret < 0)
-        return ret;
+    int count = request_count(header) > 0 ? header->part.count : 0;
     count_part(endpoint, transfer, 1);
     for (int i = 0; i < count; i++) {
         uint8_t *data = transfer->message->frames[i]->data;
@@ -138,7 +140,6 @@ static int start_pieces(ResrEndpoint *endpoint, Transfer *transfer)
             left -= (size_t)bytes;
         }
     }
-    return 0;
 }
 
 /* Posts the request for the next header from `rank`. */
@@ -184,7 +185,7 @@ int resr_endpoint_send(ResrEndpoint *endpoint, int rank, ResrMessage *message)
     resr_message_seal(message);
     int ret = resr_alloc(&transfer, 1, sizeof *transfer);
     if (ret == 0)
-        ret = reserve(endpoint, 1);
+        ret = reserve(endpoint, 1 + request_count(&message->header));
     if (ret < 0) {
         free(transfer);
         resr_message_free(message);
@@ -194,7 +195,8 @@ int resr_endpoint_send(ResrEndpoint *endpoint, int rank, ResrMessage *message)
     endpoint->sending++;
     MPI_Isend(&message->header, sizeof message->header, MPI_BYTE, rank, TAG_HEADER, MPI_COMM_WORLD,
               add_request(endpoint, transfer));
-    return start_pieces(endpoint, transfer);
+    start_pieces(endpoint, transfer);
+    return 0;
 }
 
 /* Checks a header that has arrived, allocates its frames and posts their requests. */
@@ -221,7 +223,10 @@ static int receive_frames(ResrEndpoint *endpoint, Transfer *transfer)
         message->frames[i]->duration = wire->duration;
         memcpy(message->frames[i]->hash, wire->hash, sizeof wire->hash);
     }
-    return start_pieces(endpoint, transfer);
+    ret = reserve(endpoint, request_count(&message->header));
+    if (ret == 0)
+        start_pieces(endpoint, transfer);
+    return ret;
 }
 
 /* Finishes a transfer whose requests are complete. */

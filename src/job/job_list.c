@@ -51,6 +51,7 @@ struct ResrJobList {
     Record *records;
 };
 
+/* In the journal: names that stay. */
 static const char *const states[] = {"new", "begun", "done", "failed"};
 
 static json_t *text_json(const char *text)

@@ -35,5 +35,7 @@ const char *resr_numerics_precision(const char *class_name)
         if (strcmp(info->name, class_name) == 0)
             return info->precision;
     }
+    if (!strstr(class_name, "-sm"))
+        return "";
     return strncmp(class_name, "bf16", 4) == 0 ? "bf16" : "fp16";
 }

@@ -41,7 +41,7 @@ const ResrNumericsInfo *resr_numerics(ResrNumerics numerics);
 
 /* The value of --precision that asks for the class of this name: that of the table, or of a GPU's
  * kernels ("fp16-sm90", "bf16-sm90", "mma-sm80"), which compute in fp16 unless the name says bf16.
- */
+ * "" for any other name, such as the empty one of a manifest without the field. */
 const char *resr_numerics_precision(const char *class_name);
 
 #endif

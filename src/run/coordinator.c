@@ -542,7 +542,7 @@ static int shut_down_workers(ResrCoordinator *c, bool fast)
     return ret == 0 && all ? 0 : RESR_ERR_STOPPED;
 }
 
-bool resr_coordinator_gave_up_root(const ResrCoordinator *c)
+bool resr_coordinator_root_hangs(const ResrCoordinator *c)
 {
     return c->health.faults && c->health.faults[0] & hanging;
 }

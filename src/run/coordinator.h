@@ -54,6 +54,6 @@ void resr_coordinator_counters(const ResrCoordinator *coordinator, int64_t *fram
 RESR_MUST_CHECK int resr_coordinator_shutdown(ResrCoordinator *coordinator, bool fast);
 
 /* True if rank 0's own compute thread hangs. */
-bool resr_coordinator_gave_up_root(const ResrCoordinator *coordinator);
+bool resr_coordinator_root_hangs(const ResrCoordinator *coordinator);
 
 #endif

@@ -56,7 +56,7 @@ static int record_result(ResrDelivery *delivery, ResrMessage *message, int rank,
         resr_trace_collect_accept(frame->index, rank, part);
         resr_reorder_buffer_accept(config->frames, frame);
         if (config->checkpoint)
-            resr_checkpoint_keep(config->checkpoint, frame);
+            resr_checkpoint_retain(config->checkpoint, frame);
         message->frames[i] = NULL;
         accepted++;
     }
@@ -118,6 +118,8 @@ int resr_deliver_in_order_create(ResrDelivery **out, const ResrDeliveryConfig *c
     int ret = resr_alloc(&self, 1, sizeof *self);
     if (ret == 0)
         *self = (InOrder){.head.ops = &ops, .config = *config};
+    if (ret == 0)
+        self->config.computing = NULL;
     *out = ret == 0 ? &self->head : NULL;
     return ret;
 }

@@ -129,7 +129,7 @@ static bool waits_for(const ResrDelivery *delivery, int rank)
 }
 
 /* Makes rank 0 the owner of the segment at frame `first` if a batch file holds frames of it. */
-static void claim_restored(Segments *self, int64_t first)
+static void let_root_own_restored(Segments *self, int64_t first)
 {
     int64_t end = first + self->config.plan->batching.segment_frames;
     for (int64_t i = first; i < end; i++)
@@ -165,7 +165,7 @@ static int accept_input(ResrDelivery *delivery, ResrFrame *frame)
     Segments *self = (Segments *)delivery;
     if (frame->index % self->config.plan->batching.segment_frames == 0 &&
         frame->state != RESR_FRAME_DURABLE)
-        claim_restored(self, frame->index);
+        let_root_own_restored(self, frame->index);
     if (frame->state == RESR_FRAME_RESTORED)
         return accept_restored(self, frame);
     resr_reorder_buffer_add(self->config.frames, frame);
@@ -402,6 +402,7 @@ int resr_deliver_segments_create(ResrDelivery **out, const ResrDeliveryConfig *c
         return ret;
     self->head.ops = &ops;
     self->config = *config;
+    self->config.computing = NULL;
     self->n = config->computing_count;
     self->size = config->plan->pool_frames / config->plan->batching.segment_frames + 2;
     ret = resr_alloc(&self->ranks, ranks, sizeof *self->ranks);

@@ -19,7 +19,7 @@ typedef struct ResrDeliveryConfig {
     ResrCheckpoint *checkpoint; /* NULL: none */
     ResrScheduler *scheduler;
     ResrEndpoint *endpoint; /* NULL: rank 0 is alone */
-    const int *computing;   /* the ranks that compute, copied */
+    const int *computing;   /* the ranks that compute; read by the creation only */
     int computing_count;
 } ResrDeliveryConfig;
 

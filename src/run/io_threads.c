@@ -332,13 +332,13 @@ static void *encode_main(void *argument)
 {
     ResrIoThreads *io = argument;
     ResrFrame *frame;
-    int64_t given = 0, end = 0;
+    int64_t computed_frames = 0, end = 0;
     int ret = 0;
     while (ret == 0 && !io->stop && (frame = resr_queue_pop(io->encode))) {
         int64_t index = frame->index;
         assert(index == end); /* frames arrive in order */
         bool computed = frame->state != RESR_FRAME_DURABLE;
-        given += computed;
+        computed_frames += computed;
         end = index + 1;
         resr_busy_timer_begin(&io->encoding);
         int64_t start_ns = io->encoding.since_ns;
@@ -348,7 +348,7 @@ static void *encode_main(void *argument)
             record(RESR_STAGE_ENCODE, start_ns, end_ns, index, 1);
     }
     if (ret == 0 && !io->stop && io->encoders)
-        ret = finish_segments(io, given, end);
+        ret = finish_segments(io, computed_frames, end);
     int64_t start_ns = resr_clock_ns();
     io->finishing = true;
     if (ret == 0 && !io->stop)
@@ -438,8 +438,8 @@ bool resr_io_threads_committed(ResrIoThreads *io, int64_t *first, int64_t *frame
 
 int64_t resr_io_threads_encoded(const ResrIoThreads *io)
 {
-    bool marked = !io->encoders || io->config.plan->encode_ranks;
-    return io->encoded + (marked ? 0 : resr_segment_encoders_frames(io->encoders));
+    bool all_counted = !io->encoders || io->config.plan->encode_ranks;
+    return io->encoded + (all_counted ? 0 : resr_segment_encoders_frames(io->encoders));
 }
 
 int resr_io_threads_status(ResrIoThreads *io)

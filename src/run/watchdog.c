@@ -36,7 +36,7 @@ struct ResrWatchdog {
 };
 
 /* Ends the process. The message comes first and status.json, whose file system may hang, last. */
-static void give_up(const ResrWatchdog *watchdog, const char *what, double seconds)
+static void end_process(const ResrWatchdog *watchdog, const char *what, double seconds)
 {
     char text[RESR_ERROR_TEXT_BYTES];
     snprintf(text, sizeof text,
@@ -55,19 +55,19 @@ static void check(const ResrWatchdog *watchdog)
     int64_t turn_ns = *watchdog->turn_ns;
     double turn = turn_ns ? resr_clock_seconds_since(turn_ns) : 0;
     if (turn > 2 * watchdog->deadline_seconds)
-        give_up(watchdog, "the main thread has not moved", turn);
+        end_process(watchdog, "the main thread has not moved", turn);
     resr_io_threads_stall(watchdog->io_threads, &busy, &longest);
     double limit = RESR_DEADLINE_FRAMES * longest;
     if (limit < 4 * watchdog->deadline_seconds)
         limit = 4 * watchdog->deadline_seconds;
     if (busy > limit)
-        give_up(watchdog, "decoding or encoding has not advanced", busy);
+        end_process(watchdog, "decoding or encoding has not advanced", busy);
     double finishing = resr_io_threads_finish_stall(watchdog->io_threads);
     if (finishing > RESR_FINISH_DEADLINES * limit)
-        give_up(watchdog, "finishing the output has not advanced", finishing);
+        end_process(watchdog, "finishing the output has not advanced", finishing);
     double writing = watchdog->checkpoint ? resr_checkpoint_stall(watchdog->checkpoint) : 0;
     if (writing > limit)
-        give_up(watchdog, "writing the checkpoint has not advanced", writing);
+        end_process(watchdog, "writing the checkpoint has not advanced", writing);
 }
 
 static void *watch_main(void *argument)

@@ -101,7 +101,8 @@ static void classes_have_the_precision_that_asks_for_them(void **state)
     static const char *const expected[][2] = {
         {"exact", "exact"},   {"fp32", "fp32"},        {"bf16-avx512", "bf16"},
         {"bf16-amx", "bf16"}, {"fp16-sm90", "fp16"},   {"bf16-sm90", "bf16"},
-        {"mma-sm80", "fp16"}, {"cublas-sm75", "fp16"},
+        {"mma-sm80", "fp16"}, {"cublas-sm75", "fp16"}, {"", ""},
+        {"fp64", ""},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_string_equal(resr_numerics_precision(expected[i][0]), expected[i][1]);

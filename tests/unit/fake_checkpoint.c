@@ -4,10 +4,10 @@
 
 #include "base/clock.h"
 
-void resr_checkpoint_keep(ResrCheckpoint *checkpoint, ResrFrame *frame)
+void resr_checkpoint_retain(ResrCheckpoint *checkpoint, ResrFrame *frame)
 {
     (void)frame;
-    checkpoint->kept++;
+    checkpoint->retained++;
 }
 
 int resr_checkpoint_error(ResrCheckpoint *checkpoint)

@@ -5,10 +5,10 @@
 
 /* Those functions of ckpt/checkpoint.h that src/run calls while frames flow, without files. */
 struct ResrCheckpoint {
-    const char *folder; /* of segments' files */
-    int64_t durable;    /* frames from 0 that an earlier attempt finished */
-    int error;          /* status that the writer reports */
-    int kept, commits;  /* frames that were kept, segments that were committed */
+    const char *folder;    /* of segments' files */
+    int64_t durable;       /* frames from 0 that an earlier attempt finished */
+    int error;             /* status that the writer reports */
+    int retained, commits; /* frames that were retained, segments that were committed */
     int published;
     int64_t end_of_input;        /* frames; 0: not told */
     int excluded[8], exclusions; /* ranks of resr_checkpoint_record_exclusion() */

@@ -257,7 +257,7 @@ static void test_in_order(void **state)
     start(&job, 203, true);
     assert_int_equal(run(&job), 0);
     expect_all(&job);
-    assert_int_equal(job.checkpoint.kept, 203);
+    assert_int_equal(job.checkpoint.retained, 203);
     assert_int_equal(job.checkpoint.exclusions, 0);
     for (int i = 1; i < RANKS; i++)
         assert_true(job.ranks[i].frames > 0);
@@ -543,7 +543,7 @@ static void test_stop(void **state)
         assert_non_null(strstr(resr_error_text(), "signal 15"));
         assert_true(job.io.stopped);
         assert_true(job.io.encoded < 203);
-        assert_int_equal(job.checkpoint.kept > job.delivered_at_stop, checkpoint);
+        assert_int_equal(job.checkpoint.retained > job.delivered_at_stop, checkpoint);
         turn(&job); /* receives the last messages */
         for (int i = 1; i < RANKS; i++) {
             assert_int_equal(job.peers[i].recalls, 1);
