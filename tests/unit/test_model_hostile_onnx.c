@@ -26,11 +26,7 @@ static ResrModel *make_model(const ResrNetSpec *spec)
 /* Reads and frees a file, from memory of exactly its size. */
 static int read_file(ResrModel **out, TestBuffer file)
 {
-    ResrBytes bytes = {malloc(file.bytes ? file.bytes : 1), file.bytes};
-    assert_non_null(bytes.data);
-    memcpy(bytes.data, file.data, file.bytes);
-    int ret = resr_model_read_onnx(out, &bytes);
-    free(bytes.data);
+    int ret = test_read(out, resr_model_read_onnx, &file);
     free(file.data);
     return ret;
 }
