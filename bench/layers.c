@@ -103,11 +103,12 @@ static int create_maps(Bench *bench, const LayerCase *c, const ResrConv *conv, i
     int ret = resr_workspace_alloc(&bench->memory, in_floats + 2 * out_floats);
     if (ret < 0)
         return ret;
-    resr_feature_map_set(&bench->in, bench->memory, in_blocks, in_width, in_height, in_height);
+    resr_feature_map_set(&bench->in, bench->memory, in_blocks, in_width, in_height, in_width,
+                         in_height);
     resr_feature_map_set(&bench->residual, bench->memory + in_floats, out_blocks, width, height,
-                         height);
+                         width, height);
     resr_feature_map_set(&bench->out, bench->memory + in_floats + out_floats, out_blocks, width,
-                         height, height);
+                         height, width, height);
     fill(&bench->in, conv->cin, 1);
     fill(&bench->residual, conv->cout, 1000);
     fill(&bench->out, 0, 0); /* first touched here */
@@ -141,9 +142,9 @@ static int bench_create(Bench *bench, const LayerCase *c, const ResrPackedConv *
         .scratch_bytes = scratch_bytes,
     };
     resr_layer_prepare(&layer);
-    int rows = (height + layer.row_px - 1) / layer.row_px * layer.row_px;
+    layer.step_rows = (height + layer.row_px - 1) / layer.row_px * layer.row_px;
     for (int i = 0; i < MAX_REPEATS; i++) {
-        bench->wavefronts[i] = (ResrWavefront){.count = 1, .rows = rows};
+        bench->wavefronts[i] = (ResrWavefront){.count = 1, .panel_px = width};
         bench->wavefronts[i].layers[0] = layer;
     }
     return 0;
@@ -187,7 +188,8 @@ static double layer_error(const LayerCase *c, const ResrPackedConv *packed, cons
         ret = resr_alloc(&values, 2 * floats, sizeof *values);
     if (ret < 0)
         goto cleanup;
-    resr_wavefronts_run(bench.wavefronts, 1, threads);
+    if (!resr_wavefronts_run(bench.wavefronts, 1, threads, NULL))
+        goto cleanup;
     for (int co = 0; co < conv->cout; co++)
         for (int y = 0; y < VERDICT_HEIGHT_PX; y++)
             for (int x = 0; x < VERDICT_WIDTH_PX; x++, n++) {
@@ -204,11 +206,10 @@ cleanup:
 static double best_seconds(const Bench *bench, int repeats, int runs)
 {
     double best = INFINITY;
-    resr_wavefronts_run(bench->wavefronts, 1, bench->threads);
-    for (int i = 0; i < runs; i++) {
+    for (int i = 0; i <= runs; i++) { /* the first one warms up */
         int64_t start_ns = resr_clock_ns();
-        resr_wavefronts_run(bench->wavefronts, repeats, bench->threads);
-        best = fmin(best, resr_clock_seconds_since(start_ns) / repeats);
+        if (resr_wavefronts_run(bench->wavefronts, repeats, bench->threads, NULL) && i > 0)
+            best = fmin(best, resr_clock_seconds_since(start_ns) / repeats);
     }
     return best;
 }
@@ -261,7 +262,7 @@ static int dense_seconds(double *best, const ResrOps *ops, void *ctx, const Resr
             ret = ops->dense_block(ctx, 0, d % 3, d % 3 == 2);
         int64_t start_ns = resr_clock_ns();
         if (ret == 0)
-            ret = ops->wait(ctx);
+            ret = ops->wait(ctx, NULL);
         if (ret < 0)
             return ret;
         *best = i == 0 ? *best : fmin(*best, resr_clock_seconds_since(start_ns));

@@ -21,7 +21,7 @@ RESR_MUST_CHECK int resr_cuda_attention_block(void *run, int block);
 RESR_MUST_CHECK int resr_cuda_attention_end(void *run);
 RESR_MUST_CHECK int resr_cuda_upsample(void *run, int step);
 RESR_MUST_CHECK int resr_cuda_tail(void *run, const ResrTileOut *out);
-RESR_MUST_CHECK int resr_cuda_wait(void *run);
+RESR_MUST_CHECK int resr_cuda_wait(void *run, const atomic_bool *stop);
 
 /* The program's resr_log_warn. */
 extern void (*resr_cuda_warn)(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -185,8 +185,9 @@ static void store_plane(const ResrTileOut *out, int c, const float *from)
 }
 
 /* Of gray networks all three planes are the same. */
-int resr_cuda_wait(void *pointer)
+int resr_cuda_wait(void *pointer, const atomic_bool *stop)
 {
+    (void)stop; /* a forward pass ends in a fraction of a second */
     Run *run = pointer;
     int ret = resr_cuda_check(cudaStreamSynchronize(run->stream), "computing tiles");
     if (ret == 0)

@@ -6,6 +6,11 @@ static const float *row_or_null(const ResrFeatureMap *map, int y, int block, int
     return map ? resr_feature_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
+static const float *advance(const float *pointer, size_t floats)
+{
+    return pointer ? pointer + floats : NULL;
+}
+
 /* Computes all output channels of `px` pixels from (x, y) on, one tile of channels at a time. */
 static void run_pixels(const ResrLayer *layer, int y, int x, int px)
 {
@@ -16,6 +21,8 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
     ResrDirectArgs args = {
         .in_block_stride = layer->in->block_stride,
         .out_block_stride = layer->out->block_stride,
+        .residual_block_stride = layer->residual ? layer->residual->block_stride : 0,
+        .copy_block_stride = layer->copy ? layer->copy->block_stride : 0,
         .in_lanes = conv->in_lanes,
         .in_blocks = conv->in_cells,
         .weight = conv->weight,
@@ -39,14 +46,14 @@ static void run_pixels(const ResrLayer *layer, int y, int x, int px)
         int vectors = resr_min(2, out_vectors - vector);
         size_t lanes = (size_t)(vectors * kernels->vector_lanes);
         kernel[vectors](&args);
-        size_t floats = lanes / RESR_BLOCK_LANES * layer->out->block_stride;
+        size_t blocks = lanes / RESR_BLOCK_LANES;
         args.weight += lanes * (size_t)(conv->kernel_px * conv->kernel_px * conv->cin);
         args.bias += lanes;
         args.slope = args.slope ? args.slope + lanes : NULL;
-        args.out += floats;
-        args.residual = args.residual ? args.residual + floats : NULL;
-        args.trunk = args.trunk ? args.trunk + floats : NULL;
-        args.copy = args.copy ? args.copy + floats : NULL;
+        args.out += blocks * args.out_block_stride;
+        args.residual = advance(args.residual, blocks * args.residual_block_stride);
+        args.trunk = advance(args.trunk, blocks * args.residual_block_stride);
+        args.copy = (float *)advance(args.copy, blocks * args.copy_block_stride);
     }
 }
 

@@ -4,11 +4,12 @@
 #include "cpu/layer.h"
 
 /* Direct convolution, class `exact`: a kernel computes a few neighbouring output pixels of a row,
- * for one tile of output channels. All feature maps of the output's size have one block stride;
- * NULL means absent. */
+ * for one tile of output channels. NULL means absent. */
 typedef struct ResrDirectArgs {
     const float *row[3]; /* [ky]: block 0 of the input pixel left of the first one */
     size_t in_block_stride, out_block_stride;
+    size_t residual_block_stride; /* also the trunk's */
+    size_t copy_block_stride;
     const int32_t *in_lanes; /* [block]: channels */
     int32_t in_blocks;
     const float *weight, *bias, *slope;

@@ -5,22 +5,21 @@
  * neighbouring rows at the same time, so that a layer reads the rows of the layer before it from
  * cache. The wavefronts of a network:
  *
- *   RRDB    conv_first | conv1..5 of a dense block, for each block | conv_body | conv_up of all but
- *           the last enlargement | the last conv_up, conv_hr, conv_last
- *   SRVGG   first | five convolutions of the body, repeatedly | last
- *   SPAN    conv_1 | c1_r, c2_r, c3_r of a block, for each block | conv_2, conv_cat | upsampler
+ *   RRDB    input, conv_first | conv1..5 of a dense block, for each block | conv_body | all
+ *           conv_up, conv_hr, conv_last
+ *   SRVGG   input, first | up to six convolutions of the body, repeatedly, then last
+ *   SPAN    input, conv_1 | c1_r, c2_r, c3_r of two blocks, repeatedly | conv_2, conv_cat, upsampler
  *
- * Between the layers of a wavefront a line buffer of some rows is enough. Whole feature maps exist
- * only between wavefronts, so the largest ones, of the output's size, never do: the last conv_up to
- * conv_last have line buffers, and conv_last's rows go to the output when they are finished.
+ * Between the layers of a wavefront a line buffer of some rows, as wide as a panel, is enough.
+ * Whole feature maps exist only between wavefronts, so the largest ones, of the output's size,
+ * never do; the last layer's rows go to the output when they are finished.
  *
- * A dense block has one of two layouts, by ResrWinogradKernels.shared:
- *   not shared   one feature map holds the block's input and the outputs of conv1..4 side by side,
- *                and conv5 writes the next block's input into a second such map; blocks alternate
- *                between both maps
+ * A dense block updates the trunk in place: conv5 writes some rows and columns behind those that
+ * the first layer reads. It has one of two layouts, by ResrWinogradKernels.shared:
+ *   not shared   a first layer copies the trunk to a line buffer, in which conv1..4 append their
+ *                outputs; each convolution reads all channels from there
  *   shared       conv k transforms only its new input, the output of conv k - 1, and finds the
- *                transformed inputs of the convolutions before in a line buffer; conv1..4 write
- *                line buffers, and conv5 updates the trunk in place, some rows behind conv1
+ *                transformed inputs of the convolutions before in a line buffer of their own
  *
  * Only pixels that the kept part of the output depends on are computed: find_needed() follows the
  * receptive field from the output back to the end of the body, needed() through the body. */
@@ -28,6 +27,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/minmax.h"
@@ -36,30 +36,37 @@
 #include "cpu/winograd.h"
 #include "cpu/workspace.h"
 
-/* The feature maps of a context. */
+/* The feature maps of a context: whole ones, then line buffers. */
 enum {
-    PIXELS,  /* the head's input */
     FEAT,    /* the head's output, then body_end's; SPAN: the four inputs of conv_cat */
     RRDB_IN, /* the trunk at the start of an RRDB; of the first one FEAT is used instead */
-    TRUNK,   /* the body's input and output, followed by conv1..4's outputs if V is not shared */
-    TRUNK_2, /* second map of blocks and wavefronts that alternate; unused if V is shared */
-    INNER,   /* line buffers: outputs of conv1..4 if V is shared; others: inside a wavefront */
-    UP1 = INNER + RESR_WAVEFRONT_LAYERS - 1, /* outputs of conv_up1, conv_up2: all but the last */
-    LAST_UP = UP1 + 2,                       /* the last conv_up's output, line buffer */
-    HIGH_RES,                                /* conv_hr's output, line buffer */
-    LAST,                                    /* the last layer's output */
+    TRUNK,   /* the body's input and output */
+    TRUNK_2, /* SRVGG and SPAN: wavefronts read one of the two and write the other */
+    INPUT,   /* the head's input */
+    DENSE,   /* a dense block's input and the outputs of conv1..4, side by side; not if V is shared */
+    INNER,   /* outputs of conv1..4 if V is shared; SRVGG and SPAN: inside a wavefront */
+    UP = INNER + RESR_WAVEFRONT_LAYERS - 1, /* outputs of conv_up1..3 */
+    HIGH_RES = UP + 3,                      /* conv_hr's output */
+    LAST,                                   /* the last layer's output */
     N_MAPS
 };
 
-/* Most rows of a step, which bound the line buffers for any number of threads. */
-enum { MAX_TAIL_ROWS = 8, MAX_BODY_ROWS = 32 };
+/* Most rows of a step. */
+enum { MAX_ROWS = 128 };
+
+/* How the work of a context is cut: panels, in columns of the body, and rows of a step, of the
+ * body, and of the last layer in a tail with enlargements. */
+typedef struct Cut {
+    int body_panel_px, tail_panel_px, body_rows, tail_rows;
+} Cut;
 
 typedef struct Context {
     const ResrPackedNet *net;
-    int threads;
-    int body_rows, tail_rows; /* of a step of a wavefront */
+    int threads, panel_px;
+    Cut cut;
     ResrTileIn in;
     ResrTileOut out;
+    ResrPixelsSource source;
     ResrPixelsSink sink;
     int max_width, max_height;      /* of the body, that the memory is for */
     int width, height;              /* of the body, pixels */
@@ -68,7 +75,7 @@ typedef struct Context {
     int current;                    /* TRUNK or TRUNK_2: the one that holds the trunk */
     ResrFeatureMap maps[N_MAPS];
     ResrWinogradLineBuffer lines; /* a dense block's transformed inputs */
-    size_t offsets[N_MAPS + 2];   /* of maps, line buffer and scratch in `memory`, floats */
+    size_t scratch;               /* position of the threads' scratch in `memory`, floats */
     float *memory;
     size_t scratch_bytes;      /* of a thread */
     ResrWavefront *wavefronts; /* queue: filled by the layers' functions, run by wait */
@@ -76,9 +83,11 @@ typedef struct Context {
 } Context;
 
 typedef struct MapShape {
-    int blocks;      /* 0: not used */
-    int enlarged;    /* width and height, in those of the body */
-    int buffer_rows; /* of a line buffer; 0: all rows */
+    int blocks;    /* 0: not used */
+    int enlarged;  /* width and height, in those of the body */
+    int step_rows; /* of a line buffer; 0: a whole map */
+    int distance;  /* from a line buffer's first layer to the last one that reads it */
+    int panel_px;  /* of a line buffer, in its own columns */
 } MapShape;
 
 /* Whether the convolutions of a dense block share transformed inputs. */
@@ -93,54 +102,157 @@ static int grid_px(const ResrConvKernels *kernels)
     return kernels->winograd ? kernels->winograd->outputs : 1;
 }
 
-static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, int body_rows,
-                      int tail_rows)
+/* Of all layers. */
+static int max_grid_px(const ResrPackedNet *net)
 {
-    const ResrNetSpec *spec = &net->spec;
-    bool shared = shares_v(net);
-    int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
-    int inner = resr_spec_is_rrdb(&net->spec) ? (shared ? gc_blocks : 0) : nf_blocks;
-    for (int i = 0; i < N_MAPS; i++)
-        shapes[i] = (MapShape){0, 1, 0};
-    shapes[PIXELS].blocks = resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle);
-    for (int i = INNER; i < UP1; i++)
-        shapes[i] = (MapShape){inner, 1, resr_wavefront_buffer_rows(body_rows)};
-    shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks;
-    if (!resr_spec_is_rrdb(&net->spec)) {
-        shapes[LAST].blocks = resr_blocks(spec->channels * spec->scale * spec->scale);
-        if (spec->arch == RESR_ARCH_SPAN)
-            shapes[FEAT].blocks = 4 * nf_blocks;
-        return;
-    }
-    if (shared)
-        shapes[TRUNK_2].blocks = 0;
-    else
-        shapes[TRUNK].blocks = shapes[TRUNK_2].blocks = nf_blocks + 4 * gc_blocks;
-    shapes[FEAT].blocks = shapes[RRDB_IN].blocks = nf_blocks;
-    int tail_buffer = resr_wavefront_buffer_rows(tail_rows);
-    int enlargements = resr_spec_enlargements(spec), enlarged = 1 << enlargements;
-    for (int i = 0; i < enlargements - 1; i++)
-        shapes[UP1 + i] = (MapShape){nf_blocks, 2 << i, 0};
-    shapes[LAST_UP] = (MapShape){enlargements > 0 ? nf_blocks : 0, enlarged, tail_buffer};
-    shapes[HIGH_RES] = (MapShape){nf_blocks, enlarged, tail_buffer};
-    shapes[LAST] = (MapShape){1, enlarged, tail_rows};
+    return resr_max(grid_px(net->body), grid_px(net->ends));
 }
 
-/* Lays out a dense block's transformed inputs; returns their bytes. A row of conv k's output is
- * transformed by conv k + 1, two steps of the wavefront later; conv5 reads it last, 8 - 2k steps
- * after that. */
-static size_t set_line_buffer(ResrWinogradLineBuffer *lines, const ResrPackedNet *net, int width,
-                              int body_rows)
+static int round_up(int value, int multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/* Pixels of a thread in a step. Shared V stays in cache with few pixels. Otherwise more are better,
+ * since the weights are read once for each piece of a row: x4plus in fp32 on 128 x 128 pixels took
+ * 0.84 s with 512 and 0.95 s with 256 (two threads of an Emerald Rapids, 2026-11-30). */
+static int thread_px(const ResrPackedNet *net)
+{
+    return shares_v(net) ? 256 : 512;
+}
+
+static int panel_of(int width, int panel_px)
+{
+    int panels = (width + panel_px - 1) / panel_px;
+    return resr_max(round_up((width + panels - 1) / panels, 4), RESR_MIN_PANEL_PX);
+}
+
+static int rows_of(const ResrPackedNet *net, int width, int height, int threads, int grid)
+{
+    int rows = resr_wavefront_rows(width, thread_px(net), threads, grid);
+    return resr_min(resr_min(rows, MAX_ROWS), round_up(height, grid));
+}
+
+/* For a body of width x height. The tail's panels are as wide in its last layer as the body's. */
+static Cut cut_of(const ResrPackedNet *net, int width, int height, int threads, int panel_px)
+{
+    int steps = resr_spec_enlargements(&net->spec), grid = grid_px(net->ends);
+    Cut cut = {.body_panel_px = panel_of(width, panel_px),
+               .tail_panel_px = panel_of(width, resr_max(panel_px >> steps, RESR_MIN_PANEL_PX))};
+    cut.body_rows = rows_of(net, resr_min(width, cut.body_panel_px), height, threads,
+                            shares_v(net) ? grid_px(net->body) : max_grid_px(net));
+    if (steps > 1)
+        grid <<= steps - 1; /* so that the first conv_up's rows are on the grid */
+    cut.tail_rows =
+        rows_of(net, resr_min(width, cut.tail_panel_px) << steps, height << steps, threads, grid);
+    return cut;
+}
+
+static int head_rows(const ResrPackedNet *net, const Cut *cut)
+{
+    return round_up(cut->body_rows, grid_px(net->ends));
+}
+
+/* Rows of a step of conv_up number `step`. */
+static int up_rows(const ResrPackedNet *net, const Cut *cut, int step)
+{
+    return cut->tail_rows >> (resr_spec_enlargements(&net->spec) - 1 - step);
+}
+
+static MapShape whole_map(int blocks)
+{
+    return (MapShape){.blocks = blocks, .enlarged = 1};
+}
+
+static MapShape body_buffer(const Cut *cut, int blocks, int distance)
+{
+    return (MapShape){blocks, 1, cut->body_rows, distance, cut->body_panel_px};
+}
+
+static void list_compact_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
+{
+    const ResrNetSpec *spec = &net->spec;
+    int nf_blocks = resr_blocks(spec->nf);
+    shapes[TRUNK] = shapes[TRUNK_2] = whole_map(nf_blocks);
+    for (int i = INNER; i < UP; i++)
+        shapes[i] = body_buffer(cut, nf_blocks, 1);
+    shapes[LAST] = body_buffer(cut, resr_blocks(spec->channels * spec->scale * spec->scale), 0);
+    if (spec->arch != RESR_ARCH_SPAN)
+        return;
+    shapes[FEAT] = whole_map(4 * nf_blocks);
+    shapes[INNER + 2].distance = 3; /* a block's output is added at the end of the next one */
+}
+
+static void list_rrdb_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
+{
+    const ResrNetSpec *spec = &net->spec;
+    int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
+    int steps = resr_spec_enlargements(spec), enlarged = 1 << steps;
+    shapes[FEAT] = shapes[RRDB_IN] = shapes[TRUNK] = whole_map(nf_blocks);
+    if (shares_v(net))
+        for (int i = 0; i < 4; i++)
+            shapes[INNER + i] = body_buffer(cut, gc_blocks, 1);
+    else
+        shapes[DENSE] = body_buffer(cut, nf_blocks + 4 * gc_blocks, 5);
+    for (int i = 0; i < steps; i++)
+        shapes[UP + i] = (MapShape){nf_blocks, 2 << i, up_rows(net, cut, i), 1,
+                                    cut->tail_panel_px * (2 << i)};
+    shapes[HIGH_RES] =
+        (MapShape){nf_blocks, enlarged, cut->tail_rows, 1, cut->tail_panel_px * enlarged};
+    shapes[LAST] = (MapShape){resr_blocks(spec->channels), enlarged, cut->tail_rows, 0,
+                              cut->tail_panel_px * enlarged};
+}
+
+static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
+{
+    const ResrNetSpec *spec = &net->spec;
+    for (int i = 0; i < N_MAPS; i++)
+        shapes[i] = (MapShape){0};
+    shapes[INPUT] = (MapShape){resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle), 1,
+                               head_rows(net, cut), 1, cut->body_panel_px};
+    if (resr_spec_is_rrdb(spec))
+        list_rrdb_maps(shapes, net, cut);
+    else
+        list_compact_maps(shapes, net, cut);
+}
+
+/* Floats of a map and its border; lays them over `data` unless `map` is NULL. */
+static size_t set_map(ResrFeatureMap *map, const MapShape *shape, const ResrPackedNet *net,
+                      int width, int height, float *data)
+{
+    int columns = width * shape->enlarged, rows = height * shape->enlarged, border_px = 0;
+    if (shape->blocks == 0)
+        return 0;
+    if (shape->step_rows > 0) {
+        border_px = resr_wavefront_border_px(shape->distance, resr_max(max_grid_px(net), 2));
+        rows = resr_wavefront_buffer_rows(shape->step_rows, shape->distance);
+        columns = resr_wavefront_buffer_columns(columns, shape->panel_px);
+    }
+    size_t floats = resr_feature_map_floats(shape->blocks, columns, rows);
+    if (map) {
+        resr_feature_map_set(map, data, shape->blocks, width * shape->enlarged,
+                             height * shape->enlarged, columns, rows);
+        map->border = data + floats;
+        map->border_px = border_px;
+    }
+    return floats +
+           resr_feature_map_border_floats(shape->blocks, height * shape->enlarged, border_px);
+}
+
+/* Lays out a dense block's transformed inputs. A row of conv k's output is transformed by conv
+ * k + 1, two steps of the wavefront later; conv5 reads it last, 8 - 2k steps after that. */
+static void set_line_buffer(ResrWinogradLineBuffer *lines, const ResrPackedNet *net, int width,
+                            int height, const Cut *cut)
 {
     const ResrWinogradKernels *kernels = net->body->winograd;
     int cells[RESR_WINOGRAD_GROUPS], tile_rows[RESR_WINOGRAD_GROUPS];
-    if (!shares_v(net))
-        return 0;
     for (int k = 0; k < RESR_WINOGRAD_GROUPS; k++) {
         cells[k] = resr_winograd_cells(kernels, k == 0 ? net->spec.nf : net->spec.gc);
-        tile_rows[k] = (2 * (4 - k) + 1) * (body_rows / kernels->outputs);
+        tile_rows[k] = (2 * (4 - k) + 1) * (cut->body_rows / kernels->outputs);
     }
-    return resr_winograd_line_buffer_set(lines, kernels, width, cells, tile_rows);
+    resr_winograd_line_buffer_set(lines, kernels,
+                                  resr_wavefront_buffer_columns(width, cut->body_panel_px), height,
+                                  cells, tile_rows);
 }
 
 /* Bytes of a thread's scratch. */
@@ -155,57 +267,39 @@ static size_t scratch_bytes(const ResrPackedNet *net)
     return most;
 }
 
-/* Places the feature maps for a body of width x height, the line buffer and the threads' scratch in
- * one piece of memory; returns its floats. */
-static size_t place(size_t offsets[N_MAPS + 2], const ResrPackedNet *net, int width, int height,
-                    int threads, int body_rows, int tail_rows)
+/* Floats of a context's memory for a body of width x height: feature maps, transformed inputs and
+ * the threads' scratch. Lays them over ctx->memory unless `ctx` is NULL. */
+static size_t place(Context *ctx, const ResrPackedNet *net, int width, int height, int threads,
+                    const Cut *cut)
 {
     MapShape shapes[N_MAPS];
-    ResrWinogradLineBuffer lines;
     size_t total = 0;
-    list_maps(shapes, net, body_rows, tail_rows);
-    for (int i = 0; i < N_MAPS; i++) {
-        int rows = shapes[i].buffer_rows ? shapes[i].buffer_rows : height * shapes[i].enlarged;
-        offsets[i] = total;
-        if (shapes[i].blocks > 0)
-            total += resr_feature_map_floats(shapes[i].blocks, width * shapes[i].enlarged, rows);
+    list_maps(shapes, net, cut);
+    for (int i = 0; i < N_MAPS; i++)
+        total += set_map(ctx ? &ctx->maps[i] : NULL, &shapes[i], net, width, height,
+                         ctx ? ctx->memory + total : NULL);
+    if (shares_v(net)) {
+        ResrWinogradLineBuffer lines;
+        set_line_buffer(&lines, net, width, height, cut);
+        size_t data = resr_winograd_line_buffer_bytes(&lines) / sizeof(float);
+        if (ctx) {
+            lines.data = (char *)(ctx->memory + total);
+            lines.border = (char *)(ctx->memory + total + data);
+            ctx->lines = lines;
+        }
+        total += data + resr_winograd_border_bytes(&lines) / sizeof(float);
     }
-    offsets[N_MAPS] = total;
-    total += set_line_buffer(&lines, net, width, body_rows) / sizeof(float);
-    offsets[N_MAPS + 1] = total;
+    if (ctx)
+        ctx->scratch = total;
     return total + scratch_bytes(net) / sizeof(float) * (size_t)threads;
-}
-
-/* Pixels of a thread in a step. Shared V stays in cache with few pixels. Otherwise more are better,
- * since the weights are read once for each piece of a row: x4plus in fp32 on 128 x 128 pixels took
- * 0.84 s with 512 and 0.95 s with 256 (two threads of an Emerald Rapids, 2026-11-30). */
-static int thread_px(const ResrPackedNet *net)
-{
-    return shares_v(net) ? 256 : 512;
-}
-
-static int body_rows_for(const ResrPackedNet *net, int width, int threads)
-{
-    return resr_min(resr_wavefront_rows(width, thread_px(net), threads, grid_px(net->body)),
-                    MAX_BODY_ROWS);
-}
-
-static int tail_rows_for(const ResrPackedNet *net, int width, int threads)
-{
-    int enlarged = width << resr_spec_enlargements(&net->spec);
-    return resr_min(resr_wavefront_rows(enlarged, thread_px(net), threads, grid_px(net->ends)),
-                    MAX_TAIL_ROWS);
 }
 
 size_t resr_forward_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
     const ResrPackedNet *net = packed;
-    size_t offsets[N_MAPS + 2];
     int width = width_px / net->spec.unshuffle, height = height_px / net->spec.unshuffle;
-    return net->memory_bytes + place(offsets, net, width, height, threads,
-                                     body_rows_for(net, width, threads),
-                                     tail_rows_for(net, width, threads)) *
-                                   sizeof(float);
+    Cut cut = cut_of(net, width, height, threads, RESR_PANEL_PX);
+    return net->memory_bytes + place(NULL, net, width, height, threads, &cut) * sizeof(float);
 }
 
 void resr_forward_ctx_free(void *pointer)
@@ -218,8 +312,8 @@ void resr_forward_ctx_free(void *pointer)
     free(ctx);
 }
 
-int resr_forward_ctx_create(void **out, const void *packed, int width_px, int height_px,
-                            int threads)
+int resr_forward_ctx_create_panels(void **out, const void *packed, int width_px, int height_px,
+                                   int threads, int panel_px)
 {
     Context *ctx = NULL;
     const ResrPackedNet *net = packed;
@@ -229,16 +323,16 @@ int resr_forward_ctx_create(void **out, const void *packed, int width_px, int he
         goto cleanup;
     ctx->net = net;
     ctx->threads = threads;
+    ctx->panel_px = panel_px;
     ctx->max_width = width;
     ctx->max_height = height;
-    ctx->body_rows = body_rows_for(net, width, threads);
-    ctx->tail_rows = tail_rows_for(net, width, threads);
+    ctx->cut = cut_of(net, width, height, threads, panel_px);
     ctx->scratch_bytes = scratch_bytes(net);
-    ctx->max_wavefronts = net->n_convs; /* a wavefront has at least one layer */
+    ctx->max_wavefronts = net->n_convs; /* a wavefront has at least one convolution */
     ret = resr_alloc(&ctx->wavefronts, (size_t)ctx->max_wavefronts, sizeof *ctx->wavefronts);
     if (ret == 0)
-        ret = resr_workspace_alloc(&ctx->memory, place(ctx->offsets, net, width, height, threads,
-                                                       ctx->body_rows, ctx->tail_rows));
+        ret = resr_workspace_alloc(&ctx->memory,
+                                   place(NULL, net, width, height, threads, &ctx->cut));
 cleanup:
     if (ret < 0) {
         resr_forward_ctx_free(ctx);
@@ -248,19 +342,11 @@ cleanup:
     return ret;
 }
 
-static void set_maps(Context *ctx)
+int resr_forward_ctx_create(void **out, const void *packed, int width_px, int height_px,
+                            int threads)
 {
-    MapShape shapes[N_MAPS];
-    list_maps(shapes, ctx->net, ctx->body_rows, ctx->tail_rows);
-    for (int i = 0; i < N_MAPS; i++) {
-        int width = ctx->width * shapes[i].enlarged, height = ctx->height * shapes[i].enlarged;
-        int rows = shapes[i].buffer_rows ? shapes[i].buffer_rows : height;
-        if (shapes[i].blocks > 0)
-            resr_feature_map_set(&ctx->maps[i], ctx->memory + ctx->offsets[i], shapes[i].blocks,
-                                 width, height, rows);
-    }
-    set_line_buffer(&ctx->lines, ctx->net, ctx->width, ctx->body_rows);
-    ctx->lines.data = (char *)(ctx->memory + ctx->offsets[N_MAPS]);
+    return resr_forward_ctx_create_panels(out, packed, width_px, height_px, threads,
+                                          RESR_PANEL_PX);
 }
 
 /* A rectangle plus `margin` pixels on each side, extended to the grid and clipped to width x
@@ -316,39 +402,38 @@ static ResrRect needed(const Context *ctx, int conv, int after)
                 ctx->height);
 }
 
-static ResrLayer layer_of(const Context *ctx, int conv, int in, int out, ResrRect rect)
+static ResrLayer layer_of(Context *ctx, int conv, int in, int out, ResrRect rect)
 {
     return (ResrLayer){.conv = &ctx->net->convs[conv],
                        .in = &ctx->maps[in],
                        .out = &ctx->maps[out],
                        .factor = 1.0f,
                        .needed = rect,
-                       .scratch = (char *)(ctx->memory + ctx->offsets[N_MAPS + 1]),
+                       .step_rows = ctx->cut.body_rows,
+                       .scratch = (char *)(ctx->memory + ctx->scratch),
                        .scratch_bytes = ctx->scratch_bytes};
 }
 
-/* Queues a wavefront; the caller fills in its layers. */
-static ResrWavefront *queue_wavefront(Context *ctx, int layers, int rows)
+/* Queues a wavefront without layers; add_layer() follows. */
+static ResrWavefront *queue_wavefront(Context *ctx, int panel_px)
 {
     if (ctx->n_wavefronts == ctx->max_wavefronts) {
         resr_fail(RESR_ERR_INTERNAL, "more layers were queued than the network has convolutions");
         return NULL;
     }
     ResrWavefront *wavefront = &ctx->wavefronts[ctx->n_wavefronts++];
-    wavefront->count = layers;
-    wavefront->rows = rows;
+    *wavefront = (ResrWavefront){.panel_px = panel_px};
     return wavefront;
 }
 
-static int queue_layer(Context *ctx, ResrLayer layer)
+/* Appends a layer, whose output the next `distance` layers read from a line buffer; 0: the output
+ * is a whole map, or nobody reads it. */
+static ResrLayer *add_layer(ResrWavefront *wavefront, ResrLayer layer, int distance)
 {
-    int grid = grid_px(layer.conv->kernels);
-    ResrWavefront *wavefront =
-        queue_wavefront(ctx, 1, (layer.out->height + grid - 1) / grid * grid);
-    if (!wavefront)
-        return RESR_ERR_INTERNAL;
-    wavefront->layers[0] = layer;
-    return 0;
+    assert(wavefront->count < RESR_WAVEFRONT_LAYERS);
+    layer.last_reader = distance > 0 ? wavefront->count + distance : 0;
+    wavefront->layers[wavefront->count] = layer;
+    return &wavefront->layers[wavefront->count++];
 }
 
 int resr_forward_head(void *pointer, const ResrTileIn *in)
@@ -364,33 +449,55 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     ctx->height = in->height_px / factor;
     assert(ctx->width <= ctx->max_width && ctx->height <= ctx->max_height);
     find_needed(ctx);
-    set_maps(ctx);
-    for (int y = 0; y < ctx->height; y++)
-        resr_pixels_load_row(&ctx->maps[PIXELS], in, spec, y);
+    place(ctx, ctx->net, ctx->width, ctx->height, ctx->threads, &ctx->cut);
+    ctx->source = (ResrPixelsSource){&ctx->in, spec};
 
     /* Of the convolutions that follow, all but the tail's enlarged ones, and conv_cat, widen. */
     int after = rrdb                           ? resr_spec_conv_body(spec)
                 : spec->arch == RESR_ARCH_SPAN ? 3 * spec->num_blocks + 2
                                                : spec->num_blocks + 1;
-    ResrLayer layer = layer_of(ctx, 0, PIXELS, ctx->current, needed(ctx, 0, after));
-    layer.copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->maps[FEAT] : NULL;
-    return queue_layer(ctx, layer);
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ResrRect rect = needed(ctx, 0, after);
+    int rows = head_rows(ctx->net, &ctx->cut);
+    add_layer(wavefront,
+              (ResrLayer){.out = &ctx->maps[INPUT],
+                          .out_blocks = ctx->maps[INPUT].blocks,
+                          .needed = grow(rect, 1, max_grid_px(ctx->net), ctx->width, ctx->height),
+                          .step_rows = rows,
+                          .rows = resr_pixels_load,
+                          .context = &ctx->source},
+              1);
+    ResrLayer *first = add_layer(wavefront, layer_of(ctx, 0, INPUT, ctx->current, rect), 0);
+    first->step_rows = rows;
+    first->copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->maps[FEAT] : NULL;
+    return 0;
 }
 
-/* Without shared V conv1..4 append to the map that they read. With it, conv k reads the output of
- * the convolution before as a map, and its other inputs, transformed, from the line buffer. */
-static ResrLayer dense_layer(const Context *ctx, int conv, int k, ResrRect rect)
+/* Copies a part of a row of the trunk to the line buffer. */
+static void load_trunk(const ResrLayer *layer, int thread, int y, int x0, int x1)
+{
+    (void)thread;
+    for (int b = 0; b < layer->out_blocks; b++)
+        memcpy(resr_feature_map_row(layer->out, y, b) + (ptrdiff_t)x0 * RESR_BLOCK_LANES,
+               resr_feature_map_row(layer->in, y, b) + (ptrdiff_t)x0 * RESR_BLOCK_LANES,
+               (size_t)(x1 - x0) * RESR_BLOCK_LANES * sizeof(float));
+}
+
+/* Conv k + 1 of a dense block. */
+static ResrLayer dense_layer(Context *ctx, int conv, int k, ResrRect rect)
 {
     const ResrNetSpec *spec = &ctx->net->spec;
     if (!shares_v(ctx->net)) {
-        ResrLayer layer = layer_of(ctx, conv, ctx->current, ctx->current, rect);
-        layer.out_block = resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
+        ResrLayer layer = layer_of(ctx, conv, DENSE, k == 4 ? TRUNK : DENSE, rect);
+        layer.out_block = k == 4 ? 0 : resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
         return layer;
     }
     int in = k == 0 ? TRUNK : INNER + k - 1, out = k == 4 ? TRUNK : INNER + k;
     ResrLayer layer = layer_of(ctx, conv, in, out, rect);
     layer.lines = &ctx->lines;
-    layer.new_cell = ctx->lines.first_cell[k];
+    layer.line_group = k;
     return layer;
 }
 
@@ -398,21 +505,26 @@ int resr_forward_dense_block(void *pointer, int block, int dense, bool last_of_r
 {
     Context *ctx = pointer;
     const ResrNetSpec *spec = &ctx->net->spec;
-    int index = block * 3 + dense, in = ctx->current;
+    int index = block * 3 + dense, first = 1 + index * 5;
     int after = 1 + 5 * (3 * spec->num_blocks - 1 - index); /* convolutions after this block */
-    ResrWavefront *wavefront = queue_wavefront(ctx, 5, ctx->body_rows);
+    bool shared = shares_v(ctx->net);
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    for (int k = 0; k < 5; k++) {
-        int conv = 1 + index * 5 + k;
-        wavefront->layers[k] = dense_layer(ctx, conv, k, needed(ctx, conv, after + 4 - k));
-    }
-    if (!shares_v(ctx->net))
-        ctx->current = in == TRUNK ? TRUNK_2 : TRUNK;
-    ResrLayer *last = &wavefront->layers[4];
-    last->out = &ctx->maps[ctx->current];
-    last->out_block = 0;
-    last->residual = &ctx->maps[in];
+    if (!shared)
+        add_layer(wavefront,
+                  (ResrLayer){.in = &ctx->maps[TRUNK],
+                              .out = &ctx->maps[DENSE],
+                              .out_blocks = resr_blocks(spec->nf),
+                              .needed = needed(ctx, first, after + 5),
+                              .step_rows = ctx->cut.body_rows,
+                              .rows = load_trunk},
+                  5);
+    for (int k = 0; k < 5; k++)
+        add_layer(wavefront, dense_layer(ctx, first + k, k, needed(ctx, first + k, after + 4 - k)),
+                  k == 4 ? 0 : shared ? 1 : 4 - k);
+    ResrLayer *last = &wavefront->layers[wavefront->count - 1];
+    last->residual = &ctx->maps[TRUNK];
     last->factor = 0.2f;
     if (last_of_rrdb) {
         last->trunk = &ctx->maps[block == 0 ? FEAT : RRDB_IN];
@@ -425,13 +537,18 @@ int resr_forward_body_end(void *pointer)
 {
     Context *ctx = pointer;
     int conv = resr_spec_conv_body(&ctx->net->spec);
-    ResrLayer layer = layer_of(ctx, conv, ctx->current, FEAT, ctx->body_end);
-    layer.residual = &ctx->maps[FEAT];
-    return queue_layer(ctx, layer);
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->width);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ResrLayer *layer =
+        add_layer(wavefront, layer_of(ctx, conv, ctx->current, FEAT, ctx->body_end), 0);
+    layer->residual = &ctx->maps[FEAT];
+    layer->step_rows = round_up(ctx->height, 4);
+    return 0;
 }
 
 /* Wavefronts of up to RESR_WAVEFRONT_LAYERS layers; each reads one of the trunk's maps and writes
- * the other. */
+ * the other. The tail appends the last layer to the last wavefront. */
 int resr_forward_compact_body(void *pointer)
 {
     Context *ctx = pointer;
@@ -439,102 +556,119 @@ int resr_forward_compact_body(void *pointer)
     for (int done = 0; done < blocks;) {
         int layers = resr_min(RESR_WAVEFRONT_LAYERS, blocks - done);
         int next = ctx->current == TRUNK ? TRUNK_2 : TRUNK;
-        ResrWavefront *wavefront = queue_wavefront(ctx, layers, ctx->body_rows);
+        bool tail_follows = done + layers == blocks && layers < RESR_WAVEFRONT_LAYERS;
+        ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
         if (!wavefront)
             return RESR_ERR_INTERNAL;
-        for (int k = 0; k < layers; k++, done++)
-            wavefront->layers[k] =
-                layer_of(ctx, 1 + done, k == 0 ? ctx->current : INNER + k - 1,
-                         k == layers - 1 ? next : INNER + k, needed(ctx, 1 + done, blocks - done));
-        ctx->current = next;
+        for (int k = 0; k < layers; k++, done++) {
+            bool inside = k < layers - 1 || tail_follows;
+            add_layer(wavefront,
+                      layer_of(ctx, 1 + done, k == 0 ? ctx->current : INNER + k - 1,
+                               inside ? INNER + k : next, needed(ctx, 1 + done, blocks - done)),
+                      inside ? 1 : 0);
+        }
+        ctx->current = tail_follows ? INNER + layers - 1 : next;
     }
     return 0;
 }
 
 /* In FEAT conv_cat finds the outputs of the head, conv_2, the first block, and the last block's
- * c1_r. */
+ * c1_r. A wavefront has two blocks, or one if the number of blocks is odd. */
 int resr_forward_attention_block(void *pointer, int block)
 {
     Context *ctx = pointer;
     const ResrNetSpec *spec = &ctx->net->spec;
-    int in = ctx->current, out = in == TRUNK ? TRUNK_2 : TRUNK;
     int after = 2 + 3 * (spec->num_blocks - 1 - block), first = 1 + 3 * block;
-    ResrWavefront *wavefront = queue_wavefront(ctx, 3, ctx->body_rows);
+    bool second = block % 2 == 1, inside = !second && block < spec->num_blocks - 1;
+    ResrWavefront *wavefront = second ? &ctx->wavefronts[ctx->n_wavefronts - 1]
+                                      : queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    ResrLayer *layers = wavefront->layers;
-    layers[0] = layer_of(ctx, first, in, INNER, needed(ctx, first, after + 2));
-    layers[1] = layer_of(ctx, first + 1, INNER, INNER + 1, needed(ctx, first + 1, after + 1));
-    layers[2] = layer_of(ctx, first + 2, INNER + 1, out, needed(ctx, first + 2, after));
-    layers[0].activation = layers[1].activation = RESR_ACTIVATION_SILU;
-    layers[2].activation = RESR_ACTIVATION_GATE;
-    layers[2].residual = &ctx->maps[in];
+    int inner = second ? INNER + 3 : INNER, in = second ? INNER + 2 : ctx->current;
+    int next = ctx->current == TRUNK ? TRUNK_2 : TRUNK, out = inside ? INNER + 2 : next;
+    ResrLayer *c1 = add_layer(wavefront,
+                              layer_of(ctx, first, in, inner, needed(ctx, first, after + 2)), 1);
+    ResrLayer *c2 = add_layer(
+        wavefront, layer_of(ctx, first + 1, inner, inner + 1, needed(ctx, first + 1, after + 1)),
+        1);
+    ResrLayer *c3 =
+        add_layer(wavefront, layer_of(ctx, first + 2, inner + 1, out, needed(ctx, first + 2, after)),
+                  inside ? 3 : 0);
+    c1->activation = c2->activation = RESR_ACTIVATION_SILU;
+    c3->activation = RESR_ACTIVATION_GATE;
+    c3->residual = &ctx->maps[in];
     if (block == 0) {
-        layers[2].copy = &ctx->maps[FEAT];
-        layers[2].copy_block = 2 * resr_blocks(spec->nf);
+        c3->copy = &ctx->maps[FEAT];
+        c3->copy_block = 2 * resr_blocks(spec->nf);
     }
     if (block == spec->num_blocks - 1) {
-        layers[0].copy = &ctx->maps[FEAT];
-        layers[0].copy_block = 3 * resr_blocks(spec->nf);
+        c1->copy = &ctx->maps[FEAT];
+        c1->copy_block = 3 * resr_blocks(spec->nf);
     }
-    ctx->current = out;
+    if (!inside)
+        ctx->current = next;
     return 0;
 }
 
 int resr_forward_attention_end(void *pointer)
 {
     Context *ctx = pointer;
-    int conv = 1 + 3 * ctx->net->spec.num_blocks, in = ctx->current;
-    ResrWavefront *wavefront = queue_wavefront(ctx, 2, ctx->body_rows);
+    int conv = 1 + 3 * ctx->net->spec.num_blocks;
+    ResrRect rect = needed(ctx, conv, 1);
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    ctx->current = in == TRUNK ? TRUNK_2 : TRUNK;
-    wavefront->layers[0] = layer_of(ctx, conv, in, FEAT, needed(ctx, conv, 1));
-    wavefront->layers[0].out_block = resr_blocks(ctx->net->spec.nf);
-    wavefront->layers[1] = layer_of(ctx, conv + 1, FEAT, ctx->current, needed(ctx, conv, 1));
+    ResrLayer *conv_2 = add_layer(wavefront, layer_of(ctx, conv, ctx->current, FEAT, rect), 0);
+    conv_2->out_block = resr_blocks(ctx->net->spec.nf);
+    add_layer(wavefront, layer_of(ctx, conv + 1, FEAT, INNER, rect), 1);
+    ctx->current = INNER;
     return 0;
 }
 
-/* A layer of conv_up number `step`. */
-static ResrLayer up_layer(const Context *ctx, int step, int out)
-{
-    int conv = resr_spec_conv_body(&ctx->net->spec) + 1 + step;
-    ResrLayer layer = layer_of(ctx, conv, step == 0 ? FEAT : UP1 + step - 1, out, ctx->up[step]);
-    layer.nearest = true;
-    return layer;
-}
-
-/* The last upsampling belongs to the tail's wavefront: its output would be the largest feature map
- * of the network. */
+/* The tail's wavefront has all enlargements, so that none of their outputs exists as a whole. */
 int resr_forward_upsample(void *pointer, int step)
 {
-    Context *ctx = pointer;
-    bool is_last = step == resr_spec_enlargements(&ctx->net->spec) - 1;
-    return is_last ? 0 : queue_layer(ctx, up_layer(ctx, step, UP1 + step));
+    (void)pointer, (void)step;
+    return 0;
 }
 
 static int tail_rrdb(Context *ctx)
 {
     int steps = resr_spec_enlargements(&ctx->net->spec), last = ctx->net->n_convs - 1;
-    ResrWavefront *wavefront = queue_wavefront(ctx, steps > 0 ? 3 : 2, ctx->tail_rows);
+    int first_up = resr_spec_conv_body(&ctx->net->spec) + 1;
+    ResrWavefront *wavefront =
+        queue_wavefront(ctx, ctx->cut.tail_panel_px * (steps > 0 ? 2 : 1));
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    ResrLayer *layer = wavefront->layers;
-    if (steps > 0)
-        *layer++ = up_layer(ctx, steps - 1, LAST_UP);
-    *layer++ = layer_of(ctx, last - 1, steps > 0 ? LAST_UP : FEAT, HIGH_RES, ctx->high_res);
-    *layer = layer_of(ctx, last, HIGH_RES, LAST, ctx->last);
-    layer->finish = resr_pixels_store;
-    layer->context = &ctx->sink;
+    for (int i = 0; i < steps; i++) {
+        ResrLayer *up = add_layer(
+            wavefront, layer_of(ctx, first_up + i, i == 0 ? FEAT : UP + i - 1, UP + i, ctx->up[i]),
+            1);
+        up->nearest = true;
+        up->step_rows = up_rows(ctx->net, &ctx->cut, i);
+    }
+    int in = steps > 0 ? UP + steps - 1 : FEAT;
+    ResrLayer *high_res =
+        add_layer(wavefront, layer_of(ctx, last - 1, in, HIGH_RES, ctx->high_res), 1);
+    ResrLayer *end = add_layer(wavefront, layer_of(ctx, last, HIGH_RES, LAST, ctx->last), 0);
+    high_res->step_rows = end->step_rows = ctx->cut.tail_rows;
+    end->finish = resr_pixels_store;
+    end->context = &ctx->sink;
     return 0;
 }
 
 static int tail_shuffled(Context *ctx)
 {
-    ResrLayer layer = layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end);
-    layer.finish = resr_pixels_store_shuffled;
-    layer.context = &ctx->sink;
-    return queue_layer(ctx, layer);
+    bool appended = ctx->current >= INNER;
+    ResrWavefront *wavefront = appended ? &ctx->wavefronts[ctx->n_wavefronts - 1]
+                                        : queue_wavefront(ctx, ctx->cut.body_panel_px);
+    if (!wavefront)
+        return RESR_ERR_INTERNAL;
+    ResrLayer *end = add_layer(
+        wavefront, layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end), 0);
+    end->finish = resr_pixels_store_shuffled;
+    end->context = &ctx->sink;
+    return 0;
 }
 
 int resr_forward_tail(void *pointer, const ResrTileOut *out)
@@ -551,14 +685,16 @@ int resr_forward_tail(void *pointer, const ResrTileOut *out)
     return resr_spec_is_rrdb(&ctx->net->spec) ? tail_rrdb(ctx) : tail_shuffled(ctx);
 }
 
-int resr_forward_wait(void *pointer)
+int resr_forward_wait(void *pointer, const atomic_bool *stop)
 {
     Context *ctx = pointer;
     for (int i = 0; i < ctx->n_wavefronts; i++)
         for (int k = 0; k < ctx->wavefronts[i].count; k++)
             resr_layer_prepare(&ctx->wavefronts[i].layers[k]);
-    resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads);
+    bool done = resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads, stop);
     ctx->n_wavefronts = 0;
+    if (!done)
+        return resr_fail(RESR_ERR_STOPPED, "stopped on request");
     return ctx->sink.not_finite ? RESR_NOT_FINITE : 0;
 }
 

@@ -14,6 +14,14 @@ size_t resr_forward_workspace_bytes(const void *packed, int width_px, int height
 RESR_MUST_CHECK int resr_forward_ctx_create(void **ctx, const void *packed, int width_px,
                                             int height_px, int threads);
 void resr_forward_ctx_free(void *ctx);
+
+/* Width of a panel (cpu/wavefront.h): transformed inputs of 256 columns of a dense block take 5 MB,
+ * which the caches of two threads hold. The second function, for tests and measurements, takes any
+ * width; no bit of the result depends on it. */
+#define RESR_PANEL_PX 256
+RESR_MUST_CHECK int resr_forward_ctx_create_panels(void **ctx, const void *packed, int width_px,
+                                                   int height_px, int threads, int panel_px);
+
 int resr_forward_head(void *ctx, const ResrTileIn *in);
 int resr_forward_dense_block(void *ctx, int block, int dense, bool last_of_rrdb);
 int resr_forward_body_end(void *ctx);
@@ -22,7 +30,7 @@ int resr_forward_upsample(void *ctx, int step);
 int resr_forward_attention_block(void *ctx, int block);
 int resr_forward_attention_end(void *ctx);
 int resr_forward_tail(void *ctx, const ResrTileOut *out);
-int resr_forward_wait(void *ctx);
+int resr_forward_wait(void *ctx, const atomic_bool *stop);
 
 /* These functions as initialisers of a ResrOps. */
 #define RESR_FORWARD_OPS                                                                           \

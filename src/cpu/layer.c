@@ -5,8 +5,13 @@
 
 void resr_layer_prepare(ResrLayer *layer)
 {
+    if (!layer->conv) {
+        layer->row_px = layer->column_px = 1;
+        return;
+    }
     const ResrDirectKernels *direct = layer->conv->kernels->direct;
     const ResrWinogradKernels *winograd = layer->conv->kernels->winograd;
+    layer->out_blocks = layer->conv->out_blocks;
     if (layer->conv->slope)
         layer->activation = RESR_ACTIVATION_SLOPE;
     layer->row_px = direct ? 1 : winograd->outputs;

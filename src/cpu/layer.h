@@ -20,7 +20,8 @@ typedef enum ResrActivation {
     RESR_ACTIVATION_GATE,  /* (v + residual) * (sigmoid(v) - 0.5); the residual is used up */
 } ResrActivation;
 
-/* One convolution from feature map to feature map, with the operations that follow it:
+/* One convolution from feature map to feature map, with the operations that follow it (or, without
+ * `conv`, a function that fills `out`):
  *   out = convolution, activated
  *   out = fma(factor, out, residual)    if residual, unless it is the gate's
  *   out = fma(0.2, out, trunk)          if trunk
@@ -31,22 +32,25 @@ struct ResrLayer {
     const ResrPackedConv *conv;
     const ResrFeatureMap *in;
     bool nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
-    const ResrFeatureMap *out;
-    int32_t out_block;                             /* the first block written */
+    ResrFeatureMap *out;
+    int32_t out_block, out_blocks; /* the first block written, and their number */
     const ResrFeatureMap *residual, *trunk, *copy; /* NULL: absent */
     int32_t copy_block;                            /* the first block written of `copy` */
     ResrActivation activation;
     float factor;
     /* Pixels of the output that are computed; on the kernels' grid or at the map's edge. */
     ResrRect needed;
+    /* In a wavefront: rows of a step, a multiple of row_px, and the last layer that reads the output
+     * from a line buffer; 0: it is a whole map, or nobody reads it. */
+    int32_t step_rows, last_reader;
     /* Called for each finished piece of a row by the thread that computed it; may be NULL. */
     void (*finish)(void *context, const ResrLayer *layer, int y, int x0, int x1);
     void *context;
 
     /* Winograd: the transformed inputs that layers of a wavefront share (NULL: none are shared);
-     * the first cell that this layer transforms, from `in`; memory of each thread. */
-    const struct ResrWinogradLineBuffer *lines;
-    int32_t new_cell;
+     * the group of cells that this layer transforms, from `in`; memory of each thread. */
+    struct ResrWinogradLineBuffer *lines;
+    int32_t line_group;
     char *scratch;
     size_t scratch_bytes; /* of a thread */
 
@@ -55,8 +59,8 @@ struct ResrLayer {
     void (*rows)(const ResrLayer *layer, int thread, int y, int x0, int x1);
 };
 
-/* Sets row_px, column_px and rows from the kernels of the layer's convolution, and the activation
- * of one with slopes. */
+/* Sets out_blocks, row_px, column_px and rows from the layer's convolution, and the activation of
+ * one with slopes. A layer without convolution comes with `out_blocks` and `rows`. */
 void resr_layer_prepare(ResrLayer *layer);
 
 #endif

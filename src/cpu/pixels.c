@@ -1,6 +1,7 @@
 #include "cpu/pixels.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/minmax.h"
@@ -10,22 +11,24 @@ static float clamp01(float value)
     return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f;
 }
 
-void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, const ResrNetSpec *spec,
-                          int y)
+void resr_pixels_load(const ResrLayer *layer, int thread, int y, int x0, int x1)
 {
-    const int factor = spec->unshuffle;
-    const ResrNormalisation *normal = resr_spec_normalisation(spec);
-    for (int block = 0; block < to->blocks; block++)
-        memset(resr_feature_map_row(to, y, block), 0,
-               (size_t)to->width * RESR_BLOCK_LANES * sizeof(float));
-    for (int c = 0; c < spec->channels; c++)
+    (void)thread;
+    const ResrPixelsSource *source = layer->context;
+    const ResrTileIn *in = source->in;
+    const int factor = source->spec->unshuffle;
+    const ResrNormalisation *normal = resr_spec_normalisation(source->spec);
+    for (int block = 0; block < layer->out->blocks; block++)
+        memset(resr_feature_map_row(layer->out, y, block) + (ptrdiff_t)x0 * RESR_BLOCK_LANES, 0,
+               (size_t)(x1 - x0) * RESR_BLOCK_LANES * sizeof(float));
+    for (int c = 0; c < source->spec->channels; c++)
         for (int dy = 0; dy < factor; dy++) {
             const float *from = in->plane[c] + (size_t)(y * factor + dy) * in->stride;
             for (int dx = 0; dx < factor; dx++) {
                 int channel = (c * factor + dy) * factor + dx;
-                float *row = resr_feature_map_row(to, y, channel / RESR_BLOCK_LANES) +
+                float *row = resr_feature_map_row(layer->out, y, channel / RESR_BLOCK_LANES) +
                              channel % RESR_BLOCK_LANES;
-                for (int x = 0; x < to->width; x++)
+                for (ptrdiff_t x = x0; x < x1; x++)
                     row[x * RESR_BLOCK_LANES] = normal
                                                     ? (from[x] - normal->mean[c]) * normal->factor
                                                     : from[x * factor + dx];

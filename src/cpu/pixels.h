@@ -9,11 +9,16 @@
 /* Both ends of a network: planar RGB to the head's feature map, and the last feature map to planar
  * RGB. */
 
-/* Fills row y of the head's feature map, with pixel unshuffle by the network's factor f: channel
- * (c * f + dy) * f + dx is input pixel (y * f + dy, x * f + dx) of plane c, normalised if the
- * network asks for it; the other lanes become zero. */
-void resr_pixels_load_row(const ResrFeatureMap *to, const ResrTileIn *in, const ResrNetSpec *spec,
-                          int y);
+/* ResrLayer.context of resr_pixels_load(). */
+typedef struct ResrPixelsSource {
+    const ResrTileIn *in;
+    const ResrNetSpec *spec;
+} ResrPixelsSource;
+
+/* ResrLayer.rows of the network's input: fills columns [x0, x1) of row y with pixel unshuffle by
+ * the network's factor f: channel (c * f + dy) * f + dx is input pixel (y * f + dy, x * f + dx) of
+ * plane c, normalised if the network asks for it; the other lanes become zero. */
+void resr_pixels_load(const ResrLayer *layer, int thread, int y, int x0, int x1);
 
 /* Context of the two functions below, which are the last layer's ResrLayer.finish. */
 typedef struct ResrPixelsSink {

@@ -374,8 +374,9 @@ static int tail(void *pointer, const ResrTileOut *out)
     return ctx->model->spec.arch == RESR_ARCH_RRDB ? tail_rrdb(ctx, out) : tail_shuffled(ctx, out);
 }
 
-static int wait_for(void *pointer)
+static int wait_for(void *pointer, const atomic_bool *stop)
 {
+    (void)stop; /* the layers were computed when they were called */
     const Context *ctx = pointer;
     return ctx->not_finite ? RESR_NOT_FINITE : 0;
 }

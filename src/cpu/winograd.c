@@ -31,6 +31,7 @@
  * are left out: 25 of 36 remain, or 9 of 16. */
 #include "cpu/winograd.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -49,22 +50,95 @@ static size_t m_frequency_stride(const ResrWinogradKernels *kernels)
     return tiles * (size_t)kernels->tile_lanes + RESR_BLOCK_LANES;
 }
 
-size_t resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
-                                     const ResrWinogradKernels *kernels, int width,
-                                     const int *cells_of_group, const int *tile_rows_of_group)
+/* Tiles of a group that the last layer has not read at the end of a panel. */
+static int border_tiles(int group)
 {
-    int tiles = (width + kernels->outputs - 1) / kernels->outputs;
-    size_t total = 0;
-    lines->frequency_stride = v_frequency_stride(tiles);
-    lines->cell_bytes = lines->frequency_stride * (size_t)resr_winograd_frequencies(kernels);
-    lines->first_cell[0] = 0;
+    return RESR_WINOGRAD_GROUPS - 1 - group;
+}
+
+static int cells_of(const ResrWinogradLineBuffer *lines, int group)
+{
+    return lines->first_cell[group + 1] - lines->first_cell[group];
+}
+
+static size_t frequencies_of(const ResrWinogradLineBuffer *lines)
+{
+    return lines->cell_bytes / lines->frequency_stride;
+}
+
+void resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
+                                   const ResrWinogradKernels *kernels, int columns, int height,
+                                   const int *cells_of_group, const int *tile_rows_of_group)
+{
+    int tiles = (columns + kernels->outputs - 1) / kernels->outputs;
+    size_t frequencies = (size_t)resr_winograd_frequencies(kernels), total = 0;
+    *lines = (ResrWinogradLineBuffer){
+        .frequency_stride = v_frequency_stride(tiles),
+        .border_rows = (height + kernels->outputs - 1) / kernels->outputs,
+    };
+    lines->cell_bytes = lines->frequency_stride * frequencies;
     for (int g = 0; g < RESR_WINOGRAD_GROUPS; g++) {
         lines->first_cell[g + 1] = lines->first_cell[g] + cells_of_group[g];
         lines->tile_rows[g] = tile_rows_of_group[g];
         lines->offset[g] = total;
         total += (size_t)(cells_of_group[g] * tile_rows_of_group[g]) * lines->cell_bytes;
+        lines->border_offset[g] = lines->border_row_bytes;
+        lines->border_row_bytes += (size_t)(cells_of_group[g] * border_tiles(g)) * frequencies *
+                                   RESR_WINOGRAD_CELL_BYTES;
     }
-    return total;
+}
+
+size_t resr_winograd_line_buffer_bytes(const ResrWinogradLineBuffer *lines)
+{
+    const int last = RESR_WINOGRAD_GROUPS - 1;
+    return lines->offset[last] +
+           (size_t)(cells_of(lines, last) * lines->tile_rows[last]) * lines->cell_bytes;
+}
+
+size_t resr_winograd_border_bytes(const ResrWinogradLineBuffer *lines)
+{
+    return 2 * (size_t)lines->border_rows * lines->border_row_bytes;
+}
+
+/* A cell of a group, `cell` from the group's first, in a row of tiles: tile 0, which need not be in
+ * memory. */
+static char *line_buffer_cell(const ResrWinogradLineBuffer *lines, int group, int cell,
+                              int tile_row)
+{
+    int row = cell * lines->tile_rows[group] + tile_row % lines->tile_rows[group];
+    return lines->data + lines->offset[group] + (size_t)row * lines->cell_bytes -
+           (ptrdiff_t)lines->first_tile * RESR_WINOGRAD_CELL_BYTES;
+}
+
+static void copy_border(const ResrWinogradLineBuffer *lines, int group, int panel, int border_tile,
+                        int tile_row, int t0, int t1, bool save)
+{
+    size_t frequencies = frequencies_of(lines), bytes = (size_t)(t1 - t0) * RESR_WINOGRAD_CELL_BYTES;
+    size_t row = (size_t)(panel % 2) * (size_t)lines->border_rows + (size_t)tile_row;
+    char *border = lines->border + row * lines->border_row_bytes + lines->border_offset[group] +
+                   (size_t)(t0 - border_tile) * RESR_WINOGRAD_CELL_BYTES;
+    assert(t0 >= border_tile && t1 - border_tile <= border_tiles(group));
+    for (int c = 0; c < cells_of(lines, group); c++) {
+        char *cell = line_buffer_cell(lines, group, c, tile_row) +
+                     (ptrdiff_t)t0 * RESR_WINOGRAD_CELL_BYTES;
+        for (size_t f = 0; f < frequencies; f++) {
+            memcpy(save ? border : cell, save ? cell : border, bytes);
+            border += border_tiles(group) * RESR_WINOGRAD_CELL_BYTES;
+            cell += lines->frequency_stride;
+        }
+    }
+}
+
+void resr_winograd_save(const ResrWinogradLineBuffer *lines, int group, int panel, int border_tile,
+                        int tile_row, int t0, int t1)
+{
+    copy_border(lines, group, panel, border_tile, tile_row, t0, t1, true);
+}
+
+void resr_winograd_restore(const ResrWinogradLineBuffer *lines, int group, int panel,
+                           int border_tile, int tile_row, int t0, int t1)
+{
+    copy_border(lines, group, panel, border_tile, tile_row, t0, t1, false);
 }
 
 /* A thread's memory: pointers to cells, V of a strip (unless a line buffer has it), M of a strip.
@@ -115,12 +189,9 @@ static size_t find_cells(const Scratch *scratch, const ResrLayer *layer, int til
         return stride;
     }
     for (int g = 0, c = 0; c < layer->conv->in_cells; g++)
-        for (; c < lines->first_cell[g + 1] && c < layer->conv->in_cells; c++) {
-            int row =
-                (c - lines->first_cell[g]) * lines->tile_rows[g] + tile_row % lines->tile_rows[g];
-            scratch->v[c] = lines->data + lines->offset[g] + (size_t)row * lines->cell_bytes +
-                            (size_t)tile * RESR_WINOGRAD_CELL_BYTES;
-        }
+        for (; c < lines->first_cell[g + 1] && c < layer->conv->in_cells; c++)
+            scratch->v[c] = line_buffer_cell(lines, g, c - lines->first_cell[g], tile_row) +
+                            (ptrdiff_t)tile * RESR_WINOGRAD_CELL_BYTES;
     return lines->frequency_stride;
 }
 
@@ -130,11 +201,12 @@ static void transform_input(const ResrLayer *layer, const Scratch *scratch, size
     const ResrWinogradKernels *kernels = layer->conv->kernels->winograd;
     int blocks_of_cell = resr_winograd_cell_lanes(kernels) / RESR_BLOCK_LANES;
     int in_x = layer->nearest ? (x >> 1) - 1 : x - 1;
-    for (int c = layer->new_cell; c < layer->conv->in_cells; c++) {
+    int new_cell = layer->lines ? layer->lines->first_cell[layer->line_group] : 0;
+    for (int c = new_cell; c < layer->conv->in_cells; c++) {
         ResrWinogradInput args = {
             .tiles = tiles, .v = (char *)scratch->v[c], .frequency_stride = stride};
         for (int b = 0; b < blocks_of_cell; b++) {
-            int block = (c - layer->new_cell) * blocks_of_cell + b;
+            int block = (c - new_cell) * blocks_of_cell + b;
             for (int i = 0; i < kernels->outputs + 2; i++) {
                 int in_y = layer->nearest ? (y + i - 1) >> 1 : y + i - 1;
                 bool present = block < layer->in->blocks; /* otherwise the row of zeros */
@@ -188,6 +260,11 @@ static float *pixel_or_null(const ResrFeatureMap *map, int y, int block, int x)
     return map ? resr_feature_map_row(map, y, block) + (ptrdiff_t)x * RESR_BLOCK_LANES : NULL;
 }
 
+static size_t block_stride_or_0(const ResrFeatureMap *map)
+{
+    return map ? map->block_stride : 0;
+}
+
 static void transform_output(const ResrLayer *layer, const Scratch *scratch, int first_block,
                              int blocks, int y, int x, int tiles)
 {
@@ -200,6 +277,8 @@ static void transform_output(const ResrLayer *layer, const Scratch *scratch, int
         .rows = resr_min(kernels->outputs, layer->out->height - y),
         .columns = resr_min(kernels->outputs * tiles, layer->out->width - x),
         .block_stride = layer->out->block_stride,
+        .residual_block_stride = block_stride_or_0(layer->residual),
+        .copy_block_stride = block_stride_or_0(layer->copy),
         .bias = conv->bias + first_block * RESR_BLOCK_LANES,
         .slope = conv->slope ? conv->slope + first_block * RESR_BLOCK_LANES : NULL,
         .factor = layer->factor,

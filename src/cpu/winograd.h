@@ -32,13 +32,14 @@ typedef struct ResrWinogradProduct {
 #define RESR_WINOGRAD_SPARE_TILES 15
 
 /* Output transform: A^T M A, then activation and residuals (cpu/layer.h), then the store. NULL
- * means absent. Block b of a feature map lies b * block_stride floats after the pointer. */
+ * means absent. Block b of the output lies b * block_stride floats after the pointer; that of
+ * residual and trunk, and of the copy, have strides of their own. */
 typedef struct ResrWinogradOutput {
     const float *m;          /* [frequency][tile][lane] */
     size_t frequency_stride; /* floats */
     int32_t tiles;
     int32_t rows, columns; /* of pixels, from the first; those beyond are not stored */
-    size_t block_stride;
+    size_t block_stride, residual_block_stride, copy_block_stride;
     const float *bias, *slope;
     float factor;
     ResrActivation activation;
@@ -80,23 +81,40 @@ static inline int resr_winograd_cells(const ResrWinogradKernels *kernels, int ch
 /* Line buffer of transformed inputs that the layers of a wavefront share, in groups of cells: group
  * k is the new input of layer k. Each group keeps the last rows of tiles, fewer in later groups,
  * which are read for fewer steps. The layer of a group transforms it for the columns that it
- * computes; the layers after it read it in later steps. The memory is the caller's. */
+ * computes; the layers after it read it in later steps. It holds the tiles of a panel
+ * (cpu/wavefront.h), from `first_tile` on; those that the last layer has not read at the end of the
+ * panel are kept in the border, 4 - k tiles of group k. The memory is the caller's. */
 #define RESR_WINOGRAD_GROUPS 5
 
 typedef struct ResrWinogradLineBuffer {
-    char *data;
+    char *data, *border;
+    int32_t first_tile;
+    int32_t border_rows;                          /* rows of tiles of the map */
     size_t frequency_stride;                      /* bytes */
     size_t cell_bytes;                            /* of a cell, for a row of tiles */
     int32_t first_cell[RESR_WINOGRAD_GROUPS + 1]; /* of each group; then the number of cells */
     int32_t tile_rows[RESR_WINOGRAD_GROUPS];      /* rows of tiles kept */
     size_t offset[RESR_WINOGRAD_GROUPS];          /* bytes */
+    size_t border_offset[RESR_WINOGRAD_GROUPS];   /* in a row of the border, bytes */
+    size_t border_row_bytes;
 } ResrWinogradLineBuffer;
 
-/* Lays out a line buffer for rows of `width` pixels; returns the bytes that `data` (64-byte
- * aligned, set by the caller) must have. */
-size_t resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
-                                     const ResrWinogradKernels *kernels, int width,
-                                     const int *cells_of_group, const int *tile_rows_of_group);
+/* Lays out a line buffer for panels of `columns` pixels in a map of `height` rows; the caller sets
+ * `data` and `border`, 64-byte aligned. */
+void resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
+                                   const ResrWinogradKernels *kernels, int columns, int height,
+                                   const int *cells_of_group, const int *tile_rows_of_group);
+
+/* Bytes of both. */
+size_t resr_winograd_line_buffer_bytes(const ResrWinogradLineBuffer *lines);
+size_t resr_winograd_border_bytes(const ResrWinogradLineBuffer *lines);
+
+/* Copies tiles [t0, t1) of a group and row of tiles to or from the border `panel % 2`, whose first
+ * tile is `border_tile`. */
+void resr_winograd_save(const ResrWinogradLineBuffer *lines, int group, int panel, int border_tile,
+                        int tile_row, int t0, int t1);
+void resr_winograd_restore(const ResrWinogradLineBuffer *lines, int group, int panel,
+                           int border_tile, int tile_row, int t0, int t1);
 
 /* Bytes of a thread's scratch for layers of up to `cells` input cells. */
 size_t resr_winograd_scratch_bytes(const ResrWinogradKernels *kernels, int cells);

@@ -1,6 +1,7 @@
 #ifndef RESR_NET_BACKEND_H
 #define RESR_NET_BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -118,7 +119,9 @@ struct ResrOps {
      * enlarged by pixel repetition. SPAN: last convolution, pixel shuffle. All: clamp to 0..1,
      * crop, store. */
     int (*tail)(void *ctx, const ResrTileOut *out);
-    int (*wait)(void *ctx); /* also RESR_NOT_FINITE */
+    /* Also RESR_NOT_FINITE. A backend may end early with RESR_ERR_STOPPED when *stop becomes true;
+     * `stop` may be NULL. */
+    int (*wait)(void *ctx, const atomic_bool *stop);
 
     /* Backends that compute several tiles together; NULL for others. reserve() follows ctx_create()
      * and allocates for up to `wanted` tiles; *tiles: the number that fits, at least 1.

@@ -346,7 +346,7 @@ int resr_net_upscale(ResrNet *net, float *const out[4], size_t out_stride, const
         int count = gather_tiles(net, &planes, i, tiles);
         ret = forward(net, net->tiles_out, net->tiles_in, count);
         if (ret == 0)
-            ret = report_not_finite(net, net->ops->wait(net->ctx));
+            ret = report_not_finite(net, net->ops->wait(net->ctx, stop));
         if (ret < 0)
             return ret;
     }

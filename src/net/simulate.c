@@ -248,8 +248,9 @@ static double next_random(void)
     return (double)(device.random >> 11) * 0x1p-52 - 1;
 }
 
-static int wait_for_device(void *pointer)
+static int wait_for_device(void *pointer, const atomic_bool *stop)
 {
+    (void)stop; /* device.stop is the same */
     Context *ctx = pointer;
     ctx->done_px += ctx->px;
     if (ctx->done_px > device.frames_to_failure * device.frame_px)

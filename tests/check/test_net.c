@@ -109,7 +109,7 @@ static void run_tile(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, con
         assert_int_equal(ops->attention_end(ctx), 0);
     }
     assert_int_equal(ops->tail(ctx, &tile_out), 0);
-    assert_int_equal(ops->wait(ctx), 0);
+    assert_int_equal(ops->wait(ctx, NULL), 0);
     check_guards(out);
 }
 

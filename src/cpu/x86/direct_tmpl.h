@@ -54,10 +54,10 @@ ALWAYS_INLINE const float *conv_tap(vec acc[][2], const ResrDirectArgs *args, co
 }
 
 /* Floats between the first lanes of a tile and of its vector v, in a feature map. */
-ALWAYS_INLINE size_t vector_offset(const ResrDirectArgs *args, int v)
+ALWAYS_INLINE size_t vector_offset(size_t block_stride, int v)
 {
     const int per_block = RESR_BLOCK_LANES / VEC_LANES;
-    return (size_t)(v / per_block) * args->out_block_stride + (size_t)(v % per_block * VEC_LANES);
+    return (size_t)(v / per_block) * block_stride + (size_t)(v % per_block * VEC_LANES);
 }
 
 ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const int px,
@@ -65,7 +65,8 @@ ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const i
 {
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
-        size_t offset = vector_offset(args, v);
+        size_t offset = vector_offset(args->out_block_stride, v);
+        size_t residual = vector_offset(args->residual_block_stride, v);
         if (args->activation == RESR_ACTIVATION_SLOPE) {
             vec slope = vec_load(args->slope + v * VEC_LANES);
 #pragma GCC unroll 14
@@ -81,27 +82,28 @@ ALWAYS_INLINE void conv_finish(vec acc[][2], const ResrDirectArgs *args, const i
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
                 acc[p][v] =
-                    vec_gate(acc[p][v], vec_load(args->residual + offset + p * RESR_BLOCK_LANES));
+                    vec_gate(acc[p][v], vec_load(args->residual + residual + p * RESR_BLOCK_LANES));
         } else if (args->residual) {
             vec factor = vec_set1(args->factor);
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
                 acc[p][v] = vec_fma(factor, acc[p][v],
-                                    vec_load(args->residual + offset + p * RESR_BLOCK_LANES));
+                                    vec_load(args->residual + residual + p * RESR_BLOCK_LANES));
         }
         if (args->trunk) {
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
                 acc[p][v] = vec_fma(vec_set1(0.2f), acc[p][v],
-                                    vec_load(args->trunk + offset + p * RESR_BLOCK_LANES));
+                                    vec_load(args->trunk + residual + p * RESR_BLOCK_LANES));
         }
 #pragma GCC unroll 14
         for (int p = 0; p < px; p++)
             vec_store(args->out + offset + p * RESR_BLOCK_LANES, acc[p][v]);
         if (args->copy) {
+            float *copy = args->copy + vector_offset(args->copy_block_stride, v);
 #pragma GCC unroll 14
             for (int p = 0; p < px; p++)
-                vec_store(args->copy + offset + p * RESR_BLOCK_LANES, acc[p][v]);
+                vec_store(copy + p * RESR_BLOCK_LANES, acc[p][v]);
         }
     }
 }

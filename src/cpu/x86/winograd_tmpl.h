@@ -197,26 +197,32 @@ static void winograd_input_nearest(const ResrWinogradInput *in)
         input_run(in, lane, true);
 }
 
-/* Applies the operations after the convolution to one vector of a pixel and stores it, `at` floats
- * into the rows. */
-ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, size_t at, vec y, vec bias,
-                          vec slope, const ResrActivation activation, const bool residual,
-                          const bool trunk, const bool copy)
+/* Floats from the start of a row of the output, of the residual and trunk, and of the copy. */
+typedef struct Offsets {
+    size_t out, residual, copy;
+} Offsets;
+
+/* Applies the operations after the convolution to one vector of a pixel and stores it, at these
+ * offsets plus `px` pixels. */
+ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, const Offsets *at, int px, vec y,
+                          vec bias, vec slope, const ResrActivation activation,
+                          const bool residual, const bool trunk, const bool copy)
 {
+    const int lanes = px * RESR_BLOCK_LANES;
     y = vec_add(y, bias);
     if (activation == RESR_ACTIVATION_SLOPE)
         y = vec_prelu(y, slope);
     if (activation == RESR_ACTIVATION_SILU)
         y = vec_silu(y);
     if (activation == RESR_ACTIVATION_GATE)
-        y = vec_gate(y, vec_load(out->residual[row] + at));
+        y = vec_gate(y, vec_load(out->residual[row] + at->residual + lanes));
     else if (residual)
-        y = vec_fma(vec_set1(out->factor), y, vec_load(out->residual[row] + at));
+        y = vec_fma(vec_set1(out->factor), y, vec_load(out->residual[row] + at->residual + lanes));
     if (trunk)
-        y = vec_fma(vec_set1(0.2f), y, vec_load(out->trunk[row] + at));
-    vec_store(out->out[row] + at, y);
+        y = vec_fma(vec_set1(0.2f), y, vec_load(out->trunk[row] + at->residual + lanes));
+    vec_store(out->out[row] + at->out + lanes, y);
     if (copy)
-        vec_store(out->copy[row] + at, y);
+        vec_store(out->copy[row] + at->copy + lanes, y);
 }
 
 ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks,
@@ -228,8 +234,12 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks,
         int columns = out->columns - t * WINOGRAD_OUTPUTS;
         for (int n = 0; n < vectors; n++) {
             size_t lane = (size_t)(n * VEC_LANES);
-            size_t at = lane / RESR_BLOCK_LANES * out->block_stride + lane % RESR_BLOCK_LANES +
-                        (size_t)(t * WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
+            size_t block = lane / RESR_BLOCK_LANES;
+            size_t first =
+                lane % RESR_BLOCK_LANES + (size_t)(t * WINOGRAD_OUTPUTS) * RESR_BLOCK_LANES;
+            const Offsets at = {block * out->block_stride + first,
+                                block * out->residual_block_stride + first,
+                                block * out->copy_block_stride + first};
             const float *m = out->m + (size_t)(t * blocks) * RESR_BLOCK_LANES + lane;
             vec bias = vec_load(out->bias + lane);
             vec slope =
@@ -255,8 +265,8 @@ ALWAYS_INLINE void output_run(const ResrWinogradOutput *out, const int blocks,
 #pragma GCC unroll 4
                 for (int j = 0; j < WINOGRAD_OUTPUTS; j++)
                     if (j < columns)
-                        finish(out, i, at + (size_t)(j * RESR_BLOCK_LANES), y[j], bias, slope,
-                               activation, residual, trunk, copy);
+                        finish(out, i, &at, j, y[j], bias, slope, activation, residual, trunk,
+                               copy);
             }
         }
     }
