@@ -253,3 +253,37 @@ void check_overflow(const ResrOps *ops)
         overflow_of_channels(ops, specs[s]);
     }
 }
+
+void check_forward(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, const CheckImage *in,
+                   ResrTileIn tile, CheckImage *out, int crop_x, int crop_y)
+{
+    ResrTileOut tile_out = {.stride = out->stride,
+                            .crop_x_px = crop_x,
+                            .crop_y_px = crop_y,
+                            .width_px = out->width_px,
+                            .height_px = out->height_px};
+    tile.stride = in->stride;
+    tile.width_px = in->width_px;
+    tile.height_px = in->height_px;
+    for (int c = 0; c < 3; c++) {
+        tile.plane[c] = in->plane[c];
+        tile_out.plane[c] = out->plane[c];
+    }
+    assert_int_equal(ops->head(ctx, &tile), 0);
+    if (resr_spec_is_rrdb(spec)) {
+        for (int i = 0; i < 3 * spec->num_blocks; i++)
+            assert_int_equal(ops->dense_block(ctx, i / 3, i % 3, i % 3 == 2), 0);
+        assert_int_equal(ops->body_end(ctx), 0);
+        for (int i = 0; i < resr_spec_enlargements(spec); i++)
+            assert_int_equal(ops->upsample(ctx, i), 0);
+    } else if (spec->arch == RESR_ARCH_SRVGG) {
+        assert_int_equal(ops->compact_body(ctx), 0);
+    } else {
+        for (int i = 0; i < spec->num_blocks; i++)
+            assert_int_equal(ops->attention_block(ctx, i), 0);
+        assert_int_equal(ops->attention_end(ctx), 0);
+    }
+    assert_int_equal(ops->tail(ctx, &tile_out), 0);
+    assert_int_equal(ops->wait(ctx, NULL), 0);
+    check_guards(out);
+}

@@ -67,4 +67,10 @@ typedef struct CheckRun {
  * finite fails the test unless run->may_overflow. */
 CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const CheckImage *in);
 
+/* A forward pass of one tile, the whole image, on a context of a backend; `tile` has its kept part,
+ * and (crop_x, crop_y) of the network's output becomes pixel (0, 0) of `out`. Fails the test if a
+ * guard value was overwritten. */
+void check_forward(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, const CheckImage *in,
+                   ResrTileIn tile, CheckImage *out, int crop_x, int crop_y);
+
 #endif

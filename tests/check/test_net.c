@@ -78,41 +78,6 @@ static void reflects_odd_frames(void **state)
     }
 }
 
-/* A forward pass of one tile on a context of the backend. */
-static void run_tile(const ResrOps *ops, void *ctx, const ResrNetSpec *spec, const CheckImage *in,
-                     ResrTileIn tile, CheckImage *out, int crop_x, int crop_y)
-{
-    ResrTileOut tile_out = {.stride = out->stride,
-                            .crop_x_px = crop_x,
-                            .crop_y_px = crop_y,
-                            .width_px = out->width_px,
-                            .height_px = out->height_px};
-    tile.stride = in->stride;
-    tile.width_px = in->width_px;
-    tile.height_px = in->height_px;
-    for (int c = 0; c < 3; c++) {
-        tile.plane[c] = in->plane[c];
-        tile_out.plane[c] = out->plane[c];
-    }
-    assert_int_equal(ops->head(ctx, &tile), 0);
-    if (resr_spec_is_rrdb(spec)) {
-        for (int i = 0; i < 3 * spec->num_blocks; i++)
-            assert_int_equal(ops->dense_block(ctx, i / 3, i % 3, i % 3 == 2), 0);
-        assert_int_equal(ops->body_end(ctx), 0);
-        for (int i = 0; i < resr_spec_enlargements(spec); i++)
-            assert_int_equal(ops->upsample(ctx, i), 0);
-    } else if (spec->arch == RESR_ARCH_SRVGG) {
-        assert_int_equal(ops->compact_body(ctx), 0);
-    } else {
-        for (int i = 0; i < spec->num_blocks; i++)
-            assert_int_equal(ops->attention_block(ctx, i), 0);
-        assert_int_equal(ops->attention_end(ctx), 0);
-    }
-    assert_int_equal(ops->tail(ctx, &tile_out), 0);
-    assert_int_equal(ops->wait(ctx, NULL), 0);
-    check_guards(out);
-}
-
 /* The kept part of a tile has the same bits as without a kept part. */
 static void compare_kept(const ResrOps *ops, const ResrModel *model)
 {
@@ -130,8 +95,8 @@ static void compare_kept(const ResrOps *ops, const ResrModel *model)
                        .keep_width_px = 20,
                        .keep_height_px = 12};
     int crop_x = keep.keep_x_px * scale, crop_y = keep.keep_y_px * scale;
-    run_tile(ops, ctx, spec, &in, (ResrTileIn){0}, &whole, crop_x, crop_y);
-    run_tile(ops, ctx, spec, &in, keep, &kept, crop_x, crop_y);
+    check_forward(ops, ctx, spec, &in, (ResrTileIn){0}, &whole, crop_x, crop_y);
+    check_forward(ops, ctx, spec, &in, keep, &kept, crop_x, crop_y);
     check_equal(&kept, &whole, resr_ops_class(ops));
     check_image_free(&whole);
     check_image_free(&kept);
