@@ -182,13 +182,13 @@ static double layer_error(const LayerCase *c, const ResrPackedConv *packed, cons
     Bench bench;
     float *values = NULL;
     size_t n = 0, floats = (size_t)(conv->cout * VERDICT_HEIGHT_PX * VERDICT_WIDTH_PX);
-    double error = -1;
+    double error = -1, macs = 0;
     int ret = bench_create(&bench, c, packed, conv, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, threads);
     if (ret == 0)
         ret = resr_alloc(&values, 2 * floats, sizeof *values);
     if (ret < 0)
         goto cleanup;
-    if (!resr_wavefronts_run(bench.wavefronts, 1, threads, NULL))
+    if (!resr_wavefronts_run(bench.wavefronts, 1, threads, NULL, &macs))
         goto cleanup;
     for (int co = 0; co < conv->cout; co++)
         for (int y = 0; y < VERDICT_HEIGHT_PX; y++)
@@ -205,10 +205,10 @@ cleanup:
 
 static double best_seconds(const Bench *bench, int repeats, int runs)
 {
-    double best = INFINITY;
+    double best = INFINITY, macs = 0;
     for (int i = 0; i <= runs; i++) { /* the first one warms up */
         int64_t start_ns = resr_clock_ns();
-        if (resr_wavefronts_run(bench->wavefronts, repeats, bench->threads, NULL) && i > 0)
+        if (resr_wavefronts_run(bench->wavefronts, repeats, bench->threads, NULL, &macs) && i > 0)
             best = fmin(best, resr_clock_seconds_since(start_ns) / repeats);
     }
     return best;

@@ -80,6 +80,7 @@ typedef struct Context {
     size_t scratch_bytes;      /* of a thread */
     ResrWavefront *wavefronts; /* queue: filled by the layers' functions, run by wait */
     int n_wavefronts, max_wavefronts;
+    double macs; /* computed so far */
 } Context;
 
 typedef struct MapShape {
@@ -691,11 +692,18 @@ int resr_forward_wait(void *pointer, const atomic_bool *stop)
     for (int i = 0; i < ctx->n_wavefronts; i++)
         for (int k = 0; k < ctx->wavefronts[i].count; k++)
             resr_layer_prepare(&ctx->wavefronts[i].layers[k]);
-    bool done = resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads, stop);
+    bool done = resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads, stop,
+                                    &ctx->macs);
     ctx->n_wavefronts = 0;
     if (!done)
         return resr_fail(RESR_ERR_STOPPED, "stopped on request");
     return ctx->sink.not_finite ? RESR_NOT_FINITE : 0;
+}
+
+double resr_forward_computed_macs(const void *pointer)
+{
+    const Context *ctx = pointer;
+    return ctx->macs;
 }
 
 int resr_forward_prepare(const ResrOps *self, void **packed, const ResrModel *model)

@@ -31,6 +31,7 @@ int resr_forward_attention_block(void *ctx, int block);
 int resr_forward_attention_end(void *ctx);
 int resr_forward_tail(void *ctx, const ResrTileOut *out);
 int resr_forward_wait(void *ctx, const atomic_bool *stop);
+double resr_forward_computed_macs(const void *ctx);
 
 /* These functions as initialisers of a ResrOps. */
 #define RESR_FORWARD_OPS                                                                           \
@@ -40,7 +41,8 @@ int resr_forward_wait(void *ctx, const atomic_bool *stop);
     .dense_block = resr_forward_dense_block, .body_end = resr_forward_body_end,                    \
     .compact_body = resr_forward_compact_body, .upsample = resr_forward_upsample,                  \
     .attention_block = resr_forward_attention_block, .attention_end = resr_forward_attention_end,  \
-    .tail = resr_forward_tail, .wait = resr_forward_wait
+    .tail = resr_forward_tail, .wait = resr_forward_wait,                                          \
+    .computed_macs = resr_forward_computed_macs
 
 /* Defines the backend of a class; the other arguments are its kernels, a ResrNetKernels. */
 #define RESR_FORWARD_BACKEND(ops, label, class, needs, ...)                                        \

@@ -47,9 +47,10 @@ typedef struct ResrWavefront {
 
 /* Runs wavefronts one after the other on `threads` threads (OpenMP). Results do not depend on the
  * number of threads, of rows or of panels. Returns false, with results incomplete, if *stop (which
- * may be NULL) becomes true; it is read in each step. */
+ * may be NULL) becomes true; it is read in each step. Adds to *macs the multiply-accumulates of
+ * the output pixels computed, counted as direct convolutions. */
 RESR_MUST_CHECK bool resr_wavefronts_run(const ResrWavefront *wavefronts, int count, int threads,
-                                         const atomic_bool *stop);
+                                         const atomic_bool *stop, double *macs);
 
 /* Rows of a step in which each thread has `thread_px` pixels of a layer, as a multiple of grid_px.
  * This many take some tenths of a millisecond, against which the barrier is cheap; more would not

@@ -122,6 +122,9 @@ struct ResrOps {
     /* Also RESR_NOT_FINITE. A backend may end early with RESR_ERR_STOPPED when *stop becomes true;
      * `stop` may be NULL. */
     int (*wait)(void *ctx, const atomic_bool *stop);
+    /* Multiply-accumulates of all pixels computed since ctx_create(), counted as direct
+     * convolutions; NULL for backends that do not count. */
+    double (*computed_macs)(const void *ctx);
 
     /* Backends that compute several tiles together; NULL for others. reserve() follows ctx_create()
      * and allocates for up to `wanted` tiles; *tiles: the number that fits, at least 1.

@@ -109,6 +109,42 @@ static void memory_does_not_grow_with_width(void **state)
     resr_model_free(model);
 }
 
+/* A whole map computes each pixel once, in panels too; a kept part less, but more than itself. */
+static void no_pixel_twice(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const Case *c = &cases[i];
+        const ResrOps *ops = check_backend(RESR_NUMERICS_FP32);
+        ops = ops ? ops : check_backend(RESR_NUMERICS_EXACT);
+        int scale = c->spec.scale, keep_px = c->keep_width_px ? c->keep_width_px : c->width_px;
+        double row_macs = c->height_px * resr_spec_macs_per_px(&c->spec);
+        ResrModel *model = check_model(c->spec, 3);
+        CheckImage in = check_image(c->width_px, c->height_px);
+        CheckImage out = check_image(keep_px * scale, c->height_px * scale);
+        ResrTileIn keep = {.keep_x_px = c->keep_x_px,
+                           .keep_width_px = c->keep_width_px,
+                           .keep_height_px = c->height_px};
+        void *packed, *ctx;
+        check_image_random(&in, 5);
+        assert_int_equal(ops->prepare(ops, &packed, model), 0);
+        assert_int_equal(resr_forward_ctx_create_panels(&ctx, packed, c->width_px, c->height_px, 2,
+                                                        RESR_MIN_PANEL_PX),
+                         0);
+        check_forward(ops, ctx, &c->spec, &in, keep, &out, c->keep_x_px * scale, 0);
+        double macs = ops->computed_macs(ctx);
+        if (c->keep_width_px)
+            assert_true(macs > keep_px * row_macs && macs < c->width_px * row_macs);
+        else
+            assert_float_equal(macs / (c->width_px * row_macs), 1, 1e-9);
+        ops->ctx_free(ctx);
+        ops->release(packed);
+        check_image_free(&in);
+        check_image_free(&out);
+        resr_model_free(model);
+    }
+}
+
 /* A pass that is stopped leaves a context that gives the right bits afterwards. */
 static void stops_between_steps(void **state)
 {
@@ -144,4 +180,5 @@ static void stops_between_steps(void **state)
     resr_model_free(model);
 }
 
-TEST_MAIN(width_changes_no_bit, memory_does_not_grow_with_width, stops_between_steps)
+TEST_MAIN(width_changes_no_bit, memory_does_not_grow_with_width, no_pixel_twice,
+          stops_between_steps)
