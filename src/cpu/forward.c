@@ -8,7 +8,8 @@
  *   RRDB    input, conv_first | conv1..5 of a dense block, for each block | conv_body | all
  *           conv_up, conv_hr, conv_last
  *   SRVGG   input, first | up to six convolutions of the body, repeatedly, then last
- *   SPAN    input, conv_1 | c1_r, c2_r, c3_r of two blocks, repeatedly | conv_2, conv_cat, upsampler
+ *   SPAN    input, conv_1 | c1_r, c2_r, c3_r of two blocks, repeatedly | conv_2, conv_cat and
+ *           upsampler
  *
  * Between the layers of a wavefront a line buffer of some rows, as wide as a panel, is enough.
  * Whole feature maps exist only between wavefronts, so the largest ones, of the output's size,
@@ -31,39 +32,15 @@
 
 #include "base/memory.h"
 #include "base/minmax.h"
+#include "cpu/forward_memory.h"
 #include "cpu/pixels.h"
 #include "cpu/wavefront.h"
-#include "cpu/winograd.h"
 #include "cpu/workspace.h"
-
-/* The feature maps of a context: whole ones, then line buffers. */
-enum {
-    FEAT,    /* the head's output, then body_end's; SPAN: the four inputs of conv_cat */
-    RRDB_IN, /* the trunk at the start of an RRDB; of the first one FEAT is used instead */
-    TRUNK,   /* the body's input and output */
-    TRUNK_2, /* SRVGG and SPAN: wavefronts read one of the two and write the other */
-    INPUT,   /* the head's input */
-    DENSE,   /* a dense block's input and the outputs of conv1..4, side by side; not if V is shared */
-    INNER,   /* outputs of conv1..4 if V is shared; SRVGG and SPAN: inside a wavefront */
-    UP = INNER + RESR_WAVEFRONT_LAYERS - 1, /* outputs of conv_up1..3 */
-    HIGH_RES = UP + 3,                      /* conv_hr's output */
-    LAST,                                   /* the last layer's output */
-    N_MAPS
-};
-
-/* Most rows of a step. */
-enum { MAX_ROWS = 128 };
-
-/* How the work of a context is cut: panels, in columns of the body, and rows of a step, of the
- * body, and of the last layer in a tail with enlargements. */
-typedef struct Cut {
-    int body_panel_px, tail_panel_px, body_rows, tail_rows;
-} Cut;
 
 typedef struct Context {
     const ResrPackedNet *net;
-    int threads, panel_px;
-    Cut cut;
+    int threads;
+    ResrForwardCut cut;
     ResrTileIn in;
     ResrTileOut out;
     ResrPixelsSource source;
@@ -72,235 +49,21 @@ typedef struct Context {
     int width, height;              /* of the body, pixels */
     ResrRect body_end;              /* part of conv_body's output that the kept output depends on */
     ResrRect up[3], high_res, last; /* the same of these feature maps */
-    int current;                    /* TRUNK or TRUNK_2: the one that holds the trunk */
-    ResrFeatureMap maps[N_MAPS];
-    ResrWinogradLineBuffer lines; /* a dense block's transformed inputs */
-    size_t scratch;               /* position of the threads' scratch in `memory`, floats */
+    int current;                    /* the map that holds the trunk */
+    ResrForwardMemory at;
     float *memory;
-    size_t scratch_bytes;      /* of a thread */
     ResrWavefront *wavefronts; /* queue: filled by the layers' functions, run by wait */
     int n_wavefronts, max_wavefronts;
     double macs; /* computed so far */
 } Context;
 
-typedef struct MapShape {
-    int blocks;    /* 0: not used */
-    int enlarged;  /* width and height, in those of the body */
-    int step_rows; /* of a line buffer; 0: a whole map */
-    int distance;  /* from a line buffer's first layer to the last one that reads it */
-    int panel_px;  /* of a line buffer, in its own columns */
-} MapShape;
-
-/* Whether the convolutions of a dense block share transformed inputs. */
-static bool shares_v(const ResrPackedNet *net)
-{
-    return resr_spec_is_rrdb(&net->spec) && net->body->winograd && net->body->winograd->shared;
-}
-
-/* Side of the square of pixels that kernels compute as a whole. */
-static int grid_px(const ResrConvKernels *kernels)
-{
-    return kernels->winograd ? kernels->winograd->outputs : 1;
-}
-
-/* Of all layers. */
-static int max_grid_px(const ResrPackedNet *net)
-{
-    return resr_max(grid_px(net->body), grid_px(net->ends));
-}
-
-static int round_up(int value, int multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-/* Pixels of a thread in a step. Shared V stays in cache with few pixels. Otherwise more are better,
- * since the weights are read once for each piece of a row: x4plus in fp32 on 128 x 128 pixels took
- * 0.84 s with 512 and 0.95 s with 256 (two threads of an Emerald Rapids, 2026-11-30). */
-static int thread_px(const ResrPackedNet *net)
-{
-    return shares_v(net) ? 256 : 512;
-}
-
-static int panel_of(int width, int panel_px)
-{
-    int panels = (width + panel_px - 1) / panel_px;
-    return resr_max(round_up((width + panels - 1) / panels, 4), RESR_MIN_PANEL_PX);
-}
-
-static int rows_of(const ResrPackedNet *net, int width, int height, int threads, int grid)
-{
-    int rows = resr_wavefront_rows(width, thread_px(net), threads, grid);
-    return resr_min(resr_min(rows, MAX_ROWS), round_up(height, grid));
-}
-
-/* For a body of width x height. The tail's panels are as wide in its last layer as the body's. */
-static Cut cut_of(const ResrPackedNet *net, int width, int height, int threads, int panel_px)
-{
-    int steps = resr_spec_enlargements(&net->spec), grid = grid_px(net->ends);
-    Cut cut = {.body_panel_px = panel_of(width, panel_px),
-               .tail_panel_px = panel_of(width, resr_max(panel_px >> steps, RESR_MIN_PANEL_PX))};
-    cut.body_rows = rows_of(net, resr_min(width, cut.body_panel_px), height, threads,
-                            shares_v(net) ? grid_px(net->body) : max_grid_px(net));
-    if (steps > 1)
-        grid <<= steps - 1; /* so that the first conv_up's rows are on the grid */
-    cut.tail_rows =
-        rows_of(net, resr_min(width, cut.tail_panel_px) << steps, height << steps, threads, grid);
-    return cut;
-}
-
-static int head_rows(const ResrPackedNet *net, const Cut *cut)
-{
-    return round_up(cut->body_rows, grid_px(net->ends));
-}
-
-/* Rows of a step of conv_up number `step`. */
-static int up_rows(const ResrPackedNet *net, const Cut *cut, int step)
-{
-    return cut->tail_rows >> (resr_spec_enlargements(&net->spec) - 1 - step);
-}
-
-static MapShape whole_map(int blocks)
-{
-    return (MapShape){.blocks = blocks, .enlarged = 1};
-}
-
-static MapShape body_buffer(const Cut *cut, int blocks, int distance)
-{
-    return (MapShape){blocks, 1, cut->body_rows, distance, cut->body_panel_px};
-}
-
-static void list_compact_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
-{
-    const ResrNetSpec *spec = &net->spec;
-    int nf_blocks = resr_blocks(spec->nf);
-    shapes[TRUNK] = shapes[TRUNK_2] = whole_map(nf_blocks);
-    for (int i = INNER; i < UP; i++)
-        shapes[i] = body_buffer(cut, nf_blocks, 1);
-    shapes[LAST] = body_buffer(cut, resr_blocks(spec->channels * spec->scale * spec->scale), 0);
-    if (spec->arch != RESR_ARCH_SPAN)
-        return;
-    shapes[FEAT] = whole_map(4 * nf_blocks);
-    shapes[INNER + 2].distance = 3; /* a block's output is added at the end of the next one */
-}
-
-static void list_rrdb_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
-{
-    const ResrNetSpec *spec = &net->spec;
-    int nf_blocks = resr_blocks(spec->nf), gc_blocks = resr_blocks(spec->gc);
-    int steps = resr_spec_enlargements(spec), enlarged = 1 << steps;
-    shapes[FEAT] = shapes[RRDB_IN] = shapes[TRUNK] = whole_map(nf_blocks);
-    if (shares_v(net))
-        for (int i = 0; i < 4; i++)
-            shapes[INNER + i] = body_buffer(cut, gc_blocks, 1);
-    else
-        shapes[DENSE] = body_buffer(cut, nf_blocks + 4 * gc_blocks, 5);
-    for (int i = 0; i < steps; i++)
-        shapes[UP + i] = (MapShape){nf_blocks, 2 << i, up_rows(net, cut, i), 1,
-                                    cut->tail_panel_px * (2 << i)};
-    shapes[HIGH_RES] =
-        (MapShape){nf_blocks, enlarged, cut->tail_rows, 1, cut->tail_panel_px * enlarged};
-    shapes[LAST] = (MapShape){resr_blocks(spec->channels), enlarged, cut->tail_rows, 0,
-                              cut->tail_panel_px * enlarged};
-}
-
-static void list_maps(MapShape shapes[N_MAPS], const ResrPackedNet *net, const Cut *cut)
-{
-    const ResrNetSpec *spec = &net->spec;
-    for (int i = 0; i < N_MAPS; i++)
-        shapes[i] = (MapShape){0};
-    shapes[INPUT] = (MapShape){resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle), 1,
-                               head_rows(net, cut), 1, cut->body_panel_px};
-    if (resr_spec_is_rrdb(spec))
-        list_rrdb_maps(shapes, net, cut);
-    else
-        list_compact_maps(shapes, net, cut);
-}
-
-/* Floats of a map and its border; lays them over `data` unless `map` is NULL. */
-static size_t set_map(ResrFeatureMap *map, const MapShape *shape, const ResrPackedNet *net,
-                      int width, int height, float *data)
-{
-    int columns = width * shape->enlarged, rows = height * shape->enlarged, border_px = 0;
-    if (shape->blocks == 0)
-        return 0;
-    if (shape->step_rows > 0) {
-        border_px = resr_wavefront_border_px(shape->distance, resr_max(max_grid_px(net), 2));
-        rows = resr_wavefront_buffer_rows(shape->step_rows, shape->distance);
-        columns = resr_wavefront_buffer_columns(columns, shape->panel_px);
-    }
-    size_t floats = resr_feature_map_floats(shape->blocks, columns, rows);
-    if (map) {
-        resr_feature_map_set(map, data, shape->blocks, width * shape->enlarged,
-                             height * shape->enlarged, columns, rows);
-        map->border = data + floats;
-        map->border_px = border_px;
-    }
-    return floats +
-           resr_feature_map_border_floats(shape->blocks, height * shape->enlarged, border_px);
-}
-
-/* Lays out a dense block's transformed inputs. A row of conv k's output is transformed by conv
- * k + 1, two steps of the wavefront later; conv5 reads it last, 8 - 2k steps after that. */
-static void set_line_buffer(ResrWinogradLineBuffer *lines, const ResrPackedNet *net, int width,
-                            int height, const Cut *cut)
-{
-    const ResrWinogradKernels *kernels = net->body->winograd;
-    int cells[RESR_WINOGRAD_GROUPS], tile_rows[RESR_WINOGRAD_GROUPS];
-    for (int k = 0; k < RESR_WINOGRAD_GROUPS; k++) {
-        cells[k] = resr_winograd_cells(kernels, k == 0 ? net->spec.nf : net->spec.gc);
-        tile_rows[k] = (2 * (4 - k) + 1) * (cut->body_rows / kernels->outputs);
-    }
-    resr_winograd_line_buffer_set(lines, kernels,
-                                  resr_wavefront_buffer_columns(width, cut->body_panel_px), height,
-                                  cells, tile_rows);
-}
-
-/* Bytes of a thread's scratch. */
-static size_t scratch_bytes(const ResrPackedNet *net)
-{
-    size_t most = 0;
-    for (int i = 0; i < net->n_convs; i++) {
-        const ResrWinogradKernels *kernels = net->convs[i].kernels->winograd;
-        size_t bytes = kernels ? resr_winograd_scratch_bytes(kernels, net->convs[i].in_cells) : 0;
-        most = bytes > most ? bytes : most;
-    }
-    return most;
-}
-
-/* Floats of a context's memory for a body of width x height: feature maps, transformed inputs and
- * the threads' scratch. Lays them over ctx->memory unless `ctx` is NULL. */
-static size_t place(Context *ctx, const ResrPackedNet *net, int width, int height, int threads,
-                    const Cut *cut)
-{
-    MapShape shapes[N_MAPS];
-    size_t total = 0;
-    list_maps(shapes, net, cut);
-    for (int i = 0; i < N_MAPS; i++)
-        total += set_map(ctx ? &ctx->maps[i] : NULL, &shapes[i], net, width, height,
-                         ctx ? ctx->memory + total : NULL);
-    if (shares_v(net)) {
-        ResrWinogradLineBuffer lines;
-        set_line_buffer(&lines, net, width, height, cut);
-        size_t data = resr_winograd_line_buffer_bytes(&lines) / sizeof(float);
-        if (ctx) {
-            lines.data = (char *)(ctx->memory + total);
-            lines.border = (char *)(ctx->memory + total + data);
-            ctx->lines = lines;
-        }
-        total += data + resr_winograd_border_bytes(&lines) / sizeof(float);
-    }
-    if (ctx)
-        ctx->scratch = total;
-    return total + scratch_bytes(net) / sizeof(float) * (size_t)threads;
-}
-
 size_t resr_forward_workspace_bytes(const void *packed, int width_px, int height_px, int threads)
 {
     const ResrPackedNet *net = packed;
     int width = width_px / net->spec.unshuffle, height = height_px / net->spec.unshuffle;
-    Cut cut = cut_of(net, width, height, threads, RESR_PANEL_PX);
-    return net->memory_bytes + place(NULL, net, width, height, threads, &cut) * sizeof(float);
+    ResrForwardCut cut = resr_forward_cut(net, width, height, threads, RESR_PANEL_PX);
+    return net->memory_bytes +
+           resr_forward_place(NULL, NULL, net, width, height, threads, &cut) * sizeof(float);
 }
 
 void resr_forward_ctx_free(void *pointer)
@@ -324,16 +87,14 @@ int resr_forward_ctx_create_panels(void **out, const void *packed, int width_px,
         goto cleanup;
     ctx->net = net;
     ctx->threads = threads;
-    ctx->panel_px = panel_px;
     ctx->max_width = width;
     ctx->max_height = height;
-    ctx->cut = cut_of(net, width, height, threads, panel_px);
-    ctx->scratch_bytes = scratch_bytes(net);
+    ctx->cut = resr_forward_cut(net, width, height, threads, panel_px);
     ctx->max_wavefronts = net->n_convs; /* a wavefront has at least one convolution */
     ret = resr_alloc(&ctx->wavefronts, (size_t)ctx->max_wavefronts, sizeof *ctx->wavefronts);
     if (ret == 0)
-        ret = resr_workspace_alloc(&ctx->memory,
-                                   place(NULL, net, width, height, threads, &ctx->cut));
+        ret = resr_workspace_alloc(
+            &ctx->memory, resr_forward_place(NULL, NULL, net, width, height, threads, &ctx->cut));
 cleanup:
     if (ret < 0) {
         resr_forward_ctx_free(ctx);
@@ -346,8 +107,12 @@ cleanup:
 int resr_forward_ctx_create(void **out, const void *packed, int width_px, int height_px,
                             int threads)
 {
-    return resr_forward_ctx_create_panels(out, packed, width_px, height_px, threads,
-                                          RESR_PANEL_PX);
+    return resr_forward_ctx_create_panels(out, packed, width_px, height_px, threads, RESR_PANEL_PX);
+}
+
+static int round_up(int value, int multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
 }
 
 /* A rectangle plus `margin` pixels on each side, extended to the grid and clipped to width x
@@ -371,7 +136,7 @@ static ResrRect before_nearest(ResrRect rect, int grid, int width, int height)
 static void find_needed(Context *ctx)
 {
     const ResrTileIn *in = &ctx->in;
-    int factor = ctx->net->spec.unshuffle, grid = grid_px(ctx->net->ends);
+    int factor = ctx->net->spec.unshuffle, grid = resr_grid_px(ctx->net->ends);
     int width = ctx->width, height = ctx->height;
     ResrRect keep = {0, 0, width, height};
     if (in->keep_width_px > 0)
@@ -398,21 +163,21 @@ static void find_needed(Context *ctx)
  * more 3x3 convolutions between it and the body's end. */
 static ResrRect needed(const Context *ctx, int conv, int after)
 {
-    int margin = after * grid_px(ctx->net->body);
-    return grow(ctx->body_end, margin, grid_px(ctx->net->convs[conv].kernels), ctx->width,
+    int margin = after * resr_grid_px(ctx->net->body);
+    return grow(ctx->body_end, margin, resr_grid_px(ctx->net->convs[conv].kernels), ctx->width,
                 ctx->height);
 }
 
 static ResrLayer layer_of(Context *ctx, int conv, int in, int out, ResrRect rect)
 {
     return (ResrLayer){.conv = &ctx->net->convs[conv],
-                       .in = &ctx->maps[in],
-                       .out = &ctx->maps[out],
+                       .in = &ctx->at.maps[in],
+                       .out = &ctx->at.maps[out],
                        .factor = 1.0f,
                        .needed = rect,
                        .step_rows = ctx->cut.body_rows,
-                       .scratch = (char *)(ctx->memory + ctx->scratch),
-                       .scratch_bytes = ctx->scratch_bytes};
+                       .scratch = ctx->at.scratch,
+                       .scratch_bytes = ctx->at.scratch_bytes};
 }
 
 /* Queues a wavefront without layers; add_layer() follows. */
@@ -445,12 +210,13 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     bool rrdb = resr_spec_is_rrdb(spec);
     ctx->in = *in;
     ctx->n_wavefronts = 0;
-    ctx->current = TRUNK;
+    ctx->current = RESR_MAP_TRUNK;
     ctx->width = in->width_px / factor;
     ctx->height = in->height_px / factor;
     assert(ctx->width <= ctx->max_width && ctx->height <= ctx->max_height);
     find_needed(ctx);
-    place(ctx, ctx->net, ctx->width, ctx->height, ctx->threads, &ctx->cut);
+    resr_forward_place(&ctx->at, ctx->memory, ctx->net, ctx->width, ctx->height, ctx->threads,
+                       &ctx->cut);
     ctx->source = (ResrPixelsSource){&ctx->in, spec};
 
     /* Of the convolutions that follow, all but the tail's enlarged ones, and conv_cat, widen. */
@@ -461,18 +227,20 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     ResrRect rect = needed(ctx, 0, after);
-    int rows = head_rows(ctx->net, &ctx->cut);
-    add_layer(wavefront,
-              (ResrLayer){.out = &ctx->maps[INPUT],
-                          .out_blocks = ctx->maps[INPUT].blocks,
-                          .needed = grow(rect, 1, max_grid_px(ctx->net), ctx->width, ctx->height),
-                          .step_rows = rows,
-                          .rows = resr_pixels_load,
-                          .context = &ctx->source},
-              1);
-    ResrLayer *first = add_layer(wavefront, layer_of(ctx, 0, INPUT, ctx->current, rect), 0);
+    int rows = resr_forward_head_rows(ctx->net, &ctx->cut);
+    add_layer(
+        wavefront,
+        (ResrLayer){.out = &ctx->at.maps[RESR_MAP_INPUT],
+                    .out_blocks = ctx->at.maps[RESR_MAP_INPUT].blocks,
+                    .needed = grow(rect, 1, resr_max_grid_px(ctx->net), ctx->width, ctx->height),
+                    .step_rows = rows,
+                    .rows = resr_pixels_load,
+                    .context = &ctx->source},
+        1);
+    ResrLayer *first =
+        add_layer(wavefront, layer_of(ctx, 0, RESR_MAP_INPUT, ctx->current, rect), 0);
     first->step_rows = rows;
-    first->copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->maps[FEAT] : NULL;
+    first->copy = spec->arch != RESR_ARCH_SRVGG ? &ctx->at.maps[RESR_MAP_FEAT] : NULL;
     return 0;
 }
 
@@ -490,14 +258,16 @@ static void load_trunk(const ResrLayer *layer, int thread, int y, int x0, int x1
 static ResrLayer dense_layer(Context *ctx, int conv, int k, ResrRect rect)
 {
     const ResrNetSpec *spec = &ctx->net->spec;
-    if (!shares_v(ctx->net)) {
-        ResrLayer layer = layer_of(ctx, conv, DENSE, k == 4 ? TRUNK : DENSE, rect);
+    if (!resr_forward_shares_v(ctx->net)) {
+        ResrLayer layer =
+            layer_of(ctx, conv, RESR_MAP_DENSE, k == 4 ? RESR_MAP_TRUNK : RESR_MAP_DENSE, rect);
         layer.out_block = k == 4 ? 0 : resr_blocks(spec->nf) + k * resr_blocks(spec->gc);
         return layer;
     }
-    int in = k == 0 ? TRUNK : INNER + k - 1, out = k == 4 ? TRUNK : INNER + k;
+    int in = k == 0 ? RESR_MAP_TRUNK : RESR_MAP_INNER + k - 1,
+        out = k == 4 ? RESR_MAP_TRUNK : RESR_MAP_INNER + k;
     ResrLayer layer = layer_of(ctx, conv, in, out, rect);
-    layer.lines = &ctx->lines;
+    layer.lines = &ctx->at.lines;
     layer.line_group = k;
     return layer;
 }
@@ -508,14 +278,14 @@ int resr_forward_dense_block(void *pointer, int block, int dense, bool last_of_r
     const ResrNetSpec *spec = &ctx->net->spec;
     int index = block * 3 + dense, first = 1 + index * 5;
     int after = 1 + 5 * (3 * spec->num_blocks - 1 - index); /* convolutions after this block */
-    bool shared = shares_v(ctx->net);
+    bool shared = resr_forward_shares_v(ctx->net);
     ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     if (!shared)
         add_layer(wavefront,
-                  (ResrLayer){.in = &ctx->maps[TRUNK],
-                              .out = &ctx->maps[DENSE],
+                  (ResrLayer){.in = &ctx->at.maps[RESR_MAP_TRUNK],
+                              .out = &ctx->at.maps[RESR_MAP_DENSE],
                               .out_blocks = resr_blocks(spec->nf),
                               .needed = needed(ctx, first, after + 5),
                               .step_rows = ctx->cut.body_rows,
@@ -523,13 +293,15 @@ int resr_forward_dense_block(void *pointer, int block, int dense, bool last_of_r
                   5);
     for (int k = 0; k < 5; k++)
         add_layer(wavefront, dense_layer(ctx, first + k, k, needed(ctx, first + k, after + 4 - k)),
-                  k == 4 ? 0 : shared ? 1 : 4 - k);
+                  k == 4   ? 0
+                  : shared ? 1
+                           : 4 - k);
     ResrLayer *last = &wavefront->layers[wavefront->count - 1];
-    last->residual = &ctx->maps[TRUNK];
+    last->residual = &ctx->at.maps[RESR_MAP_TRUNK];
     last->factor = 0.2f;
     if (last_of_rrdb) {
-        last->trunk = &ctx->maps[block == 0 ? FEAT : RRDB_IN];
-        last->copy = &ctx->maps[RRDB_IN];
+        last->trunk = &ctx->at.maps[block == 0 ? RESR_MAP_FEAT : RESR_MAP_RRDB_IN];
+        last->copy = &ctx->at.maps[RESR_MAP_RRDB_IN];
     }
     return 0;
 }
@@ -542,8 +314,8 @@ int resr_forward_body_end(void *pointer)
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     ResrLayer *layer =
-        add_layer(wavefront, layer_of(ctx, conv, ctx->current, FEAT, ctx->body_end), 0);
-    layer->residual = &ctx->maps[FEAT];
+        add_layer(wavefront, layer_of(ctx, conv, ctx->current, RESR_MAP_FEAT, ctx->body_end), 0);
+    layer->residual = &ctx->at.maps[RESR_MAP_FEAT];
     layer->step_rows = round_up(ctx->height, 4);
     return 0;
 }
@@ -556,7 +328,7 @@ int resr_forward_compact_body(void *pointer)
     int blocks = ctx->net->spec.num_blocks;
     for (int done = 0; done < blocks;) {
         int layers = resr_min(RESR_WAVEFRONT_LAYERS, blocks - done);
-        int next = ctx->current == TRUNK ? TRUNK_2 : TRUNK;
+        int next = ctx->current == RESR_MAP_TRUNK ? RESR_MAP_TRUNK_2 : RESR_MAP_TRUNK;
         bool tail_follows = done + layers == blocks && layers < RESR_WAVEFRONT_LAYERS;
         ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
         if (!wavefront)
@@ -564,11 +336,12 @@ int resr_forward_compact_body(void *pointer)
         for (int k = 0; k < layers; k++, done++) {
             bool inside = k < layers - 1 || tail_follows;
             add_layer(wavefront,
-                      layer_of(ctx, 1 + done, k == 0 ? ctx->current : INNER + k - 1,
-                               inside ? INNER + k : next, needed(ctx, 1 + done, blocks - done)),
+                      layer_of(ctx, 1 + done, k == 0 ? ctx->current : RESR_MAP_INNER + k - 1,
+                               inside ? RESR_MAP_INNER + k : next,
+                               needed(ctx, 1 + done, blocks - done)),
                       inside ? 1 : 0);
         }
-        ctx->current = tail_follows ? INNER + layers - 1 : next;
+        ctx->current = tail_follows ? RESR_MAP_INNER + layers - 1 : next;
     }
     return 0;
 }
@@ -585,25 +358,27 @@ int resr_forward_attention_block(void *pointer, int block)
                                       : queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    int inner = second ? INNER + 3 : INNER, in = second ? INNER + 2 : ctx->current;
-    int next = ctx->current == TRUNK ? TRUNK_2 : TRUNK, out = inside ? INNER + 2 : next;
-    ResrLayer *c1 = add_layer(wavefront,
-                              layer_of(ctx, first, in, inner, needed(ctx, first, after + 2)), 1);
-    ResrLayer *c2 = add_layer(
-        wavefront, layer_of(ctx, first + 1, inner, inner + 1, needed(ctx, first + 1, after + 1)),
-        1);
-    ResrLayer *c3 =
-        add_layer(wavefront, layer_of(ctx, first + 2, inner + 1, out, needed(ctx, first + 2, after)),
-                  inside ? 3 : 0);
+    int inner = second ? RESR_MAP_INNER + 3 : RESR_MAP_INNER,
+        in = second ? RESR_MAP_INNER + 2 : ctx->current;
+    int next = ctx->current == RESR_MAP_TRUNK ? RESR_MAP_TRUNK_2 : RESR_MAP_TRUNK,
+        out = inside ? RESR_MAP_INNER + 2 : next;
+    ResrLayer *c1 =
+        add_layer(wavefront, layer_of(ctx, first, in, inner, needed(ctx, first, after + 2)), 1);
+    ResrLayer *c2 =
+        add_layer(wavefront,
+                  layer_of(ctx, first + 1, inner, inner + 1, needed(ctx, first + 1, after + 1)), 1);
+    ResrLayer *c3 = add_layer(
+        wavefront, layer_of(ctx, first + 2, inner + 1, out, needed(ctx, first + 2, after)),
+        inside ? 3 : 0);
     c1->activation = c2->activation = RESR_ACTIVATION_SILU;
     c3->activation = RESR_ACTIVATION_GATE;
-    c3->residual = &ctx->maps[in];
+    c3->residual = &ctx->at.maps[in];
     if (block == 0) {
-        c3->copy = &ctx->maps[FEAT];
+        c3->copy = &ctx->at.maps[RESR_MAP_FEAT];
         c3->copy_block = 2 * resr_blocks(spec->nf);
     }
     if (block == spec->num_blocks - 1) {
-        c1->copy = &ctx->maps[FEAT];
+        c1->copy = &ctx->at.maps[RESR_MAP_FEAT];
         c1->copy_block = 3 * resr_blocks(spec->nf);
     }
     if (!inside)
@@ -619,10 +394,11 @@ int resr_forward_attention_end(void *pointer)
     ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
-    ResrLayer *conv_2 = add_layer(wavefront, layer_of(ctx, conv, ctx->current, FEAT, rect), 0);
+    ResrLayer *conv_2 =
+        add_layer(wavefront, layer_of(ctx, conv, ctx->current, RESR_MAP_FEAT, rect), 0);
     conv_2->out_block = resr_blocks(ctx->net->spec.nf);
-    add_layer(wavefront, layer_of(ctx, conv + 1, FEAT, INNER, rect), 1);
-    ctx->current = INNER;
+    add_layer(wavefront, layer_of(ctx, conv + 1, RESR_MAP_FEAT, RESR_MAP_INNER, rect), 1);
+    ctx->current = RESR_MAP_INNER;
     return 0;
 }
 
@@ -637,21 +413,23 @@ static int tail_rrdb(Context *ctx)
 {
     int steps = resr_spec_enlargements(&ctx->net->spec), last = ctx->net->n_convs - 1;
     int first_up = resr_spec_conv_body(&ctx->net->spec) + 1;
-    ResrWavefront *wavefront =
-        queue_wavefront(ctx, ctx->cut.tail_panel_px * (steps > 0 ? 2 : 1));
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.tail_panel_px * (steps > 0 ? 2 : 1));
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     for (int i = 0; i < steps; i++) {
-        ResrLayer *up = add_layer(
-            wavefront, layer_of(ctx, first_up + i, i == 0 ? FEAT : UP + i - 1, UP + i, ctx->up[i]),
-            1);
+        ResrLayer *up =
+            add_layer(wavefront,
+                      layer_of(ctx, first_up + i, i == 0 ? RESR_MAP_FEAT : RESR_MAP_UP + i - 1,
+                               RESR_MAP_UP + i, ctx->up[i]),
+                      1);
         up->nearest = true;
-        up->step_rows = up_rows(ctx->net, &ctx->cut, i);
+        up->step_rows = resr_forward_up_rows(ctx->net, &ctx->cut, i);
     }
-    int in = steps > 0 ? UP + steps - 1 : FEAT;
+    int in = steps > 0 ? RESR_MAP_UP + steps - 1 : RESR_MAP_FEAT;
     ResrLayer *high_res =
-        add_layer(wavefront, layer_of(ctx, last - 1, in, HIGH_RES, ctx->high_res), 1);
-    ResrLayer *end = add_layer(wavefront, layer_of(ctx, last, HIGH_RES, LAST, ctx->last), 0);
+        add_layer(wavefront, layer_of(ctx, last - 1, in, RESR_MAP_HIGH_RES, ctx->high_res), 1);
+    ResrLayer *end =
+        add_layer(wavefront, layer_of(ctx, last, RESR_MAP_HIGH_RES, RESR_MAP_LAST, ctx->last), 0);
     high_res->step_rows = end->step_rows = ctx->cut.tail_rows;
     end->finish = resr_pixels_store;
     end->context = &ctx->sink;
@@ -660,13 +438,14 @@ static int tail_rrdb(Context *ctx)
 
 static int tail_shuffled(Context *ctx)
 {
-    bool appended = ctx->current >= INNER;
+    bool appended = ctx->current >= RESR_MAP_INNER;
     ResrWavefront *wavefront = appended ? &ctx->wavefronts[ctx->n_wavefronts - 1]
                                         : queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     ResrLayer *end = add_layer(
-        wavefront, layer_of(ctx, ctx->net->n_convs - 1, ctx->current, LAST, ctx->body_end), 0);
+        wavefront, layer_of(ctx, ctx->net->n_convs - 1, ctx->current, RESR_MAP_LAST, ctx->body_end),
+        0);
     end->finish = resr_pixels_store_shuffled;
     end->context = &ctx->sink;
     return 0;
@@ -692,8 +471,8 @@ int resr_forward_wait(void *pointer, const atomic_bool *stop)
     for (int i = 0; i < ctx->n_wavefronts; i++)
         for (int k = 0; k < ctx->wavefronts[i].count; k++)
             resr_layer_prepare(&ctx->wavefronts[i].layers[k]);
-    bool done = resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads, stop,
-                                    &ctx->macs);
+    bool done =
+        resr_wavefronts_run(ctx->wavefronts, ctx->n_wavefronts, ctx->threads, stop, &ctx->macs);
     ctx->n_wavefronts = 0;
     if (!done)
         return resr_fail(RESR_ERR_STOPPED, "stopped on request");

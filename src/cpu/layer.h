@@ -33,15 +33,15 @@ struct ResrLayer {
     const ResrFeatureMap *in;
     bool nearest; /* the input is enlarged by two, by pixel repetition, as it is read */
     ResrFeatureMap *out;
-    int32_t out_block, out_blocks; /* the first block written, and their number */
+    int32_t out_block, out_blocks;                 /* the first block written, and their number */
     const ResrFeatureMap *residual, *trunk, *copy; /* NULL: absent */
     int32_t copy_block;                            /* the first block written of `copy` */
     ResrActivation activation;
     float factor;
     /* Pixels of the output that are computed; on the kernels' grid or at the map's edge. */
     ResrRect needed;
-    /* In a wavefront: rows of a step, a multiple of row_px, and the last layer that reads the output
-     * from a line buffer; 0: it is a whole map, or nobody reads it. */
+    /* In a wavefront: rows of a step, a multiple of row_px, and the last layer that reads the
+     * output from a line buffer; 0: it is a whole map, or nobody reads it. */
     int32_t step_rows, last_reader;
     /* Called for each finished piece of a row by the thread that computed it; may be NULL. */
     void (*finish)(void *context, const ResrLayer *layer, int y, int x0, int x1);

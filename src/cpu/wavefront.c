@@ -144,7 +144,7 @@ static double macs_per_px(const ResrLayer *layer)
  * gave 1.03 to 1.75 times the speed of one, depending on where the hypervisor placed them.
  * Returns the multiply-accumulates. */
 static double run_share(const ResrWavefront *wavefront, const Panel *panel, int step, int thread,
-                      int threads)
+                        int threads)
 {
     double macs = 0;
     for (int k = 0; k < wavefront->count; k++) {

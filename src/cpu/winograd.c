@@ -83,8 +83,8 @@ void resr_winograd_line_buffer_set(ResrWinogradLineBuffer *lines,
         lines->offset[g] = total;
         total += (size_t)(cells_of_group[g] * tile_rows_of_group[g]) * lines->cell_bytes;
         lines->border_offset[g] = lines->border_row_bytes;
-        lines->border_row_bytes += (size_t)(cells_of_group[g] * border_tiles(g)) * frequencies *
-                                   RESR_WINOGRAD_CELL_BYTES;
+        lines->border_row_bytes +=
+            (size_t)(cells_of_group[g] * border_tiles(g)) * frequencies * RESR_WINOGRAD_CELL_BYTES;
     }
 }
 
@@ -113,14 +113,15 @@ static char *line_buffer_cell(const ResrWinogradLineBuffer *lines, int group, in
 static void copy_border(const ResrWinogradLineBuffer *lines, int group, int panel, int border_tile,
                         int tile_row, int t0, int t1, bool save)
 {
-    size_t frequencies = frequencies_of(lines), bytes = (size_t)(t1 - t0) * RESR_WINOGRAD_CELL_BYTES;
+    size_t frequencies = frequencies_of(lines),
+           bytes = (size_t)(t1 - t0) * RESR_WINOGRAD_CELL_BYTES;
     size_t row = (size_t)(panel % 2) * (size_t)lines->border_rows + (size_t)tile_row;
     char *border = lines->border + row * lines->border_row_bytes + lines->border_offset[group] +
                    (size_t)(t0 - border_tile) * RESR_WINOGRAD_CELL_BYTES;
     assert(t0 >= border_tile && t1 - border_tile <= border_tiles(group));
     for (int c = 0; c < cells_of(lines, group); c++) {
-        char *cell = line_buffer_cell(lines, group, c, tile_row) +
-                     (ptrdiff_t)t0 * RESR_WINOGRAD_CELL_BYTES;
+        char *cell =
+            line_buffer_cell(lines, group, c, tile_row) + (ptrdiff_t)t0 * RESR_WINOGRAD_CELL_BYTES;
         for (size_t f = 0; f < frequencies; f++) {
             memcpy(save ? border : cell, save ? cell : border, bytes);
             border += border_tiles(group) * RESR_WINOGRAD_CELL_BYTES;

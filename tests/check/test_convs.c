@@ -90,8 +90,7 @@ static GuardedMap map_of(int channels, int width, int height, uint64_t seed)
         0);
     for (size_t i = 0; i < out.floats + 2 * GUARD_FLOATS; i++)
         out.memory[i] = NAN;
-    resr_feature_map_set(&out.map, out.memory + GUARD_FLOATS, blocks, width, height, width,
-                         height);
+    resr_feature_map_set(&out.map, out.memory + GUARD_FLOATS, blocks, width, height, width, height);
     for (int y = 0; y < height; y++)
         for (int b = 0; b < blocks; b++) {
             float *row = resr_feature_map_row(&out.map, y, b);

@@ -46,9 +46,9 @@ static CheckImage forward(const ResrOps *ops, const void *packed, const Case *c,
                        .keep_width_px = c->keep_width_px,
                        .keep_height_px = c->height_px};
     void *ctx;
-    assert_int_equal(resr_forward_ctx_create_panels(&ctx, packed, c->width_px, c->height_px,
-                                                    threads, panel_px),
-                     0);
+    assert_int_equal(
+        resr_forward_ctx_create_panels(&ctx, packed, c->width_px, c->height_px, threads, panel_px),
+        0);
     check_forward(ops, ctx, &c->spec, in, keep, &out, c->keep_x_px * scale, 0);
     ops->ctx_free(ctx);
     return out;

@@ -205,8 +205,8 @@ typedef struct Offsets {
 /* Applies the operations after the convolution to one vector of a pixel and stores it, at these
  * offsets plus `px` pixels. */
 ALWAYS_INLINE void finish(const ResrWinogradOutput *out, int row, const Offsets *at, int px, vec y,
-                          vec bias, vec slope, const ResrActivation activation,
-                          const bool residual, const bool trunk, const bool copy)
+                          vec bias, vec slope, const ResrActivation activation, const bool residual,
+                          const bool trunk, const bool copy)
 {
     const int lanes = px * RESR_BLOCK_LANES;
     y = vec_add(y, bias);
