@@ -73,7 +73,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     int ret =
         resr_tile_plan(&tiles, (int)resr_round_up((size_t)info->format.width_px, (size_t)unshuffle),
                        (int)resr_round_up((size_t)info->format.height_px, (size_t)unshuffle),
-                       options->tile_px, options->tile_pad_px, unshuffle);
+                       resr_tile_square(options->tile_px, options->tile_pad_px), unshuffle);
     if (ret < 0)
         return ret;
     if (options->root_dedicated && ranks < 2 && options->plan_request.count > 0)
@@ -204,7 +204,8 @@ void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful
     size_t height = resr_round_up((size_t)plan->input.height_px, unshuffle);
     *useful = (double)width * (double)height * resr_spec_macs_per_px(&plan->spec);
     *computed = *useful;
-    if (resr_tile_plan(&tiles, (int)width, (int)height, plan->tile_px, plan->tile_pad_px,
+    if (resr_tile_plan(&tiles, (int)width, (int)height,
+                       resr_tile_square(plan->tile_px, plan->tile_pad_px),
                        plan->spec.unshuffle) == 0)
         *computed *= resr_tile_overhead(&tiles);
 }
@@ -286,8 +287,9 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
     else
         printf("%-18s unknown: the container does not say\n", "frames");
     if (resr_tile_plan(&tiles, (int)resr_round_up((size_t)plan->input.width_px, unshuffle),
-                       (int)resr_round_up((size_t)plan->input.height_px, unshuffle), plan->tile_px,
-                       plan->tile_pad_px, plan->spec.unshuffle) == 0)
+                       (int)resr_round_up((size_t)plan->input.height_px, unshuffle),
+                       resr_tile_square(plan->tile_px, plan->tile_pad_px),
+                       plan->spec.unshuffle) == 0)
         printf("%-18s %d x %d a frame, context of %d px: %.2f x the work\n", "tiles", tiles.columns,
                tiles.rows, plan->tile_pad_px, resr_tile_overhead(&tiles));
     printf("%-18s %.3f a frame computed (%.3f useful)", "TFLOP", computed * 2e-12, useful * 2e-12);

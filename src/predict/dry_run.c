@@ -87,7 +87,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     resr_memory_expect(resr_plan_pool_bytes(plan));
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
     ret = resr_upscaler_create(&upscaler, ops, run->model, &plan->input, &plan->output,
-                               plan->tile_px, plan->tile_pad_px, threads);
+                               resr_tile_square(plan->tile_px, plan->tile_pad_px), threads);
     if (ret < 0)
         return ret;
     *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);

@@ -281,7 +281,7 @@ static void *compute_main(void *argument)
     ResrUpscaler *upscaler = NULL;
     compute->status =
         resr_upscaler_create(&upscaler, compute->ops, compute->model, &plan->input, &plan->output,
-                             plan->tile_px, plan->tile_pad_px, compute->threads);
+                             resr_tile_square(plan->tile_px, plan->tile_pad_px), compute->threads);
     if (compute->status < 0)
         resr_error_save(compute->error);
     else
