@@ -24,6 +24,9 @@
 #define RESR_PLAN_BYTES (INT64_C(3) << 30)
 #define RESR_PLAN_GPU_BYTES (INT64_C(4) << 30)
 
+/* -t auto in ResrOptions.tile_px. */
+#define RESR_TILE_AUTO (-1)
+
 /* -t auto: smallest side of a tile in input pixels, its context not counted, in a frame that is cut
  * in this direction; the official scripts' side. */
 #define RESR_TILE_PX 256
