@@ -71,7 +71,8 @@ static const ResrOps *find_ops(const char *name)
 static void run_small(const Frame *frame, const ResrOps *ops, const ResrModel *model)
 {
     ResrNet *net;
-    must(resr_net_create(&net, ops, model, frame->width_px, frame->height_px, 0, 0, 1));
+    must(
+        resr_net_create(&net, ops, model, frame->width_px, frame->height_px, (ResrTileSize){0}, 1));
     upscale(net, frame);
     resr_net_free(net);
 }
@@ -130,6 +131,7 @@ int main(int argc, char **argv)
     const char *backend = argc > 6 ? argv[6] : "cuda";
     ResrModel *model;
     ResrNet *net;
+    ResrTileSize tile = resr_tile_square(tile_px, pad_px);
     ResrTilePlan plan;
     const ResrOps *ops = find_ops(backend);
     if (!ops) {
@@ -140,8 +142,8 @@ int main(int argc, char **argv)
     must(bench_model_argument(&model, argv[1]));
     double psnr = compare(ops, model);
     Frame frame = make_frame(width_px, height_px, model->spec.scale);
-    must(resr_tile_plan(&plan, width_px, height_px, tile_px, pad_px, model->spec.unshuffle));
-    must(resr_net_create(&net, ops, model, width_px, height_px, tile_px, pad_px, 1));
+    must(resr_tile_plan(&plan, width_px, height_px, tile, model->spec.unshuffle));
+    must(resr_net_create(&net, ops, model, width_px, height_px, tile, 1));
     double seconds = median_seconds(net, &frame, argc > 7 ? atof(argv[7]) : 5);
     double flops = 2 * resr_spec_macs_per_px(&model->spec) * (double)frame.in_px / seconds;
     printf("{\"model\": \"%s\", \"backend\": \"%s\", \"class\": \"%s\", \"width\": %d, "

@@ -55,7 +55,7 @@ static int upscale(float **out, double *seconds, const ResrOps *ops, const ResrM
     if (ret == 0)
         ret = resr_alloc(&result, 3 * out_px, sizeof *result);
     if (ret == 0)
-        ret = resr_net_create(&net, ops, model, width_px, height_px, 0, 0, threads);
+        ret = resr_net_create(&net, ops, model, width_px, height_px, (ResrTileSize){0}, threads);
     if (ret < 0)
         goto cleanup;
     resr_random_fill(in, 3 * in_px, 1);

@@ -284,8 +284,8 @@ static int dense_error(double *error, const ResrOps *ops, const ResrModel *model
     for (int i = 0; ret == 0 && i < 2; i++) {
         float *first = memory + 3 * IN + 3 * OUT * i;
         float *const out[4] = {first, first + OUT, first + 2 * OUT};
-        ret = resr_net_create(&net, both[i], model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX, 0, 0,
-                              threads);
+        ret = resr_net_create(&net, both[i], model, VERDICT_WIDTH_PX, VERDICT_HEIGHT_PX,
+                              (ResrTileSize){0}, threads);
         if (ret == 0)
             ret = resr_net_upscale(net, out, 4 * VERDICT_WIDTH_PX, in, VERDICT_WIDTH_PX, NULL);
         resr_net_free(net);

@@ -76,7 +76,7 @@ static void serve(const Options *options, const ResrOps *ops, const ResrModel *m
     size_t scale = (size_t)model->spec.scale, out_px = in_px * scale * scale;
     const float *const in_planes[4] = {in, in + in_px, in + 2 * in_px};
     float *const out_planes[4] = {out, out + out_px, out + 2 * out_px};
-    must(resr_net_create(&net, ops, model, options->width_px, options->height_px, 0, 0,
+    must(resr_net_create(&net, ops, model, options->width_px, options->height_px, (ResrTileSize){0},
                          options->threads));
     printf("{\"cpu\": \"%s\", \"backend\": \"%s\", \"class\": \"%s\", \"threads\": %d, "
            "\"model\": \"%s\", \"scale\": %d}\n",

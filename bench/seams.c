@@ -50,7 +50,7 @@ static ResrRgb upscale(const ResrModel *model, const ResrRgb *in, int tile_px, i
                          3));
     must(resr_select_backend_probe(&probe, (ResrArch)model->spec.arch, "exact", "auto", ~0u, 2));
     must(resr_net_create(&net, resr_select_backend_fastest(&probe, "exact"), model, in->width_px,
-                         in->height_px, tile_px, pad_px, 2));
+                         in->height_px, resr_tile_square(tile_px, pad_px), 2));
     must(resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL));
     resr_net_free(net);
     return out;
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     ResrRgb whole = upscale(model, &in, 0, 0);
     for (size_t i = 0; i < sizeof pads / sizeof *pads; i++) {
         ResrTilePlan plan;
-        must(resr_tile_plan(&plan, in.width_px, in.height_px, tile_px, pads[i],
+        must(resr_tile_plan(&plan, in.width_px, in.height_px, resr_tile_square(tile_px, pads[i]),
                             model->spec.unshuffle));
         ResrRgb tiled = upscale(model, &in, tile_px, pads[i]);
         compare(name ? name + 1 : argv[4], &whole, &tiled, tile_px, pads[i],

@@ -228,6 +228,19 @@ static const char *suggest_model(int index)
     return entry ? entry->name : NULL;
 }
 
+static int convert_tile(ResrOptions *out, const ResrOption *option, const char *text,
+                        const ResrOptionValue *values)
+{
+    int64_t px = RESR_TILE_AUTO;
+    (void)values;
+    if (strcmp(text, "auto") != 0 && parse_integer(&px, option, text) < 0)
+        return resr_fail(RESR_ERR_USAGE,
+                         "-t: '%s' was given, expected auto or a whole number from %d to %d", text,
+                         (int)option->low, (int)option->high);
+    out->tile_px = (int32_t)px;
+    return 0;
+}
+
 /* Rows of the table. */
 #define FIELD(field)                                                                               \
     .offset = offsetof(ResrOptions, field), .bytes = sizeof(((ResrOptions *)NULL)->field)
@@ -299,8 +312,13 @@ const ResrOption resr_option_table[] = {
              "the same bits on every CPU. fp16 is for GPUs. Precision and processor determine the "
              "numerics class: machines of one class give the same frames."},
 
-    {"tile", 't', TILES, INT32(tile_px, 0, RESR_MAX_SIDE_PX), .standard = STRING(RESR_TILE_PX),
-     .argument = "PX", .help = "side of a tile in input pixels; 0: the whole frame"},
+    {"tile", 't', TILES, CUSTOM(convert_tile), NAMES("auto"), .low = 0, .high = RESR_MAX_SIDE_PX,
+     .standard = "auto", .argument = "PX",
+     .help = "side of a tile in input pixels; 0: the whole frame; auto: few tiles",
+     .more = "auto computes frames as a whole if that takes at most 3 GiB (on GPUs 4 GiB), and cuts "
+             "larger ones into the fewest even tiles that do, of the frame's full width where "
+             "possible. The tiles follow from the network, the frame's size and CPU or GPU, never "
+             "from the machine. -t 256 with --tile-pad 10 is the geometry of the official scripts."},
     {"tile-pad", 0, TILES, INT32(tile_pad_px, 0, 4096), .standard = STRING(RESR_TILE_PAD_PX),
      .argument = "PX", .help = "context on each side of a tile in input pixels"},
 

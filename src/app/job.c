@@ -140,8 +140,9 @@ static int name_folder(char out[PATH_MAX], const ResrOptions *options, const cha
                : resr_fail(RESR_ERR_USAGE, "%.64s...: the path is too long", options->output);
 }
 
-/* A resumed job keeps its numerics class; an explicit --precision must agree with it. */
-static int keep_class(ResrJob *job)
+/* A resumed job keeps its numerics class and its tiles; an explicit --precision must agree with it.
+ */
+static int keep_numerics(ResrJob *job)
 {
     const char *class = resr_checkpoint_class(job->checkpoint);
     const char *precision = job->plan.precision;
@@ -152,6 +153,9 @@ static int keep_class(ResrJob *job)
             "its pixels; leave the option out to resume, or remove %s to start over",
             job->options.output, class, precision, job->folder);
     snprintf(job->plan.numerics_class, sizeof job->plan.numerics_class, "%s", class);
+    ResrTileSize tile = resr_checkpoint_tile(job->checkpoint);
+    if (tile.width_px > 0)
+        job->plan.tile = tile;
     return 0;
 }
 
@@ -214,7 +218,7 @@ static int open_checkpoint(ResrJob *job)
         resr_publish_remove_stale(options->report);
     if (options->trace[0])
         resr_publish_remove_stale(options->trace);
-    return resumed ? keep_class(job) : 0;
+    return resumed ? keep_numerics(job) : 0;
 }
 
 void resr_job_remove_remains(const ResrOptions *options)

@@ -120,6 +120,8 @@ int resr_rank_context_choose_class(const ResrRankContext *context, ResrPlan *pla
             options->output, class);
     if (!class[0])
         ret = choose_class(class, all, context->size);
+    if (ret == 0)
+        resr_plan_choose_tile(plan, options);
     return ret < 0 ? ret : resr_plan_choose_encode(plan, options, output, all, context->cpus);
 }
 
@@ -221,8 +223,8 @@ static int choose(const ResrRankContext *context, ResrPlan *plan, const ResrOpti
 static bool compute_fits(const ResrRankContext *context, const ResrOps *ops, const ResrPlan *plan)
 {
     const ResrPlan *last = &context->plan;
-    return context->compute && context->ops == ops && last->tile_px == plan->tile_px &&
-           last->tile_pad_px == plan->tile_pad_px &&
+    return context->compute && context->ops == ops &&
+           memcmp(&last->tile, &plan->tile, sizeof plan->tile) == 0 &&
            memcmp(&last->input, &plan->input, sizeof plan->input) == 0 &&
            memcmp(&last->output, &plan->output, sizeof plan->output) == 0;
 }

@@ -17,13 +17,23 @@
 /* Largest --batch: the frames that one message describes. */
 #define RESR_MAX_BATCH_FRAMES 64
 
-/* Side of a tile in input pixels, its context not counted: large enough that the context is cheap,
- * small enough that one dense block's maps fit a GPU's L2 cache. */
+/* -t auto: most bytes of an evaluation of the network, by the estimate of net/tile_auto.h.
+ * Constants and not shares of the machine's memory, since the tiles determine the pixels. CPUs:
+ * whole frames of 1080p for all known networks, on machines of 4 GiB. GPUs: the same, in the least
+ * memory that cuda/forward_memory.c needs, on devices of 6 GB. */
+#define RESR_PLAN_BYTES (INT64_C(3) << 30)
+#define RESR_PLAN_GPU_BYTES (INT64_C(4) << 30)
+
+/* -t auto in ResrOptions.tile_px. */
+#define RESR_TILE_AUTO (-1)
+
+/* -t auto: smallest side of a tile in input pixels, its context not counted, in a frame that is cut
+ * in this direction; the official scripts' side. */
 #define RESR_TILE_PX 256
 
 /* Context on each side of a tile in input pixels: at least the 34 px that make the compact networks
  * exactly independent of tiling, and a multiple of 4 for networks with pixel_unshuffle(4). The
- * remaining seams with RRDBNet are measured in bench/README.md. */
+ * remaining seams with RRDBNet are measured in bench/README.md. Frames of one tile have none. */
 #define RESR_TILE_PAD_PX 36
 
 /* Default strength of realesr-general-x4v3, as its authors set it. */

@@ -155,6 +155,11 @@ const char *resr_checkpoint_class(const ResrCheckpoint *c)
     return resr_manifest_class(c->manifest);
 }
 
+ResrTileSize resr_checkpoint_tile(const ResrCheckpoint *c)
+{
+    return resr_manifest_tile(c->manifest);
+}
+
 /* Starts a new job: removes files of earlier jobs, then writes the manifest, which makes the folder
  * this job's. */
 static int begin_job(ResrCheckpoint *c)
@@ -165,6 +170,7 @@ static int begin_job(ResrCheckpoint *c)
         return resr_publish_write_failure(c->journal_path, 1);
     resr_jobdir_path(&c->dir, path, "manifest.json");
     resr_manifest_set_class(c->manifest, c->plan.plan->numerics_class);
+    resr_manifest_set_tile(c->manifest, c->plan.plan->tile);
     int ret = resr_manifest_write(c->manifest, path);
     return ret < 0 ? ret : open_journal(c, "", NULL);
 }

@@ -17,17 +17,20 @@ typedef struct ResrCheckpoint ResrCheckpoint;
 
 /* Opens and locks the folder for the job of `manifest` (taken over, also on failure) and reads its
  * journal. `frames_folder`: final folder of kept batch files; empty: none are kept. *resumed: the
- * job was started before; it keeps the numerics class of resr_checkpoint_class(), and `table` gets
- * the frames of finished segments. *finished: `output` is published and only the end of
- * resr_checkpoint_finish() is missing. A damaged manifest restarts the job with a warning; the
- * frames of damaged files are computed again. RESR_ERR_MISMATCH: the folder contains finished
- * frames of another job. Other errors: those of resr_jobdir_open(), RESR_ERR_IO. */
+ * job was started before; it keeps the numerics class of resr_checkpoint_class() and the tiles of
+ * resr_checkpoint_tile(), and `table` gets the frames of finished segments. *finished: `output` is
+ * published and only the end of resr_checkpoint_finish() is missing. A damaged manifest restarts
+ * the job with a warning; the frames of damaged files are computed again. RESR_ERR_MISMATCH: the
+ * folder contains finished frames of another job. Other errors: those of resr_jobdir_open(),
+ * RESR_ERR_IO. */
 RESR_MUST_CHECK int resr_checkpoint_open(ResrCheckpoint **out, const char *folder,
                                          const char *output, const char *frames_folder,
                                          ResrManifest *manifest, ResrFrameTable *table,
                                          bool *resumed, bool *finished);
 
+/* Numerics class and tiles of the job as it was first started. */
 const char *resr_checkpoint_class(const ResrCheckpoint *checkpoint);
+ResrTileSize resr_checkpoint_tile(const ResrCheckpoint *checkpoint);
 
 /* How the job runs, once the numerics class is chosen. */
 typedef struct ResrCheckpointPlan {

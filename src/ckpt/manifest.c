@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/publish.h"
 #include "job/json.h"
@@ -93,6 +94,12 @@ static void set_formats(json_t *object, const ResrFormat *in, const ResrFormat *
     json_object_set_new(object, "output_format", json_string(text));
 }
 
+static void set_tile(json_t *object, ResrTileSize tile)
+{
+    json_object_set_new(object, "tile_width_px", json_integer(tile.width_px));
+    json_object_set_new(object, "tile_height_px", json_integer(tile.height_px));
+}
+
 int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const ResrPlan *plan,
                          const ResrModel *model, const char *encoder, const char *encoder_version)
 {
@@ -105,11 +112,10 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
     snprintf(started, sizeof started, "%" PRId64 ".%09ld", (int64_t)now.tv_sec, now.tv_nsec);
     const ResrEncodeOptions *encode = &options->encode;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:i, s:I, s:I, s:s, s:s, s:f, s:i, s:b, s:s}",
-        "program", RESR_VERSION, "started", started, "numerics_class", plan->numerics_class,
-        "model_sha256", model->sha256, "outscale", options->outscale, "denoise", options->denoise,
-        "tile_px", plan->tile_px, "tile_pad_px", plan->tile_pad_px, "frames",
-        (json_int_t)options->max_frames, "segment_frames",
+        "{s:s, s:s, s:s, s:s, s:f, s:f, s:i, s:I, s:I, s:s, s:s, s:f, s:i, s:b, s:s}", "program",
+        RESR_VERSION, "started", started, "numerics_class", plan->numerics_class, "model_sha256",
+        model->sha256, "outscale", options->outscale, "denoise", options->denoise, "tile_pad_px",
+        options->tile_pad_px, "frames", (json_int_t)options->max_frames, "segment_frames",
         (json_int_t)plan->batching.segment_frames, "encoder", encoder, "encoder_library",
         encoder_version, "crf", encode->crf, "encoder_threads", encode->threads, "keep_frames",
         options->keep_frames, "hwaccel", plan->hwaccel);
@@ -117,6 +123,10 @@ int resr_manifest_create(ResrManifest **out, const ResrOptions *options, const R
         resr_json_set_exact(object, "model", model->name);
         resr_json_set_exact(object, "preset", encode->preset);
         set_formats(object, &plan->input, &plan->output);
+        json_object_set_new(object, "tile_px",
+                            options->tile_px == RESR_TILE_AUTO ? json_string("auto")
+                                                               : json_integer(options->tile_px));
+        set_tile(object, plan->tile);
         ret = identify_input(object, options->input);
     } else {
         ret = resr_fail(RESR_ERR_INTERNAL, "out of memory: the job's manifest");
@@ -208,6 +218,30 @@ int64_t resr_manifest_segment_frames(const ResrManifest *manifest)
     return frames > 0 && frames < INT32_MAX ? frames : 0;
 }
 
+/* 0 for numbers that no frame has. */
+static int32_t side_of(const ResrManifest *manifest, const char *key)
+{
+    int64_t px = json_integer_value(json_object_get(manifest->object, key));
+    return px > 0 && px <= RESR_MAX_SIDE_PX ? (int32_t)px : 0;
+}
+
+ResrTileSize resr_manifest_tile(const ResrManifest *manifest)
+{
+    ResrTileSize tile = {.pad_px = side_of(manifest, "tile_pad_px")};
+    int32_t width_px = side_of(manifest, "tile_width_px");
+    int32_t height_px = side_of(manifest, "tile_height_px");
+    if (width_px > 0 && height_px > 0) {
+        tile.width_px = width_px;
+        tile.height_px = height_px;
+    }
+    return tile;
+}
+
+void resr_manifest_set_tile(ResrManifest *manifest, ResrTileSize tile)
+{
+    set_tile(manifest->object, tile);
+}
+
 const char *resr_manifest_class(const ResrManifest *manifest)
 {
     const char *class = json_string_value(json_object_get(manifest->object, "numerics_class"));
@@ -243,6 +277,7 @@ static size_t list_difference(char *list, size_t bytes, size_t used, const char 
 {
     char was[160], is[160];
     if (strcmp(key, "started") == 0 || strcmp(key, "numerics_class") == 0 ||
+        strcmp(key, "tile_width_px") == 0 || strcmp(key, "tile_height_px") == 0 ||
         strcmp(key, "seal") == 0 || (before && value && json_equal(before, value)))
         return used;
     show(was, before);

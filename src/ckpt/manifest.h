@@ -27,6 +27,11 @@ RESR_MUST_CHECK int resr_manifest_write(const ResrManifest *manifest, const char
 /* Frames of a segment; 0: one segment contains the whole video. */
 int64_t resr_manifest_segment_frames(const ResrManifest *manifest);
 
+/* Tiles of the job; without a size if the manifest was made for -t auto before a class was chosen,
+ * or has none. */
+ResrTileSize resr_manifest_tile(const ResrManifest *manifest);
+void resr_manifest_set_tile(ResrManifest *manifest, ResrTileSize tile);
+
 const char *resr_manifest_class(const ResrManifest *manifest);
 void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class);
 
@@ -35,7 +40,8 @@ void resr_manifest_set_class(ResrManifest *manifest, const char *numerics_class)
 uint64_t resr_manifest_job_id(const ResrManifest *manifest);
 
 /* 0 if `now` asks for the job that `then` describes, else RESR_ERR_MISMATCH and a message that
- * lists the differences. The numerics class is not compared: see resr_checkpoint_open(). */
+ * lists the differences. The numerics class and the size of tiles that
+ * -t auto has chosen are not compared: see resr_checkpoint_open(). */
 RESR_MUST_CHECK int resr_manifest_compare(const ResrManifest *now, const ResrManifest *then,
                                           const char *folder);
 

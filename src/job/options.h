@@ -70,7 +70,7 @@ typedef struct ResrOptions {
     int32_t scale;                        /* -s: 1, 2, 3, 4; 0: the network's own */
     double outscale;                      /* factor of the delivered size; 0: the network's own */
     double denoise;                       /* 0..1; negative: the model's default */
-    int32_t tile_px, tile_pad_px;         /* tile 0: the whole frame */
+    int32_t tile_px, tile_pad_px;         /* tile 0: the whole frame; or RESR_TILE_AUTO */
     int32_t batch_frames, segment_frames; /* segment 0: one for the whole video */
     int64_t max_frames;                   /* stop after this many frames; 0: all */
     int64_t memory_bytes;                 /* bound on the pool of frames; 0: a quarter of the RAM */

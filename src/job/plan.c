@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "net/tile.h"
+#include "net/tile_auto.h"
 
 int resr_plan_output_size(int *width_px, int *height_px, const ResrOptions *options,
                           const ResrVideoInfo *info, const ResrNetSpec *spec)
@@ -65,15 +65,25 @@ static void spread(ResrPlan *plan, const ResrOptions *options)
     plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
 }
 
+/* The size of a frame that is extended to the network's groups of pixels. */
+static void whole_groups(int *width_px, int *height_px, const ResrFormat *format,
+                         const ResrNetSpec *spec)
+{
+    *width_px = (int)resr_round_up((size_t)format->width_px, (size_t)spec->unshuffle);
+    *height_px = (int)resr_round_up((size_t)format->height_px, (size_t)spec->unshuffle);
+}
+
 int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
                    const ResrSinkPlan *output, const ResrModel *model, int ranks)
 {
     ResrTilePlan tiles;
-    int unshuffle = model->spec.unshuffle;
-    int ret =
-        resr_tile_plan(&tiles, (int)resr_round_up((size_t)info->format.width_px, (size_t)unshuffle),
-                       (int)resr_round_up((size_t)info->format.height_px, (size_t)unshuffle),
-                       options->tile_px, options->tile_pad_px, unshuffle);
+    bool chosen_later = options->tile_px == RESR_TILE_AUTO;
+    int width_px, height_px;
+    whole_groups(&width_px, &height_px, &info->format, &model->spec);
+    int ret = resr_tile_plan(
+        &tiles, width_px, height_px,
+        resr_tile_square(chosen_later ? RESR_TILE_PX : options->tile_px, options->tile_pad_px),
+        model->spec.unshuffle);
     if (ret < 0)
         return ret;
     if (options->root_dedicated && ranks < 2 && options->plan_request.count > 0)
@@ -90,8 +100,7 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
     plan->encode = options->encode;
     plan->spec = model->spec;
     plan->batching = (ResrBatching){options->segment_frames, options->batch_frames};
-    plan->tile_px = options->tile_px;
-    plan->tile_pad_px = options->tile_pad_px;
+    plan->tile = resr_tile_square(chosen_later ? 0 : options->tile_px, options->tile_pad_px);
     plan->ranks = ranks;
     plan->computing_ranks = ranks - (options->root_dedicated ? 1 : 0);
     plan->threads = options->threads;
@@ -107,6 +116,16 @@ int resr_plan_make(ResrPlan *plan, const ResrOptions *options, const ResrVideoIn
 
     spread(plan, options);
     return 0;
+}
+
+void resr_plan_choose_tile(ResrPlan *plan, const ResrOptions *options)
+{
+    int width_px, height_px;
+    if (options->tile_px != RESR_TILE_AUTO || plan->tile.width_px > 0)
+        return;
+    whole_groups(&width_px, &height_px, &plan->input, &plan->spec);
+    plan->tile = resr_tile_auto(&plan->spec, plan->numerics_class, width_px, height_px,
+                                options->tile_pad_px);
 }
 
 /* The reason why ranks cannot encode this job's segments; NULL: they can. */
@@ -199,13 +218,11 @@ int64_t resr_plan_pool_bytes(const ResrPlan *plan)
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful)
 {
     ResrTilePlan tiles;
-    size_t unshuffle = (size_t)plan->spec.unshuffle;
-    size_t width = resr_round_up((size_t)plan->input.width_px, unshuffle);
-    size_t height = resr_round_up((size_t)plan->input.height_px, unshuffle);
-    *useful = (double)width * (double)height * resr_spec_macs_per_px(&plan->spec);
+    int width_px, height_px;
+    whole_groups(&width_px, &height_px, &plan->input, &plan->spec);
+    *useful = (double)width_px * height_px * resr_spec_macs_per_px(&plan->spec);
     *computed = *useful;
-    if (resr_tile_plan(&tiles, (int)width, (int)height, plan->tile_px, plan->tile_pad_px,
-                       plan->spec.unshuffle) == 0)
+    if (resr_tile_plan(&tiles, width_px, height_px, plan->tile, plan->spec.unshuffle) == 0)
         *computed *= resr_tile_overhead(&tiles);
 }
 
@@ -258,17 +275,30 @@ static void print_disk(const ResrPlan *plan, const ResrOptions *options, double 
            "hung rank", plan->deadline_seconds, RESR_DEADLINE_FRAMES);
 }
 
+static void print_tiles(const ResrPlan *plan)
+{
+    ResrTilePlan tiles;
+    int width_px, height_px;
+    whole_groups(&width_px, &height_px, &plan->input, &plan->spec);
+    if (resr_tile_plan(&tiles, width_px, height_px, plan->tile, plan->spec.unshuffle) < 0)
+        return;
+    if (tiles.columns * tiles.rows == 1)
+        printf("%-18s none: frames are computed as a whole\n", "tiles");
+    else
+        printf("%-18s %d x %d a frame, of %d x %d px, context of %d px: %.2f x the work\n", "tiles",
+               tiles.columns, tiles.rows, plan->tile.width_px, plan->tile.height_px,
+               plan->tile.pad_px, resr_tile_overhead(&tiles));
+}
+
 void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const ResrVideoInfo *info,
                      const ResrModel *model, size_t workspace_bytes, double flops)
 {
     double computed, useful;
     char shown[RESR_TEXT_SHOWN_PATH_BYTES];
-    ResrTilePlan tiles;
     resr_plan_frame_macs(plan, &computed, &useful);
     double in_bytes = (double)resr_format_frame_bytes(&plan->input);
     double out_bytes = (double)resr_format_frame_bytes(&plan->output);
     double frames = (double)plan->frames_estimate;
-    size_t unshuffle = (size_t)plan->spec.unshuffle;
 
     printf("%-18s %s: %d x %d %s, %s in %s\n", "input",
            resr_text_show(shown, sizeof shown, options->input), plan->input.width_px,
@@ -285,11 +315,7 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
                plan->batching.batch_frames);
     else
         printf("%-18s unknown: the container does not say\n", "frames");
-    if (resr_tile_plan(&tiles, (int)resr_round_up((size_t)plan->input.width_px, unshuffle),
-                       (int)resr_round_up((size_t)plan->input.height_px, unshuffle), plan->tile_px,
-                       plan->tile_pad_px, plan->spec.unshuffle) == 0)
-        printf("%-18s %d x %d a frame, context of %d px: %.2f x the work\n", "tiles", tiles.columns,
-               tiles.rows, plan->tile_pad_px, resr_tile_overhead(&tiles));
+    print_tiles(plan);
     printf("%-18s %.3f a frame computed (%.3f useful)", "TFLOP", computed * 2e-12, useful * 2e-12);
     if (frames > 0)
         printf(", %.1f in all", computed * 2e-12 * frames);

@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "net/backend.h"
 #include "net/select_backend.h"
+#include "net/tile.h"
 
 /* The plan of a job: all that ranks need to compute frames, and the bounds of memory for rank 0.
  * Plain data, sent to all ranks. */
@@ -18,7 +19,7 @@ typedef struct ResrPlan {
     int32_t encode_ranks;  /* the ranks encode segments; else rank 0 does */
     ResrNetSpec spec;
     ResrBatching batching;
-    int32_t tile_px, tile_pad_px;
+    ResrTileSize tile; /* -t auto: without a size until the numerics class is chosen */
     int32_t ranks, computing_ranks;
     int32_t threads;                 /* of --threads; 0: each rank uses its share */
     char precision[16], backend[32]; /* of the options, or "auto" */
@@ -54,6 +55,10 @@ RESR_MUST_CHECK int resr_plan_output_size(int *width_px, int *height_px, const R
 RESR_MUST_CHECK int resr_plan_make(ResrPlan *plan, const ResrOptions *options,
                                    const ResrVideoInfo *info, const ResrSinkPlan *output,
                                    const ResrModel *model, int ranks);
+
+/* -t auto: sets the size of tiles, which depends on the numerics class, unless a resumed job has
+ * set it. */
+void resr_plan_choose_tile(ResrPlan *plan, const ResrOptions *options);
 
 /* Decides who encodes, by --encode, or the ranks if they compute more than the `cpus` of rank 0 can
  * encode, and sizes the pool. `ranks`: NULL before they are probed. RESR_ERR_USAGE with the reason

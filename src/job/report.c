@@ -154,12 +154,13 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrRepo
     json_object_set_new(output, "encoder", json_string(in->encoder));
     json_object_set_new(output, "encoded_by", json_string(plan->encode_ranks ? "ranks" : "root"));
     json_object_set_new(output, "encoders", json_integer(plan->encode.encoders));
-    json_t *command = json_pack("{s:I, s:I, s:i, s:i, s:s, s:s}", "batch_frames",
-                                (json_int_t)plan->batching.batch_frames, "segment_frames",
-                                (json_int_t)plan->batching.segment_frames, "tile_px", plan->tile_px,
-                                "tile_pad_px", plan->tile_pad_px, "schedule",
-                                options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull",
-                                "root", options->root_dedicated ? "dedicated" : "computes");
+    json_t *command =
+        json_pack("{s:I, s:I, s:i, s:i, s:i, s:s, s:s}", "batch_frames",
+                  (json_int_t)plan->batching.batch_frames, "segment_frames",
+                  (json_int_t)plan->batching.segment_frames, "tile_width_px", plan->tile.width_px,
+                  "tile_height_px", plan->tile.height_px, "tile_pad_px", plan->tile.pad_px,
+                  "schedule", options->schedule == RESR_SCHEDULE_STATIC ? "static" : "pull", "root",
+                  options->root_dedicated ? "dedicated" : "computes");
     json_t *seconds = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "wall", times->wall,
                                 "start_up", times->start_up, "makespan", times->makespan, "decode",
                                 times->decode, "compute", times->compute, "encode", times->encode,

@@ -109,6 +109,9 @@ int resr_spec_convs(const ResrNetSpec *spec);
 /* RESR_ERR_DATA if a number of the shape is out of the supported range. */
 RESR_MUST_CHECK int resr_spec_check(const ResrNetSpec *spec);
 
+/* Number of the network's weights, biases and slopes. */
+size_t resr_spec_floats(const ResrNetSpec *spec);
+
 /* Multiply-accumulates of the network per input pixel, all layers. */
 double resr_spec_macs_per_px(const ResrNetSpec *spec);
 

@@ -33,9 +33,6 @@ ResrConvShape resr_spec_conv(const ResrNetSpec *spec, int index);
  * convolutions of the body. */
 void resr_spec_slope_name(char out[48], int index);
 
-/* Number of weights, biases and slopes of a network that resr_spec_check() accepts. */
-size_t resr_spec_floats(const ResrNetSpec *spec);
-
 typedef enum ResrDtype {
     RESR_DTYPE_F32,
     RESR_DTYPE_F16,

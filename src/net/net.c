@@ -24,7 +24,6 @@
 
 #include "base/memory.h"
 #include "base/minmax.h"
-#include "net/tile.h"
 
 struct ResrNet {
     const ResrOps *ops;
@@ -55,7 +54,7 @@ int resr_net_reserve(ResrNet *net)
     int reserved = 1;
     int ret = 0;
     if (net->ops->reserve)
-        ret = net->ops->reserve(net->ctx, tiles, 2 * net->plan.pad_px, &reserved);
+        ret = net->ops->reserve(net->ctx, tiles, 2 * net->plan.tile.pad_px, &reserved);
     if (ret == 0)
         ret = resr_alloc(&net->tiles_in, (size_t)reserved, sizeof *net->tiles_in);
     if (ret == 0)
@@ -85,7 +84,7 @@ static int check_memory(const ResrNet *net)
 }
 
 int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, int frame_width_px,
-                    int frame_height_px, int tile_px, int tile_pad_px, int threads)
+                    int frame_height_px, ResrTileSize tile, int threads)
 {
     int tile_width_px, tile_height_px;
     ResrNet *net = NULL;
@@ -100,7 +99,7 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
     net->frame_width_px = frame_width_px;
     net->frame_height_px = frame_height_px;
     ret = resr_tile_plan(&net->plan, round_up(frame_width_px, multiple),
-                         round_up(frame_height_px, multiple), tile_px, tile_pad_px, multiple);
+                         round_up(frame_height_px, multiple), tile, multiple);
     if (ret < 0)
         goto cleanup;
     if (frame_width_px % multiple || frame_height_px % multiple || net->spec.channels != 3) {

@@ -4,17 +4,17 @@
 #include <stdatomic.h>
 
 #include "net/backend.h"
+#include "net/tile.h"
 
 /* A network on one backend: packed weights and a context. One thread at a time may use it; the
  * backend has threads of its own (OpenMP). */
 typedef struct ResrNet ResrNet;
 
-/* `tile_px`, `tile_pad_px`: as in resr_tile_plan(); with the frame's size they determine the
- * memory. `threads` >= 1. The model is not needed afterwards. RESR_ERR_USAGE (tile sizes),
- * RESR_ERR_INTERNAL (memory). */
+/* `tile`: with the frame's size it determines the memory. `threads` >= 1. The model is not needed
+ * afterwards. RESR_ERR_USAGE (tile sizes), RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model,
-                                    int frame_width_px, int frame_height_px, int tile_px,
-                                    int tile_pad_px, int threads);
+                                    int frame_width_px, int frame_height_px, ResrTileSize tile,
+                                    int threads);
 void resr_net_free(ResrNet *net);
 
 /* Bytes of packed weights, context and extended frame. */

@@ -28,14 +28,26 @@ const ResrNumericsInfo *resr_numerics(ResrNumerics numerics)
     return &table[numerics];
 }
 
+/* Row of the table; of a GPU's kernels that of their precision. NULL: not a class. */
+static const ResrNumericsInfo *find_class(const char *name)
+{
+    for (int i = 0; i < RESR_NUMERICS_COUNT; i++)
+        if (strcmp(resr_numerics((ResrNumerics)i)->name, name) == 0)
+            return resr_numerics((ResrNumerics)i);
+    if (!strstr(name, "-sm"))
+        return NULL;
+    return resr_numerics(strncmp(name, "bf16", 4) == 0 ? RESR_NUMERICS_BF16_GPU
+                                                       : RESR_NUMERICS_FP16_GPU);
+}
+
 const char *resr_numerics_precision(const char *class_name)
 {
-    for (int i = 0; i < RESR_NUMERICS_COUNT; i++) {
-        const ResrNumericsInfo *info = resr_numerics((ResrNumerics)i);
-        if (strcmp(info->name, class_name) == 0)
-            return info->precision;
-    }
-    if (!strstr(class_name, "-sm"))
-        return "";
-    return strncmp(class_name, "bf16", 4) == 0 ? "bf16" : "fp16";
+    const ResrNumericsInfo *info = find_class(class_name);
+    return info ? info->precision : "";
+}
+
+ResrProcessor resr_numerics_processor(const char *class_name)
+{
+    const ResrNumericsInfo *info = find_class(class_name);
+    return info ? info->needs : RESR_ON_NONE;
 }

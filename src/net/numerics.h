@@ -44,4 +44,7 @@ const ResrNumericsInfo *resr_numerics(ResrNumerics numerics);
  * "" for any other name, such as the empty one of a manifest without the field. */
 const char *resr_numerics_precision(const char *class_name);
 
+/* The processor of the class of this name; RESR_ON_NONE for other names. */
+ResrProcessor resr_numerics_processor(const char *class_name);
+
 #endif

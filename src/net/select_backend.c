@@ -48,7 +48,8 @@ static int start_timing(Timing *timing, const ResrOps *ops, const ResrModel *mod
     if (ret == 0)
         ret = resr_alloc(&timing->out, 3 * side * side * scale * scale, sizeof(float));
     if (ret == 0)
-        ret = resr_net_create(&timing->net, ops, model, side_px, side_px, 0, 0, threads);
+        ret =
+            resr_net_create(&timing->net, ops, model, side_px, side_px, (ResrTileSize){0}, threads);
     return ret;
 }
 

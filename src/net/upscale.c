@@ -52,8 +52,8 @@ static int prepare_colours(ResrUpscaler *upscaler, const ResrFormat *input, cons
 }
 
 int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops, const ResrModel *model,
-                         const ResrFormat *input, const ResrFormat *output, int tile_px,
-                         int tile_pad_px, int threads)
+                         const ResrFormat *input, const ResrFormat *output, ResrTileSize tile,
+                         int threads)
 {
     ResrUpscaler *upscaler;
     int scale = model->spec.scale;
@@ -63,8 +63,8 @@ int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops, const ResrModel
     upscaler = *out;
     upscaler->output = *output;
     upscaler->group_frames = 1;
-    ret = resr_net_create(&upscaler->net, ops, model, input->width_px, input->height_px, tile_px,
-                          tile_pad_px, threads);
+    ret = resr_net_create(&upscaler->net, ops, model, input->width_px, input->height_px, tile,
+                          threads);
     if (ret == 0)
         ret = resr_colour_create(&upscaler->colour, input, output, input->width_px * scale,
                                  input->height_px * scale, model->spec.channels == 4);

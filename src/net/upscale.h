@@ -16,12 +16,11 @@
  */
 typedef struct ResrUpscaler ResrUpscaler;
 
-/* `tile_px`, `tile_pad_px`, `threads`: as in resr_net_create(). The model is not needed afterwards.
+/* `tile`, `threads`: as in resr_net_create(). The model is not needed afterwards.
  * RESR_ERR_DATA (formats that cannot be converted), RESR_ERR_INTERNAL (memory). */
 RESR_MUST_CHECK int resr_upscaler_create(ResrUpscaler **out, const ResrOps *ops,
                                          const ResrModel *model, const ResrFormat *input,
-                                         const ResrFormat *output, int tile_px, int tile_pad_px,
-                                         int threads);
+                                         const ResrFormat *output, ResrTileSize tile, int threads);
 void resr_upscaler_free(ResrUpscaler *upscaler);
 
 /* Bytes of the network and of the RGB images. */

@@ -90,7 +90,7 @@ int resr_calibrate_upscale(ResrUpscaleRate *out, const ResrOps *ops, const ResrM
     for (int i = 0; ret == 0 && i < ranks; i++) {
         all[i] = (Rank){.plan = plan, .frame = frame, .limit_seconds = seconds};
         ret = resr_upscaler_create(&all[i].upscaler, ops, model, &plan->input, &plan->output,
-                                   plan->tile_px, plan->tile_pad_px, threads);
+                                   plan->tile, threads);
     }
     if (ret == 0)
         ret = measure_all(out, all, ranks);

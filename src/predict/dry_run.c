@@ -83,11 +83,12 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     if (ret < 0)
         return ret;
     const ResrOps *ops = resr_select_backend_fastest(&measured, plan->numerics_class);
+    resr_plan_choose_tile(plan, run->options);
     resr_plan_simulate(plan, run->options, 0);
     resr_memory_expect(resr_plan_pool_bytes(plan));
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
-    ret = resr_upscaler_create(&upscaler, ops, run->model, &plan->input, &plan->output,
-                               plan->tile_px, plan->tile_pad_px, threads);
+    ret = resr_upscaler_create(&upscaler, ops, run->model, &plan->input, &plan->output, plan->tile,
+                               threads);
     if (ret < 0)
         return ret;
     *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);

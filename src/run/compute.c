@@ -279,9 +279,8 @@ static void *compute_main(void *argument)
     ResrCompute *compute = argument;
     const ResrPlan *plan = compute->plan;
     ResrUpscaler *upscaler = NULL;
-    compute->status =
-        resr_upscaler_create(&upscaler, compute->ops, compute->model, &plan->input, &plan->output,
-                             plan->tile_px, plan->tile_pad_px, compute->threads);
+    compute->status = resr_upscaler_create(&upscaler, compute->ops, compute->model, &plan->input,
+                                           &plan->output, plan->tile, compute->threads);
     if (compute->status < 0)
         resr_error_save(compute->error);
     else

@@ -161,7 +161,8 @@ CheckImage check_upscale(const CheckRun *run, const ResrModel *model, const Chec
     CheckImage out = check_image_of(in->width_px * model->spec.scale,
                                     in->height_px * model->spec.scale, in->planes);
     assert_int_equal(resr_net_create(&net, run->ops, model, in->width_px, in->height_px,
-                                     run->tile_px, run->tile_pad_px, run->threads),
+                                     resr_tile_square(run->tile_px, run->tile_pad_px),
+                                     run->threads),
                      0);
     int ret = resr_net_upscale(net, out.plane, out.stride, planes, in->stride, NULL);
     out.not_finite = run->may_overflow && ret == RESR_ERR_DATA;

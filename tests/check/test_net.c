@@ -137,7 +137,7 @@ static void stops_between_tiles(void **state)
     CheckImage in = check_image(12, 12), out = check_image(24, 24);
     check_image_random(&in, 5);
     const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
-    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 4, 1, 1), 0);
+    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, resr_tile_square(4, 1), 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, &stop),
                      RESR_ERR_STOPPED);
     stop = false;
@@ -153,9 +153,11 @@ static void refuses_sizes(void **state)
     (void)state;
     ResrNet *net;
     ResrModel *model = check_model(check_rrdb(2, 1, 8, 4), 1);
-    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, 5, 2, 1), RESR_ERR_USAGE);
+    assert_int_equal(resr_net_create(&net, best(), model, 12, 12, resr_tile_square(5, 2), 1),
+                     RESR_ERR_USAGE);
     assert_null(net);
-    assert_int_equal(resr_net_create(&net, best(), model, 0, 12, 4, 2, 1), RESR_ERR_USAGE);
+    assert_int_equal(resr_net_create(&net, best(), model, 0, 12, resr_tile_square(4, 2), 1),
+                     RESR_ERR_USAGE);
     assert_null(net);
     resr_net_free(NULL);
     resr_model_free(model);

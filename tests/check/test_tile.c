@@ -39,9 +39,9 @@ static void by_hand(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ResrTilePlan plan;
         int width, height;
-        assert_int_equal(
-            resr_tile_plan(&plan, cases[i].width, cases[i].height, cases[i].tile, cases[i].pad, 1),
-            0);
+        assert_int_equal(resr_tile_plan(&plan, cases[i].width, cases[i].height,
+                                        resr_tile_square(cases[i].tile, cases[i].pad), 1),
+                         0);
         assert_int_equal(plan.columns, cases[i].columns);
         assert_int_equal(plan.rows, cases[i].rows);
         for (int k = 0; k < cases[i].tile_count; k++) {
@@ -64,7 +64,7 @@ static void tiles_cover_the_frame(void **state)
         for (int tile = 0; tile < 20; tile += 3) {
             ResrTilePlan plan;
             int covered[MAX] = {0};
-            assert_int_equal(resr_tile_plan(&plan, size, 1, tile, 4, 1), 0);
+            assert_int_equal(resr_tile_plan(&plan, size, 1, resr_tile_square(tile, 4), 1), 0);
             for (int i = 0; i < plan.columns; i++) {
                 ResrTile t = resr_tile_at(&plan, i);
                 for (int x = t.x_px; x < t.x_px + t.width_px; x++)
@@ -79,15 +79,15 @@ static void refusals(void **state)
 {
     (void)state;
     ResrTilePlan plan;
-    assert_int_equal(resr_tile_plan(&plan, 64, 64, 33, 10, 2), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 64, 64, resr_tile_square(33, 10), 2), RESR_ERR_USAGE);
     assert_non_null(strstr(resr_error_text(), "-t 33"));
-    assert_int_equal(resr_tile_plan(&plan, 64, 64, 32, 5, 2), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 64, 64, resr_tile_square(32, 5), 2), RESR_ERR_USAGE);
     assert_non_null(strstr(resr_error_text(), "--tile-pad 5"));
-    assert_int_equal(resr_tile_plan(&plan, 63, 64, 32, 4, 2), RESR_ERR_USAGE);
-    assert_int_equal(resr_tile_plan(&plan, 64, 63, 32, 4, 2), RESR_ERR_USAGE);
-    assert_int_equal(resr_tile_plan(&plan, 0, 64, 32, 4, 1), RESR_ERR_USAGE);
-    assert_int_equal(resr_tile_plan(&plan, 64, 64, -1, 4, 1), RESR_ERR_USAGE);
-    assert_int_equal(resr_tile_plan(&plan, 64, 64, 0, -1, 1), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 63, 64, resr_tile_square(32, 4), 2), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 64, 63, resr_tile_square(32, 4), 2), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 0, 64, resr_tile_square(32, 4), 1), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 64, 64, resr_tile_square(-1, 4), 1), RESR_ERR_USAGE);
+    assert_int_equal(resr_tile_plan(&plan, 64, 64, resr_tile_square(0, -1), 1), RESR_ERR_USAGE);
 }
 
 TEST_MAIN(by_hand, tiles_cover_the_frame, refusals)

@@ -88,7 +88,8 @@ static void upscale(ResrFrame *out[2], const ResrOps *ops, const ResrModel *mode
                     ResrFrame *const in[2])
 {
     ResrUpscaler *upscaler;
-    assert_int_equal(resr_upscaler_create(&upscaler, ops, model, from, to, tile_px, 4, 1), 0);
+    assert_int_equal(
+        resr_upscaler_create(&upscaler, ops, model, from, to, resr_tile_square(tile_px, 4), 1), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(resr_upscaler_submit(upscaler, &in[i], 1, NULL), 0);
     assert_int_equal(resr_upscaler_submit(upscaler, in, 1, NULL), RESR_ERR_INTERNAL);
@@ -224,7 +225,8 @@ static void groups(void **state)
     ResrFrame *in[FRAMES], *out;
     char hashes[FRAMES][RESR_FRAME_HASH_BYTES];
     ResrUpscaler *upscaler;
-    assert_int_equal(resr_upscaler_create(&upscaler, tested, model, &from, &to, 12, 4, 1), 0);
+    assert_int_equal(
+        resr_upscaler_create(&upscaler, tested, model, &from, &to, resr_tile_square(12, 4), 1), 0);
     assert_int_equal(resr_upscaler_group(upscaler), RESR_MAX_GROUP_FRAMES);
     for (int i = 0; i < FRAMES; i++) {
         in[i] = noise(&from, (uint64_t)(5 + i));

@@ -185,7 +185,7 @@ static void refuse(ResrModel *model, int code, const char *text)
     CheckImage in = check_image(16, 12), out = check_image(32, 24);
     const float *const planes[4] = {in.plane[0], in.plane[1], in.plane[2]};
     check_image_random(&in, 3);
-    assert_int_equal(resr_net_create(&net, tested, model, 16, 12, 0, 0, 1), 0);
+    assert_int_equal(resr_net_create(&net, tested, model, 16, 12, (ResrTileSize){0}, 1), 0);
     assert_int_equal(resr_net_upscale(net, out.plane, out.stride, planes, in.stride, NULL), code);
     assert_non_null(strstr(resr_error_text(), text));
     resr_net_free(net);

@@ -100,7 +100,10 @@ refuse 78 'crf was -1' --crf 30
 refuse 78 'model_sha256' -m other.safetensors
 refuse 78 'input_bytes' -i in2.mp4
 refuse 78 'segment_frames was 24 and is now 48' --segment 48
-refuse 78 'tile_px' -t 64
+refuse 78 'tile_px was "auto" and is now 64' -t 64
+refuse 78 'tile_pad_px was 36 and is now 16' --tile-pad 16
+[ "$(jq -c '[.tile_px, .tile_width_px, .tile_height_px]' out.mp4.resr/manifest.json)" = '["auto",64,36]' ] ||
+    fail "tiles in the manifest: $(cat out.mp4.resr/manifest.json)"
 refuse 78 'numerics class exact' --precision fp32
 refuse 78 'outscale' --outscale 2
 chmod 777 out.mp4.resr

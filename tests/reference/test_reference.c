@@ -134,7 +134,7 @@ static bool run_case(const json_t *test, const ResrModel *model, const ResrOps *
     const float *const in_planes[4] = {in, in + in_px, in + 2 * in_px};
     float *const out_planes[4] = {out, out + out_px, out + 2 * out_px};
     CHECK(resr_net_create(&net, ops, model, input->width_px, input->height_px,
-                          spec_int(test, "tile"), spec_int(test, "pad"), 2));
+                          resr_tile_square(spec_int(test, "tile"), spec_int(test, "pad")), 2));
     CHECK(
         resr_net_upscale(net, out_planes, (size_t)width, in_planes, (size_t)input->width_px, NULL));
     for (int p = 0; p < 3; p++)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "cli.h"
 #include "option_table.h"
 #include "test_main.h"
@@ -22,7 +23,7 @@ static void test_defaults(void **state)
     assert_int_equal(options.scale, 2);
     assert_int_equal(options.batch_frames, 8);
     assert_int_equal(options.segment_frames, 48);
-    assert_int_equal(options.tile_px, 256);
+    assert_int_equal(options.tile_px, RESR_TILE_AUTO);
     assert_true(options.denoise < 0);
     assert_string_equal(options.hwaccel, "none");
     assert_int_equal(options.request, RESR_REQUEST_UPSCALE);
@@ -52,6 +53,21 @@ static void expect_refusal(int code, const char *words)
     assert_int_equal(code, RESR_ERR_USAGE);
     if (!strstr(resr_error_text(), words))
         fail_msg("'%s' does not say '%s'", resr_error_text(), words);
+}
+
+static void test_tile(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "-t", "128"), 0);
+    assert_int_equal(options.tile_px, 128);
+    assert_int_equal(options.tile_pad_px, 36);
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "--tile=0"), 0);
+    assert_int_equal(options.tile_px, 0);
+    assert_int_equal(PARSE(&options, "-i", "a", "-o", "b", "-t", "auto"), 0);
+    assert_int_equal(options.tile_px, RESR_TILE_AUTO);
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "-t", "-1"),
+                   "-t: '-1' was given, expected auto or a whole number from 0 to 32768");
+    expect_refusal(PARSE(&options, "-i", "a", "-o", "b", "-t", "auto1"), "'auto1'");
 }
 
 static void test_conv(void **state)
@@ -219,5 +235,6 @@ static void test_requests_with_arguments(void **state)
     assert_int_equal(PARSE(&options, "-i", "in.mp4", "-o", "out.mp4", "stray"), RESR_ERR_USAGE);
 }
 
-TEST_MAIN(test_defaults, test_tasks, test_sizes, test_conv, test_refusals, test_jobs, test_lines,
-          test_table, test_shown_defaults, test_last_one_counts, test_requests_with_arguments)
+TEST_MAIN(test_defaults, test_tasks, test_sizes, test_tile, test_conv, test_refusals, test_jobs,
+          test_lines, test_table, test_shown_defaults, test_last_one_counts,
+          test_requests_with_arguments)

@@ -19,7 +19,7 @@ enum { FRAMES = 8, ROUNDS = 200 };
 static const ResrFormat format = TEST_YUV420P(16, 16);
 
 static const ResrPlan plan = {
-    .input = TEST_YUV420P(16, 16), .output = TEST_YUV420P(16, 16), .tile_px = 16, .tile_pad_px = 4};
+    .input = TEST_YUV420P(16, 16), .output = TEST_YUV420P(16, 16), .tile = {16, 16, 4}};
 
 static ResrCompute *start_with(const ResrOps *ops, double frame_seconds)
 {

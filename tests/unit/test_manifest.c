@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "ckpt/manifest.h"
 #include "group_folder.h"
 #include "test_main.h"
@@ -78,8 +79,9 @@ static const struct {
     SETTING("model", model.name, char[4], "abc"),
     SETTING("outscale", options.outscale, double, 3),
     SETTING("denoise", options.denoise, double, 0.5),
-    SETTING("tile_px", plan.tile_px, int, 64),
-    SETTING("tile_pad_px", plan.tile_pad_px, int, 8),
+    SETTING("tile_px", options.tile_px, int, 64),
+    SETTING("tile_px", options.tile_px, int, RESR_TILE_AUTO),
+    SETTING("tile_pad_px", options.tile_pad_px, int, 8),
     SETTING("frames", options.max_frames, int64_t, 7),
     SETTING("segment_frames", plan.batching.segment_frames, int64_t, 24),
     SETTING("encoder", encoder, char[5], "ffv1"),
@@ -165,7 +167,7 @@ static void test_identity(void **state)
 static ResrManifest *make_manifest(const ResrOptions *options, const char *class)
 {
     static const ResrModel model = {.name = "model", .sha256 = "0123"};
-    ResrPlan plan = {.batching = {48, 8}, .tile_px = 256, .tile_pad_px = 36};
+    ResrPlan plan = {.batching = {48, 8}, .tile = {256, 256, 36}};
     ResrManifest *manifest;
     snprintf(plan.numerics_class, sizeof plan.numerics_class, "%s", class);
     assert_int_equal(
@@ -173,9 +175,40 @@ static ResrManifest *make_manifest(const ResrOptions *options, const char *class
     return manifest;
 }
 
+/* Tiles that -t auto has chosen are kept, but not compared: a resumed job takes them over. */
+static void test_tile(void **state)
+{
+    static ResrOptions options = {.tile_px = RESR_TILE_AUTO, .tile_pad_px = 36};
+    static const ResrTileSize sizes[] = {{1920, 1080, 36}, {7680, 312, 36}, {1, 1, 36}};
+    ResrManifest *back;
+    const char *path = test_in_folder("manifest.json");
+    (void)state;
+    test_write_bytes(test_in_folder("input"), (const uint8_t *)"some video", 10);
+    snprintf(options.input, sizeof options.input, "%s", test_in_folder("input"));
+    ResrManifest *manifest = make_manifest(&options, "exact");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        resr_manifest_set_tile(manifest, sizes[i]);
+        assert_int_equal(resr_manifest_write(manifest, path), 0);
+        assert_int_equal(resr_manifest_read(&back, path), 0);
+        ResrTileSize tile = resr_manifest_tile(back);
+        assert_memory_equal(&tile, &sizes[i], sizeof tile);
+        ResrManifest *now = make_manifest(&options, "");
+        assert_int_equal(resr_manifest_compare(now, back, "x.resr"), 0);
+        assert_int_not_equal(resr_manifest_job_id(now), resr_manifest_job_id(back));
+        resr_manifest_free(now);
+        resr_manifest_free(back);
+    }
+    /* Sizes that no tile has count as none. */
+    resr_manifest_set_tile(manifest, (ResrTileSize){-4, 100, 36});
+    ResrTileSize tile = resr_manifest_tile(manifest);
+    assert_true(tile.width_px == 0 && tile.height_px == 0);
+    resr_manifest_free(manifest);
+    unlink(path);
+}
+
 static void test_mismatch(void **state)
 {
-    static ResrOptions options;
+    static ResrOptions options = {.tile_px = 256, .tile_pad_px = 36};
     ResrManifest *back;
     const char *path = test_in_folder("manifest.json");
     (void)state;
@@ -187,6 +220,9 @@ static void test_mismatch(void **state)
     assert_int_equal(resr_manifest_read(&back, path), 0);
     assert_string_equal(resr_manifest_class(back), "exact");
     assert_int_equal(resr_manifest_job_id(back), resr_manifest_job_id(first));
+
+    ResrTileSize tile = resr_manifest_tile(back);
+    assert_memory_equal(&tile, (&(ResrTileSize){256, 256, 36}), sizeof tile);
 
     ResrManifest *same = make_manifest(&options, "");
     assert_int_equal(resr_manifest_compare(same, back, "x.resr"), 0);
@@ -210,4 +246,4 @@ static void test_mismatch(void **state)
 }
 
 TEST_MAIN_IN(test_create_group_folder, test_remove_group_folder, test_manifest, test_settings,
-             test_identity, test_mismatch)
+             test_identity, test_tile, test_mismatch)

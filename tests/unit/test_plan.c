@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "job/plan.h"
 #include "test_main.h"
 
@@ -66,4 +67,35 @@ static void test_batch_file_bytes(void **state)
     }
 }
 
-TEST_MAIN(test_output_size, test_batch_file_bytes)
+/* -t auto: one plan for each size of frames, of the network's extended frame; a resumed job's
+ * stays. */
+static void test_choose_tile(void **state)
+{
+    static ResrOptions options = {.tile_px = RESR_TILE_AUTO, .tile_pad_px = 36};
+    ResrPlan plan = {.input = {.width_px = 1921, .height_px = 1081},
+                     .spec = {RESR_ARCH_RRDB, 2, 2, 23, 64, 32, 3, 0, 1},
+                     .numerics_class = "fp32"};
+    double computed, useful;
+    (void)state;
+    resr_plan_choose_tile(&plan, &options);
+    assert_memory_equal(&plan.tile, (&(ResrTileSize){1922, 1082, 36}), sizeof plan.tile);
+    resr_plan_frame_macs(&plan, &computed, &useful);
+    assert_float_equal(computed, useful, 0);
+
+    plan.tile = (ResrTileSize){.pad_px = 36};
+    plan.input = (ResrFormat){.width_px = 7680, .height_px = 4320};
+    resr_plan_choose_tile(&plan, &options);
+    assert_memory_equal(&plan.tile, (&(ResrTileSize){7680, 1080, 36}), sizeof plan.tile);
+    resr_plan_frame_macs(&plan, &computed, &useful);
+    assert_float_equal(computed / useful, 1 + 6 * 36.0 / 4320, 1e-12);
+
+    plan.tile = (ResrTileSize){512, 256, 36};
+    resr_plan_choose_tile(&plan, &options);
+    assert_int_equal(plan.tile.width_px, 512);
+    options.tile_px = 0;
+    plan.tile = (ResrTileSize){.pad_px = 36};
+    resr_plan_choose_tile(&plan, &options);
+    assert_int_equal(plan.tile.width_px, 0);
+}
+
+TEST_MAIN(test_output_size, test_batch_file_bytes, test_choose_tile)
