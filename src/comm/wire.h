@@ -29,7 +29,7 @@
  *   0 -> n  STOP; n -> 0  TRACE (events, any number of messages, only with --trace), then BYE */
 
 #define RESR_WIRE_MAGIC 0x52534552u /* "RESR" */
-#define RESR_WIRE_VERSION 5
+#define RESR_WIRE_VERSION 6
 
 typedef enum ResrWireKind {
     RESR_WIRE_WORK = 1, /* rank 0 -> worker: frames of a part, in the input format */
@@ -70,6 +70,7 @@ typedef struct ResrWireHeader {
     int32_t owner;        /* WORK, RESULT, DONE: the rank that encodes the part's segment */
     int32_t code;         /* FAILURE: RESR_ERR_*; SEGMENT: reorder; TRACE: 1: these are the last */
     double seconds;       /* RESULT, DONE: compute time; SEGMENT: encoding so far, of all */
+    double macs;          /* RESULT, DONE: multiply-accumulates computed for the part */
     int64_t progress;     /* ALIVE: frames computed and packets made so far; END: frames;
                              SEGMENT: its frames; TRACE: events dropped */
     uint64_t frame_bytes; /* WORK, RESULT, SEGMENT: of each buffer */

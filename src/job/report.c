@@ -145,6 +145,9 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrRepo
     const ResrTimes *times = in->times;
     const ResrVideoInfo *info = resr_decoder_info(in->decoder);
     resr_plan_frame_macs(plan, &computed, &useful);
+    computed = 0;
+    for (int i = 0; i < plan->ranks; i++)
+        computed += in->ranks[i].macs;
     json_t *input = format_json(options->input, &info->format);
     json_object_set_new(input, "codec", json_string(info->codec));
     json_object_set_new(input, "hwaccel", json_string(info->hwaccel));
@@ -172,9 +175,8 @@ int resr_report_write(const ResrReport *report, const char *path, const ResrRepo
         ranks_json(in->ranks, plan->ranks), "frames_in", (json_int_t)in->frames_in, "frames_out",
         (json_int_t)in->frames_out, "pool_frames", (json_int_t)plan->pool_frames,
         "frames_per_second", times->wall > 0 ? (double)in->frames_out / times->wall : 0.0,
-        "tflop_computed", computed * 2e-12 * (double)in->frames_out, "tflop_useful",
-        useful * 2e-12 * (double)in->frames_out, "seconds", seconds, "batches",
-        batches_json(report));
+        "tflop_computed", computed * 2e-12, "tflop_useful", useful * 2e-12 * (double)in->frames_out,
+        "seconds", seconds, "batches", batches_json(report));
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     json_object_set_new(root, "root_bytes_out", json_integer(times->bytes_out));

@@ -39,6 +39,7 @@ struct ResrNet {
     ResrTileOut *tiles_out;
     bool *done; /* tiles already passed on, [frame of the group][tile] */
     size_t workspace_bytes;
+    double tile_macs; /* of the tiles passed on, context included */
 };
 
 static int32_t round_up(int32_t value, int32_t multiple)
@@ -149,6 +150,11 @@ size_t resr_net_workspace_bytes(const ResrNet *net)
     return net->workspace_bytes;
 }
 
+double resr_net_computed_macs(const ResrNet *net)
+{
+    return net->ops->computed_macs ? net->ops->computed_macs(net->ctx) : net->tile_macs;
+}
+
 static int forward_rrdb(ResrNet *net)
 {
     const ResrOps *ops = net->ops;
@@ -191,6 +197,8 @@ static int forward(ResrNet *net, const ResrTileOut *out, const ResrTileIn *in, i
     const ResrOps *ops = net->ops;
     if (ops->set_tiles)
         ops->set_tiles(net->ctx, tiles);
+    net->tile_macs +=
+        (double)tiles * in->width_px * in->height_px * resr_spec_macs_per_px(&net->spec);
     int ret = ops->head(net->ctx, in);
     if (ret == 0)
         ret = forward_body(net);

@@ -105,6 +105,11 @@ size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler)
     return resr_net_workspace_bytes(upscaler->net) + rgb * planes * sizeof(float);
 }
 
+double resr_upscaler_computed_macs(const ResrUpscaler *upscaler)
+{
+    return resr_net_computed_macs(upscaler->net);
+}
+
 static int upscale_here(ResrUpscaler *upscaler, ResrFrame *out, const ResrFrame *in,
                         const atomic_bool *stop)
 {

@@ -26,6 +26,9 @@ void resr_upscaler_free(ResrUpscaler *upscaler);
 /* Bytes of the network and of the RGB images. */
 size_t resr_upscaler_workspace_bytes(const ResrUpscaler *upscaler);
 
+/* As resr_net_computed_macs(). */
+double resr_upscaler_computed_macs(const ResrUpscaler *upscaler);
+
 /* Best number of frames in a group, 1 to RESR_MAX_GROUP_FRAMES: the tiles of several frames fill a
  * GPU better than those of one. */
 int resr_upscaler_group(const ResrUpscaler *upscaler);

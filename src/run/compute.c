@@ -44,6 +44,7 @@ typedef struct Flow {
     ResrUpscaler *upscaler;
     int groups, count[RESR_GROUPS_IN_FLIGHT];
     int64_t ended_ns; /* end of the last part */
+    double macs;      /* computed until then */
     bool final;       /* the last error would occur on every rank: no retry */
 } Flow;
 
@@ -190,6 +191,9 @@ static void end_part(ResrCompute *compute, Flow *flow, int status)
     flow->ended_ns = resr_clock_ns();
     message->header.kind = RESR_WIRE_RESULT;
     message->header.seconds = (double)(flow->ended_ns - start_ns) * 1e-9;
+    double macs = resr_upscaler_computed_macs(flow->upscaler);
+    message->header.macs = macs - flow->macs;
+    flow->macs = macs;
     pthread_mutex_lock(&compute->lock);
     message->header.part.count = held->keep;
     compute->in_hand--;

@@ -163,6 +163,7 @@ static int record_result(ResrCoordinator *c, ResrMessage *message, int rank)
     info->frames += accepted;
     info->parts++;
     info->compute_seconds += message->header.seconds;
+    info->macs += message->header.macs;
     resr_rank_health_frame(&c->health, message->header.seconds / part->count);
     resr_rank_health_update(&c->health, rank);
     int ret = recover(c, rank, RESR_RANK_STUCK);

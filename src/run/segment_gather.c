@@ -152,6 +152,7 @@ static int send_done(ResrEndpoint *endpoint, const ResrMessage *result)
     done->header.part = result->header.part;
     done->header.owner = result->header.owner;
     done->header.seconds = result->header.seconds;
+    done->header.macs = result->header.macs;
     return resr_endpoint_send(endpoint, 0, done);
 }
 

@@ -20,6 +20,8 @@ check pull.json '[.batches[].parts[] | select(.rank < 0 or .rank > 11)] == []'
 check pull.json '[.batches[].parts[].first] == ([.batches[].parts[].first] | sort | unique)'
 check pull.json '[.ranks[].frames] | add == 300'
 check pull.json '[.ranks[] | select(.frames > 0)] | length > 1'
+# whole frames: no pixel is computed twice
+check pull.json '.tflop_computed / .tflop_useful | . > 0.999999 and . < 1.000001'
 
 upscale 12 -i in.mp4 -o b.mp4 -m tiny.safetensors --threads 1 --report static.json \
     --schedule static --segment 0 || fail static
@@ -31,3 +33,10 @@ check static.json '[.batches[] | select(.parts[0].rank != .batch % 12)] == []'
 upscale 3 -i in.mp4 -o c.mp4 -m tiny.safetensors --threads 1 --report five.json --batch 5 || fail five
 check five.json '[.batches[0:10][].frames] == [5, 5, 5, 5, 5, 5, 5, 5, 5, 3]'
 check five.json '[.batches[].frames] | add == 300'
+
+# tiles with context compute it again; the ranks that encode report their work in other messages
+for mode in root ranks; do
+    upscale 3 -i in.mp4 -o "$mode.mp4" -m tiny.safetensors --threads 1 --report "$mode.json" --encode $mode \
+        -t 16 --tile-pad 4 || fail "$mode"
+    check "$mode.json" '.tflop_computed / .tflop_useful | . > 1.1 and . < 2'
+done
