@@ -80,7 +80,7 @@
 
 /* Longest wait of a stopping job for parts that are being computed: after SIGTERM or SIGINT, which
  * SIGKILL follows, and after SIGUSR1, the early notice. */
-#define RESR_DRAIN_SECONDS 10
+#define RESR_DRAIN_SECONDS 8
 #define RESR_DRAIN_NOTICE_SECONDS 60
 
 /* Longest wait of a job that ends early for the goodbye of its ranks; its frames are saved after

@@ -12,6 +12,7 @@ stop() {
     name=$1
     frames=$2
     shift 2
+    : >run.log # so that no line of the run before is taken for one of this run
     # shellcheck disable=SC2086 # words
     "$RESR" -i in.mp4 -o out.mp4 $slow --progress json "$@" 2>run.log &
     pid=$!
@@ -50,3 +51,21 @@ done
 cmp -s whole.hash out.hash || fail "other frames after three stops"
 [ ! -e out.mp4.resr ] || fail "left behind: $(ls out.mp4.resr)"
 echo "ok the same frames"
+
+# A frame that takes minutes is left within it, 8 s after the signal: three seconds of processor time after the start, it is being computed.
+"$MAKE_MODEL" deep.safetensors rrdb 4 23 64 32 7
+clip large.mp4 1 -vf scale=960:540
+computing() {
+    [ "$(awk '{ print $14 }' "/proc/$1/stat")" -gt 300 ]
+}
+"$RESR" -i large.mp4 -o large_4x.mp4 -m deep.safetensors --precision exact --threads 1 --progress none 2>run.log &
+pid=$!
+wait_for $pid computing $pid
+start=$(date +%s)
+kill -TERM $pid
+code=0
+wait $pid || code=$?
+took=$(($(date +%s) - start))
+[ $code = 75 ] || fail "inside a frame: exit $code: $(cat run.log)"
+[ $took -lt 20 ] || fail "stopped after $took s inside a frame"
+echo "ok stopped inside a frame"
