@@ -39,7 +39,7 @@ void resr_rank_context_create(ResrRankContext *context, int rank, int size,
     context->threads = resr_collectives_threads(&context->cpus);
     if (options->threads > 0)
         context->threads = options->threads;
-    resr_collectives_share_memory(rank > 0 || !options->root_dedicated);
+    resr_collectives_share_memory(rank > 0 || !options->root_dedicated, &context->beside_root);
 }
 
 static const ResrRankContextProbe *probe_of(const ResrRankContext *context, const ResrPlan *plan)
@@ -234,8 +234,7 @@ static int start_compute(ResrRankContext *context, const ResrPlan *plan, ResrRan
 {
     const ResrOps *ops = resr_select_backend_fastest(&own->probe, plan->numerics_class);
     int ret = 0;
-    if (context->rank == 0)
-        resr_memory_expect(resr_plan_pool_bytes(plan));
+    resr_plan_expect_memory(plan, context->beside_root);
     if (!ops)
         return resr_fail(RESR_ERR_DEVICE,
                          "this CPU (%s) cannot run numerics class %s, in which "

@@ -29,6 +29,7 @@ typedef struct ResrRankContext {
     int rank, size;
     const ResrOptions *options; /* of the launch; they apply to all of its jobs */
     int threads, cpus;          /* this rank's share of the CPUs, and the CPUs that it may use */
+    bool beside_root;           /* this rank's machine is rank 0's */
     ResrModel *model;           /* the network in use; NULL: none yet */
     ResrModelKey key;           /* rank 0: its key */
     ResrCompute *compute;       /* NULL: none, or this rank does not compute */

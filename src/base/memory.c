@@ -73,8 +73,8 @@ int resr_grow(void *array, size_t *capacity, size_t count, size_t size)
     return resr_grow_by(array, capacity, count, 1, size);
 }
 
-static int sharing = 1;
-static int64_t expected_bytes;
+static int own_place = 1;
+static int64_t expected_each_bytes, expected_once_bytes;
 
 /* RAM, plus swap space with `swap`. */
 static int64_t machine_bytes(bool swap)
@@ -91,30 +91,51 @@ int64_t resr_memory_bytes(void)
     return group < machine ? group : machine;
 }
 
-void resr_memory_share(int processes)
+void resr_memory_share(int place)
 {
-    sharing = processes > 1 ? processes : 1;
+    own_place = place > 1 ? place : 1;
 }
 
-void resr_memory_expect(int64_t bytes)
+void resr_memory_expect(int64_t each_bytes, int64_t once_bytes)
 {
-    expected_bytes = bytes;
+    expected_each_bytes = each_bytes;
+    expected_once_bytes = once_bytes;
+}
+
+/* Bytes that the processes up to this one need without what is counted once. */
+static double needed_bytes(int64_t bytes)
+{
+    return ((double)bytes + (double)expected_each_bytes) * own_place;
+}
+
+/* RAM and swap space, or the cgroup's limit. */
+static double limit_bytes(bool *by_group)
+{
+    int64_t machine = machine_bytes(true), group = resr_cgroup_memory_bytes("");
+    *by_group = group < machine;
+    return (double)(*by_group ? group : machine);
+}
+
+bool resr_memory_fits(int64_t bytes)
+{
+    bool by_group;
+    return needed_bytes(bytes) + (double)expected_once_bytes <= limit_bytes(&by_group);
 }
 
 int resr_memory_check(const char *what, int64_t bytes, const char *remedy)
 {
     const double gib = 1 << 30;
-    int64_t machine = machine_bytes(true), group = resr_cgroup_memory_bytes("");
-    double limit = (double)(group < machine ? group : machine);
-    double need = (double)bytes * sharing + (double)expected_bytes;
-    if (need <= limit)
+    bool by_group;
+    double limit = limit_bytes(&by_group), ranks = needed_bytes(bytes);
+    if (resr_memory_fits(bytes))
         return 0;
-    bool pool = need - (double)expected_bytes <= limit; /* a smaller pool is enough */
-    return resr_fail(RESR_ERR_USAGE,
+    bool pool = ranks <= limit; /* a smaller pool is enough */
+    return resr_fail(RESR_ERR_DEVICE,
                      "%s: %.1f GiB are needed (%d rank%s of %.1f GiB on this machine, %.1f GiB for "
-                     "the pool of frames), but %.1f GiB are available (%s); %s%s",
-                     what, need / gib, sharing, sharing == 1 ? "" : "s", (double)bytes / gib,
-                     (double)expected_bytes / gib, limit / gib,
-                     group < machine ? "the cgroup's limit" : "RAM and swap",
+                     "the pool of frames and its encoders), but %.1f GiB are available (%s); %s%s",
+                     what, (ranks + (double)expected_once_bytes) / gib, own_place,
+                     own_place == 1 ? "" : "s", ranks / own_place / gib,
+                     (double)expected_once_bytes / gib, limit / gib,
+                     by_group ? "the cgroup's limit" : "RAM and swap",
                      pool ? "bound the pool by a smaller --memory, or " : "", remedy);
 }

@@ -33,18 +33,23 @@ RESR_MUST_CHECK int resr_grow_zeroed(void *array, size_t *capacity, size_t index
 /* Memory of this machine, or the limit of this process's cgroup if that limit is smaller. */
 int64_t resr_memory_bytes(void);
 
-/* Sets the number of processes on this machine that need the same memory as this process; 1 by
+/* Sets this process's place, from 1, among those on this machine that need the same memory; 1 by
  * default. Call from the main thread only, before resr_memory_check(). */
-void resr_memory_share(int processes);
+void resr_memory_share(int place);
 
-/* Sets the memory that only this process needs in addition (the pool of frames). */
-void resr_memory_expect(int64_t bytes);
+/* Sets the memory that the machine's processes need in addition: each of them (its encoders), and
+ * all together (rank 0's pool and encoders on its machine). */
+void resr_memory_expect(int64_t each_bytes, int64_t once_bytes);
 
-/* RESR_ERR_USAGE if `bytes` for each of the processes do not fit the machine's memory and swap
- * space, or the cgroup's limit, before the kernel kills a process for lack of memory. Libraries,
- * encoders and other programs are not counted, so that no job is refused that could finish: the sum
- * was 15 to 85 % of the largest resident set of small jobs (2026-11-30). The message starts with
- * `what` and ends with `remedy`. */
+/* Whether `bytes` for each process up to this one's place, with the memory of resr_memory_expect(),
+ * fit the machine's RAM and swap space, or the cgroup's limit. So of the processes of a machine the
+ * first ones fit, as many as have room. Libraries and other programs are not counted, so that no
+ * job is refused that could finish: without encoders the sum was 15 to 85 % of the largest resident
+ * set of small jobs (2026-11-30). */
+bool resr_memory_fits(int64_t bytes);
+
+/* RESR_ERR_DEVICE if they do not, before the kernel kills a process for lack of memory. The message
+ * starts with `what` and ends with `remedy`. */
 RESR_MUST_CHECK int resr_memory_check(const char *what, int64_t bytes, const char *remedy);
 
 /* *out = a * b, or *out = a + b: returns false if the result does not fit a size_t. */

@@ -197,14 +197,17 @@ int resr_collectives_threads(int *cpus)
     return threads > 1 ? threads : 1;
 }
 
-void resr_collectives_share_memory(bool computes)
+void resr_collectives_share_memory(bool computes, bool *beside_root)
 {
     MPI_Comm node;
-    int own = computes, all = 1;
+    int own = computes, place = 1, rank, first;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-    MPI_Allreduce(&own, &all, 1, MPI_INT, MPI_SUM, node);
+    MPI_Scan(&own, &place, 1, MPI_INT, MPI_SUM, node);
+    MPI_Allreduce(&rank, &first, 1, MPI_INT, MPI_MIN, node);
     MPI_Comm_free(&node);
-    resr_memory_share(all);
+    resr_memory_share(place);
+    *beside_root = first == 0;
 }
 
 void resr_collectives_gather(ResrRankInfo *all, const ResrRankInfo *own)

@@ -51,8 +51,9 @@ int resr_collectives_share_status(int status);
  * passes the rank's place on its node to net/cuda.h. */
 int resr_collectives_threads(int *cpus);
 
-/* Tells base/memory.h how many ranks of this machine compute. */
-void resr_collectives_share_memory(bool computes);
+/* Tells base/memory.h this rank's place among the computing ranks of its machine. *beside_root: the
+ * machine is rank 0's. */
+void resr_collectives_share_memory(bool computes, bool *beside_root);
 
 /* Collects every rank's information on rank 0, where `all` has room for all ranks. */
 void resr_collectives_gather(ResrRankInfo *all, const ResrRankInfo *own);

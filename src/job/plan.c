@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "base/minmax.h"
 #include "base/text.h"
 #include "net/tile_auto.h"
 
@@ -63,6 +64,27 @@ static void spread(ResrPlan *plan, const ResrOptions *options)
     plan->pool_frames_wanted = in_flight * options->batch_frames + open * segment;
     plan->pool_frames = clamp(memory / frame_bytes, 1, plan->pool_frames_wanted);
     plan->part_frames = clamp(plan->pool_frames / in_flight, 1, options->batch_frames);
+}
+
+int64_t resr_plan_encoder_bytes(const ResrPlan *plan)
+{
+    int64_t frames = RESR_SEGMENT_FRAMES, segment = plan->batching.segment_frames;
+    if (strncmp(plan->encode.codec, "libx26", 6) != 0)
+        return 0;
+    if (segment > 0 && segment < frames)
+        frames = segment;
+    if (plan->frames_estimate > 0 && plan->frames_estimate < frames)
+        frames = plan->frames_estimate;
+    int64_t held = RESR_ENCODER_POOL_FRAMES + RESR_ENCODER_COPIES * frames;
+    return resr_max(plan->encode.encoders, 1) * held *
+           (int64_t)resr_format_frame_bytes(&plan->output);
+}
+
+void resr_plan_expect_memory(const ResrPlan *plan, bool beside_root)
+{
+    int64_t encoders = resr_plan_encoder_bytes(plan), pool = resr_plan_pool_bytes(plan);
+    resr_memory_expect(plan->encode_ranks ? encoders : 0,
+                       beside_root ? pool + (plan->encode_ranks ? 0 : encoders) : 0);
 }
 
 /* The size of a frame that is extended to the network's groups of pixels. */
@@ -332,8 +354,10 @@ void resr_plan_print(const ResrPlan *plan, const ResrOptions *options, const Res
                 (double)workspace_bytes + (double)model->arena_floats * 4 +
                     (double)(RESR_PARTS_IN_FLIGHT * plan->part_frames) * (in_bytes + out_bytes),
                 " (workspace, the network's picture, weights, parts in flight)");
-    print_bytes("memory, rank 0", (double)plan->pool_frames * (in_bytes + out_bytes),
-                " more for the pool of frames");
+    print_bytes("memory, rank 0",
+                (double)plan->pool_frames * (in_bytes + out_bytes) +
+                    (double)resr_plan_encoder_bytes(plan),
+                " more for the pool of frames and the encoders");
     print_disk(plan, options, frames * out_bytes);
     if (flops > 0 && frames > 0) {
         double rounds = ceil(frames / plan->computing_ranks);

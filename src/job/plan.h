@@ -1,6 +1,8 @@
 #ifndef RESR_JOB_PLAN_H
 #define RESR_JOB_PLAN_H
 
+#include <stdbool.h>
+
 #include "job/batching.h"
 #include "job/options.h"
 #include "model/model.h"
@@ -86,6 +88,13 @@ int64_t resr_plan_batch_file_bytes(const ResrPlan *plan, bool keep_frames);
 
 /* Bytes of the frames in a full pool. */
 int64_t resr_plan_pool_bytes(const ResrPlan *plan);
+
+/* Estimated bytes of the encoders of a rank that encodes: x264's and x265's; others count 0. */
+int64_t resr_plan_encoder_bytes(const ResrPlan *plan);
+
+/* Calls resr_memory_expect() for a rank: its encoders, or on rank 0's machine (`beside_root`) rank
+ * 0's, and the pool. */
+void resr_plan_expect_memory(const ResrPlan *plan, bool beside_root);
 
 /* Multiply-accumulates of one frame, tile context included (`computed`) or not (`useful`). */
 void resr_plan_frame_macs(const ResrPlan *plan, double *computed, double *useful);

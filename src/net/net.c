@@ -38,7 +38,7 @@ struct ResrNet {
     ResrTileIn *tiles_in; /* [max_tiles] */
     ResrTileOut *tiles_out;
     bool *done; /* tiles already passed on, [frame of the group][tile] */
-    size_t workspace_bytes;
+    size_t prepared_bytes, workspace_bytes;
     double tile_macs; /* of the tiles passed on, context included */
 };
 
@@ -67,21 +67,55 @@ int resr_net_reserve(ResrNet *net)
     return ret;
 }
 
-/* RESR_ERR_* if a frame needs more memory than this machine has. Backends that convert colours keep
- * frames on their device, whose memory reserve() checks. */
-static int check_memory(const ResrNet *net)
+/* Bytes of a rank that computes in tiles of this size: the network's, and the frame's RGB planes.
+ */
+static int64_t bytes_with(const ResrNet *net, ResrTileSize tile, int threads)
 {
-    char what[96];
+    ResrTilePlan plan;
+    int width_px, height_px, channels = resr_max(3, net->spec.channels);
     double px = (double)net->frame_width_px * net->frame_height_px;
-    double own = px * net->spec.scale * net->spec.scale;
-    if (net->ops->frames_begin)
+    double planes = px * (1 + net->spec.scale * net->spec.scale) * channels * sizeof(float);
+    if (resr_tile_plan(&plan, net->plan.frame_width_px, net->plan.frame_height_px, tile,
+                       net->spec.unshuffle) < 0)
+        return INT64_MAX;
+    resr_tile_bounds(&plan, &width_px, &height_px);
+    return (int64_t)planes + (int64_t)net->prepared_bytes +
+           (int64_t)net->ops->workspace_bytes(net->packed, width_px, height_px, threads);
+}
+
+/* Largest side of square tiles for which this rank has memory, a multiple of the groups of pixels
+ * that a network unshuffles, and smaller than the present tile; 0: none. */
+static int fitting_px(const ResrNet *net, int width_px, int height_px, int threads)
+{
+    enum { STEP_PX = 16 };
+    int low = 0, high = resr_max(width_px, height_px) / STEP_PX;
+    while (high - low > 1) {
+        int middle = (low + high) / 2;
+        ResrTileSize tile = resr_tile_square(middle * STEP_PX, net->plan.tile.pad_px);
+        if (resr_memory_fits(bytes_with(net, tile, threads)))
+            low = middle;
+        else
+            high = middle;
+    }
+    return low * STEP_PX;
+}
+
+/* RESR_ERR_DEVICE if a frame needs more memory than this machine has. Backends that convert colours
+ * keep frames on their device, whose memory reserve() checks. */
+static int check_memory(const ResrNet *net, int width_px, int height_px, int threads)
+{
+    char what[96], remedy[160] = "choose a network that enlarges less, a smaller --outscale or "
+                                 "fewer ranks on a machine";
+    int64_t bytes = bytes_with(net, net->plan.tile, threads);
+    if (net->ops->frames_begin || resr_memory_fits(bytes))
         return 0;
     snprintf(what, sizeof what, "frames of %d x %d, %d x %d inside the network",
              net->frame_width_px, net->frame_height_px, net->frame_width_px * net->spec.scale,
              net->frame_height_px * net->spec.scale);
-    return resr_memory_check(what, (int64_t)((double)net->workspace_bytes + 12 * (px + own)),
-                             "choose smaller tiles (-t), a network that enlarges less, a smaller "
-                             "--outscale or fewer ranks on a machine");
+    int side_px = fitting_px(net, width_px, height_px, threads);
+    if (side_px > 0)
+        snprintf(remedy, sizeof remedy, "smaller tiles: -t %d fits", side_px);
+    return resr_memory_check(what, bytes, remedy);
 }
 
 int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, int frame_width_px,
@@ -109,16 +143,16 @@ int resr_net_create(ResrNet **out, const ResrOps *ops, const ResrModel *model, i
         ret = resr_alloc(&net->prepared, floats, sizeof(float));
         if (ret < 0)
             goto cleanup;
-        net->workspace_bytes += floats * sizeof(float);
+        net->prepared_bytes = floats * sizeof(float);
     }
     omp_set_num_threads(threads); /* for packing */
     ret = ops->prepare(ops, &net->packed, model);
     if (ret < 0)
         goto cleanup;
     resr_tile_bounds(&net->plan, &tile_width_px, &tile_height_px);
-    net->workspace_bytes +=
-        ops->workspace_bytes(net->packed, tile_width_px, tile_height_px, threads);
-    ret = check_memory(net);
+    net->workspace_bytes = net->prepared_bytes + ops->workspace_bytes(net->packed, tile_width_px,
+                                                                      tile_height_px, threads);
+    ret = check_memory(net, tile_width_px, tile_height_px, threads);
     if (ret == 0)
         ret = ops->ctx_create(&net->ctx, net->packed, tile_width_px, tile_height_px, threads);
 cleanup:

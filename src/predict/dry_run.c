@@ -32,6 +32,7 @@
 typedef struct Speed {
     double seconds, cpu_seconds, flops;
     int64_t frames; /* measured frames; 0: computed from `flops` of a small tile */
+    int at_once;    /* ranks that were measured together */
 } Speed;
 
 static bool is_for_ranks_as_here(const ResrOptions *options)
@@ -39,13 +40,17 @@ static bool is_for_ranks_as_here(const ResrOptions *options)
     return options->plan_request.count > 0 && strcmp(options->plan_request.device, "cpu") == 0;
 }
 
-/* Number of ranks like this one for which the machine has processors, or a GPU. */
-static int ranks_at_once(const ResrDryRun *run, int threads)
+/* Number of ranks like this one for which the machine has processors and memory, or a GPU. */
+static int ranks_at_once(const ResrDryRun *run, int threads, size_t workspace_bytes)
 {
     int most = run->options->plan_request.host_ranks, fit = run->cpus / threads;
     if (strcmp(run->plan->backend, "cuda") == 0 || fit < 1)
         return 1;
-    return most > 0 && most < fit ? most : fit;
+    if (most > 0 && most < fit)
+        fit = most;
+    while (fit > 1 && !resr_memory_fits(fit * (int64_t)workspace_bytes))
+        fit--;
+    return fit;
 }
 
 /* Measures frames, unless one takes too long. */
@@ -54,7 +59,7 @@ static int measure_speed(Speed *speed, const ResrOps *ops, const ResrDryRun *run
     double computed, useful;
     ResrUpscaleRate rate;
     resr_plan_frame_macs(run->plan, &computed, &useful);
-    *speed = (Speed){.flops = speed->flops, .seconds = 2 * computed / speed->flops};
+    speed->seconds = 2 * computed / speed->flops;
     speed->cpu_seconds = speed->seconds * threads;
     if (!is_for_ranks_as_here(run->options) || speed->seconds > LONGEST_TRY_SECONDS)
         return 0;
@@ -62,9 +67,12 @@ static int measure_speed(Speed *speed, const ResrOps *ops, const ResrDryRun *run
     int ret = resr_decoder_read(run->decoder, &frame);
     if (ret == 0 && frame)
         ret = resr_calibrate_upscale(&rate, ops, run->model, run->plan, frame, threads,
-                                     ranks_at_once(run, threads), MEASURE_SECONDS);
-    if (ret == 0 && frame)
-        *speed = (Speed){rate.seconds, rate.cpu_seconds, speed->flops, rate.frames};
+                                     speed->at_once, MEASURE_SECONDS);
+    if (ret == 0 && frame) {
+        speed->seconds = rate.seconds;
+        speed->cpu_seconds = rate.cpu_seconds;
+        speed->frames = rate.frames;
+    }
     resr_frame_free(frame);
     return ret;
 }
@@ -85,7 +93,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
     const ResrOps *ops = resr_select_backend_fastest(&measured, plan->numerics_class);
     resr_plan_choose_tile(plan, run->options);
     resr_plan_simulate(plan, run->options, 0);
-    resr_memory_expect(resr_plan_pool_bytes(plan));
+    resr_plan_expect_memory(plan, true);
     snprintf(plan->backend, sizeof plan->backend, "%s", ops->name);
     ret = resr_upscaler_create(&upscaler, ops, run->model, &plan->input, &plan->output, plan->tile,
                                threads);
@@ -93,6 +101,7 @@ static int probe(Speed *speed, size_t *workspace_bytes, ResrPredictInput *start,
         return ret;
     *workspace_bytes = resr_upscaler_workspace_bytes(upscaler);
     resr_upscaler_free(upscaler);
+    speed->at_once = ranks_at_once(run, threads, *workspace_bytes);
     start->start_seconds = resr_clock_seconds_since(run->start_ns);
     start->start_cpu_seconds = (double)resr_clock_cpu_ns() * 1e-9;
     ret = resr_select_backend_flops(&speed->flops, ops, run->model, threads);
@@ -108,10 +117,9 @@ static void describe_here(ResrPredictionTable *f, ResrPredictInput *in, const Sp
     snprintf(f->device, sizeof f->device, "%s, %d thread%s", run->plan->backend, threads,
              threads == 1 ? "" : "s");
     if (speed->frames > 0)
-        resr_prediction_table_constant(f, "compute", 1 / speed->seconds, "frames/s",
-                                       RESR_MARK_MEASURED,
-                                       "here, now, a rank of %d at once: %d frames",
-                                       ranks_at_once(run, threads), (int)speed->frames);
+        resr_prediction_table_constant(
+            f, "compute", 1 / speed->seconds, "frames/s", RESR_MARK_MEASURED,
+            "here, now, a rank of %d at once: %d frames", speed->at_once, (int)speed->frames);
     else
         resr_prediction_table_constant(f, "compute", speed->flops * 1e-12, "TFLOP/s",
                                        RESR_MARK_MEASURED,
@@ -232,11 +240,11 @@ static void describe_start(ResrPredictionTable *f, ResrPredictInput *in, const R
 
 /* Ranks that share a machine's processors. */
 static void describe_hosts(ResrPredictionTable *f, ResrPredictInput *in, const ResrDryRun *run,
-                           int threads)
+                           const Speed *speed)
 {
     int given = run->options->plan_request.host_ranks;
     bool here = is_for_ranks_as_here(run->options);
-    in->host_ranks = given > 0 ? given : here ? ranks_at_once(run, threads) : 1;
+    in->host_ranks = given > 0 ? given : here ? speed->at_once : 1;
     resr_prediction_table_constant(f, "ranks of a machine", in->host_ranks, "",
                                    given > 0 ? RESR_MARK_GIVEN : RESR_MARK_ASSUMED,
                                    given > 0 ? "--plan host=" : "--plan ...,host=RANKS sets it");
@@ -273,7 +281,7 @@ static int table(const ResrDryRun *run, const Speed *speed, const ResrPredictInp
     if (ret < 0)
         return ret;
     describe_links(&f, &in, run);
-    describe_hosts(&f, &in, run, threads);
+    describe_hosts(&f, &in, run, speed);
     describe_start(&f, &in, run);
     ret = resr_prediction_table_predict(&f, &in, plan, run->output, options);
     if (ret < 0)

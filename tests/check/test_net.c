@@ -1,8 +1,10 @@
 /* A frame through a network, and the rules for backends: reflection, invisible tile borders, the
  * kept part of a tile, stopping, sizes of memory. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "check_net.h"
 #include "cpu/dispatch.h"
 
@@ -163,7 +165,52 @@ static void refuses_sizes(void **state)
     resr_model_free(model);
 }
 
-/* A default tile with its context fits the memory of a rank. */
+/* Without memory for the whole frame the message names the largest tile that fits. */
+static void names_the_tile_that_fits(void **state)
+{
+    enum { WIDTH = 500, HEIGHT = 260, PAD = 8 };
+    (void)state;
+    ResrNet *net;
+    ResrModel *model = check_model(check_srvgg(2, 1, 16), 1);
+    const ResrTileSize sizes[] = {{0, 0, PAD}, {0, 80, PAD}};
+    const int64_t planes = WIDTH * HEIGHT * (1 + 4) * 3 * sizeof(float);
+    int64_t low = 0, high = (int64_t)1 << 62; /* the machine's memory lies between */
+    while (high - low > 1)
+        if (resr_memory_fits(low + (high - low) / 2))
+            low += (high - low) / 2;
+        else
+            high = low + (high - low) / 2;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int side = 0;
+        resr_memory_expect(0, 0);
+        assert_int_equal(resr_net_create(&net, best(), model, WIDTH, HEIGHT, sizes[i], 1), 0);
+        int64_t bytes = planes + (int64_t)resr_net_workspace_bytes(net);
+        resr_net_free(net);
+        resr_memory_expect(0, low - bytes); /* exactly enough */
+        assert_int_equal(resr_net_create(&net, best(), model, WIDTH, HEIGHT, sizes[i], 1), 0);
+        resr_net_free(net);
+        resr_memory_expect(0, low - bytes + 1);
+        assert_int_equal(resr_net_create(&net, best(), model, WIDTH, HEIGHT, sizes[i], 1),
+                         RESR_ERR_DEVICE);
+        const char *advice = strstr(resr_error_text(), "-t ");
+        assert_non_null(advice);
+        assert_int_equal(sscanf(advice, "-t %d fits", &side), 1);
+        for (int more = 0; more <= 16; more += 16) {
+            ResrTileSize tile = resr_tile_square(side + more, PAD);
+            int ret = resr_net_create(&net, best(), model, WIDTH, HEIGHT, tile, 1);
+            assert_int_equal(ret, more ? RESR_ERR_DEVICE : 0);
+            resr_net_free(net);
+        }
+    }
+    resr_memory_expect(0, low); /* nothing fits */
+    assert_int_equal(resr_net_create(&net, best(), model, WIDTH, HEIGHT, sizes[0], 1),
+                     RESR_ERR_DEVICE);
+    assert_null(strstr(resr_error_text(), "-t "));
+    resr_memory_expect(0, 0);
+    resr_model_free(model);
+}
+
+/* A tile of 256 px with its context fits the memory of a small rank. */
 static void workspace_is_bounded(void **state)
 {
     (void)state;
@@ -179,4 +226,4 @@ static void workspace_is_bounded(void **state)
 }
 
 TEST_MAIN(tiles_do_not_show, reflects_odd_frames, keep_changes_nothing, stops_between_tiles,
-          refuses_sizes, workspace_is_bounded)
+          refuses_sizes, names_the_tile_that_fits, workspace_is_bounded)

@@ -168,4 +168,34 @@ static void test_opaque(void **state)
     }
 }
 
-TEST_MAIN(test_errors, test_memory, test_queue, test_publish, test_frame_hash, test_opaque)
+/* Of the processes of a machine the first ones fit, as many as have room beside rank 0's pool. */
+static void test_memory_of_a_machine(void **state)
+{
+    const int64_t most = (int64_t)1 << 62;
+    int64_t low = 0, high = most; /* the limit lies between */
+    (void)state;
+    while (high - low > 1)
+        if (resr_memory_fits(low + (high - low) / 2))
+            low += (high - low) / 2;
+        else
+            high = low + (high - low) / 2;
+    assert_true(low >= 1 << 20 && low < most - 1);
+    for (int place = 1; place <= 6; place++) {
+        resr_memory_share(place);
+        resr_memory_expect(low / 16, low / 4);
+        assert_int_equal(resr_memory_fits(low / 8), place <= 4);
+        assert_int_equal(resr_memory_check("x.png", low / 8, "give -t 64"),
+                         place <= 4 ? 0 : RESR_ERR_DEVICE);
+    }
+    assert_non_null(strstr(resr_error_text(), "x.png: "));
+    assert_non_null(strstr(resr_error_text(), "(6 ranks of "));
+    assert_non_null(strstr(resr_error_text(), "; give -t 64"));
+    resr_memory_expect(0, low); /* the pool alone is too large */
+    resr_memory_share(1);
+    assert_int_equal(resr_memory_check("x.png", 1000, "give -t 64"), RESR_ERR_DEVICE);
+    assert_non_null(strstr(resr_error_text(), "smaller --memory, or give -t 64"));
+    resr_memory_expect(0, 0);
+}
+
+TEST_MAIN(test_errors, test_memory, test_memory_of_a_machine, test_queue, test_publish,
+          test_frame_hash, test_opaque)

@@ -1,10 +1,12 @@
 /* Sizes and bytes that the plan derives from options and input. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "job/plan.h"
+#include "small_job.h"
 #include "test_main.h"
 
 static const ResrNetSpec spec = {RESR_ARCH_SRVGG, 4, 1, 1, 8, 0, 3, 0, 1};
@@ -98,4 +100,27 @@ static void test_choose_tile(void **state)
     assert_int_equal(plan.tile.width_px, 0);
 }
 
-TEST_MAIN(test_output_size, test_batch_file_bytes, test_choose_tile)
+/* x264 and x265 hold a pool of frames, and copies of a segment's. */
+static void test_encoder_bytes(void **state)
+{
+    static const struct {
+        const char *codec;
+        int encoders;
+        int64_t segment_frames, video_frames, frames;
+    } cases[] = {
+        {"libx264", 1, 48, 0, 132},  {"libx264", 3, 48, 1000, 396}, {"libx265", 1, 8, 1000, 52},
+        {"libx264", 1, 0, 100, 132}, {"libx264", 1, 48, 1, 38},     {"ffv1", 1, 48, 0, 0},
+        {"", 1, 48, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ResrPlan plan = {.output = TEST_YUV420P(64, 36), .frames_estimate = cases[i].video_frames};
+        snprintf(plan.encode.codec, sizeof plan.encode.codec, "%s", cases[i].codec);
+        plan.encode.encoders = cases[i].encoders;
+        plan.batching.segment_frames = cases[i].segment_frames;
+        assert_int_equal(resr_plan_encoder_bytes(&plan),
+                         cases[i].frames * (int64_t)resr_format_frame_bytes(&plan.output));
+    }
+}
+
+TEST_MAIN(test_encoder_bytes, test_output_size, test_batch_file_bytes, test_choose_tile)
