@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """make.py CLIPS WEIGHTS [NETWORK...]: writes tests/reference/data, the PyTorch results that test_reference compares
-with. CLIPS: models/clips; WEIGHTS: models/weights with the ncnn files. Given NETWORKs, only their pictures are
-written, from the crops that exist. Needs torch, numpy, pillow and
-ffmpeg. The tests need none of them: the data is committed."""
+with. CLIPS: models/clips; WEIGHTS: models/weights with the ncnn files, for network denoise with those of
+realesr-general-x4v3 and its partner. Given NETWORKs, only their pictures are written, from the crops that exist.
+Needs torch, numpy, pillow and ffmpeg. The tests need none of them: the data is committed."""
 
 import json
 import os
@@ -20,6 +20,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 X4PLUS = dict(arch="rrdb", scale=4, blocks=23, nf=64, gc=32)
 ANIME = dict(arch="rrdb", scale=4, blocks=6, nf=64, gc=32)
 VIDEO = dict(arch="srvgg", scale=4, blocks=16, nf=64, gc=0)
+GENERAL = dict(arch="srvgg", scale=4, blocks=32, nf=64, gc=0)
 SPAN = dict(arch="span", scale=4, blocks=6, nf=48, gc=0, normalise=1)
 
 
@@ -56,6 +57,9 @@ def cases():
         for crop in real:
             out.append(dict(name=name, weights=file, spec=spec, input=crop, tile=0, pad=10))
         out.append(dict(name=name, weights=file, spec=spec, input="wide", tile=64, pad=10))
+    for crop, denoise in (("wheel", 0), ("wheel", 0.3), ("wheel", 1), ("tie", 0.5)):
+        out.append(dict(name="denoise", weights="RealESRGAN_General_x4_v3", partner="RealESRGAN_General_WDN_x4_v3",
+                        denoise=denoise, spec=GENERAL, input=crop, tile=0, pad=10))
     random = [
         ("rrdb_x4", dict(arch="rrdb", scale=4, blocks=2, nf=64, gc=32), 1.0),
         ("rrdb_x2", dict(arch="rrdb", scale=2, blocks=2, nf=64, gc=32), 1.0),
@@ -84,6 +88,19 @@ def cases():
     return out
 
 
+def make_network(case, weights):
+    """The case's network; with a partner, denoise * own weights + (1 - denoise) * partner's in fp32."""
+    spec = case["spec"]
+    if "weights" not in case:
+        return Network(spec, random_weights(spec, case["seed"], case["gain"]))
+    own = ncnn_weights(f"{weights}/{case['weights']}.bin", spec)
+    if "partner" in case:
+        share, rest = np.float32(case["denoise"]), np.float32(1 - case["denoise"])
+        partner = ncnn_weights(f"{weights}/{case['partner']}.bin", spec)
+        own = [tuple(None if a is None else share * a + rest * b for a, b in zip(*pair)) for pair in zip(own, partner)]
+    return Network(spec, own)
+
+
 def main(clips, weights, *only):
     torch.set_num_threads(2)
     os.makedirs(HERE, exist_ok=True)
@@ -96,16 +113,15 @@ def main(clips, weights, *only):
         for name, image in images.items():
             Image.fromarray(image).save(f"{HERE}/{name}.png")
     for case in cases():
-        case["expected"] = f"{case['name']}_{case['input']}_t{case['tile']}.png"
+        strength = f"_{case['denoise']}" if "denoise" in case else ""
+        case["expected"] = f"{case['name']}{strength}_{case['input']}_t{case['tile']}.png"
         rows.append(case)
         if only and case["name"] not in only:
             continue
-        if case["name"] not in networks:
-            spec = case["spec"]
-            networks[case["name"]] = Network(
-                spec, ncnn_weights(f"{weights}/{case['weights']}.bin", spec) if "weights" in case
-                else random_weights(spec, case["seed"], case["gain"]))
-        out = upscale(networks[case["name"]], images[case["input"]], case["tile"], case["pad"])
+        name = case["name"] + strength
+        if name not in networks:
+            networks[name] = make_network(case, weights)
+        out = upscale(networks[name], images[case["input"]], case["tile"], case["pad"])
         pixels = np.rint(out * np.float32(255)).astype(np.uint8)  # half to even
         Image.fromarray(pixels).save(f"{HERE}/{case['expected']}", optimize=True)
         inside = np.mean((pixels > 0) & (pixels < 255))

@@ -1,9 +1,10 @@
-/* test_reference random|x4plus|anime_6B|animevideov3 [CUDA-BACKEND [CASE]]: compares pictures with
- * PyTorch's in fp32, for every case of this group in data/cases.json (or those whose expected
- * picture's name begins with CASE), on every CPU backend that this machine can run, or on the given
- * CUDA backend. At least 99.9 % of the 8-bit values must be equal and none may differ by more than
- * 1; with bf16 or fp16 operands, the PSNR of the float output against the 8-bit values must reach a
- * minimum (their rounding alone gives 58.9 dB). Exit status 77 if the weights do not exist. */
+/* test_reference random|x4plus|anime_6B|animevideov3|span|denoise [CUDA-BACKEND [CASE]]: compares
+ * pictures with PyTorch's in fp32, for every case of this group in data/cases.json (or those whose
+ * expected picture's name begins with CASE), on every CPU backend that this machine can run, or on
+ * the given CUDA backend. At least 99.9 % of the 8-bit values must be equal and none may differ by
+ * more than 1; with bf16 or fp16 operands, the PSNR of the float output against the 8-bit values
+ * must reach a minimum (their rounding alone gives 58.9 dB). Exit status 77 if the weights do not
+ * exist. */
 
 #include <jansson.h>
 #include <math.h>
@@ -74,20 +75,32 @@ static int spec_int(const json_t *spec, const char *key)
     return (int)json_integer_value(json_object_get(spec, key));
 }
 
-/* The case's network; NULL if its weights do not exist. */
+/* Finds NAME.param in $REALESRGAN_MODELS or models/weights; false, with a line, in neither. */
+static bool find_weights(char path[1024], const char *name)
+{
+    const char *folders[] = {getenv("REALESRGAN_MODELS"), TEST_WEIGHTS};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, 1024, "%s/%s.param", folders[i] ? folders[i] : "", name);
+        if (folders[i] && access(path, R_OK) == 0)
+            return true;
+    }
+    printf("skipped: %s.param is neither in $REALESRGAN_MODELS nor in " TEST_WEIGHTS "\n", name);
+    return false;
+}
+
+/* The case's network, blended with its partner if it has one; NULL if its weights do not exist. */
 static ResrModel *make_model(const json_t *test)
 {
     const json_t *json = json_object_get(test, "spec");
     const char *weights = json_string_value(json_object_get(test, "weights"));
+    const char *partner = json_string_value(json_object_get(test, "partner"));
     ResrModel *model;
     if (weights) {
         char path[1024];
-        snprintf(path, sizeof path, "%s/%s.param", TEST_WEIGHTS, weights);
-        if (access(path, R_OK) != 0) {
-            printf("skipped: %s does not exist\n", path);
+        if ((partner && !find_weights(path, partner)) || !find_weights(path, weights))
             return NULL;
-        }
-        CHECK(resr_model_load(&model, path));
+        double denoise = partner ? json_number_value(json_object_get(test, "denoise")) : -1;
+        CHECK(resr_model_find(&model, path, NULL, 0, denoise));
         return model;
     }
     const char *arch = json_string_value(json_object_get(json, "arch"));
