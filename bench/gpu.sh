@@ -56,7 +56,7 @@ step 90 kernels "$build/bench_cuda" ${quick:+--quick}
 if [ -n "$quick" ]; then
     step 90 net_0 "$build/bench_cuda_net" rrdb:4:1:1 12 8 0 0 cuda-mma 0.1
 else
-    # The seed's clip is 1080p by x2plus: whole frames and the default tiles, then the other networks.
+    # The seed's clip is 1080p by x2plus: whole frames and tiles of 256 px, then the other networks.
     step 30 net_0 "$build/bench_cuda_net" rrdb:2:23:1 1920 1080 0 0 cuda 5
     step 30 net_1 "$build/bench_cuda_net" rrdb:2:23:1 1920 1080 256 36 cuda 5
     step 30 net_2 "$build/bench_cuda_net" rrdb:2:23:1 1920 1080 0 0 cuda-mma 5
