@@ -30,13 +30,14 @@
 
 namespace
 {
-const int pitch = 192, samples = 256, runs = 7;
+const int usual_pitch = 192, wide_pitch = 256, samples = 256, runs = 7;
 const float run_ms = 20;
 
 struct Layer {
     const char *name;
     int cin, cout, padded_cin, padded_cout, activation, upsample;
     bool trunk, f32;
+    int centre_from; // input channels from here on have the centre tap alone; 0: none
 };
 
 const Layer layers[] = {
@@ -49,7 +50,21 @@ const Layer layers[] = {
     {"conv_hr", 64, 64, 64, 64, CONV_LEAKY_RELU, 0, false, false},
     {"conv_up", 64, 64, 64, 64, CONV_LEAKY_RELU, 1, false, false},
     {"conv_last", 64, 3, 64, 16, CONV_NONE, 0, false, true},
+    {"SPAN c1_r", 64, 64, 64, 64, CONV_SILU, 0, false, false},
+    {"SPAN c3_r", 64, 64, 64, 64, CONV_GATE, 0, true, false},
+    {"SPAN conv_cat", 256, 64, 256, 64, CONV_NONE, 0, false, false, 64},
 };
+
+// Elements between pixels: those of the network's own buffers.
+int pitch_of(const Layer &l)
+{
+    return l.padded_cin > usual_pitch ? wide_pitch : usual_pitch;
+}
+
+bool is_absent(const Layer &l, int ci, int tap)
+{
+    return l.centre_from && ci >= l.centre_from && tap != 4;
+}
 
 struct Size {
     int tiles, height, width;
@@ -81,7 +96,7 @@ __device__ __host__ inline float draw(uint32_t i) // [-1, 1)
 }
 
 // Random pixels: power, and so the clock, depends on the operands. Padded channels are zero.
-__global__ void fill_pixels(__half *to, size_t count, int channels, int padded)
+__global__ void fill_pixels(__half *to, size_t count, int pitch, int channels, int padded)
 {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < count;
          i += (size_t)gridDim.x * blockDim.x) {
@@ -119,6 +134,12 @@ __global__ void expected_samples(ConvCall c, const __half *weights, int cin, int
             sum += product;
             total += fabs(product);
         }
+    }
+    if (c.activation >= CONV_SILU) { // the sums' error by the largest slope
+        const double r = trunk ? trunk[pixel * 64 + co] : 0;
+        magnitude[i] = total * (trunk ? 0.5 + fabs(sum + r) / 4 : 1.1) + fabs(sum + r);
+        value[i] = (sum + r) * (1 / (1 + exp(-sum)) - (trunk ? 0.5 : 0));
+        return;
     }
     if (c.activation == CONV_LEAKY_RELU && sum <= 0)
         sum *= 0.2f;
@@ -168,8 +189,8 @@ Arena make_arena(const Size &size)
 {
     Arena a;
     a.pixels = (long)size.tiles * size.height * size.width;
-    a.in = allocate<__half>(a.pixels * pitch);
-    a.out = allocate<__half>(a.pixels * pitch);
+    a.in = allocate<__half>(a.pixels * wide_pitch);
+    a.out = allocate<__half>(a.pixels * wide_pitch);
     for (float **p : {&a.trunk_in, &a.trunk_out, &a.out_f32})
         *p = allocate<float>(a.pixels * 64);
     a.bias = uploaded(std::vector<float>(64, 0.01f));
@@ -192,7 +213,7 @@ ConvCall make_call(const Layer &l, const Size &s, const Arena &a)
 {
     ConvCall call = {};
     call.in = a.in;
-    call.in_pitch = call.out_pitch = pitch;
+    call.in_pitch = call.out_pitch = pitch_of(l);
     call.out = l.f32 && l.cout < 16 ? nullptr : a.out;
     call.cin = l.padded_cin;
     call.cout = l.padded_cout;
@@ -204,6 +225,7 @@ ConvCall make_call(const Layer &l, const Size &s, const Arena &a)
     call.out_f32_pitch = 64;
     call.out_f32_count = (l.cout + 3) / 4 * 4;
     call.upsample = l.upsample;
+    call.centre_from = l.centre_from;
     call.tiles = s.tiles;
     call.height = s.height;
     call.width = s.width;
@@ -273,11 +295,13 @@ bool bench(const ConvVariant &variant, const Layer &l, const Size &s, const Aren
     std::vector<float> weights((size_t)l.cin * l.cout * 9);
     std::vector<__half> rounded(weights.size());
     for (size_t i = 0; i < weights.size(); i++)
-        rounded[i] = __float2half_rn(weights[i] = 0.05f * draw((uint32_t)i + 77));
+        rounded[i] = __float2half_rn(weights[i] = is_absent(l, (int)(i / 9) % l.cin, (int)(i % 9))
+                                                      ? 0.0f
+                                                      : 0.05f * draw((uint32_t)i + 77));
     std::vector<unsigned char> packed(variant.packed_bytes(l.padded_cin, l.padded_cout));
     variant.pack(packed.data(), weights.data(), l.cin, l.cout, l.padded_cin, l.padded_cout);
-    fill_pixels<<<256, 256>>>(a.in, a.pixels * pitch, l.cin, l.padded_cin);
-    must(cudaMemset(a.out, 0xff, a.pixels * pitch * sizeof(__half)), "clearing");
+    fill_pixels<<<256, 256>>>(a.in, a.pixels * pitch_of(l), pitch_of(l), l.cin, l.padded_cin);
+    must(cudaMemset(a.out, 0xff, a.pixels * wide_pitch * sizeof(__half)), "clearing");
     must(cudaMemset(a.out_f32, 0xff, a.pixels * 64 * sizeof(float)), "clearing");
 
     ConvCall call = make_call(l, s, a);
@@ -293,7 +317,9 @@ bool bench(const ConvVariant &variant, const Layer &l, const Size &s, const Aren
     int ret = 0;
     const double us = median_us(stream, quick, [&] { ret |= variant.run(&call, stream); });
     must(cudaStreamSynchronize(stream), variant.name);
-    const double error = verdict(call, l, plain, a), flops = 18.0 * l.cin * l.cout * a.pixels;
+    const int full = l.centre_from ? l.centre_from : l.cin; // channels of nine taps
+    const double error = verdict(call, l, plain, a),
+                 flops = 2.0 * (9 * full + (l.cin - full)) * l.cout * a.pixels;
     const bool ok = ret == 0 && error <= 1;
     printf("%s\n  {\"variant\": \"%s\", \"layer\": \"%s\", \"tiles\": %d, \"height\": %d, "
            "\"width\": %d, \"us\": %.2f, \"tflops\": %.2f, \"error\": %.3g, \"verdict\": \"%s\"}",
@@ -348,8 +374,8 @@ double product_tflops(bool quick)
     __half *const a = allocate<__half>((size_t)n * n), *const b = allocate<__half>((size_t)n * n),
                   *const d = allocate<__half>((size_t)n * n);
     char *const workspace = allocate<char>(space);
-    fill_pixels<<<256, 256>>>(a, (size_t)n * n, pitch, pitch);
-    fill_pixels<<<256, 256>>>(b, (size_t)n * n, pitch, pitch);
+    fill_pixels<<<256, 256>>>(a, (size_t)n * n, n, n, n);
+    fill_pixels<<<256, 256>>>(b, (size_t)n * n, n, n, n);
     must(cudaDeviceSynchronize(), "filling");
     int status = 0;
     const double us = median_us(nullptr, quick, [&] {

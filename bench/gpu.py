@@ -69,7 +69,7 @@ def find_gpu(name):
 
 def predict(kernels):
     gpu = find_gpu(kernels.get("device", ""))
-    layers = {layer.name: layer for layer in model.layers_of("x4plus")}
+    layers = {layer.name: layer for layer in model.layers_of("span") + model.layers_of("x4plus")}
     layers["conv_up"] = layers["conv_up1"]
     for row in kernels["rows"] if gpu else []:
         layer = layers[row["layer"]]._replace(scale=1)

@@ -62,6 +62,8 @@ else
     step 30 net_2 "$build/bench_cuda_net" rrdb:2:23:1 1920 1080 0 0 cuda-mma 5
     step 30 net_3 "$build/bench_cuda_net" rrdb:4:23:1 960 540 0 0 cuda 5
     step 30 net_4 "$build/bench_cuda_net" srvgg:4:16:1 1920 1080 0 0 cuda 3
+    step 30 net_5 "$build/bench_cuda_net" span:4:6:1 1920 1080 0 0 cuda 3
+    step 30 net_6 "$build/bench_cuda_net" span:4:6:1:48 1920 1080 0 0 cuda 3
 fi
 sanitizer=$(tool compute-sanitizer)
 if [ -x "$sanitizer" ]; then

@@ -43,12 +43,21 @@ SHARED_BYTES = 128  # a clock and SM
 GROUP_FRAMES = 4  # whose tiles go together (RESR_MAX_GROUP_FRAMES)
 WAVES = 2  # a launch has tiles for: resr_cuda_filling_tiles()
 
-Layer = namedtuple("Layer", "name cin cout scale f32_bytes count real_macs")
+# centre: input channels from here on have the centre tap alone, which variant mma makes use of; 0: none.
+Layer = namedtuple("Layer", "name cin cout scale f32_bytes count real_macs centre", defaults=[0])
 Wall = namedtuple("Wall", "name us")
 
 
 def layers_of(network):
     """Layers per body pixel: `scale` output pixels each, f32_bytes of residuals beside the fp16 maps."""
+    if network == "span":  # 64 features, 4x
+        return [
+            Layer("conv_first", 16, 64, 1, 256, 1, 3 * 64 * 9),
+            Layer("SPAN c1_r", 64, 64, 1, 0, 12, 64 * 64 * 9),  # and c2_r
+            Layer("SPAN c3_r", 64, 64, 1, 512, 6, 64 * 64 * 9),
+            Layer("SPAN conv_cat", 256, 64, 1, 0, 1, 64 * 64 * 9 + 192 * 64, 64),
+            Layer("SPAN upsampler", 64, 48, 1, 192, 1, 64 * 48 * 9),
+        ]
     first = 12 if network == "x2plus" else 3
     blocks = 23 * 3
     growth = [Layer(f"conv{k + 1}", 64 + 32 * k, 32, 1, 0, blocks, (64 + 32 * k) * 32 * 9)
@@ -73,7 +82,7 @@ def size_of(layer, height, width):
 
 def memory_us(gpu, layer, pixels):
     source = layer.cin / (4 if layer.name.startswith("conv_up") else 1)
-    written = 0 if layer.name == "conv_last" else layer.cout
+    written = 0 if layer.name in ("conv_last", "SPAN upsampler") else layer.cout
     return pixels * (2 * (source + written) + layer.f32_bytes) / (gpu.gbs * 1e3 * MEMORY)
 
 
@@ -86,10 +95,11 @@ def mma_walls(gpu, layer, tiles, height, width):
     outputs = 64 if layer.cout > 32 else 32 if layer.cout > 16 else 16
     tile_x = 16 if outputs == 64 else 32
     blocks = tiles * ceil(width / tile_x) * ceil(height / 16)
-    slices = layer.cin // 16
+    slices, full = layer.cin // 16, (layer.centre or layer.cin) // 16
+    taps = 9 * full + slices - full
     warp_n = min(outputs, 32)
-    macs = 8 * 9 * 4 * (warp_n // 8) * 2048 * slices  # 8 warps, 9 taps, 4 rows
-    reads = 8 * (18 * 512 + 9 * warp_n // 16 * 512) * slices  # ldmatrix and weights, a warp
+    macs = 8 * taps * 4 * (warp_n // 8) * 2048  # 8 warps, 4 rows
+    reads = 8 * (18 * 512 * slices + taps * warp_n // 16 * 512)  # ldmatrix and weights, a warp
     copied = ((tile_x + 2) * 18 * 32 + 9 * 16 * outputs * 2) * slices
     stage = (tile_x + 2) * 18 * 48 + 9 * 16 * outputs * 2
     resident = min(2, int(gpu.shared * 1024 // (2 * stage + 1024)))
@@ -154,11 +164,15 @@ def cublas_walls(gpu, layer, tiles, height, width):
 VARIANTS = {"mma": mma_walls, "wgmma": wgmma_walls, "cublas": cublas_walls}
 
 
+def used_variant(variant, layer):
+    """Variant wgmma leaves what it does not compute to variant mma."""
+    computes = 32 <= layer.cin <= 192 and layer.cout in (32, 64)
+    return "mma" if variant == "wgmma" and not computes else variant
+
+
 def layer_us(variant, gpu, layer, tiles, height, width):
-    """Time and limiting wall. Variant wgmma leaves what it does not compute to variant mma (16 channels or
-    outputs)."""
-    if variant == "wgmma" and (layer.cin < 32 or layer.cout < 32):
-        variant = "mma"
+    """Time and limiting wall."""
+    variant = used_variant(variant, layer)
     walls = VARIANTS[variant](gpu, layer, tiles, *size_of(layer, height, width))
     if variant == "cublas":  # one after the other
         return sum(w.us for w in walls if w.name != "memory"), max(walls, key=lambda w: w.us)
@@ -261,6 +275,19 @@ def print_predictions():
                   f"{25 * whole[1][0] / 1e6:.1f}-{25 * whole[0][0] / 1e6:.1f} s |")
 
 
+def print_span():
+    def span(gpu, variant):
+        us, flops, _ = network_us(variant, gpu, "span", 8, 256, 256)
+        return flops / us / 1e6
+
+    print("| GPU | variant | SPAN 4x of 64 features, 8 tiles of 256 x 256, TFLOP/s |")
+    print("|---|---|---|")
+    for gpu in GPUS:
+        for variant in variants_of(gpu):
+            low, high = (with_overlap(o, span, gpu, variant) for o in OVERLAPS)
+            print(f"| {gpu.name} | {variant} | {low:.0f}-{high:.0f} |")
+
+
 def print_groups():
     """The gain of computing the tiles of several frames together."""
     counts = (1, 2, 4, 8)
@@ -307,9 +334,7 @@ def print_layers(gpu):
         print("| layer | walls | us | TFLOP/s |")
         print("|---|---|---|---|")
         for layer in layers_of("x4plus"):
-            used = variant
-            if variant == "wgmma" and (layer.cin < 32 or layer.cout < 32):
-                used = "mma"
+            used = used_variant(variant, layer)
             walls = VARIANTS[used](gpu, layer, 8, *size_of(layer, 256, 256))
             us, worst = layer_us(variant, gpu, layer, 8, 256, 256)
             flops = 2.0 * layer.real_macs * layer.scale * 8 * 256 * 256
@@ -324,6 +349,8 @@ def print_tables():
     print_walls()
     print()
     print_predictions()
+    print()
+    print_span()
     print()
     print_groups()
 

@@ -101,6 +101,10 @@ int resr_model_files_list(const char *folder)
     struct dirent **entries;
     char shown[RESR_TEXT_SHOWN_PATH_BYTES];
     int n = scandir(folder, &entries, is_weight_file, alphasort);
+    if (n < 0 && errno == ENOTDIR)
+        return resr_fail(RESR_ERR_NOINPUT,
+                         "--list-models %s: not a folder; name the folder that contains the file",
+                         folder);
     if (n < 0)
         return resr_fail(errno == EACCES   ? RESR_ERR_PERM
                          : errno == ENOMEM ? RESR_ERR_INTERNAL

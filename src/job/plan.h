@@ -43,7 +43,7 @@ typedef struct ResrRankInfo {
     int64_t workspace_bytes;
     int64_t frames, parts; /* computed so far; set by rank 0 */
     double compute_seconds;
-    double macs; /* multiply-accumulates computed so far, lost and late parts included */
+    double macs;           /* multiply-accumulates computed so far, lost and late parts included */
     double encode_seconds; /* --encode ranks: of its segments */
     ResrProbe probe;       /* its measured backends */
 } ResrRankInfo;

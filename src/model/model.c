@@ -106,14 +106,18 @@ static int read_model(ResrModel **out, const ResrBytes *file, const char *path)
     if (file->data[0] == 8 && file->data[1] > 0 && file->data[1] < 32) /* ModelProto.ir_version */
         return resr_model_read_onnx(out, file);
     if (file->data[0] == 0x80)
-        return resr_fail(RESR_ERR_DATA, "is a Python pickle, but not one of torch.save; save the "
+        return resr_fail(RESR_ERR_DATA, "a Python pickle, but not one of torch.save; save the "
                                         "network's state_dict() with torch.save");
     if (file->bytes > 262 && memcmp(file->data + 257, "ustar", 5) == 0)
-        return resr_fail(RESR_ERR_DATA, "is a tar archive; load and save it once with PyTorch 1.6 "
+        return resr_fail(RESR_ERR_DATA, "a tar archive; load and save it once with PyTorch 1.6 "
                                         "or later");
-    return resr_fail(RESR_ERR_DATA,
-                     "is not a weight file: expected PyTorch .pth, .safetensors, .onnx "
-                     "or ncnn .param with its .bin");
+    if (file->data[0] == '<')
+        return resr_fail(RESR_ERR_DATA, "a web page, not a weight file; download the file itself");
+    if (memcmp(file->data, "version https://", 16) == 0)
+        return resr_fail(RESR_ERR_DATA, "a pointer of Git LFS, not a weight file; download the "
+                                        "file itself");
+    return resr_fail(RESR_ERR_DATA, "not a weight file: expected PyTorch .pth, .safetensors, .onnx "
+                                    "or ncnn .param with its .bin");
 }
 
 int resr_model_load(ResrModel **out, const char *path)

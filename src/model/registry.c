@@ -242,7 +242,8 @@ static int blend(ResrModel *model, double denoise, const char *where)
         return 0;
     int ret = load_entry(&wdn, find_entry(GENERAL_WDN), where);
     if (ret < 0)
-        return resr_fail_prefix(ret, "--denoise %g needs a second network: ", denoise);
+        return resr_fail_prefix(
+            ret, "--denoise %g needs a second network (--denoise 1 does not): ", denoise);
     if (!resr_spec_equal(&wdn->spec, &model->spec))
         ret = resr_fail(RESR_ERR_DATA, "%s: not of the shape of %s", wdn->path, model->path);
     for (size_t i = 0; ret == 0 && i < model->arena_floats; i++) {

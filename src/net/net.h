@@ -20,8 +20,8 @@ void resr_net_free(ResrNet *net);
 /* Bytes of packed weights, context and extended frame. */
 size_t resr_net_workspace_bytes(const ResrNet *net);
 
-/* Multiply-accumulates of all pixels computed so far, counted as direct convolutions: by the backend
- * where it counts, else from the sizes of the tiles. */
+/* Multiply-accumulates of all pixels computed so far, counted as direct convolutions: by the
+ * backend where it counts, else from the sizes of the tiles. */
 double resr_net_computed_macs(const ResrNet *net);
 
 /* Allocates for as many tiles together as the backend has memory for. Otherwise the first frame

@@ -42,7 +42,7 @@ check() {
     echo "ok $1"
 }
 check '.steps.tests == 0 and .steps.kernels == 0 and .steps.net_0 == 0'
-check '.kernels.rows | map(select(.verdict == "ok")) | length == 18'
+check '.kernels.rows | map(select(.verdict == "ok")) | length == 24'
 check '.kernels.rows | map(.variant) | unique == ["cublas", "mma"]'
 check '.nets | length == 1'
 check '.clocks.sm_mhz.median == 1410'

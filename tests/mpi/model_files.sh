@@ -55,6 +55,7 @@ cmp -s before a.safetensors || fail "an existing file was touched"
 refuse 64 "takes two names" --convert a.safetensors
 refuse 64 "does not end in .safetensors" --convert a.safetensors new.pth
 refuse 64 "same file" --convert a.safetensors a.safetensors --overwrite
+refuse 66 "name the folder" --list-models a.safetensors
 refuse 66 "missing.pth" --convert missing.pth new.safetensors
 refuse 65 "cut.pth" --convert weights/cut.pth new.safetensors
 [ ! -e new.safetensors ] && [ ! -e new.pth ] || fail "a refused conversion left a file"

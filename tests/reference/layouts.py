@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""layouts.py weights|exact|fp32|bf16|fp16 [FAMILY...]: a campaign. Writes random networks of every layout of names,
+"""layouts.py weights|PRECISION,... [FAMILY...]: a campaign. Writes random networks of every layout of names,
 shape and kind of file with PyTorch, and compares what the program makes of each file:
 
     weights   the weights that --convert writes equal PyTorch's; SPAN's folded convolutions are at most one unit in
               the last place of the largest weight apart
-    exact...  the pixels of that --precision, of one picture, against networks.py and against spandrel, which loads
-              the same file. Limits: those of test_reference.c
+    PRECISION the pixels of that --precision (exact, fp32, bf16, fp16), of one picture, against networks.py and
+              against spandrel, which loads the same file. Limits: those of test_reference.c. A line has files, least
+              share of equal values, largest difference and least PSNR, for networks.py and for spandrel
 
 A file that spandrel refuses is named in the table with its reason, and spandrel must refuse it. FAMILY: rrdb,
 compact, span, sizes, files. $RESR: the program. Needs torch, safetensors, spandrel and pillow."""
@@ -394,11 +395,12 @@ class Row:
         return f"{self.files} | {self.equal:.3%} | {self.worst} | {self.psnr_db:.1f}" if self.files else "0 | | |"
 
 
-def run_program(jobs, precision):
-    """Runs all jobs in one process, which measures its kernels once."""
-    with open("jobs", "w") as file:
-        file.write("".join(line + "\n" for line in jobs))
-    done = subprocess.run([os.environ["RESR"], "--jobs", "jobs", "--precision", precision, "--progress", "none"],
+def run_program(cases, precision):
+    """Runs all cases in one process, which measures its kernels once."""
+    with open(f"{precision}.jobs", "w") as file:
+        for number, path in enumerate(cases):
+            file.write(f"-i {number}-in.png -o {number}-{precision}.png -m {path}\n")
+    done = subprocess.run([os.environ["RESR"], "--jobs", f"{precision}.jobs", "--precision", precision, "--progress", "none"],
                           capture_output=True, text=True)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     if reports and all(report["status"] == NO_DEVICE for report in reports):
@@ -408,39 +410,49 @@ def run_program(jobs, precision):
         fail(f"--jobs: exit code {done.returncode}: {done.stderr}")
 
 
-def check_pixels(cases, precision):
-    jobs, results = [], []
+def torch_pixels(cases):
+    """Writes each case's file and picture. Paths of the files, and the outputs of networks.py and of spandrel (None
+    where it refuses the file)."""
+    paths, own, spandrel, known = [], [], [], {}
     for number, case in enumerate(cases):
-        path = case.save(case.tensors, f"{number}")
         image = picture(case.spec)
         image.save(f"{number}-in.png")
-        expected = run_network(network(case.spec, case.canonical), case.spec, values_of(image))
-        inside = np.mean((expected > 0) & (expected < 1))
+        if id(case.canonical) not in known:  # other layouts of the same network
+            known[id(case.canonical)] = run_network(network(case.spec, case.canonical), case.spec, values_of(image))
+        own.append(known[id(case.canonical)])
+        inside = np.mean((own[-1] > 0) & (own[-1] < 1))
         if inside < MIN_INSIDE:
             fail(f"{case.what}: only {inside:.1%} of the values are not clipped")
-        theirs = load_spandrel(case, path)
-        results.append((case, expected, theirs and run_network(theirs, case.spec, values_of(image))))
-        jobs.append(f"-i {number}-in.png -o {number}.png -m {path}")
-    run_program(jobs, precision)
-    own, spandrel, refused = Row(), Row(), collections.Counter()
-    for number, (case, expected, theirs) in enumerate(results):
-        if not os.path.exists(f"{number}.png"):
-            fail(f"{case.what}: the program gave no picture")
-            continue
-        got = values_of(Image.open(f"{number}.png"))
-        if got.shape != expected.shape:
-            fail(f"{case.what}: the picture's shape is {got.shape}, not {expected.shape}")
-            continue
-        own.add(case, precision, got, expected)
-        if theirs is None:
-            refused[case.refused] += 1
-        else:
-            spandrel.add(case, precision, got, theirs)
-    return own, spandrel, refused
+        paths.append(case.save(case.tensors, f"{number}"))
+        theirs = load_spandrel(case, paths[-1])
+        spandrel.append(theirs and run_network(theirs, case.spec, values_of(image)))
+    return paths, own, spandrel
+
+
+def check_pixels(name, cases, precisions):
+    paths, own, spandrel = torch_pixels(cases)
+    for precision in precisions:
+        run_program(paths, precision)
+        own_row, spandrel_row = Row(), Row()
+        for number, case in enumerate(cases):
+            if not os.path.exists(f"{number}-{precision}.png"):
+                fail(f"{case.what}: the program gave no picture")
+                continue
+            got = values_of(Image.open(f"{number}-{precision}.png"))
+            if got.shape != own[number].shape:
+                fail(f"{case.what}: the picture's shape is {got.shape}, not {own[number].shape}")
+                continue
+            own_row.add(case, precision, got, own[number])
+            if spandrel[number] is not None:
+                spandrel_row.add(case, precision, got, spandrel[number])
+        print(f"{name} | {precision} | {own_row} | {spandrel_row}", flush=True)
+    for reason, count in collections.Counter(case.refused for case in cases if case.refused).items():
+        print(f"    {count} refused: {reason}", flush=True)
 
 
 def main(what, *names):
     torch.manual_seed(1)
+    torch.set_num_threads(1)
     os.environ["RESR"] = os.path.abspath(os.environ["RESR"])
     for name in names or FAMILIES:
         with tempfile.TemporaryDirectory() as folder:
@@ -448,12 +460,9 @@ def main(what, *names):
             cases = list(FAMILIES[name]())
             if what == "weights":
                 check_weights(cases)
-                print(f"{name}: the weights of {len(cases)} files are equal", flush=True)
+                print(f"{name}: the weights of {len(cases)} files were compared", flush=True)
             else:
-                own, spandrel, refused = check_pixels(cases, what)
-                print(f"{name} | {own} | {spandrel}", flush=True)
-                for reason, count in refused.items():
-                    print(f"    {count} refused: {reason}")
+                check_pixels(name, cases, what.split(","))
             os.chdir("/")
     sys.exit(bool(failures))
 

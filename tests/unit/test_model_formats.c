@@ -151,8 +151,17 @@ static void test_what_is_no_weight_file(void **state)
     test_add_text(&text, "a shopping list: bread, butter, cheese");
     test_write(path, folder, "list.pth", &text);
     assert_int_equal(resr_model_load(&model, path), RESR_ERR_DATA);
-    assert_non_null(strstr(resr_error_text(), "list.pth: is not a weight file"));
+    assert_non_null(strstr(resr_error_text(), "list.pth: not a weight file"));
     assert_null(model);
+    for (int i = 0; i < 2; i++) { /* downloads of the page or the pointer in the file's place */
+        TestBuffer download = {0};
+        test_add_text(&download, i ? "version https://git-lfs.github.com/spec/v1\n"
+                                   : "<!DOCTYPE html><html>404</html>");
+        test_write(path, folder, "download.pth", &download);
+        assert_int_equal(resr_model_load(&model, path), RESR_ERR_DATA);
+        assert_non_null(strstr(resr_error_text(), "download the file itself"));
+        free(download.data);
+    }
     for (int i = 0; i < 257; i++)
         test_add(&tar, "x", 1);
     test_add_text(&tar, "ustar  ");
