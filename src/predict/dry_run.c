@@ -57,7 +57,7 @@ static int ranks_at_once(const ResrDryRun *run, int threads, size_t workspace_by
 static int measure_speed(Speed *speed, const ResrOps *ops, const ResrDryRun *run, int threads)
 {
     double computed, useful;
-    ResrUpscaleRate rate;
+    ResrUpscaleRate rate = {0};
     resr_plan_frame_macs(run->plan, &computed, &useful);
     speed->seconds = 2 * computed / speed->flops;
     speed->cpu_seconds = speed->seconds * threads;
