@@ -314,7 +314,7 @@ const ResrOption resr_option_table[] = {
 
     {"tile", 't', TILES, CUSTOM(convert_tile), NAMES("auto"), .low = 0, .high = RESR_MAX_SIDE_PX,
      .standard = "auto", .argument = "PX",
-     .help = "side of a tile in input pixels; 0: the whole frame; auto: few tiles",
+     .help = "side of a tile in input px; 0: the whole frame; auto: few tiles",
      .more = "auto computes frames as a whole if that takes at most 3 GiB (on GPUs 4 GiB), and cuts "
              "larger ones into the fewest even tiles that do, of the frame's full width where "
              "possible. The tiles follow from the network, the frame's size and CPU or GPU, never "
