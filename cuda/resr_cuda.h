@@ -10,7 +10,7 @@
 #include "net/backend.h"
 
 /* Raised with every change of these types or of ResrOps and ResrModel. */
-#define RESR_CUDA_ABI 7
+#define RESR_CUDA_ABI 8
 
 /* The program's functions, for the shared object. */
 typedef struct ResrCudaHost {
