@@ -110,11 +110,6 @@ int resr_forward_ctx_create(void **out, const void *packed, int width_px, int he
     return resr_forward_ctx_create_panels(out, packed, width_px, height_px, threads, RESR_PANEL_PX);
 }
 
-static int round_up(int value, int multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
-
 /* A rectangle plus `margin` pixels on each side, extended to the grid and clipped to width x
  * height. */
 static ResrRect grow(ResrRect rect, int margin, int grid, int width, int height)
@@ -193,7 +188,7 @@ static ResrWavefront *queue_wavefront(Context *ctx, int panel_px)
 }
 
 /* Appends a layer, whose output the next `distance` layers read from a line buffer; 0: the output
- * is a whole map, or nobody reads it. */
+ * is a whole map, or no later layer of the wavefront reads it. */
 static ResrLayer *add_layer(ResrWavefront *wavefront, ResrLayer layer, int distance)
 {
     assert(wavefront->count < RESR_WAVEFRONT_LAYERS);
@@ -227,7 +222,7 @@ int resr_forward_head(void *pointer, const ResrTileIn *in)
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     ResrRect rect = needed(ctx, 0, after);
-    int rows = resr_forward_head_rows(ctx->net, &ctx->cut);
+    int rows = resr_forward_ends_rows(ctx->net, &ctx->cut);
     add_layer(
         wavefront,
         (ResrLayer){.out = &ctx->at.maps[RESR_MAP_INPUT],
@@ -310,13 +305,13 @@ int resr_forward_body_end(void *pointer)
 {
     Context *ctx = pointer;
     int conv = resr_spec_conv_body(&ctx->net->spec);
-    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->width);
+    ResrWavefront *wavefront = queue_wavefront(ctx, ctx->cut.body_panel_px);
     if (!wavefront)
         return RESR_ERR_INTERNAL;
     ResrLayer *layer =
         add_layer(wavefront, layer_of(ctx, conv, ctx->current, RESR_MAP_FEAT, ctx->body_end), 0);
     layer->residual = &ctx->at.maps[RESR_MAP_FEAT];
-    layer->step_rows = round_up(ctx->height, 4);
+    layer->step_rows = resr_forward_ends_rows(ctx->net, &ctx->cut);
     return 0;
 }
 

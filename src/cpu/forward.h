@@ -15,8 +15,8 @@ RESR_MUST_CHECK int resr_forward_ctx_create(void **ctx, const void *packed, int 
                                             int height_px, int threads);
 void resr_forward_ctx_free(void *ctx);
 
-/* Width of a panel (cpu/wavefront.h): transformed inputs of 256 columns of a dense block take 5 MB,
- * which the caches of two threads hold. The second function, for tests and measurements, takes any
+/* Width of a panel (cpu/wavefront.h): the transformed inputs of a dense block of 64 and 32 features
+ * then take 6 MB, with two threads. The second function, for tests and measurements, takes any
  * width; no bit of the result depends on it. */
 #define RESR_PANEL_PX 256
 RESR_MUST_CHECK int resr_forward_ctx_create_panels(void **ctx, const void *packed, int width_px,

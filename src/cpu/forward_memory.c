@@ -1,5 +1,6 @@
 #include "cpu/forward_memory.h"
 
+#include "base/memory.h"
 #include "base/minmax.h"
 
 /* Most rows of a step. */
@@ -30,7 +31,7 @@ int resr_max_grid_px(const ResrPackedNet *net)
 
 static int round_up(int value, int multiple)
 {
-    return (value + multiple - 1) / multiple * multiple;
+    return (int)resr_round_up((size_t)value, (size_t)multiple);
 }
 
 /* Pixels of a thread in a step. Shared V stays in cache with few pixels. Otherwise more are better,
@@ -70,7 +71,7 @@ ResrForwardCut resr_forward_cut(const ResrPackedNet *net, int width, int height,
     return cut;
 }
 
-int resr_forward_head_rows(const ResrPackedNet *net, const ResrForwardCut *cut)
+int resr_forward_ends_rows(const ResrPackedNet *net, const ResrForwardCut *cut)
 {
     return round_up(cut->body_rows, resr_grid_px(net->ends));
 }
@@ -137,7 +138,7 @@ static void list_maps(MapShape shapes[RESR_MAP_COUNT], const ResrPackedNet *net,
         shapes[i] = (MapShape){0};
     shapes[RESR_MAP_INPUT] =
         (MapShape){resr_blocks(spec->channels * spec->unshuffle * spec->unshuffle), 1,
-                   resr_forward_head_rows(net, cut), 1, cut->body_panel_px};
+                   resr_forward_ends_rows(net, cut), 1, cut->body_panel_px};
     if (resr_spec_is_rrdb(spec))
         list_rrdb_maps(shapes, net, cut);
     else

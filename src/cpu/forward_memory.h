@@ -49,8 +49,8 @@ int resr_max_grid_px(const ResrPackedNet *net);
 ResrForwardCut resr_forward_cut(const ResrPackedNet *net, int width, int height, int threads,
                                 int panel_px);
 
-/* Rows of a step of the head, and of conv_up number `step`. */
-int resr_forward_head_rows(const ResrPackedNet *net, const ResrForwardCut *cut);
+/* Rows of a step: of conv_first and conv_body, and of conv_up number `step`. */
+int resr_forward_ends_rows(const ResrPackedNet *net, const ResrForwardCut *cut);
 int resr_forward_up_rows(const ResrPackedNet *net, const ResrForwardCut *cut, int step);
 
 /* Floats of a context's memory for a body of width x height: feature maps, transformed inputs and

@@ -41,7 +41,7 @@ struct ResrLayer {
     /* Pixels of the output that are computed; on the kernels' grid or at the map's edge. */
     ResrRect needed;
     /* In a wavefront: rows of a step, a multiple of row_px, and the last layer that reads the
-     * output from a line buffer; 0: it is a whole map, or nobody reads it. */
+     * output from a line buffer; 0: the output is a whole map, or is not read. */
     int32_t step_rows, last_reader;
     /* Called for each finished piece of a row by the thread that computed it; may be NULL. */
     void (*finish)(void *context, const ResrLayer *layer, int y, int x0, int x1);
