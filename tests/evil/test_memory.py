@@ -23,13 +23,15 @@ def case_refused_with_figures():
 
 def case_ranks_of_a_machine_together():
     """Ranks for which the memory is not enough are left out."""
-    result = play.up("large.png", "out.png", ranks=2, model="four.safetensors", env=ram(1000))
+    tiles = ["-t", "256"]
+    result = play.up("large.png", "out.png", *tiles, ranks=2, model="four.safetensors", env=ram(750))
     play.done(result)
     play.check("rank 1 on" in result.err and "is left out" in result.err and "2 ranks" in result.err, result.err)
-    result = play.up("large.png", "out.png", ranks=2, model="four.safetensors", env=ram(500))
-    play.equal("exit code", result.code, 69)
-    play.done(play.up("large.png", "out.png", model="four.safetensors", env=ram(1000)))
-    play.done(play.up("large.png", "out.png", "--root", "dedicated", ranks=2, model="four.safetensors", env=ram(1000)))
+    result = play.up("large.png", "out.png", ranks=2, model="four.safetensors", env=ram(750))
+    play.check(result.code == 69 and re.search("or smaller tiles: -t [0-9]+ fits", result.err), result.err)
+    play.done(play.up("large.png", "out.png", *tiles, model="four.safetensors", env=ram(750)))
+    play.done(play.up("large.png", "out.png", *tiles, "--root", "dedicated", ranks=2, model="four.safetensors",
+                      env=ram(750)))
 
 
 def case_the_estimate_is_not_above_the_need():
